@@ -1,0 +1,269 @@
+// The contract: what a completion port is here, whatever kernel is under it. Every backend implements
+// `CompletionPort`; test/contract.ts runs every rule that is written here against each of them.
+//
+//   start an operation  ->  the kernel performs it  ->  its packet comes out of dequeue()
+//
+// Rules that hold for all operations:
+//  1. Starting never calls back and never throws for an operating error. What fails or finishes at once is
+//     queued and comes out of a later dequeue(), so no packet is seen before its start has returned.
+//  2. An event and the memory that it names belong to the port until the packet of the operation has been
+//     dequeued (`event.pending` says so). Cancelling is a request: the packet still comes.
+//  3. Packets leave first in, first out. Operating errors are values in packets; bugs throw an AssertionError.
+//  4. A socket has at most one receive stream, one send and one connect in flight. A listener may have many accepts.
+//  5. Closing has two phases: what is in flight is cancelled and its packets come out; then the handle is
+//     closed and a Close packet, the socket's last, comes out. Only then may its events be released.
+//  6. A port, its sockets and its events belong to the thread that opened it. Only a `PortPoster` crosses threads.
+
+import type { IocpError } from './errors.js';
+import type { NativeBlock } from './memory.js';
+
+/** The kernels' names for what serves the port. */
+export type BackendName = 'iocp' | 'io_uring' | 'portable';
+
+/** What an operation was. Small integers, so that a switch over them is a jump. */
+export const Operation = {
+  Accept: 1,
+  Connect: 2,
+  Receive: 3,
+  Send: 4,
+  Shutdown: 5,
+  Close: 6,
+  Post: 7,
+} as const;
+export type Operation = (typeof Operation)[keyof typeof Operation];
+
+/** Bytes of native memory that an event brings: OVERLAPPED first, then room for the backend's own arguments. */
+export const EVENT_SIZE = 384;
+/** The most pieces that one send gathers. */
+export const MAX_GATHER = 16;
+
+/**
+ * The record of one operation in flight, as a port sees it. Its first 32 bytes are an OVERLAPPED, the rest
+ * of its EVENT_SIZE bytes is the backend's (WSABUFs and addresses; msghdr and iovecs).
+ */
+export interface Overlapped {
+  /** The native memory that holds the record. */
+  readonly block: NativeBlock;
+  /** Where in the block it starts, in bytes; a multiple of 16. */
+  readonly offset: number;
+  /** Slot and generation in 32 unsigned bits: another value whenever the slot is used anew. */
+  readonly tag: number;
+  /** True from the start of an operation until its last packet has been dequeued. Written by the port only. */
+  pending: boolean;
+}
+
+/** An IP address and a port. `family` is 6 for anything with a colon. */
+export interface Endpoint {
+  readonly address: string;
+  readonly family: 4 | 6;
+  readonly port: number;
+}
+
+export interface SocketOptions {
+  /** TCP_NODELAY. Default true: a completion port sends what it is given. */
+  readonly noDelay?: boolean;
+  /** SO_KEEPALIVE with this many seconds of idleness before the first probe. Default: off. */
+  readonly keepAlive?: number;
+}
+
+/** Sockets that are accepted inherit `noDelay` and `keepAlive`. */
+export interface ListenOptions extends SocketOptions {
+  /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
+  readonly backlog?: number;
+  /** For an IPv6 address: refuse IPv4 clients. Default false (dual stack). */
+  readonly ipv6Only?: boolean;
+}
+
+/** A socket of one port. */
+export interface PortSocket {
+  /** The OS's number (fd or SOCKET); -1 when closed, and where there is none. */
+  readonly handle: number;
+  /** The completion key: what the packets of this socket bring along. Set by the owner. */
+  key: unknown;
+  /** Operations whose last packet has not been dequeued yet. */
+  readonly pending: number;
+  /** Asks the OS. Throws an IocpError when the socket is closed or not connected. */
+  localEndpoint(): Endpoint;
+  remoteEndpoint(): Endpoint;
+  setNoDelay(on: boolean): void;
+  /** SO_KEEPALIVE: probe after `seconds` of idleness; 0 turns it off. */
+  setKeepAlive(seconds: number): void;
+}
+
+/** One completion packet. Reused: good until the next dequeue() into the same batch. */
+export class CompletionPacket {
+  operation: Operation = Operation.Post;
+  /** The socket's completion key, or what was posted as the key. */
+  key: unknown = undefined;
+  /** The event that the operation was started with. Null for Shutdown, Close and Post. */
+  event: Overlapped | null = null;
+  /** The socket operated on; for Accept, the new one. Null for Post and for a failed Accept. */
+  socket: PortSocket | null = null;
+  /** Bytes transferred (Receive, Send), or the number posted. */
+  bytes = 0;
+  /** Receive: the bytes, borrowed. Null at the end of the stream, on errors, and for other operations. */
+  data: Buffer | null = null;
+  /** Receive: which receive buffer `data` lies in, to be given back with release(); else -1. */
+  buffer = -1;
+  /** Null when the operation succeeded. */
+  error: IocpError | null = null;
+}
+
+/** The pieces of one send, gathered in order. One list per owner, refilled for each send. */
+export class GatherList {
+  count = 0;
+  /** Sum of the lengths, in bytes. */
+  bytes = 0;
+  readonly blocks: NativeBlock[] = [];
+  readonly offsets = new Int32Array(MAX_GATHER);
+  readonly lengths = new Int32Array(MAX_GATHER);
+
+  /** Adds `length` bytes of `block` from `offset`. False when the list is full. */
+  add(block: NativeBlock, offset: number, length: number): boolean {
+    const i = this.count;
+    if (i === MAX_GATHER) return false;
+    this.blocks[i] = block;
+    this.offsets[i] = offset;
+    this.lengths[i] = length;
+    this.bytes += length;
+    this.count = i + 1;
+    return true;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.bytes = 0;
+  }
+}
+
+/** Counters since the port opened, but for the first three, which are levels. */
+export interface PortFigures {
+  /** Operations whose last packet has not been dequeued. */
+  inFlight: number;
+  /** Sockets that are open. */
+  sockets: number;
+  /** Receive buffers that were handed out and not yet given back. */
+  buffersOut: number;
+  /** Packets dequeued. */
+  packets: number;
+  /** dequeue() calls that brought at least one packet: packets / wakeUps is the batch size. */
+  wakeUps: number;
+  /** Late packets, for a slot that had been reused. Always 0 unless there is a bug to find. */
+  dropped: number;
+  /** Times that data was there and no receive buffer was free. */
+  starved: number;
+}
+
+export interface PortOptions {
+  /** NumberOfConcurrentThreads: how many threads run packets of this port at a time. Default: the number of cores. */
+  readonly concurrency?: number;
+  /** Receive buffers: how many (a power of two, 32768 at most), and the bytes of each. Default 1024 of 8192. */
+  readonly receiveBuffers?: { readonly count: number; readonly size: number };
+}
+
+/** What another thread needs to post to a port; it can be sent to a worker as it is. See `openPoster`. */
+export interface PortToken {
+  readonly backend: BackendName;
+  /** The completion port's HANDLE, or an eventfd; -1 where memory alone does it. */
+  readonly handle: number;
+  /** The queue of posted packets, where the kernel does not keep it. */
+  readonly queue: SharedArrayBuffer | null;
+}
+
+/** Posts to a port from any thread (PostQueuedCompletionStatus with numbers). */
+export interface PortPoster {
+  /**
+   * Queues a Post packet with `key` (0 to 2^32 - 1) and `bytes` (0 to 2^32 - 1) and wakes the port.
+   * False when the queue is full or the port is closed: keep the packet and try again.
+   */
+  post(key: number, bytes: number): boolean;
+}
+
+export interface CompletionPort {
+  readonly backend: BackendName;
+  readonly concurrency: number;
+  readonly figures: Readonly<PortFigures>;
+
+  /** Zeroed native memory for events and for bytes to send. The port takes it back when it closes. */
+  allocate(bytes: number): NativeBlock;
+
+  /**
+   * A listening socket, associated with this port. Port 0 takes a free one. Rejects with an IocpError
+   * (EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL ...).
+   */
+  listen(local: Endpoint, options?: ListenOptions): Promise<PortSocket>;
+
+  /**
+   * Starts one accept (AcceptEx). Its packet has the new socket, associated, with `key` undefined.
+   * A failure (ECONNABORTED, EMFILE, ENFILE, ENOBUFS ...) ends this accept only; the listener stays good.
+   * Accepts outstanding when the listener closes end with ECANCELED. A connection that the kernel had already
+   * handed over is never lost: it comes out before the Close packet, with a null event if no accept waits.
+   */
+  accept(listener: PortSocket, event: Overlapped): void;
+
+  /** Starts a connect (ConnectEx) from a new socket, which is returned at once; on failure, close it. */
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): PortSocket;
+
+  /**
+   * Starts the receive stream. While it runs, each packet brings `data` in a buffer that the port picked when
+   * data was there; an idle stream holds none. The stream's last packet has null `data`: `error` null is the
+   * peer's FIN, ECANCELED answers cancel() or close(), anything else is a failure. When no buffer is free the
+   * stream waits for one to be released. It may be started again after ECANCELED.
+   */
+  receive(socket: PortSocket, event: Overlapped): void;
+
+  /** Gives a receive buffer back (and each retain() needs one more). */
+  release(buffer: number): void;
+
+  /** Keeps a receive buffer past its packet, until one more release(). */
+  retain(buffer: number): void;
+
+  /** The buffer that borrowed bytes lie in, or -1 when they are not of this port's receive buffers. */
+  bufferOf(bytes: Uint8Array): number;
+
+  /** The block that all receive buffers lie in: what a GatherList names to send borrowed bytes. */
+  readonly receiveBlock: NativeBlock;
+
+  /** Sends all of the pieces, in order. One packet, when all bytes are with the kernel, or an error. */
+  send(socket: PortSocket, event: Overlapped, pieces: GatherList): void;
+
+  /** Half-close: sends FIN after what has been sent. No send may be in flight or follow. Gives a Shutdown packet. */
+  shutdown(socket: PortSocket): void;
+
+  /** Asks for the operation of this event to end early. It still gives its packet: ECANCELED, or its result. */
+  cancel(socket: PortSocket, event: Overlapped): void;
+
+  /** Starts the two-phase close. `reset` discards what is unsent and sends RST. Closing again is harmless. */
+  close(socket: PortSocket, reset?: boolean): void;
+
+  /** PostQueuedCompletionStatus from the port's own thread: any key, and a number. */
+  post(key: unknown, bytes: number): void;
+
+  /** For other threads. */
+  share(): PortToken;
+
+  /**
+   * Hands what was started to the kernel and takes up to `batch.length` finished packets, oldest first.
+   * Waits for the first up to `timeout` milliseconds (0: not at all; -1: for ever; it may end early with 0).
+   * Only a port whose backend can wait takes a timeout other than 0; portable throws ENOTSUP.
+   */
+  dequeue(batch: readonly CompletionPacket[], timeout: number): number;
+
+  /**
+   * For a guest of the event loop: calls `ready` once, from the loop, when dequeue() may have packets. It keeps
+   * the process alive until then. Dequeue until 0, then watch again. A second watch() replaces the first.
+   */
+  watch(ready: () => void): void;
+  unwatch(): void;
+
+  /**
+   * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its
+   * memory back. Packets that nobody dequeued are discarded. Every call after this throws EBADF.
+   */
+  destroy(): void;
+}
+
+/** A batch of reusable packets for dequeue(). */
+export function createBatch(length: number): CompletionPacket[] {
+  return Array.from({ length }, () => new CompletionPacket());
+}

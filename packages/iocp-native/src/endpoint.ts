@@ -1,0 +1,16 @@
+// Endpoints: checking what a caller gave.
+
+import { isIP } from 'node:net';
+import type { Endpoint } from './contract.js';
+import { IocpError } from './errors.js';
+
+/** An endpoint from an IP address and a port. Throws an IocpError (EINVAL) when either is not one. */
+export function endpoint(address: string, port: number): Endpoint {
+  const family = isIP(address);
+  if (family === 0)
+    throw new IocpError(`use the address "${address}"`, 'it is not an IP address', 'EINVAL', 'endpoint');
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new IocpError(`use the port ${port}`, 'it is not a whole number from 0 to 65535', 'EINVAL', 'endpoint');
+  }
+  return { address, family: family as 4 | 6, port };
+}

@@ -1,0 +1,13 @@
+// PLACEHOLDER until the real one lands.
+import type { Backend } from '../backend.js';
+
+export const linuxBackend: Backend = {
+  name: 'io_uring',
+  available: () => ({ available: false, reason: 'not built yet' }),
+  open: () => {
+    throw new Error('not built yet');
+  },
+  openPoster: () => {
+    throw new Error('not built yet');
+  },
+};

@@ -1,0 +1,64 @@
+// Native memory: blocks that the kernel may read and write while JavaScript runs. JavaScript sees them through one
+// ArrayBuffer each, which it can neither move, nor collect, nor detach.
+//
+// A block is never unmapped: a view that a user kept past its time must not become a crash. Blocks that come back are
+// emptied (their pages go back to the system) and serve the next request of the same size.
+
+/** A block of native memory. Blocks start on a page. */
+export interface NativeBlock {
+  /** User-space addresses fit a double exactly, so address arithmetic needs no BigInt. */
+  readonly address: number;
+  readonly size: number;
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+}
+
+/** How one platform maps and empties memory. */
+export interface MemorySource {
+  /** Maps `size` zeroed bytes (a multiple of the page size). Throws an IocpError (ENOMEM). */
+  map(size: number): { address: number; view: ArrayBuffer };
+  /** Gives the pages back; the block reads as zeros afterwards. */
+  empty(block: NativeBlock): void;
+}
+
+const PAGE = 4096;
+
+/** Blocks of one platform, reused by size. One for each thread. */
+export class BlockStore {
+  readonly #source: MemorySource;
+  readonly #free = new Map<number, NativeBlock[]>();
+
+  constructor(source: MemorySource) {
+    this.#source = source;
+  }
+
+  /** Zeroed memory of at least `bytes`. Throws an IocpError (ENOMEM). */
+  take(bytes: number): NativeBlock {
+    const size = Math.ceil(bytes / PAGE) * PAGE;
+    const reused = this.#free.get(size)?.pop();
+    if (reused) return reused;
+    const { address, view } = this.#source.map(size);
+    return { address, size, bytes: Buffer.from(view), words: new Uint32Array(view) };
+  }
+
+  /** Takes a block back. The kernel must be done with it. */
+  give(block: NativeBlock): void {
+    this.#source.empty(block);
+    const list = this.#free.get(block.size);
+    if (list) list.push(block);
+    else this.#free.set(block.size, [block]);
+  }
+}
+
+// Ordinary memory, for where no kernel reads it. The addresses are made up, distinct, and name nothing.
+let nextAddress = PAGE;
+export const plainMemory: MemorySource = {
+  map(size) {
+    const address = nextAddress;
+    nextAddress += size + PAGE;
+    return { address, view: new ArrayBuffer(size) };
+  },
+  empty(block) {
+    block.bytes.fill(0);
+  },
+};

@@ -1,0 +1,78 @@
+// The receive buffers of one port: equal slots in one native block, counted by reference, with their views.
+// Which slot is free is the backend's to know: a kernel's buffer ring on Linux, a FreeList elsewhere.
+
+import assert from 'node:assert';
+import type { NativeBlock } from './memory.js';
+
+export class ReceiveBuffers {
+  readonly block: NativeBlock;
+  readonly count: number;
+  readonly size: number;
+  /** Slots with at least one reference. */
+  out = 0;
+  readonly #references: Uint16Array;
+  // The last view of each slot. Messages of equal length find theirs here, so a packet needs no new object.
+  readonly #views: (Buffer | undefined)[];
+
+  constructor(block: NativeBlock, count: number, size: number) {
+    this.block = block;
+    this.count = count;
+    this.size = size;
+    this.#references = new Uint16Array(count);
+    this.#views = new Array(count).fill(undefined);
+  }
+
+  /** The kernel filled `length` bytes of a slot: takes the first reference and gives the view. */
+  take(index: number, length: number): Buffer {
+    this.#references[index] = 1;
+    this.out++;
+    const view = this.#views[index];
+    if (view !== undefined && view.length === length) return view;
+    const start = index * this.size;
+    const fresh = this.block.bytes.subarray(start, start + length);
+    this.#views[index] = fresh;
+    return fresh;
+  }
+
+  retain(index: number): void {
+    assert(this.#references[index]! > 0, 'retain of a receive buffer that is not out');
+    this.#references[index]!++;
+  }
+
+  /** Drops a reference; true when it was the last one and the slot is free again. */
+  release(index: number): boolean {
+    const left = this.#references[index]! - 1;
+    assert(left >= 0, 'release of a receive buffer that is not out');
+    this.#references[index] = left;
+    if (left > 0) return false;
+    this.out--;
+    return true;
+  }
+
+  /** The slot that borrowed bytes lie in, or -1. */
+  indexOf(bytes: Uint8Array): number {
+    const own = this.block.bytes;
+    if (bytes.buffer !== own.buffer) return -1;
+    return Math.floor((bytes.byteOffset - own.byteOffset) / this.size);
+  }
+}
+
+/** Free slots, last in first out: the slot used last is the one still in cache. */
+export class FreeList {
+  readonly #slots: Uint32Array;
+  #count: number;
+
+  constructor(count: number) {
+    this.#slots = Uint32Array.from({ length: count }, (_, i) => count - 1 - i);
+    this.#count = count;
+  }
+
+  /** A free slot, or -1. */
+  pop(): number {
+    return this.#count === 0 ? -1 : this.#slots[--this.#count]!;
+  }
+
+  push(slot: number): void {
+    this.#slots[this.#count++] = slot;
+  }
+}

@@ -1,0 +1,6 @@
+import { defineConfig } from 'tsup';
+import { options } from '../../tsup.base.js';
+
+export default defineConfig(
+  options({ index: 'src/index.ts', win32: 'src/win32/index.ts', linux: 'src/linux/index.ts' }),
+);

@@ -1,0 +1,17 @@
+// What every package's build has in common; a package adds its entries.
+import type { Options } from 'tsup';
+
+export function options(entry: Record<string, string>, more: Options = {}): Options {
+  return {
+    entry,
+    format: ['esm'],
+    target: 'node20',
+    platform: 'node',
+    removeNodeProtocol: false,
+    splitting: true,
+    clean: true,
+    // TypeScript 6 deprecates `baseUrl`, which tsup's declaration build sets.
+    dts: { entry, compilerOptions: { ignoreDeprecations: '6.0' } },
+    ...more,
+  };
+}
