@@ -6,7 +6,8 @@ import { IocpError } from './errors.js';
 
 /** An endpoint from an IP address and a port. Throws an IocpError (EINVAL) when either is not one. */
 export function endpoint(address: string, port: number): Endpoint {
-  const family = isIP(address);
+  // isIP also takes a zone (fe80::1%eth0), which no backend here does.
+  const family = address.includes('%') ? 0 : isIP(address);
   if (family === 0)
     throw new IocpError(`use the address "${address}"`, 'it is not an IP address', 'EINVAL', 'endpoint');
   if (!Number.isInteger(port) || port < 0 || port > 65535) {

@@ -1,10 +1,12 @@
 // Packets that did not come from the kernel: what finished or failed at once, closes, and what was posted.
 
-import { CompletionPacket } from './contract.js';
+import { CompletionPacket, type PortSocket } from './contract.js';
 
 /** A first-in-first-out queue of packets, which reuses its records. */
 export class PacketQueue {
   #ring: CompletionPacket[] = Array.from({ length: 64 }, () => new CompletionPacket());
+  // The socket whose operation each record ends: for an Accept that is the listener, not the packet's socket.
+  #origins: (PortSocket | null)[] = new Array(64).fill(null);
   #head = 0;
   #count = 0;
 
@@ -13,27 +15,33 @@ export class PacketQueue {
   }
 
   /** A record at the end of the queue, with every field at its default, to be filled at once. */
-  push(): CompletionPacket {
+  push(origin: PortSocket | null = null): CompletionPacket {
     if (this.#count === this.#ring.length) this.#grow();
-    const packet = this.#ring[(this.#head + this.#count++) & (this.#ring.length - 1)]!;
-    return packet;
+    const at = (this.#head + this.#count++) & (this.#ring.length - 1);
+    this.#origins[at] = origin;
+    return this.#ring[at]!;
   }
 
-  /** Copies the oldest packet into `into` and clears its record. The queue must not be empty. */
-  shift(into: CompletionPacket): void {
-    const packet = this.#ring[this.#head]!;
-    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+  /** Copies the oldest packet into `into`, clears its record and gives its origin. The queue must not be empty. */
+  shift(into: CompletionPacket): PortSocket | null {
+    const at = this.#head;
+    const packet = this.#ring[at]!;
+    const origin = this.#origins[at]!;
+    this.#origins[at] = null;
+    this.#head = (at + 1) & (this.#ring.length - 1);
     this.#count--;
     copyPacket(packet, into);
     clearPacket(packet);
+    return origin;
   }
 
   #grow(): void {
     const { length } = this.#ring;
-    const larger = Array.from({ length: length * 2 }, (_, i) =>
-      i < length ? this.#ring[(this.#head + i) & (length - 1)]! : new CompletionPacket(),
-    );
-    this.#ring = larger;
+    const at = (i: number) => (this.#head + i) & (length - 1);
+    const twice = { length: length * 2 };
+    const origins = Array.from(twice, (_, i) => (i < length ? this.#origins[at(i)]! : null));
+    this.#ring = Array.from(twice, (_, i) => (i < length ? this.#ring[at(i)]! : new CompletionPacket()));
+    this.#origins = origins;
     this.#head = 0;
   }
 }

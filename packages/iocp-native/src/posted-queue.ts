@@ -3,7 +3,7 @@
 //
 //   0: lock   1: tail (producers)   2: head (consumer)   3: closed   4...: CAPACITY pairs of key and bytes
 //
-// A producer holds the lock for a few instructions, so waiting for it is spinning. The consumer needs no lock:
+// A producer holds the lock for a moment (at most a wake-up call), so waiting for it is spinning. The consumer needs no lock:
 // only it moves the head, and the tail is published after the pair.
 
 const CAPACITY = 4096;
@@ -23,10 +23,13 @@ export class PostedQueue {
     this.#words = new Int32Array(memory);
   }
 
-  /** From any thread. False when the queue is full or closed. */
-  push(key: number, bytes: number): boolean {
+  /**
+   * From any thread. False when the queue is full or closed. `wake` runs before the lock is given up: once close()
+   * has returned nobody is about to wake a consumer that is gone (whose descriptor may be somebody else's by then).
+   */
+  push(key: number, bytes: number, wake?: () => void): boolean {
     const words = this.#words;
-    while (Atomics.compareExchange(words, LOCK, 0, 1) !== 0);
+    this.#lock();
     const tail = words[TAIL]!;
     const accepted = Atomics.load(words, CLOSED) === 0 && ((tail - Atomics.load(words, HEAD)) | 0) < CAPACITY;
     if (accepted) {
@@ -35,7 +38,11 @@ export class PostedQueue {
       words[at + 1] = bytes;
       Atomics.store(words, TAIL, (tail + 1) | 0);
     }
-    Atomics.store(words, LOCK, 0);
+    try {
+      if (accepted) wake?.();
+    } finally {
+      Atomics.store(words, LOCK, 0);
+    }
     return accepted;
   }
 
@@ -59,6 +66,12 @@ export class PostedQueue {
 
   /** From now on push() says no. */
   close(): void {
+    this.#lock();
     Atomics.store(this.#words, CLOSED, 1);
+    Atomics.store(this.#words, LOCK, 0);
+  }
+
+  #lock(): void {
+    while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0);
   }
 }

@@ -1,13 +1,72 @@
-// PLACEHOLDER until the real one lands.
-import type { Backend } from '../backend.js';
+// Whether io_uring can serve here: it is tried once, with every feature that the port uses.
+
+import type { Availability, Backend } from '../backend.js';
+import { isIocpError } from '../errors.js';
+import { koffi } from '../koffi.js';
+import { assertLinuxLayout } from './abi.js';
+import { OP, REGISTER } from './layout.js';
+import { check, io_uring_register } from './libc.js';
+import { UringPort } from './port.js';
+import { UringPoster } from './poster.js';
+import { Ring } from './ring.js';
+
+let known: Availability | undefined;
 
 export const linuxBackend: Backend = {
   name: 'io_uring',
-  available: () => ({ available: false, reason: 'not built yet' }),
-  open: () => {
-    throw new Error('not built yet');
+  available() {
+    known ??= probe();
+    return known;
   },
-  openPoster: () => {
-    throw new Error('not built yet');
-  },
+  open: (options) => new UringPort(options),
+  openPoster: (token) => new UringPoster(token),
 };
+
+function probe(): Availability {
+  if (process.platform !== 'linux') return no('this is not Linux');
+  try {
+    if (koffi().sizeof('void *') !== 8) return no('this is not a 64-bit system');
+    assertLinuxLayout();
+    const ring = new Ring(8, 16);
+    try {
+      const missing = missingOperations(ring.fd);
+      if (missing.length > 0) return no(`the kernel has no ${missing.join(', ')}`);
+    } finally {
+      ring.close();
+    }
+    // Opening one for a moment tries the rest: buffer rings, eventfds, mappings.
+    new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } }).destroy();
+    return { available: true };
+  } catch (error) {
+    if (!isIocpError(error)) throw error;
+    return no(reason(error.code, error.syscall, error.message));
+  }
+}
+
+function reason(code: string, syscall: string, message: string): string {
+  if (syscall === 'io_uring_setup') {
+    if (code === 'EPERM' || code === 'EACCES') {
+      return `io_uring is forbidden here, by seccomp or kernel.io_uring_disabled (${code})`;
+    }
+    if (code === 'ENOSYS') return 'this kernel has no io_uring (ENOSYS)';
+    if (code === 'EINVAL') return 'this kernel is older than Linux 6.1 (EINVAL)';
+  }
+  return message;
+}
+
+function no(why: string): Availability {
+  return { available: false, reason: why };
+}
+
+/**
+ * IORING_REGISTER_PROBE: struct io_uring_probe (16 bytes), then for each opcode 8 bytes: number (1), reserved (1),
+ * flags (2; bit 0 says "supported"), reserved (4).
+ */
+function missingOperations(ringFd: number): string[] {
+  const count = 64;
+  const probed = Buffer.alloc(16 + count * 8);
+  check(io_uring_register(ringFd, REGISTER.PROBE, probed, count), 'probe io_uring', 'io_uring_register');
+  return Object.entries(OP)
+    .filter(([, opcode]) => (probed.readUInt16LE(16 + opcode * 8 + 2) & 1) === 0)
+    .map(([name]) => `IORING_OP_${name}`);
+}

@@ -1,0 +1,47 @@
+// A provided-buffer ring (Linux 5.19): the receive buffers that the kernel may fill, in memory that both sides see.
+// The kernel takes entries from its head; we add at the tail. Entry 0 holds the tail in its last two bytes.
+
+import type { NativeBlock } from '../memory.js';
+import type { ReceiveBuffers } from '../receive-buffers.js';
+import { BUF, REGISTER } from './layout.js';
+import { check, io_uring_register } from './libc.js';
+
+export class BufferRing {
+  readonly #buffers: ReceiveBuffers;
+  readonly #words: Uint32Array;
+  readonly #halves: Uint16Array;
+  readonly #mask: number;
+  #tail = 0;
+
+  /**
+   * Registers `block` as the ring of buffer group `group`, with every buffer in it.
+   * Throws an IocpError (EINVAL where the kernel has no buffer rings).
+   */
+  constructor(ringFd: number, group: number, block: NativeBlock, buffers: ReceiveBuffers) {
+    this.#buffers = buffers;
+    this.#words = block.words;
+    this.#halves = new Uint16Array(block.bytes.buffer, block.bytes.byteOffset, block.size / 2);
+    this.#mask = buffers.count - 1;
+    // struct io_uring_buf_reg: ring_addr (8), ring_entries (4), bgid (2), flags (2), reserved (24).
+    const argument = Buffer.alloc(40);
+    argument.writeBigUInt64LE(BigInt(block.address), 0);
+    argument.writeUInt32LE(buffers.count, 8);
+    argument.writeUInt16LE(group, 12);
+    check(io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1), 'register buffers', 'io_uring_register');
+    for (let i = 0; i < buffers.count; i++) this.provide(i);
+  }
+
+  /** Gives a free buffer to the kernel. */
+  provide(index: number): void {
+    const { block, size } = this.#buffers;
+    const slot = this.#tail & this.#mask;
+    const address = block.address + index * size;
+    this.#words[slot * 4] = address >>> 0;
+    this.#words[slot * 4 + 1] = Math.floor(address / 0x100000000);
+    this.#words[slot * 4 + 2] = size;
+    this.#halves[slot * 8 + BUF.bid16] = index;
+    this.#tail = (this.#tail + 1) & 0xffff;
+    // Publishes the entry: the kernel reads the tail with acquire semantics.
+    Atomics.store(this.#halves, BUF.tail16, this.#tail);
+  }
+}

@@ -1,0 +1,27 @@
+// Filling in packets from completions.
+
+import type { CompletionPacket, Operation, Overlapped, PortSocket } from '../contract.js';
+import type { IocpError } from '../errors.js';
+
+/** Operations of the port's own, numbered after those of the contract. */
+export const WAKE = 8;
+export const CANCEL = 9;
+
+export function fill(
+  packet: CompletionPacket,
+  operation: Operation,
+  key: unknown,
+  event: Overlapped | null,
+  socket: PortSocket | null,
+  bytes: number,
+  error: IocpError | null,
+): void {
+  packet.operation = operation;
+  packet.key = key;
+  packet.event = event;
+  packet.socket = socket;
+  packet.bytes = bytes;
+  packet.data = null;
+  packet.buffer = -1;
+  packet.error = error;
+}

@@ -1,0 +1,24 @@
+// Linux errno numbers to portable errors. Node already has the table: the names in os.constants.errno, the texts
+// in util.getSystemErrorMap().
+
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+import { IocpError } from '../errors.js';
+
+const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));
+
+export const EINTR = constants.errno.EINTR;
+export const EAGAIN = constants.errno.EAGAIN;
+export const EBUSY = constants.errno.EBUSY;
+export const ENOENT = constants.errno.ENOENT;
+export const ETIME = constants.errno.ETIME;
+export const ENOBUFS = constants.errno.ENOBUFS;
+export const ECANCELED = constants.errno.ECANCELED;
+export const ECONNRESET = constants.errno.ECONNRESET;
+
+/** @param errno positive */
+export function linuxError(action: string, syscall: string, errno: number): IocpError {
+  const code = codes.get(errno) ?? `E${errno}`;
+  const text = getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
+  return new IocpError(action, text, code, syscall, errno);
+}

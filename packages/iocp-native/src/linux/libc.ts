@@ -1,0 +1,74 @@
+// libc, through koffi: what io_uring does not do itself, and io_uring's own three system calls.
+// Each function is bound when it is first called, so importing this file asks nothing of the platform.
+
+import { IocpError } from '../errors.js';
+import { koffi } from '../koffi.js';
+import { linuxError } from './errors.js';
+import { SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup } from './layout.js';
+
+type Arguments = readonly (number | Buffer | null)[];
+type Native<A extends Arguments> = (...args: A) => number;
+
+/** The C library of this process, glibc or musl. */
+function bind<A extends Arguments>(definition: string): Native<A> {
+  let native: Native<A> | undefined;
+  return (...args) => {
+    native ??= bound<A>(definition);
+    return native(...args);
+  };
+}
+
+function bound<A extends Arguments>(definition: string): Native<A> {
+  if (process.platform !== 'linux') {
+    throw new IocpError(`call ${definition}`, 'this is not Linux', 'ENOTSUP', 'libc');
+  }
+  return koffi().load(null).func(definition) as unknown as Native<A>;
+}
+
+/** errno of the last call of this thread. Read it at once. */
+export const errno = (): number => koffi().errno();
+
+export const socket = bind<[domain: number, type: number, protocol: number]>('int socket(int, int, int)');
+export const bindSocket = bind<[fd: number, address: Buffer, length: number]>('int bind(int, void *, uint32_t)');
+export const listen = bind<[fd: number, backlog: number]>('int listen(int, int)');
+export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
+  'int setsockopt(int, int, int, void *, uint32_t)',
+);
+export const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
+  'int getsockopt(int, int, int, void *, void *)',
+);
+export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('int getsockname(int, void *, void *)');
+export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');
+export const close = bind<[fd: number]>('int close(int)');
+export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
+export const read = bind<[fd: number, into: Buffer, length: number]>('long read(int, void *, size_t)');
+export const write = bind<[fd: number, from: Buffer, length: number]>('long write(int, void *, size_t)');
+export const mmap = bind<[at: number, length: number, prot: number, flags: number, fd: number, offset: number]>(
+  'intptr_t mmap(intptr_t, size_t, int, int, int, long)',
+);
+export const munmap = bind<[at: number, length: number]>('int munmap(intptr_t, size_t)');
+export const madvise = bind<[at: number, length: number, advice: number]>('int madvise(intptr_t, size_t, int)');
+
+const setup = bind<[number: number, entries: number, params: Buffer]>('long syscall(long, uint32_t, void *)');
+const register = bind<[number: number, fd: number, opcode: number, argument: Buffer | null, count: number]>(
+  'long syscall(long, uint32_t, uint32_t, void *, uint32_t)',
+);
+/** io_uring_enter(2), ready to be called in a loop: `(SYS_io_uring_enter, fd, submit, complete, flags, arg, size)`. */
+export type Enter = Native<
+  [number: number, fd: number, submit: number, complete: number, flags: number, argument: number, size: number]
+>;
+export const bindEnter = (): Enter =>
+  bound('long syscall(long, uint32_t, uint32_t, uint32_t, uint32_t, intptr_t, size_t)');
+
+/** io_uring_setup(2). */
+export const io_uring_setup = (entries: number, params: Buffer): number => setup(SYS_io_uring_setup, entries, params);
+/** io_uring_register(2). */
+export const io_uring_register = (fd: number, opcode: number, argument: Buffer | null, count: number): number =>
+  register(SYS_io_uring_register, fd, opcode, argument, count);
+export { SYS_io_uring_enter };
+
+/** Passes a result through; throws an IocpError when it is negative. */
+export function check(result: number, action: string, syscall: string): number {
+  if (result < 0) throw linuxError(action, syscall, errno());
+  return result;
+}

@@ -1,0 +1,20 @@
+// Native memory on Linux: anonymous private mappings, which cost nothing until they are touched.
+
+import { koffi } from '../koffi.js';
+import type { MemorySource } from '../memory.js';
+import { check, madvise, mmap } from './libc.js';
+
+export const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
+const MADV_DONTNEED = 4;
+
+export const linuxMemory: MemorySource = {
+  map(size) {
+    const flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
+    const address = check(mmap(0, size, PROT_READ_WRITE, flags, -1, 0), `map ${size} bytes`, 'mmap');
+    return { address, view: koffi().view(address, size) };
+  },
+  empty(block) {
+    check(madvise(block.address, block.size, MADV_DONTNEED), 'empty a block', 'madvise');
+  },
+};

@@ -1,0 +1,405 @@
+// The completion port over one io_uring. Starting an operation writes a submission entry; dequeue() hands them all to
+// the kernel with one system call, and turns completions into packets.
+
+import assert from 'node:assert';
+import {
+  type CompletionPacket,
+  type CompletionPort,
+  createBatch,
+  type Endpoint,
+  type GatherList,
+  type ListenOptions,
+  Operation,
+  type Overlapped,
+  type PortFigures,
+  type PortOptions,
+  type PortToken,
+  type SocketOptions,
+} from '../contract.js';
+import { IocpError } from '../errors.js';
+import { BlockStore, type NativeBlock } from '../memory.js';
+import { PostedQueue } from '../posted-queue.js';
+import { ReceiveBuffers } from '../receive-buffers.js';
+import { readSockaddr, writeSockaddr } from '../sockaddr.js';
+import { Acceptor } from './acceptor.js';
+import { BufferRing } from './buffer-ring.js';
+import { fill, WAKE } from './completion.js';
+import { Engine } from './engine.js';
+import { ECONNRESET, linuxError } from './errors.js';
+import * as abi from './layout.js';
+import { linuxMemory } from './memory.js';
+import { Notifier, unsignal } from './notifier.js';
+import { Receiver } from './receiver.js';
+import { Ring } from './ring.js';
+import { createListener, createSocket, ListenerState, pendingError, setReset, type UringSocket } from './socket.js';
+
+const SQ_ENTRIES = 4096;
+const CQ_ENTRIES = 16384;
+const BUFFER_GROUP = 0;
+/** Where in an event the arguments of its operation lie: a msghdr and its iovecs, or a socket address. */
+const ARGUMENTS = 64;
+const IOVECS = 128;
+const SEND_FLAGS = abi.MSG_WAITALL | abi.MSG_NOSIGNAL;
+/** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
+const DRAIN_ROUNDS = 50;
+
+/** Blocks of native memory outlive their ports, so that stale views stay harmless. */
+const blocks = new BlockStore(linuxMemory);
+
+export class UringPort implements CompletionPort {
+  readonly backend = 'io_uring';
+  readonly concurrency: number;
+  readonly figures: PortFigures;
+  readonly receiveBlock: NativeBlock;
+
+  readonly #ring: Ring;
+  readonly #notifier: Notifier;
+  readonly #engine: Engine;
+  readonly #acceptor: Acceptor;
+  readonly #receiver: Receiver;
+  readonly #buffers: ReceiveBuffers;
+  readonly #blocks: NativeBlock[] = [];
+  readonly #posted = new PostedQueue();
+  #open = true;
+
+  constructor(options: Required<PortOptions>) {
+    this.concurrency = options.concurrency;
+    const { count, size } = options.receiveBuffers;
+    this.#ring = new Ring(SQ_ENTRIES, CQ_ENTRIES);
+    try {
+      this.receiveBlock = this.allocate(count * size);
+      this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
+      const entries = this.allocate(count * abi.BUF.size);
+      const bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
+      this.#notifier = new Notifier(this.#ring);
+      this.#engine = new Engine(this.#ring, this.#notifier);
+      this.#acceptor = new Acceptor(this.#engine);
+      this.#receiver = new Receiver(this.#engine, this.#buffers, bufferRing);
+      this.figures = this.#engine.figures;
+    } catch (error) {
+      this.#ring.close();
+      for (const block of this.#blocks) blocks.give(block);
+      throw error;
+    }
+    this.#armWake();
+  }
+
+  allocate(bytes: number): NativeBlock {
+    this.#assertOpen();
+    const block = blocks.take(bytes);
+    this.#blocks.push(block);
+    return block;
+  }
+
+  async listen(local: Endpoint, options: ListenOptions = {}): Promise<UringSocket> {
+    this.#assertOpen();
+    return this.#engine.addSocket(createListener(local, options), new ListenerState());
+  }
+
+  accept(socket: UringSocket, event: Overlapped): void {
+    this.#assertOpen();
+    this.#acceptor.accept(socket, event);
+  }
+
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): UringSocket {
+    this.#assertOpen();
+    const at = event.offset + ARGUMENTS;
+    const length = writeSockaddr(remote, event.block.bytes, at, abi.AF_INET6);
+    let handle = -1;
+    let failure: IocpError | null = null;
+    try {
+      handle = createSocket(remote.family, options, connectAction(event));
+    } catch (error) {
+      failure = error as IocpError;
+    }
+    const socket = this.#engine.addSocket(handle, null);
+    socket.key = key;
+    this.#engine.start(socket, event);
+    if (failure) {
+      this.#engine.queueEnd(Operation.Connect, socket, event, failure);
+    } else {
+      socket.connecting = event;
+      const address = event.block.address + at;
+      this.#engine.submit(abi.OP.CONNECT, socket, event.tag, Operation.Connect, address, 0, 0, length, 0);
+    }
+    return socket;
+  }
+
+  receive(socket: UringSocket, event: Overlapped): void {
+    this.#assertOpen();
+    this.#receiver.receive(socket, event);
+  }
+
+  release(buffer: number): void {
+    this.#assertOpen();
+    this.#receiver.release(buffer);
+  }
+
+  retain(buffer: number): void {
+    this.#assertOpen();
+    this.#buffers.retain(buffer);
+  }
+
+  bufferOf(bytes: Uint8Array): number {
+    return this.#buffers.indexOf(bytes);
+  }
+
+  send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
+    this.#assertOpen();
+    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
+    this.#engine.start(socket, event);
+    socket.sending = event;
+    socket.sendBytes = pieces.bytes;
+    if (pieces.count === 1) {
+      const address = pieces.blocks[0]!.address + pieces.offsets[0]!;
+      const length = pieces.lengths[0]!;
+      this.#engine.submit(abi.OP.SEND, socket, event.tag, Operation.Send, address, length, SEND_FLAGS, 0, 0);
+    } else {
+      writeMessage(event, pieces);
+      const address = event.block.address + event.offset + ARGUMENTS;
+      this.#engine.submit(abi.OP.SENDMSG, socket, event.tag, Operation.Send, address, 1, SEND_FLAGS, 0, 0);
+    }
+  }
+
+  shutdown(socket: UringSocket): void {
+    this.#assertOpen();
+    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
+    this.#engine.start(socket, null);
+    socket.shuttingDown = true;
+    this.#engine.submit(abi.OP.SHUTDOWN, socket, 0, Operation.Shutdown, 0, abi.SHUT_WR, 0, 0, 0);
+  }
+
+  cancel(socket: UringSocket, event: Overlapped): void {
+    this.#assertOpen();
+    if (socket.listener) this.#acceptor.cancel(socket, event);
+    else if (event === socket.receiving) this.#receiver.cancel(socket, event);
+    else if (event === socket.sending) this.#engine.cancel(socket, Operation.Send, event.tag);
+    else if (event === socket.connecting) this.#engine.cancel(socket, Operation.Connect, event.tag);
+  }
+
+  close(socket: UringSocket, reset = false): void {
+    this.#assertOpen();
+    if (socket.closing) return;
+    socket.closing = true;
+    if (reset && socket.handle >= 0) setReset(socket.handle);
+    if (socket.receiving !== null) {
+      if (socket.starved) this.#receiver.cancel(socket, socket.receiving);
+      socket.receiveCanceled = true;
+    }
+    if (socket.listener && !socket.listener.armed) this.#acceptor.end(socket);
+    else if (socket.pending === 0 && !socket.listener) this.#engine.closeWhenDrained(socket);
+    else if (socket.handle >= 0) this.#engine.cancelAll(socket);
+  }
+
+  post(key: unknown, bytes: number): void {
+    this.#assertOpen();
+    this.#queuePost(key, bytes);
+    this.#notifier.nudge();
+  }
+
+  share(): PortToken {
+    this.#assertOpen();
+    return { backend: this.backend, handle: this.#notifier.postsFd, queue: this.#posted.memory };
+  }
+
+  dequeue(batch: readonly CompletionPacket[], timeout: number): number {
+    this.#assertOpen();
+    const ring = this.#ring;
+    // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
+    let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
+    let wait = n > 0 ? 0 : timeout;
+    do {
+      this.#receiver.feed();
+      if (ring.cqHead !== ring.cqTail()) wait = 0;
+      if (wait !== 0 || ring.unsubmitted > 0 || ring.needsEnter) ring.enter(wait);
+      wait = 0;
+      n = this.#harvest(batch, n);
+      n = this.#takeQueued(batch, n, batch.length);
+      // A completion without a packet may have armed its operation again. That goes to the kernel before we say "none".
+    } while (n === 0 && (ring.unsubmitted > 0 || ring.cqHead !== ring.cqTail()));
+    if (n > 0) {
+      this.figures.wakeUps++;
+      this.figures.packets += n;
+    }
+    return n;
+  }
+
+  watch(ready: () => void): void {
+    this.#assertOpen();
+    this.#notifier.watch(ready, this.#engine.queue.length > 0 || this.#ring.unsubmitted > 0);
+  }
+
+  unwatch(): void {
+    this.#assertOpen();
+    this.#notifier.unwatch();
+  }
+
+  destroy(): void {
+    if (!this.#open) return;
+    this.#posted.close();
+    this.#notifier.unwatch();
+    const drained = this.#drain();
+    this.#open = false;
+    this.#ring.close();
+    this.#notifier.close();
+    // What the kernel has not let go of must not be used again.
+    if (drained) for (const block of this.#blocks) blocks.give(block);
+  }
+
+  /** Closes every socket and discards packets until nothing is in flight. False when the kernel did not follow. */
+  #drain(): boolean {
+    const batch = createBatch(64);
+    for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
+      for (const socket of this.#engine.sockets) this.close(socket);
+      for (let n = this.dequeue(batch, 100); n > 0; n = this.dequeue(batch, 0)) {
+        for (const packet of batch.slice(0, n)) if (packet.buffer >= 0) this.release(packet.buffer);
+      }
+    }
+    return this.figures.sockets === 0;
+  }
+
+  #takeQueued(batch: readonly CompletionPacket[], from: number, to: number): number {
+    const { queue } = this.#engine;
+    let n = from;
+    while (n < to && queue.length > 0) {
+      const packet = batch[n++]!;
+      const origin = queue.shift(packet);
+      if (origin !== null) this.#engine.finish(origin as UringSocket, packet.event);
+    }
+    return n;
+  }
+
+  #harvest(batch: readonly CompletionPacket[], from: number): number {
+    const ring = this.#ring;
+    const { cqes } = ring;
+    const tail = ring.cqTail();
+    let head = ring.cqHead;
+    let n = from;
+    while (head !== tail && n < batch.length) {
+      const at = ring.cqe(head);
+      head = (head + 1) >>> 0;
+      if (this.#complete(cqes[at]!, cqes[at + 1]! >>> 0, cqes[at + 2]!, cqes[at + 3]!, batch[n]!)) n++;
+    }
+    ring.advance(head);
+    return n;
+  }
+
+  /** Turns a completion into a packet. False when there is none to be had from it. */
+  #complete(low: number, tag: number, result: number, flags: number, packet: CompletionPacket): boolean {
+    const operation = low >>> 24;
+    if (operation > Operation.Post) {
+      if (operation === WAKE) this.#takePosted(flags);
+      return false;
+    }
+    const socket = this.#engine.find(low);
+    if (socket !== null) {
+      switch (operation) {
+        case Operation.Receive:
+          if (socket.receiving === null || socket.receiving.tag !== tag) break;
+          return this.#receiver.complete(socket, socket.receiving, result, flags, packet);
+        case Operation.Send:
+          if (socket.sending === null || socket.sending.tag !== tag) break;
+          return this.#completeSend(socket, socket.sending, result, packet);
+        case Operation.Accept:
+          return this.#acceptor.complete(socket, result, flags, packet);
+        case Operation.Connect:
+          if (socket.connecting === null || socket.connecting.tag !== tag) break;
+          return this.#completeConnect(socket, socket.connecting, result, packet);
+        case Operation.Shutdown:
+          fill(packet, Operation.Shutdown, socket.key, null, socket, 0, failure('shut down', 'shutdown', result));
+          this.#engine.finish(socket, null);
+          return true;
+        case Operation.Close:
+          fill(packet, Operation.Close, socket.key, null, socket, 0, failure('close', 'close', result));
+          this.#engine.removeSocket(socket);
+          return true;
+      }
+    }
+    this.#drop(operation, flags);
+    return false;
+  }
+
+  #completeSend(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
+    socket.sending = null;
+    let error: IocpError | null = null;
+    if (result !== socket.sendBytes) {
+      // With MSG_WAITALL a short count means that an error or a cancel came after the first bytes.
+      const short = result >= 0;
+      const code = short ? pendingError(socket.handle) || ECONNRESET : -result;
+      error = linuxError('send', 'send', code);
+    }
+    fill(packet, Operation.Send, socket.key, event, socket, Math.max(result, 0), error);
+    this.#engine.finish(socket, event);
+    return true;
+  }
+
+  #completeConnect(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
+    socket.connecting = null;
+    const error = result < 0 ? linuxError(connectAction(event), 'connect', -result) : null;
+    fill(packet, Operation.Connect, socket.key, event, socket, 0, error);
+    this.#engine.finish(socket, event);
+    return true;
+  }
+
+  /** A late completion: its socket or its event serves another by now. Its buffer goes back. */
+  #drop(operation: number, flags: number): void {
+    this.figures.dropped++;
+    if (operation === Operation.Receive && (flags & abi.CQE_FLAG.BUFFER) !== 0) {
+      this.#buffers.take(flags >>> 16, 0);
+      this.figures.buffersOut++;
+      this.#receiver.release(flags >>> 16);
+    }
+  }
+
+  #takePosted(flags: number): void {
+    unsignal(this.#notifier.postsFd);
+    while (this.#posted.shift(this.#queuePost));
+    if ((flags & abi.CQE_FLAG.MORE) === 0) this.#armWake();
+  }
+
+  readonly #queuePost = (key: unknown, bytes: number): void => {
+    const packet = this.#engine.queue.push();
+    packet.operation = Operation.Post;
+    packet.key = key;
+    packet.bytes = bytes;
+  };
+
+  #armWake(): void {
+    const { OP, POLL_ADD_MULTI, POLLIN } = abi;
+    const user = WAKE << 24;
+    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.#notifier.postsFd, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');
+  }
+}
+
+function failure(action: string, syscall: string, result: number): IocpError | null {
+  return result < 0 ? linuxError(action, syscall, -result) : null;
+}
+
+/** What a connect wanted, from the address that it left in its event. */
+function connectAction(event: Overlapped): string {
+  const { address, family, port } = readSockaddr(event.block.bytes, event.offset + ARGUMENTS);
+  return `connect to ${family === 6 ? `[${address}]` : address}:${port}`;
+}
+
+/** Lays out a msghdr and its iovecs in the event's own memory. Their other fields are zero and stay so. */
+function writeMessage(event: Overlapped, pieces: GatherList): void {
+  const { words, address } = event.block;
+  const header = (event.offset + ARGUMENTS) >> 2;
+  const iovecs = address + event.offset + IOVECS;
+  words.fill(0, header, header + (abi.MSGHDR.size >> 2));
+  words[header + (abi.MSGHDR.iov >> 2)] = iovecs;
+  words[header + (abi.MSGHDR.iov >> 2) + 1] = Math.floor(iovecs / 0x100000000);
+  words[header + (abi.MSGHDR.iovlen >> 2)] = pieces.count;
+  for (let i = 0; i < pieces.count; i++) {
+    const at = (event.offset + IOVECS + i * abi.IOVEC.size) >> 2;
+    const base = pieces.blocks[i]!.address + pieces.offsets[i]!;
+    words[at] = base;
+    words[at + 1] = Math.floor(base / 0x100000000);
+    words[at + 2] = pieces.lengths[i]!;
+    words[at + 3] = 0;
+  }
+}
