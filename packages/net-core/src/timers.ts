@@ -1,0 +1,114 @@
+// Timers of one core: a binary heap by due time, under one timer of the event loop. A session that sets none costs
+// nothing here.
+
+/** A timer, made once and set as often as needed: setting one allocates nothing. */
+export class Timer {
+  readonly callback: () => void;
+  /** When it is due, in milliseconds of performance.now(). */
+  due = 0;
+  /** Its place in the heap; -1 while it is not set. */
+  index = -1;
+
+  constructor(callback: () => void) {
+    this.callback = callback;
+  }
+}
+
+export class TimerQueue {
+  // heap[i] is due no later than heap[2i + 1] and heap[2i + 2].
+  readonly #heap: Timer[] = [];
+  #loopTimer: NodeJS.Timeout | undefined;
+  /** When the event loop's timer is due; Infinity when it is not set. */
+  #loopDue = Number.POSITIVE_INFINITY;
+
+  /** Timers that are set. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** Sets a timer to run once, in `delay` milliseconds; one that is set already is moved. */
+  set(timer: Timer, delay: number): void {
+    timer.due = performance.now() + delay;
+    if (timer.index < 0) {
+      timer.index = this.#heap.length;
+      this.#heap.push(timer);
+    }
+    this.#restore(timer);
+    this.#arm();
+  }
+
+  /** Unsets a timer. Harmless when it is not set. */
+  clear(timer: Timer): void {
+    const { index } = timer;
+    if (index < 0) return;
+    timer.index = -1;
+    const last = this.#heap.pop()!;
+    if (last !== timer) {
+      this.#place(last, index);
+      this.#restore(last);
+    }
+    if (this.#heap.length === 0) this.#disarm();
+  }
+
+  /** Unsets all timers. */
+  close(): void {
+    for (const timer of this.#heap) timer.index = -1;
+    this.#heap.length = 0;
+    this.#disarm();
+  }
+
+  #arm(): void {
+    const { due } = this.#heap[0]!;
+    if (due >= this.#loopDue) return;
+    this.#disarm();
+    this.#loopDue = due;
+    this.#loopTimer = setTimeout(this.#run, Math.max(1, Math.ceil(due - performance.now())));
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#loopTimer);
+    this.#loopDue = Number.POSITIVE_INFINITY;
+  }
+
+  // The event loop may be early by a fraction of a millisecond: what is not due yet waits for the rest.
+  readonly #run = (): void => {
+    this.#loopDue = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    try {
+      while (this.#heap.length > 0 && this.#heap[0]!.due <= now) {
+        const timer = this.#heap[0]!;
+        this.clear(timer);
+        timer.callback();
+      }
+    } finally {
+      if (this.#heap.length > 0) this.#arm();
+    }
+  };
+
+  /** Moves a timer up or down to where the heap's order holds again. */
+  #restore(timer: Timer): void {
+    const heap = this.#heap;
+    let at = timer.index;
+    while (at > 0) {
+      const parent = heap[(at - 1) >> 1]!;
+      if (parent.due <= timer.due) break;
+      this.#place(parent, at);
+      at = (at - 1) >> 1;
+    }
+    for (;;) {
+      const left = 2 * at + 1;
+      if (left >= heap.length) break;
+      const right = left + 1;
+      const child = right < heap.length && heap[right]!.due < heap[left]!.due ? right : left;
+      if (heap[child]!.due >= timer.due || heap[child] === timer) break;
+      this.#place(heap[child]!, at);
+      at = child;
+    }
+    this.#place(timer, at);
+  }
+
+  #place(timer: Timer, at: number): void {
+    this.#heap[at] = timer;
+    timer.index = at;
+  }
+}

@@ -1,0 +1,114 @@
+// IocpEvent: the record of one operation in flight, in native memory that starts with an OVERLAPPED; and their pool.
+//
+//   tag:  31        20 19                 0
+//        | generation |       index       |     another value whenever the slot is used anew
+
+import assert from 'node:assert';
+import { EVENT_SIZE, type NativeBlock, Operation, type Overlapped } from '@overlapped/iocp-native';
+import { Slab } from './slab.js';
+
+const INDEX_BITS = 20;
+const INDEX_MASK = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK = 0xfff;
+
+/** An operation in flight. Its fields are small integers and references, so an operation allocates nothing. */
+export class IocpEvent<Owner = unknown> implements Overlapped {
+  readonly block: NativeBlock;
+  readonly offset: number;
+  /** Its slot in the pool. */
+  readonly index: number;
+  /** Changes, modulo 4096, whenever the event is released. */
+  generation: number;
+  pending: boolean;
+  operation: Operation;
+  /** Who gets the packet. Null while the event is free. */
+  owner: Owner | null;
+
+  constructor(block: NativeBlock, offset: number, index: number) {
+    this.block = block;
+    this.offset = offset;
+    this.index = index;
+    this.generation = 0;
+    this.pending = false;
+    this.operation = Operation.Post;
+    this.owner = null;
+  }
+
+  // Computed, because half of the tags are too large to be stored as a small integer.
+  get tag(): number {
+    return ((this.generation << INDEX_BITS) | this.index) >>> 0;
+  }
+
+  /** Where the record lies in native memory: the OVERLAPPED's address. */
+  get address(): number {
+    return this.block.address + this.offset;
+  }
+}
+
+/** The events of one port: a fixed number, made when first needed and reused for ever. */
+export class IocpEventPool<Owner = unknown> {
+  readonly #slab: Slab;
+  readonly #events: (IocpEvent<Owner> | undefined)[];
+
+  /** @param capacity 2^20 at most; the block must hold `capacity * EVENT_SIZE` bytes. */
+  constructor(block: NativeBlock, capacity: number) {
+    assert(capacity <= INDEX_MASK + 1, `a pool of ${capacity} events`);
+    this.#slab = new Slab(block, EVENT_SIZE, capacity);
+    this.#events = new Array(capacity).fill(undefined);
+  }
+
+  get capacity(): number {
+    return this.#slab.capacity;
+  }
+
+  /** Events that are out. */
+  get out(): number {
+    return this.#slab.out;
+  }
+
+  /** A free event, or null when all are out. */
+  acquire(owner: Owner, operation: Operation): IocpEvent<Owner> | null {
+    const index = this.#slab.acquire();
+    if (index === -1) return null;
+    const event = this.#events[index] ?? this.#create(index);
+    event.owner = owner;
+    event.operation = operation;
+    return event;
+  }
+
+  /** Gives an event back. The port must be done with it: what is pending belongs to the kernel. */
+  release(event: IocpEvent<Owner>): void {
+    const { index } = event;
+    if (this.#events[index] !== event) assert.fail('release of an event of another pool');
+    if (event.pending) assert.fail(`release of event ${index}, which is pending`);
+    this.#slab.release(index);
+    event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
+    event.owner = null;
+  }
+
+  /** The event that a tag names, or null when that event has been released since. */
+  at(tag: number): IocpEvent<Owner> | null {
+    const event = this.#events[tag & INDEX_MASK];
+    return event !== undefined && event.tag === tag && this.#slab.isLive(event.index) ? event : null;
+  }
+
+  /** Tear-down: every event must have come back. Throws an AssertionError that says how many of each kind have not. */
+  assertEmpty(): void {
+    if (this.out !== 0) this.#slab.assertEmpty(`events (${this.#kindsOut()})`);
+  }
+
+  #create(index: number): IocpEvent<Owner> {
+    const event = new IocpEvent<Owner>(this.#slab.block, this.#slab.offsetOf(index), index);
+    this.#events[index] = event;
+    return event;
+  }
+
+  #kindsOut(): string {
+    const live = this.#events.filter((event) => event !== undefined && this.#slab.isLive(event.index));
+    const kinds = Object.entries(Operation).map(([name, operation]) => {
+      const count = live.filter((event) => event?.operation === operation).length;
+      return count === 0 ? '' : `${count} ${name}`;
+    });
+    return kinds.filter((kind) => kind !== '').join(', ');
+  }
+}

@@ -1,0 +1,72 @@
+// ObjectPool: objects that are costly to make, reused. Sessions come from one. It notices a double release, a foreign
+// object and a leak.
+
+import assert from 'node:assert';
+
+export interface ObjectPoolOptions<T extends object> {
+  /** Makes an object, when one is needed and none is free. */
+  readonly create: () => T;
+  /** Readies a released object for its next use. If it throws, the object is dropped and another will be made. */
+  readonly reset?: (object: T) => void;
+  /** The most objects that may be out. */
+  readonly capacity: number;
+}
+
+/** Grows as needed, up to its capacity; the object released last is acquired first. */
+export class ObjectPool<T extends object> {
+  readonly capacity: number;
+  readonly #create: () => T;
+  readonly #reset: ((object: T) => void) | undefined;
+  readonly #live = new Set<T>();
+  readonly #idle: T[] = [];
+
+  constructor({ create, reset, capacity }: ObjectPoolOptions<T>) {
+    assert(Number.isInteger(capacity) && capacity > 0, `a pool of ${capacity} objects`);
+    this.capacity = capacity;
+    this.#create = create;
+    this.#reset = reset;
+  }
+
+  /** Objects that are out. */
+  get out(): number {
+    return this.#live.size;
+  }
+
+  /** How many more can be acquired. */
+  get free(): number {
+    return this.capacity - this.#live.size;
+  }
+
+  /** An object, or null when `capacity` of them are out. */
+  acquire(): T | null {
+    if (this.#live.size === this.capacity) return null;
+    const object = this.#idle.pop() ?? this.#create();
+    this.#live.add(object);
+    return object;
+  }
+
+  release(object: T): void {
+    if (!this.#live.delete(object)) {
+      assert.fail(this.#idle.includes(object) ? 'release of an object twice' : 'release of an object of another pool');
+    }
+    this.#reset?.(object);
+    this.#idle.push(object);
+  }
+
+  /** The objects that are out, the longest out first. */
+  live(): T[] {
+    return [...this.#live];
+  }
+
+  /** What is out, in words. */
+  report(): string {
+    const [oldest] = this.#live;
+    const kind = oldest?.constructor?.name ?? 'Object';
+    return `${this.out} of ${this.capacity} objects are out${oldest ? `, the oldest a ${kind}` : ''}`;
+  }
+
+  /** Tear-down: every object must have come back. Throws an AssertionError with the report. */
+  assertEmpty(): void {
+    if (this.out !== 0) assert.fail(this.report());
+  }
+}

@@ -1,0 +1,77 @@
+// Slab: a native block in equal slots, and which of them are out. Events and send buffers lie in slabs, so that the
+// kernel's memory is carved once and never moves.
+//
+//   offset  0         size      2*size             capacity*size    block.size
+//           | slot 0  | slot 1  | slot 2  |  ...   |     unused     |
+
+import assert from 'node:assert';
+import type { NativeBlock } from '@overlapped/iocp-native';
+
+/** Slots start on a multiple of this many bytes, as an OVERLAPPED must. */
+const ALIGNMENT = 16;
+
+/** Fixed slots in one block. The slot released last is acquired first: it is the one still in cache. */
+export class Slab {
+  readonly block: NativeBlock;
+  /** Bytes of each slot. */
+  readonly size: number;
+  readonly capacity: number;
+  readonly #free: Uint32Array;
+  #freeCount: number;
+  readonly #live: Uint8Array;
+  readonly #generations: Uint16Array;
+
+  /** @param size bytes of a slot, a multiple of 16. The block must hold `capacity` of them. */
+  constructor(block: NativeBlock, size: number, capacity: number) {
+    assert(Number.isInteger(size) && size > 0 && size % ALIGNMENT === 0, `a slot of ${size} bytes is not aligned`);
+    assert(Number.isInteger(capacity) && capacity > 0, `a slab of ${capacity} slots`);
+    assert(size * capacity <= block.size, `${capacity} slots of ${size} bytes in a block of ${block.size}`);
+    this.block = block;
+    this.size = size;
+    this.capacity = capacity;
+    this.#free = Uint32Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
+    this.#freeCount = capacity;
+    this.#live = new Uint8Array(capacity);
+    this.#generations = new Uint16Array(capacity);
+  }
+
+  /** Slots that are out. */
+  get out(): number {
+    return this.capacity - this.#freeCount;
+  }
+
+  /** A free slot, or -1 when all are out. */
+  acquire(): number {
+    if (this.#freeCount === 0) return -1;
+    const index = this.#free[--this.#freeCount]!;
+    this.#live[index] = 1;
+    return index;
+  }
+
+  /** Gives a slot back and moves it to its next generation. */
+  release(index: number): void {
+    if (this.#live[index] !== 1) assert.fail(`release of slot ${index}, which is not out`);
+    this.#live[index] = 0;
+    this.#generations[index]!++;
+    this.#free[this.#freeCount++] = index;
+  }
+
+  isLive(index: number): boolean {
+    return this.#live[index] === 1;
+  }
+
+  /** How often the slot has been released, in 16 bits. What remembers another number is about an earlier use. */
+  generationOf(index: number): number {
+    return this.#generations[index]!;
+  }
+
+  /** Where the slot starts in the block, in bytes. */
+  offsetOf(index: number): number {
+    return index * this.size;
+  }
+
+  /** Tear-down: every slot must have come back. Throws an AssertionError that says how many `what` have not. */
+  assertEmpty(what: string): void {
+    if (this.out !== 0) assert.fail(`${this.out} of ${this.capacity} ${what} are out`);
+  }
+}

@@ -1,0 +1,49 @@
+// Sessions through one object of handlers for a whole listener: no class, and no closure for each connection.
+
+import { Session } from './session.js';
+
+/** What a session calls; see Session for each. `session` is the one that calls. */
+export interface SessionHandlers {
+  onConnected?(session: Session): unknown;
+  onReceive?(session: Session, data: Buffer): unknown;
+  onSend?(session: Session, bytes: number): unknown;
+  onDrain?(session: Session): unknown;
+  onDisconnected?(session: Session, error?: Error): unknown;
+}
+
+/** Either way to say what a session does: a subclass of Session, or an object of handlers. */
+export type SessionKind = (new () => Session) | SessionHandlers;
+
+/** What makes the sessions of one kind. */
+export function sessionFactory(kind: SessionKind): () => Session {
+  return typeof kind === 'function' ? () => new kind() : () => new HandlerSession(kind);
+}
+
+class HandlerSession extends Session {
+  readonly #handlers: SessionHandlers;
+
+  constructor(handlers: SessionHandlers) {
+    super();
+    this.#handlers = handlers;
+  }
+
+  override onConnected(): unknown {
+    return this.#handlers.onConnected?.(this);
+  }
+
+  override onReceive(data: Buffer): unknown {
+    return this.#handlers.onReceive?.(this, data);
+  }
+
+  override onSend(bytes: number): unknown {
+    return this.#handlers.onSend?.(this, bytes);
+  }
+
+  override onDrain(): unknown {
+    return this.#handlers.onDrain?.(this);
+  }
+
+  override onDisconnected(error?: Error): unknown {
+    return this.#handlers.onDisconnected?.(this, error);
+  }
+}

@@ -1,0 +1,204 @@
+// The send queue of a session: what waits, in order, and what is in flight. One send takes as much of what waits as it
+// can gather.
+//
+//   head -> segment -> segment -> tail        waits, in user memory or in buffers of ours
+//   inFlight -> segment -> segment            with the kernel: not touched until the send's packet is here
+//
+// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), or still in
+// the caller's own memory (what is larger than a send buffer; copied piece by piece as it is sent).
+
+import { GatherList, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
+import type { IocpCore } from '@overlapped/net-core';
+
+/** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
+const BYTES_PER_SEND = 65536;
+
+const RECEIVE_BUFFER = 0;
+const SEND_BUFFER = 1;
+const CALLER = 2;
+type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER;
+
+class Segment {
+  place: Place = CALLER;
+  /** Which buffer of its pool. */
+  buffer = -1;
+  /** Where its unsent bytes start, in their block or in `source`, and how many there are. */
+  offset = 0;
+  length = 0;
+  source: Uint8Array | null = null;
+  next: Segment | null = null;
+}
+
+// Segments and the gather list are used within one call or counted by their queues, so a thread shares them.
+let spare: Segment | null = null;
+const pieces = new GatherList();
+
+function makeSegment(place: Place, buffer: number, offset: number, length: number): Segment {
+  const segment = spare ?? new Segment();
+  spare = segment.next;
+  segment.place = place;
+  segment.buffer = buffer;
+  segment.offset = offset;
+  segment.length = length;
+  segment.next = null;
+  return segment;
+}
+
+export class SendQueue {
+  /** Bytes that wait or are in flight. */
+  bytes = 0;
+  readonly #core: IocpCore;
+  #head: Segment | null = null;
+  #tail: Segment | null = null;
+  #inFlight: Segment | null = null;
+  #bytesInFlight = 0;
+
+  constructor(core: IocpCore) {
+    this.#core = core;
+  }
+
+  get idle(): boolean {
+    return this.bytes === 0;
+  }
+
+  /** Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now. */
+  push(data: Uint8Array): void {
+    const { length } = data;
+    if (length === 0) return;
+    this.bytes += length;
+    const { port, sendBuffers } = this.#core;
+    const borrowed = port.bufferOf(data);
+    if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
+      port.retain(borrowed);
+      const offset = data.byteOffset - port.receiveBlock.bytes.byteOffset;
+      this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
+    } else if (this.#appendToTail(data)) {
+      return;
+    } else if (length <= sendBuffers.size || borrowed >= 0) {
+      this.#appendCopy(data);
+    } else {
+      this.#appendSource(data);
+    }
+  }
+
+  /**
+   * Takes what the next send gathers; null when nothing waits, or when no send buffer is free (`bytes` then says that
+   * something waits). The list is good until the next call.
+   */
+  gather(): GatherList | null {
+    pieces.clear();
+    const { port, sendBuffers } = this.#core;
+    let last: Segment | null = null;
+    while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
+      const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(this.#head) : this.#takeHead();
+      if (segment === null) break;
+      if (last === null) this.#inFlight = segment;
+      else last.next = segment;
+      last = segment;
+      const block: NativeBlock = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
+      pieces.add(block, segment.offset, segment.length);
+    }
+    if (last === null) return null;
+    last.next = null;
+    this.#bytesInFlight = pieces.bytes;
+    return pieces;
+  }
+
+  /** The send's packet is here: its buffers go back. */
+  sent(): void {
+    this.bytes -= this.#bytesInFlight;
+    this.#bytesInFlight = 0;
+    const list = this.#inFlight;
+    this.#inFlight = null;
+    this.#recycle(list);
+  }
+
+  /** Drops what waits. What is in flight stays until sent(). */
+  discard(): void {
+    this.bytes = this.#bytesInFlight;
+    const list = this.#head;
+    this.#head = null;
+    this.#tail = null;
+    this.#recycle(list);
+  }
+
+  /**
+   * A receive buffer that waits for a slow peer is one that no other session can receive into. So only the packet being
+   * delivered is kept, only while nothing is in flight here, and never more than half of all buffers.
+   */
+  #mayBorrow(buffer: number): boolean {
+    const { deliveredBuffer, port, receiveBuffersToLend } = this.#core;
+    return this.#inFlight === null && buffer === deliveredBuffer && port.figures.buffersOut <= receiveBuffersToLend;
+  }
+
+  #append(segment: Segment): void {
+    if (this.#tail === null) this.#head = segment;
+    else this.#tail.next = segment;
+    this.#tail = segment;
+  }
+
+  /** Copies into the room that the last send buffer has left. */
+  #appendToTail(data: Uint8Array): boolean {
+    const tail = this.#tail;
+    if (tail === null || tail.place !== SEND_BUFFER) return false;
+    const { sendBuffers } = this.#core;
+    const used = tail.offset + tail.length - sendBuffers.offsetOf(tail.buffer);
+    if (used + data.length > sendBuffers.size) return false;
+    sendBuffers.bytes(tail.buffer).set(data, used);
+    tail.length += data.length;
+    return true;
+  }
+
+  #appendCopy(data: Uint8Array): void {
+    const { sendBuffers } = this.#core;
+    const buffer = data.length <= sendBuffers.size ? sendBuffers.acquire() : -1;
+    if (buffer < 0) {
+      this.#appendSource(Uint8Array.prototype.slice.call(data));
+      return;
+    }
+    sendBuffers.bytes(buffer).set(data);
+    this.#append(makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), data.length));
+  }
+
+  #appendSource(data: Uint8Array): void {
+    const segment = makeSegment(CALLER, -1, 0, data.length);
+    segment.source = data;
+    this.#append(segment);
+  }
+
+  #takeHead(): Segment {
+    const segment = this.#head!;
+    this.#head = segment.next;
+    if (this.#head === null) this.#tail = null;
+    return segment;
+  }
+
+  /** Copies the next piece of a caller's bytes into a send buffer; null when none is free. */
+  #copyPiece(from: Segment): Segment | null {
+    const { sendBuffers } = this.#core;
+    const buffer = sendBuffers.acquire();
+    if (buffer < 0) return null;
+    const length = Math.min(from.length, sendBuffers.size);
+    sendBuffers.bytes(buffer).set(from.source!.subarray(from.offset, from.offset + length));
+    from.offset += length;
+    from.length -= length;
+    if (from.length === 0) {
+      this.#takeHead().next = null;
+      this.#recycle(from);
+    }
+    return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
+  }
+
+  #recycle(list: Segment | null): void {
+    const { port } = this.#core;
+    for (let segment = list; segment !== null; ) {
+      const { next } = segment;
+      if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
+      else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer);
+      segment.source = null;
+      segment.next = spare;
+      spare = segment;
+      segment = next;
+    }
+  }
+}
