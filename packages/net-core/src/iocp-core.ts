@@ -71,6 +71,7 @@ export class IocpCore {
   readonly #stoppables = new Set<Stoppable>();
   /** Who waits for a send buffer, the longest wait first. */
   readonly #bufferWaiters = new Set<Flushable>();
+  #sessions = 0;
   #dirty: Flushable[] = [];
   #flushing: Flushable[] = [];
   #stopped: Promise<void> | undefined;
@@ -136,6 +137,23 @@ export class IocpCore {
   /** No send buffer was free: flushes when one is. */
   awaitSendBuffer(waiter: Flushable): void {
     this.#bufferWaiters.add(waiter);
+  }
+
+  /** Sessions that are open. */
+  get sessions(): number {
+    return this.#sessions;
+  }
+
+  /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
+  admit(): boolean {
+    if (this.#sessions === this.maxSessions) return false;
+    this.#sessions++;
+    return true;
+  }
+
+  /** Counts a session out. */
+  dismiss(): void {
+    this.#sessions--;
   }
 
   /** Has `stop()` wait for something; it must be detached when it has ended. */

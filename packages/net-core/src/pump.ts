@@ -30,9 +30,7 @@ export class GuestPump {
 
   /** There is something to flush: makes sure that a turn comes soon. */
   wake(): void {
-    if (this.#turning || this.#woken) return;
-    this.#woken = true;
-    setImmediate(this.#turn);
+    if (!this.#turning) this.#turnAgain();
   }
 
   /** No packet is dispatched after this. */
@@ -43,7 +41,6 @@ export class GuestPump {
   }
 
   readonly #turn = (): void => {
-    this.#woken = false;
     if (!this.#running || this.#turning) return;
     this.#turning = true;
     try {
@@ -57,12 +54,21 @@ export class GuestPump {
         more = this.#dispatch(count);
         if (!this.#running) return;
       }
-      this.#woken = true;
-      setImmediate(this.#turn);
+      this.#turnAgain();
     } finally {
       this.#turning = false;
     }
   };
+
+  /** One more turn, and never two of them in one turn of the event loop. */
+  #turnAgain(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    setImmediate(() => {
+      this.#woken = false;
+      this.#turn();
+    });
+  }
 
   #dispatch(count: number): boolean {
     const batch = this.#batch;

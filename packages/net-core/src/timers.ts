@@ -14,6 +14,9 @@ export class Timer {
   }
 }
 
+/** What setTimeout() can wait; it takes longer ones for 1 ms. */
+const LONGEST = 2 ** 31 - 1;
+
 export class TimerQueue {
   // heap[i] is due no later than heap[2i + 1] and heap[2i + 2].
   readonly #heap: Timer[] = [];
@@ -26,9 +29,10 @@ export class TimerQueue {
     return this.#heap.length;
   }
 
-  /** Sets a timer to run once, in `delay` milliseconds; one that is set already is moved. */
+  /** Sets a timer to run once, in `delay` milliseconds, 1 at least; one that is set already is moved. */
   set(timer: Timer, delay: number): void {
-    timer.due = performance.now() + delay;
+    // A timer that sets itself again comes due in a later turn of the event loop, as with setTimeout().
+    timer.due = performance.now() + Math.max(1, delay);
     if (timer.index < 0) {
       timer.index = this.#heap.length;
       this.#heap.push(timer);
@@ -62,7 +66,8 @@ export class TimerQueue {
     if (due >= this.#loopDue) return;
     this.#disarm();
     this.#loopDue = due;
-    this.#loopTimer = setTimeout(this.#run, Math.max(1, Math.ceil(due - performance.now())));
+    const rest = Math.ceil(due - performance.now());
+    this.#loopTimer = setTimeout(this.#run, Math.min(Math.max(1, rest), LONGEST));
   }
 
   #disarm(): void {
@@ -70,7 +75,8 @@ export class TimerQueue {
     this.#loopDue = Number.POSITIVE_INFINITY;
   }
 
-  // The event loop may be early by a fraction of a millisecond: what is not due yet waits for the rest.
+  // The event loop may be early, by a fraction of a millisecond or by more than LONGEST: what is not due yet waits for
+  // the rest.
   readonly #run = (): void => {
     this.#loopDue = Number.POSITIVE_INFINITY;
     const now = performance.now();
@@ -100,7 +106,7 @@ export class TimerQueue {
       if (left >= heap.length) break;
       const right = left + 1;
       const child = right < heap.length && heap[right]!.due < heap[left]!.due ? right : left;
-      if (heap[child]!.due >= timer.due || heap[child] === timer) break;
+      if (heap[child]!.due >= timer.due) break;
       this.#place(heap[child]!, at);
       at = child;
     }

@@ -11,8 +11,7 @@ import {
 } from '@overlapped/iocp-native';
 import type { CompletionOwner, IocpCore, Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { sessionFactory } from './handlers.js';
-import { openSession, type Session } from './session.js';
+import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
 
 export interface ConnectorOptions extends SessionOptions {
@@ -29,7 +28,6 @@ export interface ConnectTarget {
 export class Connector implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
-  readonly #makeSession: () => Session;
   readonly #noDelay: boolean;
   readonly #attempts = new Set<Attempt>();
   #attemptsOver: (() => void) | undefined;
@@ -38,7 +36,6 @@ export class Connector implements Stoppable {
   constructor(core: IocpCore, options: ConnectorOptions) {
     this.#core = core;
     this.#set = new SessionSet(core, options);
-    this.#makeSession = sessionFactory(options.session);
     this.#noDelay = options.noDelay !== false;
     core.attach(this);
   }
@@ -59,7 +56,7 @@ export class Connector implements Stoppable {
       const attempt = new Attempt(this.#core, (error, socket) => {
         this.#attempts.delete(attempt);
         if (error) reject(error);
-        else resolve(this.#open(socket));
+        else resolve(this.#set.open(socket));
         if (this.#attempts.size === 0) this.#attemptsOver?.();
       });
       this.#attempts.add(attempt);
@@ -76,14 +73,6 @@ export class Connector implements Stoppable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
-  }
-
-  #open(socket: PortSocket): Session {
-    const session = this.#makeSession();
-    this.#set.sessions.add(session);
-    openSession(session, this.#core, socket, this.#set);
-    if (this.#stopped) session.end();
-    return session;
   }
 
   async #stop(grace: number): Promise<void> {
@@ -135,7 +124,13 @@ class Attempt implements CompletionOwner {
     }
     this.#core.events.release(packet.event as IocpEvent<CompletionOwner>);
     this.#error = packet.error;
-    if (packet.error === null && !this.#canceled) this.#settle(null, this.#socket);
+    if (packet.error === null && !this.#canceled && this.#admitted()) this.#settle(null, this.#socket);
     else this.#core.port.close(this.#socket);
+  }
+
+  #admitted(): boolean {
+    if (this.#core.admit()) return true;
+    this.#error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
+    return false;
   }
 }

@@ -12,8 +12,7 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { sessionFactory } from './handlers.js';
-import { openSession, type Session } from './session.js';
+import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
 
 export interface ListenerOptions extends SessionOptions {
@@ -50,18 +49,16 @@ export class Listener implements CompletionOwner, Stoppable {
   readonly #core: IocpCore;
   readonly #socket: PortSocket;
   readonly #set: SessionSet;
-  readonly #makeSession: () => Session;
   readonly #backOff = new Timer(() => this.#acceptAgain());
   /** Accepts that failed and wait for the back-off to end. */
   readonly #resting: AcceptEvent[] = [];
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(core: IocpCore, socket: PortSocket, set: SessionSet, options: ListenerOptions) {
+  private constructor(core: IocpCore, socket: PortSocket, set: SessionSet) {
     this.#core = core;
     this.#socket = socket;
     this.#set = set;
-    this.#makeSession = sessionFactory(options.session);
     this.endpoint = socket.localEndpoint();
     socket.key = this;
     core.attach(this);
@@ -86,7 +83,7 @@ export class Listener implements CompletionOwner, Stoppable {
       if (host !== undefined || !noIPv6) throw error;
       return core.port.listen(endpoint('0.0.0.0', port), rest);
     });
-    return new Listener(core, socket, set, options);
+    return new Listener(core, socket, set);
   }
 
   /** The sessions that are open. */
@@ -126,16 +123,14 @@ export class Listener implements CompletionOwner, Stoppable {
   }
 
   #accepted(socket: PortSocket): void {
-    if (this.#core.port.figures.sockets > this.#core.maxSessions) {
+    if (!this.#core.admit()) {
       this.figures.refused++;
       socket.key = ignored;
       this.#core.port.close(socket, true);
       return;
     }
     this.figures.accepted++;
-    const session = this.#makeSession();
-    this.#set.sessions.add(session);
-    openSession(session, this.#core, socket, this.#set);
+    const session = this.#set.open(socket);
     if (this.#stopped !== undefined) session.end();
   }
 

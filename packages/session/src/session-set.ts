@@ -1,8 +1,9 @@
 // What a listener and a connector share: the sessions that they made, their watermarks, and how these end together.
 
+import type { PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
-import type { SessionKind } from './handlers.js';
-import type { Session, SessionHost } from './session.js';
+import { type SessionKind, sessionFactory } from './handlers.js';
+import { openSession, type Session, type SessionHost } from './session.js';
 
 export interface SessionOptions {
   /** What each session does: a subclass of Session, or an object of handlers. */
@@ -22,6 +23,7 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly lowWatermark: number;
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
+  readonly #makeSession: () => Session;
   #emptied: (() => void) | undefined;
 
   /** Throws a RangeError when the watermarks make no sense. */
@@ -33,10 +35,20 @@ export class SessionSet implements SessionHost, Stoppable {
     this.highWatermark = highWatermark;
     this.lowWatermark = lowWatermark;
     this.#core = core;
+    this.#makeSession = sessionFactory(options.session);
+  }
+
+  /** Makes the session of a new connection and opens it. The core has admitted it. */
+  open(socket: PortSocket): Session {
+    const session = this.#makeSession();
+    this.sessions.add(session);
+    openSession(session, this.#core, socket, this);
+    return session;
   }
 
   closed(session: Session): void {
     this.sessions.delete(session);
+    this.#core.dismiss();
     if (this.sessions.size === 0) this.#emptied?.();
   }
 

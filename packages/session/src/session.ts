@@ -289,7 +289,7 @@ export class Session implements CompletionOwner, Flushable {
       this.#close(error, true);
       return;
     }
-    if (!queue.idle || (this.#state & ENDING) !== 0) this.#flushSoon();
+    if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
       const result = this.onSend(bytes);
       if (result !== undefined) this.#follow(result);

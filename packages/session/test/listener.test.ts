@@ -1,0 +1,244 @@
+// What a listener and a connector promise: accepting goes on whatever happens, and stopping leaves nothing behind.
+
+import { once } from 'node:events';
+import net from 'node:net';
+import { IocpCore } from '@overlapped/net-core';
+import { describe, expect, test } from 'vitest';
+import { Connector, Listener, Session } from '../src/index.js';
+import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+
+class Echo extends Session {
+  override onReceive(data: Buffer) {
+    if (!this.send(data)) this.pause();
+  }
+  override onDrain() {
+    this.resume();
+  }
+}
+
+onEachBackend((backend) => {
+  describe('listening', () => {
+    test('a port in use is an IocpError that names the call', async () => {
+      await withCore({ backend }, async (core) => {
+        const { endpoint } = await listen(core, { session: Echo });
+        const again = Listener.listen(core, { host: '127.0.0.1', port: endpoint.port, session: Echo });
+        await expect(again).rejects.toMatchObject({ name: 'IocpError', code: 'EADDRINUSE' });
+        await expect(again).rejects.toThrow(`Cannot listen on 127.0.0.1:${endpoint.port}`);
+      });
+    });
+
+    test('a bad port or name is refused, and nothing is left of it', async () => {
+      await withCore({ backend }, async (core) => {
+        await expect(Listener.listen(core, { port: 70_000, session: Echo })).rejects.toMatchObject({ code: 'EINVAL' });
+        await expect(
+          Listener.listen(core, { port: 0, session: Echo, highWatermark: 1, lowWatermark: 2 }),
+        ).rejects.toThrow(RangeError);
+      });
+    });
+
+    test('without a host it serves IPv4 and, where there is one, IPv6', async () => {
+      await withCore({ backend }, async (core) => {
+        const { endpoint } = await Listener.listen(core, { port: 0, session: Echo });
+        for (const host of endpoint.family === 6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
+          const peer = net.connect({ host, port: endpoint.port });
+          peer.write('hello');
+          expect((await read(peer, 5)).toString()).toBe('hello');
+          peer.destroy();
+        }
+      });
+    });
+
+    test('more connections at once than accepts outstanding are all served', async () => {
+      await withCore({ backend }, async (core) => {
+        const listener = await listen(core, { session: Echo });
+        const peers = await Promise.all(Array.from({ length: 300 }, () => peerOf(listener)));
+        await Promise.all(
+          peers.map(async (peer, i) => {
+            peer.write(`number ${i}`.padEnd(20));
+            expect((await read(peer, 20)).toString().trimEnd()).toBe(`number ${i}`);
+            peer.destroy();
+          }),
+        );
+        expect(listener.figures).toEqual({ accepted: 300, failed: 0, refused: 0 });
+      });
+    });
+
+    test('beyond maxSessions a connection is reset, and served again when there is room', async () => {
+      await withCore({ backend, maxSessions: 2 }, async (core) => {
+        const left = deferred();
+        const listener = await listen(core, {
+          session: { onReceive: (session, data) => session.send(data), onDisconnected: () => left.resolve() },
+        });
+        const peers = [await peerOf(listener), await peerOf(listener)] as const;
+        for (const peer of peers) {
+          peer.write('x');
+          await read(peer, 1);
+        }
+        await closing(dial(listener).resume());
+        expect(listener.figures.refused).toBe(1);
+        peers[0].destroy();
+        await left.promise;
+        const next = dial(listener);
+        next.write('y');
+        expect((await read(next, 1)).toString()).toBe('y');
+      });
+    });
+
+    test('peers that never read cost a bounded amount, and starve nobody', async () => {
+      await withCore({ backend }, async (core) => {
+        const stalled = deferred();
+        let congested = 0;
+        class Stalling extends Echo {
+          override onReceive(data: Buffer) {
+            if (this.send(data)) return;
+            this.pause();
+            if (++congested === 200) stalled.resolve();
+          }
+        }
+        const listener = await listen(core, { session: Stalling, highWatermark: 65_536 });
+        const data = pattern(16_000_000);
+        const deaf = await Promise.all(Array.from({ length: 200 }, () => peerOf(listener)));
+        for (const peer of deaf) peer.write(data);
+        await stalled.promise;
+        const peer = await peerOf(listener);
+        for (let i = 0; i < 20; i++) {
+          peer.write('still served');
+          expect((await read(peer, 12)).toString()).toBe('still served');
+        }
+        for (const session of listener.sessions) expect(session.bytesQueued).toBeLessThan(65_536 + 2_000_000);
+        for (const socket of deaf) socket.destroy();
+        peer.destroy();
+      });
+    }, 30_000);
+  });
+
+  describe('stopping', () => {
+    test('a listener that stops refuses new connections and ends its sessions', async () => {
+      await withCore({ backend }, async (core) => {
+        const listener = await listen(core, { session: Echo });
+        const peer = await peerOf(listener);
+        peer.write('x');
+        await read(peer, 1);
+        const ended = once(peer.resume(), 'end');
+        await listener.stop();
+        await ended;
+        expect(listener.sessions.size).toBe(0);
+        const [error] = await once(dial(listener), 'error');
+        expect(error.code).toBe('ECONNREFUSED');
+      });
+    });
+
+    test('a session whose peer does not end is destroyed when the grace is over', async () => {
+      await withCore({ backend }, async (core) => {
+        const over = deferred();
+        const listener = await listen(core, { session: { onDisconnected: () => over.resolve() } });
+        await peerOf(listener, true);
+        await listener.stop(20);
+        await over.promise;
+      });
+    });
+
+    test('the core stops with sessions in the middle of traffic, and every slot comes back', async () => {
+      const core = new IocpCore({ backend });
+      const listener = await listen(core, { session: Echo });
+      const peers = await Promise.all(Array.from({ length: 20 }, () => peerOf(listener)));
+      for (const peer of peers) peer.write(pattern(2_000_000));
+      await Promise.all(peers.map((peer) => read(peer, 1000)));
+      const closed = peers.map((peer) => closing(peer));
+      await core.stop(20);
+      for (const peer of peers) peer.destroy();
+      await Promise.all(closed);
+      expect(core.events.out).toBe(0);
+      expect(core.sendBuffers.out).toBe(0);
+      expect(core.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+    });
+
+    test('`await using` stops', async () => {
+      const core = new IocpCore({ backend });
+      await core[Symbol.asyncDispose]();
+      expect(() => core.post({ onPost() {} }, 1)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    });
+  });
+
+  describe('connecting', () => {
+    test('a connector makes sessions of the same kinds', async () => {
+      await withCore({ backend }, async (core) => {
+        const listener = await listen(core, { session: Echo });
+        const got = deferred<string>();
+        const connector = new Connector(core, {
+          session: {
+            onConnected: (session) => session.send('ping'),
+            onReceive: (session, data) => {
+              got.resolve(data.toString());
+              session.end();
+            },
+          },
+        });
+        const session = await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port });
+        expect(session.remote).toEqual(listener.endpoint);
+        expect(connector.sessions.has(session)).toBe(true);
+        expect(await got.promise).toBe('ping');
+      });
+    });
+
+    test('a refused connect rejects, and nothing is left of it', async () => {
+      await withCore({ backend }, async (core) => {
+        const listener = await listen(core, { session: Echo });
+        await listener.stop();
+        const connector = new Connector(core, { session: Echo });
+        const { port } = listener.endpoint;
+        await expect(connector.connect({ host: '127.0.0.1', port })).rejects.toMatchObject({
+          code: 'ECONNREFUSED',
+          message: expect.stringContaining(`Cannot connect to 127.0.0.1:${port}`),
+        });
+        expect(core.port.figures.sockets).toBe(0);
+      });
+    });
+
+    test('stopping cancels what is connecting', async () => {
+      await withCore({ backend }, async (core) => {
+        const connector = new Connector(core, { session: Echo });
+        await connector.stop();
+        await expect(connector.connect({ host: '127.0.0.1', port: 1 })).rejects.toMatchObject({ code: 'ECANCELED' });
+      });
+    });
+
+    test('64 MiB both ways at once through an echo, byte for byte', async () => {
+      await withCore({ backend }, async (core) => {
+        const total = 1 << 26;
+        const chunk = pattern(251 * 1024);
+        const listener = await listen(core, { session: Echo });
+        const done = deferred();
+        let sent = 0;
+        let wrong = 0;
+        class Client extends Session {
+          override onConnected() {
+            this.fill();
+          }
+          override onDrain() {
+            this.fill();
+          }
+          override onReceive(data: Buffer) {
+            const at = (this.bytesReceived - data.length) % 251;
+            if (data.compare(chunk, at, at + data.length) !== 0) wrong++;
+            if (this.bytesReceived === total) {
+              this.end();
+              done.resolve();
+            }
+          }
+          fill() {
+            while (sent < total) {
+              const length = Math.min(chunk.length, total - sent);
+              sent += length;
+              if (!this.send(chunk.subarray(0, length))) return;
+            }
+          }
+        }
+        const connector = new Connector(core, { session: Client });
+        await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port });
+        await done.promise;
+        expect(wrong).toBe(0);
+      });
+    }, 60_000);
+  });
+});
