@@ -1,17 +1,9 @@
-// The door to native code: loads koffi when it is first needed, and asserts that C structures lie in memory as this
-// package believes. A wrong offset is memory corruption, so a backend checks all of its layouts before it opens a port.
+// Asserts that C structures lie in memory as this package believes. A wrong offset is memory corruption, so a backend
+// checks all of its layouts before it opens a port.
 
 import assert from 'node:assert';
-import { createRequire } from 'node:module';
-import type * as Koffi from 'koffi';
-
-let loaded: typeof Koffi | undefined;
-
-/** koffi, loaded on the first call: importing it eagerly would throw where it has no binary. Throws what `require` throws. */
-export function koffi(): typeof Koffi {
-  loaded ??= createRequire(import.meta.url)('koffi') as typeof Koffi;
-  return loaded;
-}
+import type { TypeObject } from 'koffi';
+import { koffi } from './koffi.js';
 
 /** The size of a C structure in bytes, and where in it the fields that are used lie. */
 export interface Layout {
@@ -20,7 +12,7 @@ export interface Layout {
 }
 
 /** Asserts that the compiler's rules, which koffi knows, give a structure the size and the offsets that the code uses. */
-export function assertLayout(name: string, type: Koffi.TypeObject, layout: Layout): void {
+export function assertLayout(name: string, type: TypeObject, layout: Layout): void {
   const { sizeof, offsetof } = koffi();
   assert.strictEqual(sizeof(type), layout.size, `the size of ${name}`);
   for (const [field, offset] of Object.entries(layout.offsets)) {

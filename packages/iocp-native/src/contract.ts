@@ -164,7 +164,7 @@ export interface PortOptions {
 /** What another thread needs to post to a port; it can be sent to a worker as it is. See `openPoster`. */
 export interface PortToken {
   readonly backend: BackendName;
-  /** The completion port's HANDLE, or an eventfd; -1 where memory alone does it. */
+  /** The completion port's HANDLE, or the write end of a pipe; -1 where memory alone does it. */
   readonly handle: number;
   /** The queue of posted packets, where the kernel does not keep it. */
   readonly queue: SharedArrayBuffer | null;

@@ -91,3 +91,5 @@ export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
 export const EFD_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK = 0x800;
+export const O_CLOEXEC = 0x80000;
+export const O_NONBLOCK = 0x800;

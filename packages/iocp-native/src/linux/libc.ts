@@ -41,6 +41,7 @@ export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('
 export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');
 export const close = bind<[fd: number]>('int close(int)');
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
+export const pipe2 = bind<[ends: Buffer, flags: number]>('int pipe2(void *, int)');
 export const read = bind<[fd: number, into: Buffer, length: number]>('long read(int, void *, size_t)');
 export const write = bind<[fd: number, from: Buffer, length: number]>('long write(int, void *, size_t)');
 export const mmap = bind<[at: number, length: number, prot: number, flags: number, fd: number, offset: number]>(

@@ -1,36 +1,40 @@
-// How an io_uring port wakes its thread. Two eventfds:
+// How an io_uring port wakes its thread:
 //
-//   completions   signalled by the ring, watched by the event loop while a guest waits in watch()
-//   posts         signalled by other threads after they filled the PostedQueue, polled by the ring itself, so that it
-//                 also ends a wait in io_uring_enter()
-//
-// The first is signalled only while somebody watches: a busy port costs no eventfd traffic.
+//   completions   an eventfd, signalled by the ring, watched by the event loop while a guest waits in watch(). It is
+//                 signalled only while somebody watches: a busy port costs no eventfd traffic
+//   posts         a pipe, written by other threads after they filled the PostedQueue, polled by the ring itself, so
+//                 that it also ends a wait in io_uring_enter(). Not an eventfd: a ring that is told of one eventfd while
+//                 it is being written defers the signal of the other, and Linux 6.18 does that only once
 
 import { koffi } from '../koffi.js';
 import { EAGAIN, linuxError } from './errors.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK } from './layout.js';
-import { check, close, errno, eventfd, read, write } from './libc.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from './layout.js';
+import { check, close, errno, eventfd, pipe2, read, write } from './libc.js';
 import type { Ring } from './ring.js';
 
 type PollHandle = InstanceType<typeof import('koffi').node.PollHandle>;
 
-const FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
-const count = Buffer.from(new BigUint64Array([1n]).buffer);
-const scratch = Buffer.from(new ArrayBuffer(8));
+const one = Buffer.from(new BigUint64Array([1n]).buffer);
+const scratch = Buffer.from(new ArrayBuffer(4096));
 
-/** Signals an eventfd. From any thread. */
+/** Signals an eventfd, or the pipe behind a write end. From any thread. */
 export function signal(fd: number): void {
-  // EAGAIN: the counter is full, so the fd is signalled already.
-  if (write(fd, count, 8) < 0 && errno() !== EAGAIN) throw linuxError('wake a port', 'write', errno());
+  // EAGAIN: it is full, so it is signalled already.
+  if (write(fd, one, one.length) < 0 && errno() !== EAGAIN) throw linuxError('wake a port', 'write', errno());
 }
 
-/** Takes the signal back. */
+/** Takes all signals back, from an eventfd or from the read end of a pipe. */
 export function unsignal(fd: number): void {
-  if (read(fd, scratch, 8) < 0 && errno() !== EAGAIN) throw linuxError('wait for a port', 'read', errno());
+  let taken: number;
+  do taken = read(fd, scratch, scratch.length);
+  while (taken === scratch.length);
+  if (taken < 0 && errno() !== EAGAIN) throw linuxError('wait for a port', 'read', errno());
 }
 
 export class Notifier {
-  readonly postsFd: number;
+  /** The pipe of posts: where the ring polls, and where other threads write. */
+  readonly postsRead: number;
+  readonly postsWrite: number;
   readonly #completionsFd: number;
   readonly #ring: Ring;
   /** Kept here: a handle that is collected stops watching, silently. */
@@ -40,10 +44,19 @@ export class Notifier {
 
   constructor(ring: Ring) {
     this.#ring = ring;
-    this.postsFd = check(eventfd(0, FLAGS), 'open a port', 'eventfd');
-    this.#completionsFd = check(eventfd(0, FLAGS), 'open a port', 'eventfd');
-    ring.eventfdEnabled = false;
-    ring.registerEventfd(this.#completionsFd);
+    const ends = Buffer.alloc(8);
+    check(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 'open a port', 'pipe2');
+    this.postsRead = ends.readInt32LE(0);
+    this.postsWrite = ends.readInt32LE(4);
+    this.#completionsFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    try {
+      check(this.#completionsFd, 'open a port', 'eventfd');
+      ring.eventfdEnabled = false;
+      ring.registerEventfd(this.#completionsFd);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Calls `ready` once, from the event loop, when the ring has completions; soon, when `now` says it has. */
@@ -82,8 +95,9 @@ export class Notifier {
   close(): void {
     this.#ready = null;
     this.#poll?.close();
-    check(close(this.#completionsFd), 'close a port', 'close');
-    check(close(this.postsFd), 'close a port', 'close');
+    for (const fd of [this.#completionsFd, this.postsRead, this.postsWrite]) {
+      if (fd >= 0) check(close(fd), 'close a port', 'close');
+    }
   }
 
   #fire(): void {

@@ -82,6 +82,7 @@ export class UringPort implements CompletionPort {
       throw error;
     }
     this.#armWake();
+    this.#ring.enter(0);
   }
 
   allocate(bytes: number): NativeBlock {
@@ -199,7 +200,7 @@ export class UringPort implements CompletionPort {
 
   share(): PortToken {
     this.#assertOpen();
-    return { backend: this.backend, handle: this.#notifier.postsFd, queue: this.#posted.memory };
+    return { backend: this.backend, handle: this.#notifier.postsWrite, queue: this.#posted.memory };
   }
 
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
@@ -352,7 +353,7 @@ export class UringPort implements CompletionPort {
   }
 
   #takePosted(flags: number): void {
-    unsignal(this.#notifier.postsFd);
+    unsignal(this.#notifier.postsRead);
     while (this.#posted.shift(this.#queuePost));
     if ((flags & abi.CQE_FLAG.MORE) === 0) this.#armWake();
   }
@@ -367,7 +368,7 @@ export class UringPort implements CompletionPort {
   #armWake(): void {
     const { OP, POLL_ADD_MULTI, POLLIN } = abi;
     const user = WAKE << 24;
-    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.#notifier.postsFd, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
+    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.#notifier.postsRead, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
   }
 
   #assertOpen(): void {

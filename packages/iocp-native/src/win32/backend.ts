@@ -1,13 +1,41 @@
-// PLACEHOLDER until the real one lands.
-import type { Backend } from '../backend.js';
+// Whether real completion ports can serve here, and how to open one.
+
+import type { Availability, Backend } from '../backend.js';
+import { isIocpError } from '../errors.js';
+import { koffi } from '../koffi.js';
+import { win32Error } from './errors.js';
+import { assertWin32Layout } from './layout.js';
+import { IocpPort } from './port.js';
+import { IocpPoster } from './poster.js';
+import { ConnectEx, WSAStartup } from './ws2_32.js';
+
+const WINSOCK_2_2 = 0x202;
+const WSADATA_SIZE = 408;
+
+let known: Availability | undefined;
 
 export const win32Backend: Backend = {
   name: 'iocp',
-  available: () => ({ available: false, reason: 'not built yet' }),
-  open: () => {
-    throw new Error('not built yet');
+  available() {
+    known ??= probe();
+    return known;
   },
-  openPoster: () => {
-    throw new Error('not built yet');
-  },
+  open: (options) => new IocpPort(options),
+  openPoster: (token) => new IocpPoster(token),
 };
+
+function probe(): Availability {
+  if (process.platform !== 'win32') return { available: false, reason: 'this is not Windows' };
+  try {
+    if (koffi().sizeof('void *') !== 8) return { available: false, reason: 'this is not a 64-bit process' };
+    assertWin32Layout();
+    const errno = WSAStartup(WINSOCK_2_2, Buffer.alloc(WSADATA_SIZE));
+    if (errno !== 0) throw win32Error('start Winsock', 'WSAStartup', errno);
+    // A provider without the extension functions is of no use.
+    ConnectEx.bound();
+    return { available: true };
+  } catch (error) {
+    if (!isIocpError(error)) throw error;
+    return { available: false, reason: error.message };
+  }
+}

@@ -1,0 +1,37 @@
+// Node's errors as IocpErrors. Node has already made the codes portable; what is left is the message and its own codes.
+
+import { getSystemErrorMap } from 'node:util';
+import { IocpError } from '../errors.js';
+
+/** What node:net calls by a code of its own. The portable code, and the reason. */
+const own: Record<string, readonly [code: string, reason: string]> = {
+  ERR_STREAM_DESTROYED: ['ECONNABORTED', 'the connection was ended'],
+  ERR_SOCKET_CLOSED: ['ECONNABORTED', 'the connection was ended'],
+  ERR_SOCKET_CLOSED_BEFORE_CONNECTION: ['ECONNABORTED', 'the connection was ended'],
+  ERR_STREAM_PREMATURE_CLOSE: ['ECONNABORTED', 'the connection was ended'],
+  ERR_STREAM_WRITE_AFTER_END: ['EPIPE', 'the socket has been shut down for sending'],
+};
+
+/** The IocpError for what node:net reported. `syscall` is for errors that name none. */
+export function fromNode(action: string, syscall: string, cause: NodeJS.ErrnoException): IocpError {
+  const code = cause.code ?? 'EIO';
+  const known = own[code];
+  if (known) return new IocpError(action, known[1], known[0], syscall, 0, { cause });
+  const number = cause.errno ?? 0;
+  const reason = getSystemErrorMap().get(number)?.[1] ?? cause.message;
+  // libuv's numbers are the negated errno, but on Windows they are made up.
+  const errno = process.platform === 'win32' ? 0 : -number;
+  return new IocpError(action, reason, code, cause.syscall ?? syscall, errno, { cause });
+}
+
+export function canceled(action: string, syscall: string): IocpError {
+  return new IocpError(action, 'it was canceled', 'ECANCELED', syscall);
+}
+
+export function closed(action: string, what: 'port' | 'socket', syscall: string): IocpError {
+  return new IocpError(action, `the ${what} is closed`, 'EBADF', syscall);
+}
+
+export function notConnected(action: string, syscall: string): IocpError {
+  return new IocpError(action, 'the socket is not connected', 'ENOTCONN', syscall);
+}

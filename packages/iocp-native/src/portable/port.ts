@@ -1,0 +1,330 @@
+// The portable completion port: a queue of packets that node:net fills from the event loop. It cannot wait, so
+// dequeue() takes no timeout; watch() tells when to call it.
+
+import assert from 'node:assert';
+import { createConnection, createServer } from 'node:net';
+import {
+  type CompletionPacket,
+  type CompletionPort,
+  type Endpoint,
+  type GatherList,
+  type ListenOptions,
+  Operation,
+  type Overlapped,
+  type PortFigures,
+  type PortOptions,
+  type PortSocket,
+  type PortToken,
+  type SocketOptions,
+} from '../contract.js';
+import { IocpError } from '../errors.js';
+import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
+import { PacketQueue } from '../packet-queue.js';
+import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
+import { closed, fromNode } from './errors.js';
+import type { Host, PortableHandle, Starving } from './handle.js';
+import { Inbox } from './inbox.js';
+import { PortableListener } from './listener.js';
+import { PortableSocket } from './socket.js';
+
+const store = new BlockStore(plainMemory);
+
+export class PortablePort implements CompletionPort, Host {
+  readonly backend = 'portable';
+  readonly concurrency: number;
+  readonly receiveBlock: NativeBlock;
+  readonly buffers: ReceiveBuffers;
+  readonly #free: FreeList;
+  readonly #blocks: NativeBlock[] = [];
+  readonly #figures = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, starved: 0 };
+  readonly #packets = new PacketQueue();
+  readonly #handles = new Set<PortableHandle>();
+  /** The events in flight. */
+  readonly #events = new Set<Overlapped>();
+  /** Sockets with bytes and no buffer, the one that waited longest first. */
+  readonly #starving = new Set<Starving>();
+  #inbox: Inbox | null = null;
+  #ready: (() => void) | null = null;
+  #call: NodeJS.Immediate | null = null;
+  /** Holds the event loop while the port is watched. */
+  readonly #hold = setInterval(() => {}, 2 ** 30).unref();
+  #destroyed = false;
+
+  constructor({ concurrency, receiveBuffers: { count, size } }: Required<PortOptions>) {
+    this.concurrency = concurrency;
+    this.receiveBlock = this.allocate(count * size);
+    this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
+    this.#free = new FreeList(count);
+  }
+
+  get figures(): Readonly<PortFigures> {
+    return { ...this.#figures, buffersOut: this.buffers.out, dropped: 0 };
+  }
+
+  allocate(bytes: number): NativeBlock {
+    this.#check('allocate memory', 'allocate');
+    const block = store.take(bytes);
+    this.#blocks.push(block);
+    return block;
+  }
+
+  async listen(local: Endpoint, options: ListenOptions = {}): Promise<PortSocket> {
+    const action = `listen on ${local.address} port ${local.port}`;
+    this.#check(action, 'listen');
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options) });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));
+      server.listen(
+        {
+          host: local.address,
+          port: local.port,
+          backlog: options.backlog ?? 4096,
+          ipv6Only: options.ipv6Only ?? false,
+          exclusive: true,
+        },
+        resolve,
+      );
+    });
+    if (this.#destroyed) {
+      server.close();
+      throw closed(action, 'port', 'listen');
+    }
+    return new PortableListener(this, server);
+  }
+
+  accept(listener: PortSocket, event: Overlapped): void {
+    this.#check('accept a connection', 'accept');
+    assert(listener instanceof PortableListener, 'accept() on what does not listen');
+    this.#own(listener).accept(event);
+  }
+
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): PortSocket {
+    this.#check(`connect to ${remote.address} port ${remote.port}`, 'connect');
+    assert(!event.pending, 'the event is already in flight');
+    const { address: host, port } = remote;
+    const raw = createConnection({ host, port, allowHalfOpen: true, ...nodeOptions(options) });
+    raw.pause();
+    const socket = new PortableSocket(this, raw);
+    socket.key = key;
+    socket.connect(event);
+    return socket;
+  }
+
+  receive(socket: PortSocket, event: Overlapped): void {
+    this.#check('receive', 'receive');
+    this.#connection(socket).receive(event);
+  }
+
+  send(socket: PortSocket, event: Overlapped, pieces: GatherList): void {
+    this.#check('send', 'send');
+    this.#connection(socket).send(event, pieces);
+  }
+
+  shutdown(socket: PortSocket): void {
+    this.#check('shut the socket down', 'shutdown');
+    this.#connection(socket).shutdown();
+  }
+
+  cancel(socket: PortSocket, event: Overlapped): void {
+    this.#check('cancel', 'cancel');
+    const handle = socket as PortableHandle;
+    if (!handle.closing) this.#own(handle).cancel(event);
+  }
+
+  close(socket: PortSocket, reset = false): void {
+    this.#check('close the socket', 'close');
+    const handle = socket as PortableHandle;
+    if (!handle.closing) this.#own(handle).close(reset);
+  }
+
+  release(buffer: number): void {
+    this.#check('release a buffer', 'release');
+    if (!this.buffers.release(buffer)) return;
+    this.#free.push(buffer);
+    // One buffer serves one socket, which waits again, at the end, when it needs more.
+    for (const socket of this.#starving) {
+      this.#starving.delete(socket);
+      socket.deliver();
+      return;
+    }
+  }
+
+  retain(buffer: number): void {
+    this.#check('retain a buffer', 'retain');
+    this.buffers.retain(buffer);
+  }
+
+  bufferOf(bytes: Uint8Array): number {
+    return this.buffers.indexOf(bytes);
+  }
+
+  post(key: unknown, bytes: number): void {
+    this.#check('post a packet', 'post');
+    const packet = this.#packets.push();
+    packet.operation = Operation.Post;
+    packet.key = key;
+    packet.bytes = bytes;
+    this.#notify();
+  }
+
+  share(): PortToken {
+    this.#check('share the port', 'share');
+    if (this.#inbox === null) {
+      this.#inbox = new Inbox();
+      this.#notify();
+    }
+    return { backend: 'portable', handle: -1, queue: this.#inbox.memory };
+  }
+
+  dequeue(batch: readonly CompletionPacket[], timeout: number): number {
+    this.#check('dequeue', 'dequeue');
+    if (timeout !== 0) {
+      throw new IocpError('wait for packets', 'the portable backend cannot wait; use watch()', 'ENOTSUP', 'dequeue');
+    }
+    while (this.#inbox?.shift((key, bytes) => this.post(key, bytes)));
+    const count = Math.min(batch.length, this.#packets.length);
+    for (let i = 0; i < count; i++) {
+      const owner = this.#packets.shift(batch[i]!);
+      if (owner !== null) this.#finish(owner as PortableHandle, batch[i]!.event);
+    }
+    if (count > 0) {
+      this.#figures.wakeUps++;
+      this.#figures.packets += count;
+    }
+    return count;
+  }
+
+  watch(ready: () => void): void {
+    this.#check('watch the port', 'watch');
+    this.#ready = ready;
+    this.#hold.ref();
+    this.#notify();
+  }
+
+  unwatch(): void {
+    this.#ready = null;
+    this.#hold.unref();
+    if (this.#call) clearImmediate(this.#call);
+    this.#call = null;
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.unwatch();
+    clearInterval(this.#hold);
+    this.#inbox?.close();
+    this.#destroyed = true;
+    this.#starving.clear();
+    for (const event of this.#events) event.pending = false;
+    this.#events.clear();
+    this.#figures.inFlight = 0;
+    this.buffers.out = 0;
+    if (this.#handles.size === 0) this.#giveMemory();
+    for (const handle of [...this.#handles]) {
+      handle.pending = 0;
+      handle.closing = true;
+      handle.abandon();
+    }
+    this.#figures.sockets = 0;
+  }
+
+  // The port as its sockets see it.
+
+  start(owner: PortableHandle, event: Overlapped | null): void {
+    if (event !== null) {
+      assert(!event.pending, 'the event is already in flight');
+      event.pending = true;
+      this.#events.add(event);
+    }
+    owner.pending++;
+    this.#figures.inFlight++;
+  }
+
+  queue(
+    operation: Operation,
+    owner: PortableHandle,
+    event: Overlapped | null,
+    error: IocpError | null,
+    last = true,
+  ): CompletionPacket {
+    const packet = this.#packets.push(last ? owner : null);
+    packet.operation = operation;
+    packet.key = owner.key;
+    packet.socket = owner;
+    packet.event = event;
+    packet.error = error;
+    this.#notify();
+    return packet;
+  }
+
+  takeSlot(socket: Starving): number {
+    const slot = this.#free.pop();
+    if (slot === -1) {
+      this.#figures.starved++;
+      this.#starving.add(socket);
+    }
+    return slot;
+  }
+
+  forget(socket: Starving): void {
+    this.#starving.delete(socket);
+  }
+
+  opened(handle: PortableHandle): void {
+    this.#handles.add(handle);
+    this.#figures.sockets++;
+  }
+
+  gone(handle: PortableHandle): void {
+    this.#handles.delete(handle);
+    if (!this.#destroyed) this.#figures.sockets--;
+    else if (this.#handles.size === 0) this.#giveMemory();
+  }
+
+  #finish(owner: PortableHandle, event: Overlapped | null): void {
+    owner.pending--;
+    this.#figures.inFlight--;
+    if (event === null) return;
+    event.pending = false;
+    this.#events.delete(event);
+  }
+
+  /** Calls the watcher from the loop when there is something to dequeue; else sees to it that a post is noticed. */
+  #notify(): void {
+    if (this.#ready === null || this.#call !== null) return;
+    if (this.#packets.length > 0 || (this.#inbox?.length ?? 0) > 0) {
+      this.#call = setImmediate(() => {
+        const ready = this.#ready;
+        this.unwatch();
+        ready?.();
+      });
+    } else {
+      this.#inbox?.wait(() => this.#notify());
+    }
+  }
+
+  // Only when nothing of any socket is with the system, which may still read what is being sent.
+  #giveMemory(): void {
+    for (const block of this.#blocks) store.give(block);
+    this.#blocks.length = 0;
+  }
+
+  #check(action: string, syscall: string): void {
+    if (this.#destroyed) throw closed(action, 'port', syscall);
+  }
+
+  #own<T extends PortableHandle>(handle: T): T {
+    assert(handle.host === this, 'the socket is not of this port');
+    assert(!handle.closing, 'the socket is closed');
+    return handle;
+  }
+
+  #connection(socket: PortSocket): PortableSocket {
+    assert(socket instanceof PortableSocket, 'not a connection');
+    return this.#own(socket);
+  }
+}
+
+function nodeOptions({ noDelay = true, keepAlive = 0 }: SocketOptions) {
+  return { noDelay, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive * 1000 };
+}

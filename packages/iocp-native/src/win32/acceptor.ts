@@ -1,0 +1,93 @@
+// Accepting: each accept is an AcceptEx into a socket of its own.
+
+import assert from 'node:assert';
+import { Operation, type Overlapped } from '../contract.js';
+import type { IocpError } from '../errors.js';
+import { ERROR_IO_PENDING, ERROR_NETNAME_DELETED, WSAECONNRESET } from './constants.js';
+import { canceled, type Engine } from './engine.js';
+import { win32Error } from './errors.js';
+import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES } from './layout.js';
+import { closeHandle, createSocket, finishAccept, orClose, type PendingAccept, type Win32Socket } from './socket.js';
+import { AcceptEx, WSAGetLastError } from './ws2_32.js';
+
+const ACTION = 'accept a connection';
+const WSAECONNABORTED = 10053;
+const STATUS_CONNECTION_RESET = 0xc000020d;
+
+export class Acceptor {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  accept(socket: Win32Socket, event: Overlapped): void {
+    const { listener } = socket;
+    assert(listener, 'accept on a socket that does not listen');
+    this.#engine.start(socket, event);
+    let handle: number;
+    try {
+      handle = createSocket(listener.family, ACTION);
+    } catch (error) {
+      this.#fail(socket, event, error as IocpError);
+      return;
+    }
+    const overlapped = this.#engine.prepare(event);
+    const accept: PendingAccept = { event, handle };
+    listener.accepts.set(overlapped, accept);
+    const errno = this.#call(socket.handle, handle, overlapped);
+    if (errno === ERROR_IO_PENDING || (errno === 0 && !socket.skipsPacketOnSuccess)) return;
+    listener.accepts.delete(overlapped);
+    this.#done(socket, accept, errno);
+  }
+
+  cancel(socket: Win32Socket, event: Overlapped): void {
+    const overlapped = event.block.address + event.offset;
+    if (socket.listener!.accepts.has(overlapped)) this.#engine.cancel(socket, overlapped);
+  }
+
+  /** The packet of an AcceptEx. False when this listener has none at that address. */
+  complete(socket: Win32Socket, overlapped: number): boolean {
+    const accept = socket.listener!.accepts.get(overlapped);
+    if (accept === undefined) return false;
+    socket.listener!.accepts.delete(overlapped);
+    this.#done(socket, accept, accept.event.block.words[accept.event.offset >> 2]!);
+    return true;
+  }
+
+  #call(listener: number, handle: number, overlapped: number): number {
+    const { scratch } = this.#engine;
+    const size = ACCEPT_ADDRESS_SIZE;
+    // No receive length: a client that says nothing would hold the accept for ever.
+    const output = overlapped + EVENT_ADDRESSES;
+    return AcceptEx(listener, handle, output, 0, size, size, scratch.address, overlapped) ? 0 : WSAGetLastError();
+  }
+
+  #done(socket: Win32Socket, { event, handle }: PendingAccept, errno: number): void {
+    if (errno !== 0) {
+      closeHandle(handle);
+      this.#fail(socket, event, acceptError(errno));
+      return;
+    }
+    try {
+      orClose(handle, () => finishAccept(handle, socket));
+      const connection = this.#engine.addSocket(handle, null, ACTION);
+      this.#engine.queuePacket(Operation.Accept, socket, event, null).socket = connection;
+    } catch (error) {
+      this.#fail(socket, event, error as IocpError);
+    }
+  }
+
+  #fail(socket: Win32Socket, event: Overlapped, error: IocpError): void {
+    this.#engine.queuePacket(Operation.Accept, socket, event, error).socket = null;
+  }
+}
+
+/** A connection that was reset before it was accepted is, by its portable name, one that was aborted. */
+function acceptError(errno: number): IocpError {
+  const code = errno >>> 0;
+  const reset = code === WSAECONNRESET || code === ERROR_NETNAME_DELETED || code === STATUS_CONNECTION_RESET;
+  if (reset) return win32Error(ACTION, 'AcceptEx', WSAECONNABORTED);
+  const error = win32Error(ACTION, 'AcceptEx', errno);
+  return error.code === 'ECANCELED' ? canceled(ACTION, 'AcceptEx') : error;
+}

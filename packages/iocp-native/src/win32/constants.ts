@@ -1,0 +1,48 @@
+// The numbers of winnt.h, winbase.h, winsock2.h, ws2tcpip.h and mswsock.h that this package uses, by their own names.
+
+export const INVALID_HANDLE_VALUE = -1;
+export const INFINITE = 0xffffffff;
+
+export const ERROR_IO_PENDING = 997;
+export const ERROR_OPERATION_ABORTED = 995;
+export const ERROR_NOT_FOUND = 1168;
+export const ERROR_NETNAME_DELETED = 64;
+export const ERROR_INVALID_HANDLE = 6;
+export const WAIT_TIMEOUT = 258;
+export const WSA_IO_PENDING = 997;
+export const WSAECONNRESET = 10054;
+
+export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
+export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
+
+export const MEM_COMMIT = 0x1000;
+export const MEM_RESERVE = 0x2000;
+export const MEM_DECOMMIT = 0x4000;
+export const MEM_RELEASE = 0x8000;
+export const PAGE_READWRITE = 4;
+
+export const INVALID_SOCKET = -1;
+export const AF_INET = 2;
+export const AF_INET6 = 23;
+export const SOCK_STREAM = 1;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_IPV6 = 41;
+export const WSA_FLAG_OVERLAPPED = 0x01;
+export const WSA_FLAG_NO_HANDLE_INHERIT = 0x80;
+export const SD_SEND = 1;
+export const SIO_GET_EXTENSION_FUNCTION_POINTER = 0xc8000006;
+
+export const SOL_SOCKET = 0xffff;
+export const SO_EXCLUSIVEADDRUSE = ~4;
+export const SO_KEEPALIVE = 8;
+export const SO_LINGER = 0x80;
+export const SO_PROTOCOL_INFOW = 0x2005;
+export const SO_UPDATE_ACCEPT_CONTEXT = 0x700b;
+export const SO_UPDATE_CONNECT_CONTEXT = 0x7010;
+export const TCP_NODELAY = 1;
+/** Seconds of idleness before the first probe; also called TCP_KEEPIDLE. */
+export const TCP_KEEPALIVE = 3;
+export const IPV6_V6ONLY = 27;
+/** WSAPROTOCOL_INFOW.dwServiceFlags1: handles of this provider are real ones of the file system. */
+export const XP1_IFS_HANDLES = 0x00020000;
+export const TF_REUSE_SOCKET = 2;

@@ -1,0 +1,199 @@
+// What all operations of an IOCP port share: the port's handle, the table of sockets, the count of what is in flight,
+// and the queue that every packet passes through, so that the order in which things finished is kept.
+//
+// The completion key of a socket is two words:
+//   low: its place in the table   high: the generation of that place
+// Three keys whose low word is no place in any table are the port's own: see Key.
+
+import assert from 'node:assert';
+import type { CompletionPacket } from '../contract.js';
+import { Operation, type Overlapped, type PortFigures } from '../contract.js';
+import type { IocpError } from '../errors.js';
+import type { NativeBlock } from '../memory.js';
+import { PacketQueue } from '../packet-queue.js';
+import {
+  ERROR_NOT_FOUND,
+  ERROR_OPERATION_ABORTED,
+  FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
+  FILE_SKIP_SET_EVENT_ON_HANDLE,
+  INVALID_HANDLE_VALUE,
+} from './constants.js';
+import { win32Error } from './errors.js';
+import {
+  CancelIoEx,
+  CreateIoCompletionPort,
+  GetLastError,
+  PostQueuedCompletionStatus,
+  SetFileCompletionNotificationModes,
+} from './kernel32.js';
+import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } from './socket.js';
+
+/** Completion keys of packets that no socket brought. */
+export const Key = {
+  /** Posted by another thread: its key lies in lpOverlapped. */
+  Post: 0xffffffff,
+  /** Only there to end a wait. */
+  Wake: 0xfffffffe,
+  /** Never queued: marks an OVERLAPPED_ENTRY that the kernel has not written. */
+  None: 0xfffffffd,
+} as const;
+
+const MAX_SOCKETS = 0x1000000;
+/** Generations wrap here: key = generation * 2^32 + index is still an exact double. */
+const GENERATIONS = 0x100000;
+
+export class Engine {
+  /** The completion port's HANDLE. */
+  readonly port: number;
+  /** For byte counts and flags that calls insist on writing. */
+  readonly scratch: NativeBlock;
+  readonly figures: PortFigures = {
+    inFlight: 0,
+    sockets: 0,
+    buffersOut: 0,
+    packets: 0,
+    wakeUps: 0,
+    dropped: 0,
+    starved: 0,
+  };
+  readonly queue = new PacketQueue();
+  /** Called after a packet was queued: somebody may be watching. */
+  readonly nudge: () => void;
+  readonly #sockets: (Win32Socket | null)[] = [];
+  readonly #generations: number[] = [];
+  readonly #freeIndexes: number[] = [];
+
+  constructor(concurrency: number, scratch: NativeBlock, nudge: () => void) {
+    this.scratch = scratch;
+    this.nudge = nudge;
+    this.port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, 0, 0, concurrency);
+    if (this.port === 0) throw win32Error('open a port', 'CreateIoCompletionPort', GetLastError());
+  }
+
+  /** The sockets that are open. */
+  get sockets(): Win32Socket[] {
+    return this.#sockets.filter((socket) => socket !== null);
+  }
+
+  /** Takes a socket over and associates it with the port. Closes it and throws an IocpError when that fails. */
+  addSocket(handle: number, listener: ListenerState | null, action: string): Win32Socket {
+    const index = this.#freeIndexes.pop() ?? this.#sockets.length;
+    assert(index < MAX_SOCKETS, 'more sockets than a port can hold');
+    const generation = this.#generations[index] ?? 0;
+    let skips = false;
+    try {
+      if (handle >= 0) skips = orClose(handle, () => this.#associate(handle, generation * 2 ** 32 + index, action));
+    } catch (error) {
+      this.#sockets[index] = null;
+      this.#freeIndexes.push(index);
+      throw error;
+    }
+    const socket = new Win32Socket(handle, index, generation, skips, listener);
+    this.#sockets[index] = socket;
+    this.figures.sockets++;
+    return socket;
+  }
+
+  /** The socket that a packet is about, or null when it is gone. */
+  find(index: number, generation: number): Win32Socket | null {
+    const socket = this.#sockets[index];
+    return socket && socket.generation === generation ? socket : null;
+  }
+
+  /** Counts an operation as started. */
+  start(socket: Win32Socket, event: Overlapped | null): void {
+    assert(!socket.closing, 'an operation on a socket that is closing');
+    if (event !== null) {
+      assert(!event.pending, 'the event is in use by another operation');
+      event.pending = true;
+    }
+    socket.pending++;
+    this.figures.inFlight++;
+  }
+
+  /** Makes an event's OVERLAPPED ready for the kernel and gives its address. */
+  prepare(event: Overlapped): number {
+    const { words } = event.block;
+    const at = event.offset >> 2;
+    words.fill(0, at, at + 8);
+    return event.block.address + event.offset;
+  }
+
+  /** The last packet of an operation is being dequeued. The last operation of a closing socket closes it. */
+  finish(socket: Win32Socket, event: Overlapped | null): void {
+    if (event !== null) {
+      event.pending = false;
+      if (event === socket.receiving) socket.receiving = null;
+      else if (event === socket.sending) socket.sending = null;
+      else if (event === socket.connecting) socket.connecting = null;
+    }
+    socket.pending--;
+    this.figures.inFlight--;
+    if (socket.closing) this.closeWhenDrained(socket);
+  }
+
+  /** Phase two of closing, when phase one is over. */
+  closeWhenDrained(socket: Win32Socket): void {
+    if (socket.pending > 0) return;
+    this.removeSocket(socket);
+    const packet = this.queue.push();
+    packet.operation = Operation.Close;
+    packet.socket = socket;
+    packet.key = socket.key;
+    this.nudge();
+  }
+
+  /** Closes a socket that the kernel holds no operation of, and frees its place. */
+  removeSocket(socket: Win32Socket): void {
+    if (socket.handle >= 0) closeHandle(socket.handle, socket.reset);
+    socket.handle = -1;
+    this.#sockets[socket.index] = null;
+    this.#generations[socket.index] = (socket.generation + 1) % GENERATIONS;
+    this.#freeIndexes.push(socket.index);
+    this.figures.sockets--;
+  }
+
+  /** Queues a packet of an operation of `socket`. */
+  queuePacket(
+    operation: Operation,
+    socket: Win32Socket,
+    event: Overlapped | null,
+    error: IocpError | null,
+  ): CompletionPacket {
+    const packet = this.queue.push(socket);
+    packet.operation = operation;
+    packet.key = socket.key;
+    packet.event = event;
+    packet.socket = socket;
+    packet.error = error;
+    this.nudge();
+    return packet;
+  }
+
+  /** Asks the kernel to end one operation, or with 0 all of a socket. What it did, their own packets tell. */
+  cancel(socket: Win32Socket, overlapped: number): void {
+    if (socket.handle < 0 || CancelIoEx(socket.handle, overlapped) !== 0) return;
+    const errno = GetLastError();
+    assert(errno === ERROR_NOT_FOUND, `CancelIoEx failed with ${errno}`);
+  }
+
+  /** Ends a wait of any thread on this port. */
+  wake(): void {
+    const result = PostQueuedCompletionStatus(this.port, 0, Key.Wake, 0);
+    assert(result !== 0, 'PostQueuedCompletionStatus failed');
+  }
+
+  /** True when the kernel will queue no packet for what succeeds at once. */
+  #associate(handle: number, key: number, action: string): boolean {
+    if (CreateIoCompletionPort(handle, this.port, key, 0) === 0) {
+      throw win32Error(action, 'CreateIoCompletionPort', GetLastError());
+    }
+    if (!hasIfsHandles(handle)) return false;
+    const modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    return SetFileCompletionNotificationModes(handle, modes) !== 0;
+  }
+}
+
+export function canceled(action: string, syscall: string): IocpError {
+  return win32Error(action, syscall, ERROR_OPERATION_ABORTED);
+}

@@ -1,0 +1,47 @@
+// Windows errors to portable ones, in one table: Winsock numbers (100xx), Win32 numbers, and the NTSTATUS values that
+// packets carry. https://learn.microsoft.com/windows/win32/debug/system-error-codes, winerror.h, ntstatus.h
+
+import { IocpError } from '../errors.js';
+
+const table: readonly (readonly [code: string, reason: string, ...numbers: number[]])[] = [
+  ['EACCES', 'permission denied', 10013, 5, 0xc0000022],
+  ['EADDRINUSE', 'address already in use', 10048, 1227, 0xc000020a, 0xc0000043],
+  ['EADDRNOTAVAIL', 'address not available', 10049, 1214, 0xc0000141, 0xc0000207],
+  ['EAFNOSUPPORT', 'address family not supported', 10047],
+  ['EAGAIN', 'resource temporarily unavailable', 10035],
+  ['EALREADY', 'an operation of this kind is under way', 10037],
+  ['EBADF', 'bad handle', 6, 10009, 0xc0000008],
+  ['ECANCELED', 'operation canceled', 995, 676, 735, 0xc0000120, 0x8000000a],
+  ['ECONNABORTED', 'connection aborted', 10053, 1236, 0xc0000241, 0xc000013b],
+  ['ECONNREFUSED', 'connection refused', 10061, 1225, 0xc0000236, 0xc000023f],
+  ['ECONNRESET', 'connection reset by peer', 10054, 64, 0xc000020d, 0xc000013c, 0xc00000c9, 0xc000020c],
+  ['EFAULT', 'bad address', 10014, 998, 0xc0000005],
+  ['EHOSTUNREACH', 'no route to host', 10065, 1232, 0xc000023d],
+  ['EINTR', 'interrupted', 10004],
+  ['EINVAL', 'invalid argument', 10022, 87, 0xc000000d],
+  ['EISCONN', 'already connected', 10056, 0xc000023b],
+  ['EMFILE', 'too many open sockets', 10024, 4, 0xc000011f],
+  ['EMSGSIZE', 'message too long', 10040, 234, 0x80000005],
+  ['ENETDOWN', 'network is down', 10050],
+  ['ENETRESET', 'connection dropped by the network', 10052],
+  ['ENETUNREACH', 'network is unreachable', 10051, 1231, 0xc000023c],
+  ['ENOBUFS', 'no buffer space available', 10055, 1450, 1453, 0xc000009a, 0xc0000044],
+  ['ENOMEM', 'not enough memory', 8, 14, 1455, 0xc0000017, 0xc000012d],
+  ['ENOTCONN', 'not connected', 10057, 2250, 0xc000023a],
+  ['ENOTSOCK', 'not a socket', 10038],
+  ['ENOTSUP', 'not supported', 10045, 50, 0xc00000bb],
+  ['EPIPE', 'connection shut down', 10058, 109, 232, 0xc00000b0],
+  ['EPROTONOSUPPORT', 'protocol not supported', 10043],
+  ['ETIMEDOUT', 'timed out', 10060, 121, 258, 0xc00000b5, 0x102],
+];
+
+const known = new Map(
+  table.flatMap(([code, reason, ...numbers]) => numbers.map((n) => [n, { code, reason }] as const)),
+);
+
+/** @param errno a number of WSAGetLastError or GetLastError, or an NTSTATUS (also as a negative number). */
+export function win32Error(action: string, syscall: string, errno: number): IocpError {
+  const entry = known.get(errno >>> 0);
+  const reason = entry?.reason ?? `Windows error ${errno > 0xffff ? `0x${errno.toString(16)}` : errno}`;
+  return new IocpError(action, reason, entry?.code ?? 'EIO', syscall, errno >>> 0);
+}

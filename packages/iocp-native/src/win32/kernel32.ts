@@ -1,0 +1,88 @@
+// kernel32.dll: completion ports and memory, by their own names. Each page is under
+// https://learn.microsoft.com/windows/win32/api/ at the path that its docstring names.
+
+import { ADDRESS, type Address, HANDLE, type Handle, library, POINTER, type Pointer } from './library.js';
+
+const kernel32 = library('kernel32.dll');
+
+/**
+ * Makes a port (`file` -1, `existing` 0), or associates a handle with one. Gives 0, not -1, on failure.
+ * ERROR_INVALID_PARAMETER (87) when the handle has a port already. (ioapiset/nf-ioapiset-createiocompletionport)
+ */
+export const CreateIoCompletionPort = kernel32<[file: Handle, existing: Handle, key: number, concurrency: number]>(
+  'CreateIoCompletionPort',
+  HANDLE,
+  HANDLE,
+  HANDLE,
+  ADDRESS,
+  'uint32_t',
+);
+
+/**
+ * Takes one packet. On 0 with a NULL overlapped there was no packet (WAIT_TIMEOUT, ERROR_ABANDONED_WAIT_0); on 0 with
+ * an overlapped, its operation failed with GetLastError(). (ioapiset/nf-ioapiset-getqueuedcompletionstatus)
+ */
+export const GetQueuedCompletionStatus = kernel32<
+  [port: Handle, bytes: Pointer, key: Pointer, overlapped: Pointer, milliseconds: number]
+>('GetQueuedCompletionStatus', 'int', HANDLE, POINTER, POINTER, POINTER, 'uint32_t');
+
+/**
+ * Takes up to `count` packets into OVERLAPPED_ENTRY records. 1 says only that there are some: each has its own status.
+ * On 0 (WAIT_TIMEOUT, ...) what was written to `removed` means nothing. For `.async`, both must be addresses of native
+ * memory. (ioapiset/nf-ioapiset-getqueuedcompletionstatusex)
+ */
+export const GetQueuedCompletionStatusEx = kernel32<
+  [port: Handle, entries: Pointer, count: number, removed: Pointer, milliseconds: number, alertable: number]
+>('GetQueuedCompletionStatusEx', 'int', HANDLE, POINTER, 'uint32_t', POINTER, 'uint32_t', 'int');
+
+/** Queues a packet. `overlapped` is handed through and never followed. (ioapiset/nf-ioapiset-postqueuedcompletionstatus) */
+export const PostQueuedCompletionStatus = kernel32<[port: Handle, bytes: number, key: number, overlapped: Address]>(
+  'PostQueuedCompletionStatus',
+  'int',
+  HANDLE,
+  'uint32_t',
+  ADDRESS,
+  ADDRESS,
+);
+
+/**
+ * Asks for one operation of a handle, or with 0 for all of them, to end early: each still gives its packet. Fails with
+ * ERROR_NOT_FOUND (1168) when there is nothing to cancel. (ioapiset/nf-ioapiset-cancelioex)
+ */
+export const CancelIoEx = kernel32<[file: Handle, overlapped: Address]>('CancelIoEx', 'int', HANDLE, ADDRESS);
+
+/**
+ * FILE_SKIP_COMPLETION_PORT_ON_SUCCESS (1) and FILE_SKIP_SET_EVENT_ON_HANDLE (2). Cannot be undone.
+ * (winbase/nf-winbase-setfilecompletionnotificationmodes)
+ */
+export const SetFileCompletionNotificationModes = kernel32<[file: Handle, modes: number]>(
+  'SetFileCompletionNotificationModes',
+  'int',
+  HANDLE,
+  'uint8_t',
+);
+
+/** Closes a port, among others. It cancels nothing. (handleapi/nf-handleapi-closehandle) */
+export const CloseHandle = kernel32<[handle: Handle]>('CloseHandle', 'int', HANDLE);
+
+/** The last error of this thread. Read it at once. (errhandlingapi/nf-errhandlingapi-getlasterror) */
+export const GetLastError = kernel32<[]>('GetLastError', 'uint32_t');
+
+/** Reserves or commits pages, which read as zeros. 0 on failure. (memoryapi/nf-memoryapi-virtualalloc) */
+export const VirtualAlloc = kernel32<[at: Address, size: number, type: number, protection: number]>(
+  'VirtualAlloc',
+  ADDRESS,
+  ADDRESS,
+  'size_t',
+  'uint32_t',
+  'uint32_t',
+);
+
+/** Decommits or releases pages. (memoryapi/nf-memoryapi-virtualfree) */
+export const VirtualFree = kernel32<[at: Address, size: number, type: number]>(
+  'VirtualFree',
+  'int',
+  ADDRESS,
+  'size_t',
+  'uint32_t',
+);

@@ -1,0 +1,24 @@
+// Native memory on Windows: private committed pages, which cost nothing physical until they are touched.
+
+import { koffi } from '../koffi.js';
+import type { MemorySource } from '../memory.js';
+import { MEM_COMMIT, MEM_DECOMMIT, MEM_RESERVE, PAGE_READWRITE } from './constants.js';
+import { win32Error } from './errors.js';
+import { GetLastError, VirtualAlloc, VirtualFree } from './kernel32.js';
+
+export const win32Memory: MemorySource = {
+  map(size) {
+    const address = VirtualAlloc(0, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    if (address === 0) throw win32Error(`map ${size} bytes`, 'VirtualAlloc', GetLastError());
+    return { address, view: koffi().view(address, size) };
+  },
+  // Committed anew at once: a stale view may still look there.
+  empty({ address, size }) {
+    if (VirtualFree(address, size, MEM_DECOMMIT) === 0) {
+      throw win32Error('empty a block', 'VirtualFree', GetLastError());
+    }
+    if (VirtualAlloc(address, size, MEM_COMMIT, PAGE_READWRITE) !== address) {
+      throw win32Error('empty a block', 'VirtualAlloc', GetLastError());
+    }
+  },
+};

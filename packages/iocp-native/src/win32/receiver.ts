@@ -1,0 +1,188 @@
+// Receive streams. While a connection is idle, a WSARecv of zero bytes is with the kernel, which holds no buffer and
+// locks no pages. Its packet says that data is there: only then a buffer is taken and filled. When the data filled it,
+// the next WSARecv has a buffer from the start; otherwise the stream is idle again.
+
+import assert from 'node:assert';
+import { Operation, type Overlapped } from '../contract.js';
+import type { IocpError } from '../errors.js';
+import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
+import { WSA_IO_PENDING } from './constants.js';
+import { canceled, type Engine } from './engine.js';
+import { win32Error } from './errors.js';
+import { EVENT_BUFFERS, WSABUF } from './layout.js';
+import { Stream, type Win32Socket } from './socket.js';
+import { WSAGetLastError, WSARecv } from './ws2_32.js';
+
+export class Receiver {
+  readonly #engine: Engine;
+  readonly #buffers: ReceiveBuffers;
+  readonly #free: FreeList;
+  readonly #recv = WSARecv.bound();
+  /** Streams whose packet was dequeued, and which go on with the next dequeue(). */
+  #rearm: Win32Socket[] = [];
+  #rearming: Win32Socket[] = [];
+  /** Streams that found no free buffer, oldest first. */
+  readonly #starved = new Set<Win32Socket>();
+  #feeding = false;
+
+  constructor(engine: Engine, buffers: ReceiveBuffers) {
+    this.#engine = engine;
+    this.#buffers = buffers;
+    this.#free = new FreeList(buffers.count);
+  }
+
+  /** There are streams that the next dequeue() will take further. */
+  get hasWork(): boolean {
+    return this.#rearm.length > 0;
+  }
+
+  receive(socket: Win32Socket, event: Overlapped): void {
+    assert(socket.receiving === null, 'a receive stream is running on this socket');
+    this.#engine.start(socket, event);
+    socket.receiving = event;
+    socket.receiveCanceled = false;
+    this.#await(socket);
+  }
+
+  cancel(socket: Win32Socket): void {
+    const event = socket.receiving!;
+    if (socket.receiveCanceled) return;
+    socket.receiveCanceled = true;
+    if (socket.stream === Stream.Kernel) {
+      this.#engine.cancel(socket, event.block.address + event.offset);
+    } else if (socket.stream !== Stream.None) {
+      this.#starved.delete(socket);
+      this.#end(socket, canceled('receive', 'WSARecv'));
+    }
+  }
+
+  /** The packet of a WSARecv, whose NTSTATUS is `status`. */
+  complete(socket: Win32Socket, status: number, bytes: number): void {
+    const buffer = socket.receiveBuffer;
+    if (status !== 0) {
+      if (buffer >= 0) this.#give(buffer);
+      this.#end(socket, win32Error('receive', 'WSARecv', status));
+    } else if (buffer >= 0) {
+      this.#received(socket, buffer, bytes);
+    } else if (socket.receiveCanceled) {
+      this.#end(socket, canceled('receive', 'WSARecv'));
+    } else {
+      this.#fetch(socket);
+    }
+  }
+
+  /** A packet with data of this stream has been dequeued. */
+  delivered(socket: Win32Socket): void {
+    if (socket.stream !== Stream.Queued) return;
+    socket.stream = Stream.Rearm;
+    this.#rearm.push(socket);
+  }
+
+  /** Takes the streams further whose data has been dequeued: at most two calls for each. */
+  rearm(): void {
+    if (this.#rearm.length === 0) return;
+    const sockets = this.#rearm;
+    this.#rearm = this.#rearming;
+    this.#rearming = sockets;
+    for (const socket of sockets) {
+      // A stream that was cancelled meanwhile has ended, and may have been started again.
+      if (socket.stream !== Stream.Rearm) continue;
+      if (socket.receiveFull) this.#fetch(socket);
+      else this.#await(socket);
+    }
+    sockets.length = 0;
+  }
+
+  /** Drops a reference to a buffer; the last one frees it. */
+  release(buffer: number): void {
+    if (!this.#buffers.release(buffer)) return;
+    this.#engine.figures.buffersOut--;
+    this.#give(buffer);
+  }
+
+  /** The buffer goes to the stream that has waited longest, if any does. */
+  #give(buffer: number): void {
+    this.#free.push(buffer);
+    if (this.#feeding) return;
+    this.#feeding = true;
+    for (const socket of this.#starved) {
+      const free = this.#free.pop();
+      if (free < 0) break;
+      this.#starved.delete(socket);
+      this.#fill(socket, free);
+    }
+    this.#feeding = false;
+  }
+
+  /** Waits for data with a WSARecv of zero bytes. */
+  #await(socket: Win32Socket): void {
+    if (this.#post(socket, -1) >= 0) this.#fetch(socket);
+  }
+
+  /** Data is likely to be there. */
+  #fetch(socket: Win32Socket): void {
+    const buffer = this.#free.pop();
+    if (buffer >= 0) {
+      this.#fill(socket, buffer);
+      return;
+    }
+    this.#engine.figures.starved++;
+    socket.stream = Stream.Starved;
+    this.#starved.add(socket);
+  }
+
+  #fill(socket: Win32Socket, buffer: number): void {
+    const bytes = this.#post(socket, buffer);
+    if (bytes >= 0) this.#received(socket, buffer, bytes);
+  }
+
+  /**
+   * WSARecv into a buffer, or of zero bytes. Gives the bytes received when it finished at once and no packet comes,
+   * else -1: the kernel has it, or the stream has ended.
+   */
+  #post(socket: Win32Socket, buffer: number): number {
+    const event = socket.receiving!;
+    const { scratch } = this.#engine;
+    const { words } = event.block;
+    const at = (event.offset + EVENT_BUFFERS) >> 2;
+    const target = buffer < 0 ? 0 : this.#buffers.block.address + buffer * this.#buffers.size;
+    words[at] = buffer < 0 ? 0 : this.#buffers.size;
+    words[at + (WSABUF.buf >> 2)] = target;
+    words[at + (WSABUF.buf >> 2) + 1] = Math.floor(target / 0x100000000);
+    scratch.words[1] = 0;
+    socket.receiveBuffer = buffer;
+    socket.stream = Stream.Kernel;
+    const overlapped = this.#engine.prepare(event);
+    const list = overlapped + EVENT_BUFFERS;
+    if (this.#recv(socket.handle, list, 1, scratch.address, scratch.address + 4, overlapped, 0) === 0) {
+      return socket.skipsPacketOnSuccess ? scratch.words[0]! : -1;
+    }
+    const errno = WSAGetLastError();
+    if (errno === WSA_IO_PENDING) return -1;
+    if (buffer >= 0) this.#give(buffer);
+    this.#end(socket, win32Error('receive', 'WSARecv', errno));
+    return -1;
+  }
+
+  #received(socket: Win32Socket, buffer: number, bytes: number): void {
+    if (bytes === 0) {
+      this.#give(buffer);
+      this.#end(socket, null);
+      return;
+    }
+    const packet = this.#engine.queuePacket(Operation.Receive, socket, socket.receiving, null);
+    packet.bytes = bytes;
+    packet.data = this.#buffers.take(buffer, bytes);
+    packet.buffer = buffer;
+    this.#engine.figures.buffersOut++;
+    socket.receiveFull = bytes === this.#buffers.size;
+    socket.stream = Stream.Queued;
+    if (socket.receiveCanceled) this.#end(socket, canceled('receive', 'WSARecv'));
+  }
+
+  /** Queues the stream's last packet. */
+  #end(socket: Win32Socket, error: IocpError | null): void {
+    socket.stream = Stream.None;
+    this.#engine.queuePacket(Operation.Receive, socket, socket.receiving, error);
+  }
+}

@@ -1,0 +1,39 @@
+// The conformance suite: every rule of src/contract.ts, against any backend, over real sockets on the loopback
+// interface. A backend's own test file calls it with how to open a port and with what it skips and why.
+
+import { describe } from 'vitest';
+import { accepting } from './contract/accepting.js';
+import { addresses } from './contract/addresses.js';
+import { closing } from './contract/closing.js';
+import { connecting } from './contract/connecting.js';
+import { destroying } from './contract/destroying.js';
+import { posting } from './contract/posting.js';
+import { receiving } from './contract/receiving.js';
+import { sending } from './contract/sending.js';
+import { starting } from './contract/starting.js';
+import { volume } from './contract/volume.js';
+import { waiting } from './contract/waiting.js';
+import { type Open, Suite } from './support/suite.js';
+
+const themes = {
+  starting,
+  posting,
+  accepting,
+  connecting,
+  receiving,
+  sending,
+  closing,
+  addresses,
+  waiting,
+  destroying,
+  volume,
+};
+
+/** @param skips the reason for each rule, by its name, that the backend does not follow. */
+export function contract(name: string, open: Open, skips: Readonly<Record<string, string>>): void {
+  describe(`the contract, by ${name}`, () => {
+    const suite = new Suite(open, skips);
+    for (const [theme, rules] of Object.entries(themes)) describe(theme, () => rules(suite));
+    suite.checkSkips();
+  });
+}

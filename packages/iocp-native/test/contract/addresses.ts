@@ -1,0 +1,144 @@
+// Rules about addresses, families and socket options.
+
+import { networkInterfaces } from 'node:os';
+import { expect } from 'vitest';
+import { type Endpoint, Operation } from '../../src/contract.js';
+import { isIocpError } from '../../src/errors.js';
+import { LOOPBACK, type Rig } from '../support/rig.js';
+import { hasKeepAlive, hasNoDelay } from '../support/socket-options.js';
+import type { Suite } from '../support/suite.js';
+
+const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+
+export function addresses(suite: Suite): void {
+  suite.rule('listening on a port in use rejects with EADDRINUSE', async () => {
+    const r = suite.rig();
+    const listener = await r.listen();
+    await expect(rejection(r, listener.localEndpoint())).resolves.toMatchObject({ code: 'EADDRINUSE' });
+    expect(r.port.figures.sockets).toBe(1);
+  });
+
+  suite.rule('listening on an address of another machine rejects with EADDRNOTAVAIL', async () => {
+    const r = suite.rig();
+    // TEST-NET-1: nobody has it.
+    const error = await rejection(r, { address: '192.0.2.1', family: 4, port: 0 });
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL' });
+    expect(r.port.figures.sockets).toBe(0);
+  });
+
+  suite.rule('endpoints are those of the connection', async () => {
+    const r = suite.rig();
+    const listener = await r.listen();
+    const local = listener.localEndpoint();
+    expect(local).toMatchObject({ address: '127.0.0.1', family: 4 });
+    expect(local.port).toBeGreaterThan(0);
+    expect(() => listener.remoteEndpoint()).toThrow(/^Cannot /);
+    const { server, client } = await r.dial(listener);
+    expect(server.localEndpoint()).toEqual(local);
+    expect(client.remoteEndpoint()).toEqual(local);
+    expect(server.remoteEndpoint()).toEqual(client.localEndpoint());
+    await r.close(client);
+    expect(() => client.localEndpoint()).toThrow(/^Cannot /);
+  });
+
+  suite.rule('a port may be asked for by its number', async () => {
+    const r = suite.rig();
+    const first = await r.listen();
+    const { port } = first.localEndpoint();
+    await r.close(first);
+    const second = await r.port.listen({ ...LOOPBACK, port });
+    expect(second.localEndpoint().port).toBe(port);
+  });
+
+  suite.rule('IPv6 works as IPv4 does', async ({ skip }) => {
+    if (!hasIPv6) skip('this machine has no ::1');
+    const r = suite.rig();
+    const listener = await r.listen(undefined, { address: '::1', family: 6, port: 0 });
+    expect(listener.localEndpoint()).toMatchObject({ address: '::1', family: 6 });
+    const { server, client } = await r.dial(listener);
+    expect(server.remoteEndpoint()).toEqual(client.localEndpoint());
+    expect(client.localEndpoint()).toMatchObject({ address: '::1', family: 6 });
+    const stream = r.receive(server);
+    await r.sent(client, 'over six');
+    expect(String(await r.read(stream, 8))).toBe('over six');
+  });
+
+  suite.rule('a listener on :: takes IPv4 clients, unless ipv6Only', async ({ skip }) => {
+    if (!hasIPv6) skip('this machine has no ::1');
+    const r = suite.rig();
+    const any: Endpoint = { address: '::', family: 6, port: 0 };
+    const dual = await r.listen(undefined, any);
+    const event = r.accept(dual);
+    const peer = r.peer({ ...LOOPBACK, port: dual.localEndpoint().port });
+    const { socket } = await r.pump.next('Accept', event);
+    expect(socket!.remoteEndpoint()).toMatchObject({ address: '::ffff:127.0.0.1', family: 6 });
+    await r.sent(socket!, 'hi');
+    expect(String(await peer.read(2))).toBe('hi');
+
+    const only = await r.listen({ ipv6Only: true }, any);
+    r.accept(only);
+    const refused = r.peer({ ...LOOPBACK, port: only.localEndpoint().port });
+    await refused.until('the refusal', () => refused.error !== null);
+    expect(refused.error?.code).toBe('ECONNREFUSED');
+  });
+
+  suite.rule('options can be set on a connection', async () => {
+    const r = suite.rig();
+    const { server, client } = await r.pair({ noDelay: false, keepAlive: 30 });
+    for (const socket of [server, client]) {
+      socket.setNoDelay(true);
+      socket.setNoDelay(false);
+      socket.setKeepAlive(60);
+      socket.setKeepAlive(0);
+    }
+    const stream = r.receive(server);
+    await r.sent(client, 'still works');
+    expect(String(await r.read(stream, 11))).toBe('still works');
+    await r.close(client);
+    expect(() => client.setNoDelay(true)).toThrow(/^Cannot /);
+    expect(() => client.setKeepAlive(1)).toThrow(/^Cannot /);
+  });
+
+  suite.rule('sockets have the options asked for, and accepted ones those of their listener', async () => {
+    const r = suite.rig();
+    for (const options of [undefined, { noDelay: false }, { noDelay: true, keepAlive: 30 }, { keepAlive: 30 }]) {
+      const { server, client } = await r.pair(options);
+      for (const { handle } of [server, client]) {
+        expect(hasNoDelay(handle)).toBe(options?.noDelay ?? true);
+        expect(hasKeepAlive(handle)).toBe(options?.keepAlive !== undefined);
+      }
+      server.setNoDelay(false);
+      server.setKeepAlive(0);
+      client.setNoDelay(true);
+      client.setKeepAlive(10);
+      expect([server, client].map(({ handle }) => hasNoDelay(handle))).toEqual([false, true]);
+      expect([server, client].map(({ handle }) => hasKeepAlive(handle))).toEqual([false, true]);
+    }
+  });
+
+  suite.rule('a completed accept and connect have a socket, and nothing of a receive', async () => {
+    const r = suite.rig();
+    const listener = await r.listen();
+    const accepting = r.accept(listener);
+    const connecting = r.event();
+    const client = r.port.connect(connecting, listener.localEndpoint(), 'key');
+    const nothing = { bytes: 0, data: null, buffer: -1, error: null };
+    const connected = await r.pump.next('Connect', connecting);
+    expect(connected).toMatchObject({ ...nothing, operation: Operation.Connect });
+    expect(connected.socket === client).toBe(true);
+    const accepted = await r.pump.next('Accept', accepting);
+    expect(accepted).toMatchObject({ ...nothing, operation: Operation.Accept });
+    expect(accepted.socket === null || accepted.socket === listener).toBe(false);
+  });
+}
+
+async function rejection(r: Rig, local: Endpoint): Promise<unknown> {
+  const error = await r.port.listen(local).then(
+    () => null,
+    (reason) => reason,
+  );
+  expect(isIocpError(error)).toBe(true);
+  expect(error.syscall).toMatch(/^\w+$/);
+  expect(error.message).toMatch(/^Cannot .+: .+/);
+  return error;
+}

@@ -1,0 +1,105 @@
+// Rules about sends and shutdown.
+
+import { expect } from 'vitest';
+import { GatherList, MAX_GATHER } from '../../src/contract.js';
+import { PatternCheck, patternOf } from '../support/pattern.js';
+import type { Suite } from '../support/suite.js';
+
+export function sending(suite: Suite): void {
+  suite.rule('a send gathers its pieces in order', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    for (const pieces of [1, 2, 3, MAX_GATHER - 1, MAX_GATHER]) {
+      const texts = Array.from({ length: pieces }, (_, i) => `<${i}>`.repeat(i + 1));
+      const whole = texts.join('');
+      const packet = await r.sent(socket, ...texts);
+      expect(packet).toMatchObject({ bytes: whole.length, error: null, data: null });
+      expect(packet.socket === socket).toBe(true);
+      expect(String(await peer.read(whole.length))).toBe(whole);
+    }
+  });
+
+  suite.rule('a gather list is free again once its send has started', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    const event = r.event();
+    const list = r.gather('one', 'two');
+    r.port.send(socket, event, list);
+    list.clear();
+    list.add(r.port.allocate(64), 0, 64);
+    expect((await r.pump.next('Send', event)).bytes).toBe(6);
+    expect(String(await peer.read(6))).toBe('onetwo');
+  });
+
+  suite.rule('sends keep their order', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    let whole = '';
+    for (let i = 0; i < 300; i++) {
+      await r.sent(socket, `${i},`, `${i * i};`);
+      whole += `${i},${i * i};`;
+    }
+    expect(String(await peer.read(whole.length))).toBe(whole);
+  });
+
+  suite.rule('a send to a peer that does not read stays in flight, and then completes', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served(false);
+    // More than any kernel buffers.
+    const length = 48 << 20;
+    const block = r.port.allocate(length);
+    patternOf(length).copy(block.bytes);
+    const list = new GatherList();
+    for (let i = 0; i < 4; i++) list.add(block, i * (length / 4), length / 4);
+    const event = r.event();
+    r.port.send(socket, event, list);
+    await r.roundTrips(50);
+    expect(event.pending).toBe(true);
+    expect(socket.pending).toBe(1);
+    peer.raw.resume();
+    const check = new PatternCheck();
+    check.next(await peer.read(length));
+    expect(await r.pump.next('Send', event)).toMatchObject({ bytes: length, error: null });
+    expect(event.pending).toBe(false);
+  });
+
+  suite.rule('a send to a peer that has reset the connection fails', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    peer.raw.resetAndDestroy();
+    await peer.until('the close', () => peer.closed);
+    let error = null;
+    for (let i = 0; i < 1000 && error === null; i++) error = (await r.sent(socket, 'anybody there?')).error;
+    expect(['ECONNRESET', 'EPIPE', 'ECONNABORTED']).toContain(error?.code);
+    await r.close(socket);
+  });
+
+  suite.rule('shutdown sends FIN after what was sent, and the stream goes on', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    const stream = r.receive(socket);
+    await r.sent(socket, 'last words');
+    r.port.shutdown(socket);
+    expect(await r.pump.next('Shutdown', socket)).toMatchObject({ event: null, error: null, data: null });
+    await peer.until('the end', () => peer.ended);
+    expect(String(await peer.read(10))).toBe('last words');
+    await peer.write('heard');
+    expect(String(await r.read(stream, 5))).toBe('heard');
+    peer.raw.end();
+    expect(await r.pump.next('Receive', stream)).toMatchObject({ data: null, error: null });
+    await r.close(socket);
+    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+  });
+
+  suite.rule('both ends shut down, and both streams end', async () => {
+    const r = suite.rig();
+    const { server, client } = await r.pair();
+    const streams = [server, client].map((socket) => r.receive(socket));
+    for (const socket of [server, client]) r.port.shutdown(socket);
+    for (const socket of [server, client]) expect((await r.pump.next('Shutdown', socket)).error).toBeNull();
+    for (const stream of streams) {
+      expect(await r.pump.next('Receive', stream)).toMatchObject({ data: null, error: null });
+    }
+    for (const socket of [server, client]) expect((await r.close(socket)).error).toBeNull();
+  });
+}

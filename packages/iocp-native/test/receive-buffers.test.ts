@@ -1,0 +1,72 @@
+// ReceiveBuffers and FreeList against counting by hand.
+
+import { AssertionError } from 'node:assert';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BlockStore, plainMemory } from '../src/memory.js';
+import { FreeList, ReceiveBuffers } from '../src/receive-buffers.js';
+
+const [COUNT, SIZE] = [4, 64];
+
+function open(): ReceiveBuffers {
+  return new ReceiveBuffers(new BlockStore(plainMemory).take(COUNT * SIZE), COUNT, SIZE);
+}
+
+describe('ReceiveBuffers', () => {
+  it('counts references, and says when the last one goes', () => {
+    const slot = fc.integer({ min: 0, max: COUNT - 1 });
+    const step = fc.tuple(fc.constantFrom('take', 'retain', 'release'), slot);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+        const buffers = open();
+        const references = new Array<number>(COUNT).fill(0);
+        for (const [what, index] of steps) {
+          const count = references[index]!;
+          if (what === 'take') {
+            // The kernel fills free slots only.
+            if (count > 0) continue;
+            buffers.take(index, 1);
+            references[index] = 1;
+          } else if (count === 0) {
+            expect(() => buffers[what as 'retain' | 'release'](index)).toThrow(AssertionError);
+          } else if (what === 'retain') {
+            buffers.retain(index);
+            references[index] = count + 1;
+          } else {
+            expect(buffers.release(index)).toBe(count === 1);
+            references[index] = count - 1;
+          }
+          expect(buffers.out).toBe(references.filter((n) => n > 0).length);
+        }
+      }),
+    );
+  });
+
+  it('gives views of the slot, of the length asked for', () => {
+    const buffers = open();
+    for (const length of [10, 10, SIZE, 1]) {
+      const view = buffers.take(2, length);
+      expect(view.length).toBe(length);
+      expect(view.byteOffset - buffers.block.bytes.byteOffset).toBe(2 * SIZE);
+      buffers.release(2);
+    }
+  });
+
+  it('knows which slot bytes lie in', () => {
+    const buffers = open();
+    const view = buffers.take(3, SIZE);
+    expect(buffers.indexOf(view)).toBe(3);
+    expect(buffers.indexOf(view.subarray(SIZE - 1))).toBe(3);
+    expect(buffers.indexOf(Buffer.alloc(1))).toBe(-1);
+  });
+});
+
+describe('FreeList', () => {
+  it('is a stack that begins full', () => {
+    const list = new FreeList(3);
+    expect([list.pop(), list.pop(), list.pop(), list.pop()]).toEqual([0, 1, 2, -1]);
+    list.push(1);
+    list.push(0);
+    expect([list.pop(), list.pop(), list.pop()]).toEqual([0, 1, -1]);
+  });
+});
