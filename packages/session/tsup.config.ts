@@ -1,3 +1,4 @@
+// What is built: the package has one entry.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

@@ -1,4 +1,4 @@
-// Filling in packets from completions.
+// What the operations' files share: where arguments lie in an event, and filling in packets.
 
 import type { CompletionPacket, Operation, Overlapped, PortSocket } from '../contract.js';
 import type { IocpError } from '../errors.js';
@@ -6,6 +6,9 @@ import type { IocpError } from '../errors.js';
 /** Operations of the port's own, numbered after those of the contract. */
 export const WAKE = 8;
 export const CANCEL = 9;
+
+/** Where in an event the arguments of its operation lie: a msghdr, or a socket address. */
+export const ARGUMENTS = 64;
 
 export function fill(
   packet: CompletionPacket,

@@ -23,23 +23,20 @@ import { ReceiveBuffers } from '../receive-buffers.js';
 import { readSockaddr, writeSockaddr } from '../sockaddr.js';
 import { Acceptor } from './acceptor.js';
 import { BufferRing } from './buffer-ring.js';
-import { fill, WAKE } from './completion.js';
+import { ARGUMENTS, fill, WAKE } from './completion.js';
 import { Engine } from './engine.js';
-import { ECONNRESET, linuxError } from './errors.js';
+import { linuxError } from './errors.js';
 import * as abi from './layout.js';
 import { linuxMemory } from './memory.js';
 import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
 import { Ring } from './ring.js';
-import { createListener, createSocket, ListenerState, pendingError, setReset, type UringSocket } from './socket.js';
+import { Sender } from './sender.js';
+import { createListener, createSocket, ListenerState, setReset, type UringSocket } from './socket.js';
 
 const SQ_ENTRIES = 4096;
 const CQ_ENTRIES = 16384;
 const BUFFER_GROUP = 0;
-/** Where in an event the arguments of its operation lie: a msghdr and its iovecs, or a socket address. */
-const ARGUMENTS = 64;
-const IOVECS = 128;
-const SEND_FLAGS = abi.MSG_WAITALL | abi.MSG_NOSIGNAL;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
 
@@ -57,6 +54,7 @@ export class UringPort implements CompletionPort {
   readonly #engine: Engine;
   readonly #acceptor: Acceptor;
   readonly #receiver: Receiver;
+  readonly #sender: Sender;
   readonly #buffers: ReceiveBuffers;
   readonly #blocks: NativeBlock[] = [];
   readonly #posted = new PostedQueue();
@@ -74,6 +72,7 @@ export class UringPort implements CompletionPort {
       this.#notifier = new Notifier(this.#ring);
       this.#engine = new Engine(this.#ring, this.#notifier);
       this.#acceptor = new Acceptor(this.#engine);
+      this.#sender = new Sender(this.#engine);
       this.#receiver = new Receiver(this.#engine, this.#buffers, bufferRing);
       this.figures = this.#engine.figures;
     } catch (error) {
@@ -147,27 +146,12 @@ export class UringPort implements CompletionPort {
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
     this.#assertOpen();
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
-    socket.sendBytes = pieces.bytes;
-    if (pieces.count === 1) {
-      const address = pieces.blocks[0]!.address + pieces.offsets[0]!;
-      const length = pieces.lengths[0]!;
-      this.#engine.submit(abi.OP.SEND, socket, event.tag, Operation.Send, address, length, SEND_FLAGS, 0, 0);
-    } else {
-      writeMessage(event, pieces);
-      const address = event.block.address + event.offset + ARGUMENTS;
-      this.#engine.submit(abi.OP.SENDMSG, socket, event.tag, Operation.Send, address, 1, SEND_FLAGS, 0, 0);
-    }
+    this.#sender.send(socket, event, pieces);
   }
 
   shutdown(socket: UringSocket): void {
     this.#assertOpen();
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, null);
-    socket.shuttingDown = true;
-    this.#engine.submit(abi.OP.SHUTDOWN, socket, 0, Operation.Shutdown, 0, abi.SHUT_WR, 0, 0, 0);
+    this.#sender.shutdown(socket);
   }
 
   cancel(socket: UringSocket, event: Overlapped): void {
@@ -300,7 +284,7 @@ export class UringPort implements CompletionPort {
           return this.#receiver.complete(socket, socket.receiving, result, flags, packet);
         case Operation.Send:
           if (socket.sending === null || socket.sending.tag !== tag) break;
-          return this.#completeSend(socket, socket.sending, result, packet);
+          return this.#sender.complete(socket, socket.sending, result, packet);
         case Operation.Accept:
           return this.#acceptor.complete(socket, result, flags, packet);
         case Operation.Connect:
@@ -318,20 +302,6 @@ export class UringPort implements CompletionPort {
     }
     this.#drop(operation, flags);
     return false;
-  }
-
-  #completeSend(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    socket.sending = null;
-    let error: IocpError | null = null;
-    if (result !== socket.sendBytes) {
-      // With MSG_WAITALL a short count means that an error or a cancel came after the first bytes.
-      const short = result >= 0;
-      const code = short ? pendingError(socket.handle) || ECONNRESET : -result;
-      error = linuxError('send', 'send', code);
-    }
-    fill(packet, Operation.Send, socket.key, event, socket, Math.max(result, 0), error);
-    this.#engine.finish(socket, event);
-    return true;
   }
 
   #completeConnect(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
@@ -384,23 +354,4 @@ function failure(action: string, syscall: string, result: number): IocpError | n
 function connectAction(event: Overlapped): string {
   const { address, family, port } = readSockaddr(event.block.bytes, event.offset + ARGUMENTS);
   return `connect to ${family === 6 ? `[${address}]` : address}:${port}`;
-}
-
-/** Lays out a msghdr and its iovecs in the event's own memory. Their other fields are zero and stay so. */
-function writeMessage(event: Overlapped, pieces: GatherList): void {
-  const { words, address } = event.block;
-  const header = (event.offset + ARGUMENTS) >> 2;
-  const iovecs = address + event.offset + IOVECS;
-  words.fill(0, header, header + (abi.MSGHDR.size >> 2));
-  words[header + (abi.MSGHDR.iov >> 2)] = iovecs;
-  words[header + (abi.MSGHDR.iov >> 2) + 1] = Math.floor(iovecs / 0x100000000);
-  words[header + (abi.MSGHDR.iovlen >> 2)] = pieces.count;
-  for (let i = 0; i < pieces.count; i++) {
-    const at = (event.offset + IOVECS + i * abi.IOVEC.size) >> 2;
-    const base = pieces.blocks[i]!.address + pieces.offsets[i]!;
-    words[at] = base;
-    words[at + 1] = Math.floor(base / 0x100000000);
-    words[at + 2] = pieces.lengths[i]!;
-    words[at + 3] = 0;
-  }
 }

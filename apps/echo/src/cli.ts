@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+// The command: `echo serve` (or just `echo`) runs the server, `echo bench` measures and verifies one.
+
+import { readFileSync } from 'node:fs';
+import { type BackendName, candidates } from '@overlapped/iocp-native';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type BenchOptions, bench } from './bench.js';
+import { BenchError } from './client.js';
+import { benchProgress, benchSummary, liveFigures } from './display.js';
+import { type EchoOptions, startEcho } from './server.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+
+/** Stopping waits this long, in milliseconds, for clients that do not read what they are owed. */
+const GRACE = 3000;
+
+async function serve(options: EchoOptions): Promise<void> {
+  const { core, listener } = await startEcho(options);
+  const { address, family, port } = listener.endpoint;
+  const host = family === 6 ? `[${address}]` : address;
+  console.log(`echo on ${host}:${port}, ${core.backend} (SIGINT stops)`);
+  const stopFigures = process.stdout.isTTY ? liveFigures(listener) : () => {};
+  onSignal(() => {
+    stopFigures();
+    core.stop(GRACE).catch(fail);
+  });
+}
+
+/** Calls `stop` at the first signal; the second ends the process at once. */
+function onSignal(stop: () => void): void {
+  let stopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      stop();
+    });
+  }
+}
+
+async function measure(options: BenchOptions): Promise<void> {
+  const progress = benchProgress(options.seconds);
+  const result = await bench(options, progress.update).finally(progress.stop);
+  console.log(benchSummary(options, result));
+}
+
+/** What can go wrong in use, the bench's findings and what the system says, is one line; anything else is a bug, and shows where. */
+function fail(error: unknown): void {
+  const expected = error instanceof BenchError || (error instanceof Error && 'syscall' in error);
+  console.error(expected ? `error: ${error.message}` : error);
+  process.exitCode = 1;
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+function backendOption(): Option {
+  const names: BackendName[] = candidates().map(({ name }) => name);
+  return new Option('--backend <name>', 'what serves the completion port (default: the best there is)').choices(names);
+}
+
+const program = new Command('echo')
+  .description('An echo server on completion ports, and a client that measures and verifies one')
+  .version(version)
+  .addHelpText('after', '\nWithout a command the options are those of serve: echo --port 9000 (see: echo help serve)')
+  .configureOutput({ outputError: (text, write) => write(`${text.trimEnd().replaceAll('\n', ' ')}\n`) });
+
+program
+  .command('serve', { isDefault: true })
+  .description('send back whatever comes in, until a signal')
+  .option('--port <number>', 'port to listen on; 0 takes a free one', whole(0, 65535), 7777)
+  .option('--host <address>', 'IP address to listen on', '127.0.0.1')
+  .addOption(backendOption())
+  .action(serve);
+
+program
+  .command('bench')
+  .description('measure an echo server, and compare every byte that it sends back')
+  .option('--host <address>', 'IP address of the server', '127.0.0.1')
+  .option('--port <number>', 'its port', whole(1, 65535), 7777)
+  .option('--connections <number>', 'connections at a time', whole(1, 50_000), 50)
+  .option('--size <bytes>', 'bytes of a message', whole(1, 1 << 20), 64)
+  .option('--outstanding <number>', 'messages that each connection has under way', whole(1, 10_000), 1)
+  .option('--seconds <number>', 'how long to measure', whole(1, 3600), 5)
+  .addOption(backendOption())
+  .action(measure);
+
+await program.parseAsync().catch(fail);

@@ -1,0 +1,150 @@
+// The command as its users run it: the built one, in a process of its own.
+
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startEcho } from '../src/server.js';
+import { fakeServer, freePort, run, serve } from './support.js';
+
+/** Windows has no signals that another process could send: kill() just terminates it. */
+const noSignals = process.platform === 'win32';
+
+async function client(port: number, allowHalfOpen = false): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function roundTrip(socket: Socket, text: string): Promise<string> {
+  socket.write(text);
+  let answer = '';
+  while (answer.length < text.length) answer += String((await once(socket, 'data'))[0]);
+  return answer;
+}
+
+async function inProcess(): Promise<number> {
+  const { core, listener } = await startEcho({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => core.stop());
+  return listener.endpoint.port;
+}
+
+function benchArgs(port: number): string[] {
+  return ['bench', '--port', String(port), '--connections', '4', '--seconds', '1'];
+}
+
+describe('echo serve', { timeout: 60_000 }, () => {
+  test('sends back what comes in, and says what it runs on', async () => {
+    const { line, port } = await serve('--backend', 'portable');
+    expect(line).toBe(`echo on 127.0.0.1:${port}, portable (SIGINT stops)`);
+    expect(await roundTrip(await client(port), 'hello')).toBe('hello');
+  });
+
+  // Windows has no signals to send.
+  test.skipIf(noSignals).each(['SIGINT', 'SIGTERM'] as const)('%s ends it in order', async (signal) => {
+    const { child, exited, port } = await serve();
+    const socket = await client(port);
+    await roundTrip(socket, 'hello');
+    child.kill(signal);
+    await once(socket, 'end');
+    expect(await exited).toBe(0);
+  });
+
+  // Windows has no signals to send.
+  test.skipIf(noSignals)('a second signal ends it at once', async () => {
+    const { child, exited, port } = await serve();
+    const stubborn = await client(port, true);
+    await roundTrip(stubborn, 'hello');
+    child.kill('SIGINT');
+    await once(stubborn, 'end');
+    child.kill('SIGINT');
+    expect(await exited).toBe(1);
+  });
+
+  test('a port that is taken is one line', async () => {
+    const port = await inProcess();
+    const { code, stderr, stdout } = await run('serve', '--port', String(port));
+    expect(stderr).toMatch(/^error: Cannot listen on 127\.0\.0\.1:\d+: .*\(EADDRINUSE, \w+\)\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
+describe('bad arguments are one line', { timeout: 60_000 }, () => {
+  test.each([
+    [['--port', 'abc'], /'--port <number>' argument 'abc' is invalid\. It must be a whole number from 0 to 65535/],
+    [['--port', '65536'], /whole number from 0 to 65535/],
+    [['--backend', 'epoll'], /'epoll' is invalid\. Allowed choices are iocp, io_uring, portable/],
+    [['--backend', process.platform === 'win32' ? 'io_uring' : 'iocp'], /Cannot use the \w+ backend: .*\(ENOTSUP/],
+    [['--host', '203.0.113.1'], /Cannot listen on 203\.0\.113\.1:7777: .*\(EADDRNOTAVAIL/],
+    [['--prot', '1'], /unknown option '--prot' \(Did you mean --port\?\)/],
+    [['sing'], /too many arguments/],
+    [['bench', '--connections', '0'], /whole number from 1 to 50000/],
+    [['bench', '--seconds', '-1'], /whole number from 1 to 3600/],
+    [['bench', '--size', '1.5'], /whole number from 1 to 1048576/],
+  ])('%j', async (args, message) => {
+    const { code, stderr, stdout } = await run(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^error: .*\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
+describe('echo bench', { timeout: 60_000 }, () => {
+  test('measures and verifies an echo server', async () => {
+    const args = benchArgs(await inProcess());
+    const { code, stderr, stdout } = await run(...args, '--size', '5000', '--outstanding', '3');
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^4 connections, 5,000 bytes, 3 outstanding, \w+\n/);
+    expect(stdout).toMatch(/[\d,]+ messages\/s, [\d.]+ MB\/s each way\n/);
+    expect(stdout).toMatch(/p50 [\d,]+ us, p99 [\d,]+ us, p99\.9 [\d,]+ us; every byte verified\n$/);
+    expect(code).toBe(0);
+  });
+
+  test('notices one byte that came back changed', async () => {
+    const port = await fakeServer((socket) => {
+      let received = 0;
+      socket.on('data', (data) => {
+        const at = 1000 - received;
+        if (at >= 0 && at < data.length) data[at] = data[at]! ^ 1;
+        received += data.length;
+        socket.write(data);
+      });
+    });
+    const { code, stderr, stdout } = await run(...benchArgs(port));
+    expect(stderr).toMatch(/^error: connection \d is lost: byte 1000 came back changed\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  test.each([
+    [
+      'more than was sent',
+      'more came back than was sent',
+      (socket: Socket) => socket.on('data', () => socket.write('x'.repeat(65))),
+    ],
+    ['a server that ends', 'the server ended it', (socket: Socket) => socket.once('data', () => socket.end())],
+    [
+      'a reset',
+      /.*\(ECONNRESET, \w+\)/.source,
+      (socket: Socket) => socket.once('data', () => socket.resetAndDestroy()),
+    ],
+    ['silence', 'the last messages did not come back', (socket: Socket) => socket.resume()],
+  ])('notices %s', async (_, message, onConnection) => {
+    const { code, stderr, stdout } = await run(...benchArgs(await fakeServer(onConnection)));
+    expect(stderr).toMatch(new RegExp(`^error: .*${message}\n$`));
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  test('a server that is not there is one line', async () => {
+    const { code, stderr, stdout } = await run(...benchArgs(await freePort()));
+    expect(stderr).toMatch(/^error: Cannot connect to 127\.0\.0\.1:\d+: .*\(ECONNREFUSED, \w+\)\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
+test('--help and --version', { timeout: 60_000 }, async () => {
+  const [help, benchHelp, version] = await Promise.all([run('--help'), run('bench', '--help'), run('--version')]);
+  expect(help.stdout).toMatch(/serve \[options\][\s\S]*bench \[options\]/);
+  expect(benchHelp.stdout).toMatch(/--connections <number>[\s\S]*--outstanding <number>/);
+  expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect([help.code, benchHelp.code, version.code]).toEqual([0, 0, 0]);
+});

@@ -1,0 +1,160 @@
+// The pump as users of a core see it: what is put off is done once, no one starves the event loop, and an owner that
+// throws harms nobody else.
+
+import { describe, expect, test } from 'vitest';
+import { backends, catchUncaught, Inbox, makeCore, turns } from './support.js';
+
+/** Batches in a turn, and packets in a batch. */
+const MOST_IN_A_TURN = 8 * 256;
+/** Where what posts to itself stops, should it starve the test. */
+const ENOUGH = 200_000;
+
+describe.each(backends)('the pump, by %s', (backend) => {
+  test('flushes after the batch', async () => {
+    const core = makeCore({ backend });
+    const log: string[] = [];
+    const flushable = { flush: () => log.push('flush') };
+    const target = {
+      onPost(name: string) {
+        log.push(name);
+        if (name === 'one') core.flushSoon(flushable);
+      },
+    };
+    const end = new Inbox<null>(1);
+    for (const name of ['one', 'two', 'three']) core.post(target, name);
+    core.post(end, null);
+    await end.all;
+    await turns(1);
+    expect(log).toEqual(['one', 'two', 'three', 'flush']);
+  });
+
+  test('flushes once for each request, also from a timer, a promise, and a flush', async () => {
+    const core = makeCore({ backend });
+    let flushes = 0;
+    let more = 0;
+    const flushable = {
+      flush() {
+        flushes++;
+        if (more-- > 0) core.flushSoon(flushable);
+      },
+    };
+    await turns(5);
+    core.flushSoon(flushable);
+    expect(flushes).toBe(0);
+    await turns(5);
+    expect(flushes).toBe(1);
+
+    await new Promise<void>((resolve) => setTimeout(resolve, 2)).then(() => core.flushSoon(flushable));
+    await turns(5);
+    expect(flushes).toBe(2);
+
+    setTimeout(() => core.flushSoon(flushable), 1);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await turns(5);
+    expect(flushes).toBe(3);
+
+    more = 100;
+    core.flushSoon(flushable);
+    await turns(50);
+    expect(flushes).toBe(104);
+  });
+
+  test('a target that keeps posting to itself starves neither immediates nor timers', async () => {
+    const core = makeCore({ backend });
+    let posts = 0;
+    let running = true;
+    const target = {
+      onPost() {
+        posts++;
+        if (running && posts < ENOUGH) core.post(target, null);
+      },
+    };
+    core.post(target, null);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(posts).toBeGreaterThan(0);
+    const before = posts;
+    await turns(2);
+    expect(posts - before).toBeLessThanOrEqual(3 * MOST_IN_A_TURN);
+    expect(posts).toBeLessThan(ENOUGH);
+    running = false;
+    await turns(5);
+  });
+
+  test('a flush that keeps asking for another starves neither', async () => {
+    const core = makeCore({ backend });
+    let flushes = 0;
+    let running = true;
+    const flushable = {
+      flush() {
+        flushes++;
+        if (running && flushes < ENOUGH) core.flushSoon(flushable);
+      },
+    };
+    core.flushSoon(flushable);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(flushes).toBeGreaterThan(0);
+    expect(flushes).toBeLessThan(ENOUGH);
+    running = false;
+    await turns(5);
+  });
+
+  test('one turn of the event loop has one turn of the pump, however often it was woken', async () => {
+    const core = makeCore({ backend });
+    let posts = 0;
+    let running = true;
+    const target = {
+      onPost() {
+        posts++;
+        if (running && posts < ENOUGH) core.post(target, null);
+      },
+    };
+    const idle = { flush() {} };
+    // Each of these wakes the pump while the port's own watcher is about to call it, too.
+    for (let i = 0; i < 20; i++) {
+      core.post(target, null);
+      core.flushSoon(idle);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    const before = posts;
+    await turns(1);
+    const first = posts - before;
+    await turns(1);
+    expect(posts - before - first).toBeLessThanOrEqual(8 * 20);
+    running = false;
+    await turns(30);
+  });
+
+  test('an owner or a flush that throws surfaces, and the rest is served', async () => {
+    const core = makeCore({ backend });
+    const caught = catchUncaught();
+    const inbox = new Inbox<string>(2);
+    const broken = {
+      onPost(reason: string) {
+        throw new Error(reason);
+      },
+    };
+    let flushed = false;
+    core.flushSoon({
+      flush() {
+        throw new Error('in a flush');
+      },
+    });
+    core.flushSoon({
+      flush() {
+        flushed = true;
+      },
+    });
+    core.post(broken, 'first');
+    core.post(inbox, 'one');
+    core.post(broken, 'second');
+    core.post(inbox, 'two');
+    await inbox.all;
+    await turns(2);
+    expect(inbox.got).toEqual(['one', 'two']);
+    expect(flushed).toBe(true);
+    expect(caught.map(String).sort()).toEqual(['Error: first', 'Error: in a flush', 'Error: second']);
+    const later = new Inbox<string>(1);
+    core.post(later, 'later');
+    await later.all;
+  });
+});
