@@ -1,4 +1,4 @@
-// Endpoints: checking what a caller gave.
+// Endpoints: checking what a caller gave, and writing one in a message.
 
 import { isIP } from 'node:net';
 import type { Endpoint } from './contract.js';
@@ -14,4 +14,9 @@ export function endpoint(address: string, port: number): Endpoint {
     throw new IocpError(`use the port ${port}`, 'it is not a whole number from 0 to 65535', 'EINVAL', 'endpoint');
   }
   return { address, family: family as 4 | 6, port };
+}
+
+/** An endpoint as people write it: `127.0.0.1:80`, `[::1]:80`. */
+export function endpointText({ address, family, port }: Endpoint): string {
+  return `${family === 6 ? `[${address}]` : address}:${port}`;
 }

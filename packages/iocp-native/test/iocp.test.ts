@@ -6,8 +6,12 @@ import { contract } from './contract.js';
 
 const { availability } = candidates().find(({ name }) => name === 'iocp')!;
 
+const wine = {
+  'a pause holds the peer back': 'Wine tells node:net at once that any write is done; see win32.test.ts',
+};
+
 if (availability.available) {
-  contract('iocp', (options) => openPort({ ...options, backend: 'iocp' }), {});
+  contract('iocp', (options) => openPort({ ...options, backend: 'iocp' }), process.env.WINEPREFIX ? wine : {});
 } else {
   describe('the contract, by iocp', () => {
     it.skipIf(process.platform !== 'win32')(`is available (${availability.reason})`, () => {

@@ -1,7 +1,6 @@
 // The completion port over one io_uring. Starting an operation writes a submission entry; dequeue() hands them all to
 // the kernel with one system call, and turns completions into packets.
 
-import assert from 'node:assert';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -16,6 +15,7 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
+import { endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock } from '../memory.js';
 import { PostedQueue } from '../posted-queue.js';
@@ -352,6 +352,5 @@ function failure(action: string, syscall: string, result: number): IocpError | n
 
 /** What a connect wanted, from the address that it left in its event. */
 function connectAction(event: Overlapped): string {
-  const { address, family, port } = readSockaddr(event.block.bytes, event.offset + ARGUMENTS);
-  return `connect to ${family === 6 ? `[${address}]` : address}:${port}`;
+  return `connect to ${endpointText(readSockaddr(event.block.bytes, event.offset + ARGUMENTS))}`;
 }

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
+import { endpointText } from '../endpoint.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import { linuxError } from './errors.js';
 import * as abi from './layout.js';
@@ -100,7 +101,7 @@ export function createSocket(family: 4 | 6, options: SocketOptions, action: stri
 
 /** A bound and listening socket. What is set on it here, the sockets that it accepts inherit. */
 export function createListener(local: Endpoint, options: ListenOptions): number {
-  const action = `listen on ${local.family === 6 ? `[${local.address}]` : local.address}:${local.port}`;
+  const action = `listen on ${endpointText(local)}`;
   const fd = createSocket(local.family, options, action);
   try {
     setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEADDR, 1, action);

@@ -17,6 +17,7 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
+import { endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
@@ -69,7 +70,7 @@ export class PortablePort implements CompletionPort, Host {
   }
 
   async listen(local: Endpoint, options: ListenOptions = {}): Promise<PortSocket> {
-    const action = `listen on ${local.address} port ${local.port}`;
+    const action = `listen on ${endpointText(local)}`;
     this.#check(action, 'listen');
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options) });
     await new Promise<void>((resolve, reject) => {
@@ -99,14 +100,14 @@ export class PortablePort implements CompletionPort, Host {
   }
 
   connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): PortSocket {
-    this.#check(`connect to ${remote.address} port ${remote.port}`, 'connect');
+    this.#check(`connect to ${endpointText(remote)}`, 'connect');
     assert(!event.pending, 'the event is already in flight');
     const { address: host, port } = remote;
     const raw = createConnection({ host, port, allowHalfOpen: true, ...nodeOptions(options) });
     raw.pause();
     const socket = new PortableSocket(this, raw);
     socket.key = key;
-    socket.connect(event);
+    socket.connect(event, remote);
     return socket;
   }
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert';
 import type { Socket } from 'node:net';
 import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
-import { endpoint } from '../endpoint.js';
+import { endpoint, endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
@@ -13,6 +13,8 @@ export class PortableSocket extends PortableHandle {
   readonly #raw: Socket;
   #local: Endpoint | null = null;
   #remote: Endpoint | null = null;
+  /** What a connect wants, for its error. */
+  #action = 'connect';
   #connecting: Overlapped | null = null;
   #receiving: Overlapped | null = null;
   #sending: Overlapped | null = null;
@@ -49,14 +51,15 @@ export class PortableSocket extends PortableHandle {
     // 'close' follows, and tells the operations.
     raw.on('error', (cause) => {
       this.#failure ??= this.#connecting
-        ? fromNode('connect', 'connect', cause)
+        ? fromNode(this.#action, 'connect', cause)
         : fromNode('use the connection', 'read', cause);
     });
     raw.on('close', () => this.#onClose());
     if (!raw.connecting) this.#learnEndpoints();
   }
 
-  connect(event: Overlapped): void {
+  connect(event: Overlapped, remote: Endpoint): void {
+    this.#action = `connect to ${endpointText(remote)}`;
     this.host.start(this, event);
     this.#connecting = event;
     this.#raw.on('connect', () => {
@@ -149,7 +152,7 @@ export class PortableSocket extends PortableHandle {
       this.#raw.pause();
       this.#endReceive(canceled('receive', 'read'));
     } else if (event === this.#connecting) {
-      this.#failure ??= canceled('connect', 'connect');
+      this.#failure ??= canceled(this.#action, 'connect');
       this.#raw.destroy();
     }
   }

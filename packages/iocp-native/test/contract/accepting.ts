@@ -1,7 +1,11 @@
 // Rules about listeners and accepts.
 
-import { expect } from 'vitest';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished } from 'vitest';
 import type { PortSocket } from '../../src/contract.js';
+import { exhaustDescriptors } from '../support/descriptors.js';
 import type { Packet } from '../support/pump.js';
 import type { Suite } from '../support/suite.js';
 
@@ -96,6 +100,8 @@ export function accepting(suite: Suite): void {
     const event = r.accept(listener);
     const peers = Array.from({ length: 8 }, () => r.peer(listener.localEndpoint()));
     for (const peer of peers) await peer.until('the connection', () => peer.connected);
+    // A backend that takes more connections than accepts wait for has them by now.
+    await pump.turns(5);
     port.close(listener);
     await pump.next('Close', listener);
     // Handed over: it came out before the Close packet, with the accept's event or with none. Else the peer is told.
@@ -115,6 +121,44 @@ export function accepting(suite: Suite): void {
         await peer.until('the end of a connection that nobody has', () => peer.closed || peer.ended);
       }
     }
+  });
+
+  suite.rule('running out of descriptors fails accepts, not the listener', async ({ skip }) => {
+    if (process.platform !== 'linux') skip('this needs setrlimit');
+    const r = suite.rig();
+    const listener = await r.listen();
+    const { port } = listener.localEndpoint();
+    const dialer = spawn(process.execPath, [fileURLToPath(new URL('../support/dialer.js', import.meta.url))]);
+    onTestFinished(() => void dialer.kill());
+    const lines = createInterface(dialer.stdout)[Symbol.asyncIterator]();
+    const nextLine = async () => {
+      const { value, done } = await lines.next();
+      if (done) throw new Error('the dialer has ended');
+      return value;
+    };
+    await nextLine();
+    const restore = exhaustDescriptors();
+    try {
+      r.accept(listener);
+      dialer.stdin.write(`${port}\n`);
+      // Either the accept fails, or the connection is turned away.
+      const failed = r.pump.until('a packet', () => r.pump.packets.length > 0);
+      const turnedAway = (async () => {
+        for (let line = 'connected'; line !== 'closed'; line = await nextLine());
+      })();
+      await Promise.race([failed, turnedAway]);
+    } finally {
+      restore();
+    }
+    r.accept(listener);
+    dialer.stdin.write(`${port}\n`);
+    let socket: PortSocket | null = null;
+    while (socket === null) {
+      const packet = await r.pump.next('Accept');
+      if (packet.error) expect(['EMFILE', 'ENFILE', 'ENOBUFS']).toContain(packet.error.code);
+      socket = packet.socket;
+    }
+    expect((await r.sent(socket, 'welcome')).error).toBeNull();
   });
 
   suite.rule('a port number is free again when its listener has closed', async () => {

@@ -1,0 +1,28 @@
+// The Windows backend over a provider whose handles are not those of the file system. There no packet may be skipped:
+// what succeeds at once gives one too. No such provider can be had for a test, so the question is answered for it.
+
+import { describe, it, vi } from 'vitest';
+import { candidates, openPort } from '../src/backend.js';
+import { contract } from './contract.js';
+
+vi.mock(import('../src/win32/socket.js'), async (original) => ({ ...(await original()), hasIfsHandles: () => false }));
+
+const { availability } = candidates().find(({ name }) => name === 'iocp')!;
+const same = 'no operation of a socket is in it; see iocp.test.ts';
+const long = 'takes too long for what it adds to iocp.test.ts';
+
+if (availability.available) {
+  contract('iocp, with a packet for every success', (options) => openPort({ ...options, backend: 'iocp' }), {
+    'a pause holds the peer back': 'see iocp.test.ts',
+    'posts of other threads arrive, each thread in its order': same,
+    'a post of another thread wakes dequeue': same,
+    'watch keeps the process alive, and nothing else of a port does': same,
+    '64 MiB in both directions at once arrive byte by byte': long,
+    '1,000 connections come and go, and nothing remains': long,
+    'a send to a peer that does not read stays in flight, and then completes': long,
+  });
+} else {
+  describe('the contract, by iocp, with a packet for every success', () => {
+    it.skip(`is available (${availability.reason})`);
+  });
+}
