@@ -1,3 +1,4 @@
+// What is built: the package, and the raw functions of each platform.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

@@ -244,6 +244,21 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     port.destroy();
   });
 
+  it('more watched ports than Node has pool threads are all served', async () => {
+    const ports = Array.from({ length: 12 }, open);
+    for (let round = 0; round < 3; round++) {
+      const called = ports.map((port) => new Promise<void>((resolve) => port.watch(resolve)));
+      for (const port of ports) openPoster(port.share()).post(1, round);
+      await Promise.all(called);
+      const batch = createBatch(1);
+      for (const port of ports) {
+        expect(port.dequeue(batch, 5000)).toBe(1);
+        expect(batch[0]!.bytes).toBe(round);
+      }
+    }
+    for (const port of ports) port.destroy();
+  });
+
   it('process.exit() ends a process whose port is watched', () => {
     const script = `import { openPort } from ${JSON.stringify(library)};
       openPort().watch(() => {});

@@ -1,8 +1,8 @@
 // Where the fields of the Win32 structures lie (64-bit), in bytes, and how an event's memory is used:
 //
-//   0          32                      288                376   384
-//   OVERLAPPED | up to 16 WSABUFs (16) | addresses of     |     |
-//              |                       | AcceptEx (44+44) |     |
+//   0          32                   288                            376
+//   OVERLAPPED | up to 16 WSABUFs   | addresses: AcceptEx's output  | unused, to 384
+//              |                    | (44 + 44), ConnectEx's target |
 
 import { assertLayout } from '../abi.js';
 import { koffi } from '../koffi.js';
@@ -18,7 +18,6 @@ export const OVERLAPPED_ENTRY = {
 } as const;
 export const SOCKADDR_IN = { size: 16, sin_family: 0, sin_port: 2, sin_addr: 4 } as const;
 export const SOCKADDR_IN6 = { size: 28, sin6_family: 0, sin6_port: 2, sin6_addr: 8, sin6_scope_id: 24 } as const;
-/** The largest of the WSAPROTOCOL_INFOW's fields is a name of 256 UTF-16 units at its end. */
 export const WSAPROTOCOL_INFOW = { size: 628, dwServiceFlags1: 0 } as const;
 
 /** Where in an event the WSABUFs of a send or a receive lie. */

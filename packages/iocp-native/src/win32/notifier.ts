@@ -9,15 +9,18 @@ import { Key } from './engine.js';
 import { GetQueuedCompletionStatusEx } from './kernel32.js';
 import { OVERLAPPED_ENTRY } from './layout.js';
 
-/** Entries that one call may bring. */
-export const ENTRIES = 64;
+/** Entries that one call may bring. dequeue() asks for the rest. */
+const ENTRIES = 64;
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 /** The word after the entries: how many there are. */
 const COUNT = ENTRIES * ENTRY_WORDS;
-export const ENTRIES_SIZE = (COUNT + 1) * 4;
+export const WATCHED_SIZE = (COUNT + 1) * 4;
 const NOT_YET = 0xffffffff;
-/** Milliseconds. */
+/** Milliseconds of one wait; the short ones share Node's pool, of four threads, when this thread watches many ports. */
 const SLICE = 1000;
+const SHORT_SLICE = 20;
+const LONG_WAITS = 2;
+/** Milliseconds until the next look when koffi has no room for a call. */
 const RETRY = 10;
 
 const waiting = new Set<Notifier>();
@@ -119,7 +122,8 @@ export class Notifier {
     this.#collected = false;
     try {
       const count = address + COUNT * 4;
-      GetQueuedCompletionStatusEx.async(this.#watched.port, address, ENTRIES, count, SLICE, 0, this.#returned);
+      const slice = waiting.size < LONG_WAITS ? SLICE : SHORT_SLICE;
+      GetQueuedCompletionStatusEx.async(this.#watched.port, address, ENTRIES, count, slice, 0, this.#returned);
     } catch {
       // koffi has no room for one more call of this kind at the moment.
       this.#retry = setTimeout(() => this.#call(), RETRY);

@@ -26,13 +26,15 @@ import { win32Error } from './errors.js';
 import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel32.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, OVERLAPPED_ENTRY, WSABUF } from './layout.js';
 import { win32Memory } from './memory.js';
-import { ENTRIES, ENTRIES_SIZE, Notifier } from './notifier.js';
+import { Notifier, WATCHED_SIZE } from './notifier.js';
 import { Gate } from './poster.js';
 import { Receiver } from './receiver.js';
 import { createConnector, createListener, endpointText, finishConnect, type Win32Socket } from './socket.js';
 import { ConnectEx, shutdown, WSAGetLastError, WSASend } from './ws2_32.js';
 
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
+/** Entries that one call may bring. */
+const ENTRIES = 256;
 const ENTRY_OVERLAPPED = OVERLAPPED_ENTRY.lpOverlapped >> 2;
 const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
 /** Milliseconds that dequeue() stays in the kernel: worker.terminate() and process.exit() wait for it. */
@@ -71,10 +73,10 @@ export class IocpPort implements CompletionPort {
     this.concurrency = options.concurrency;
     const { count, size } = options.receiveBuffers;
     // Not among #blocks: the wait of the event loop may outlive the port by a moment.
-    this.#watchedEntries = blocks.take(ENTRIES_SIZE);
+    this.#watchedEntries = blocks.take(WATCHED_SIZE);
     try {
       this.receiveBlock = this.allocate(count * size);
-      this.#entries = this.allocate(ENTRIES_SIZE);
+      this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
       const scratch = this.allocate(16);
       this.#engine = new Engine(options.concurrency, scratch, () => this.#notifier.nudge());
     } catch (error) {
@@ -259,7 +261,7 @@ export class IocpPort implements CompletionPort {
     this.#open = false;
     this.#notifier.finish(() => {
       const result = CloseHandle(this.#engine.port);
-      assert(result !== 0, `CloseHandle failed with ${result || GetLastError()}`);
+      assert(result !== 0, 'CloseHandle failed on a port');
       blocks.give(this.#watchedEntries);
     });
     // What the kernel has not let go of must not be used again.
@@ -271,7 +273,7 @@ export class IocpPort implements CompletionPort {
     const { queue } = this.#engine;
     for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) this.close(socket);
-      if (queue.length === 0 && this.#notifier.collect()) this.#takeFromKernel(ENTRIES, 100);
+      if (queue.length === 0 && this.#notifier.recall(100)) this.#takeFromKernel(ENTRIES, 100);
       while (queue.length > 0) this.#discard();
     }
     const drained = this.figures.sockets === 0;

@@ -1,0 +1,18 @@
+// The command: resident memory of a server for each connection that is open and idle.
+
+import { parseArgs } from 'node:util';
+import { idleMemory } from './measures.js';
+import { number, verdict } from './report.js';
+import { withRivals } from './server.js';
+
+const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' } } });
+const count = Number(values.connections);
+
+await withRivals('echo', async (servers) => {
+  console.log(`resident bytes of the server for each of ${number(count)} idle connections\n`);
+  for (const server of servers) {
+    const bytes = await idleMemory(server, count);
+    const target = server.rival === 'overlapped' ? verdict(bytes, { kind: '<=', ratio: 1000 }) : '';
+    console.log(server.by.padEnd(12) + number(bytes).padStart(8) + target);
+  }
+});

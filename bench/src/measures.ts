@@ -1,0 +1,90 @@
+// What is measured, one function for each figure. README.md says what they mean.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type HeldConnections, holdConnections, type LoadMode, runLoad } from './load.js';
+import type { Sample } from './rounds.js';
+import type { Server } from './server.js';
+
+type Measure = (server: Server) => Promise<Sample>;
+
+/** Milliseconds for a request to be with the server. */
+const DELIVERY = 50;
+
+/** Messages (echo) or connections (churn, knock) that a server handles while the clients ask for as many as they can. */
+export function underLoad(mode: LoadMode, connections: number, seconds: number): Measure {
+  return async (server) => {
+    const before = await server.figures();
+    const load = await runLoad({ mode, port: server.port, connections, seconds });
+    const after = await server.figures();
+    return {
+      rate: load.messages / load.seconds,
+      cpu: (after.cpu - before.cpu) / load.messages,
+      clientBusy: load.cpuSeconds / load.seconds,
+    };
+  };
+}
+
+/** Connections a second, from the first of `count` connects at once to the last onConnected. */
+export function burst(count: number): Measure {
+  return async (server) => {
+    const before = await server.figures();
+    const all = server.connected(before.connected + count);
+    const held = await holdConnections(server.port, count);
+    return closeAfter(held, async () => {
+      const after = await all;
+      return { rate: count / (after.at - held.started), cpu: (after.cpu - before.cpu) / count };
+    });
+  };
+}
+
+/**
+ * Connections a second, taken out of a full backlog: they are made while the server is stopped, so that neither the
+ * clients nor the handshakes compete with it.
+ */
+export function drain(count: number): Measure {
+  return async (server) => {
+    const before = await server.figures();
+    const all = server.connected(before.connected + count);
+    await sleep(DELIVERY);
+    server.freeze();
+    const held = await holdConnections(server.port, count);
+    return closeAfter(held, async () => {
+      const thawed = Number(process.hrtime.bigint()) / 1e9;
+      server.thaw();
+      const after = await all;
+      return { rate: count / (after.at - thawed), cpu: (after.cpu - before.cpu) / count };
+    });
+  };
+}
+
+/** Bytes of resident memory for each of `count` idle connections. The server must have none. */
+export async function idleMemory(server: Server, count: number): Promise<number> {
+  // What a server needs once, whatever the number of connections, is there before it counts.
+  await (await establish(server, Math.min(count, WARM_UP))).release();
+  await sleep(SETTLE);
+  const before = await server.memory();
+  const held = await establish(server, count);
+  return closeAfter(held, async () => {
+    await sleep(SETTLE);
+    return ((await server.memory()) - before) / count;
+  });
+}
+
+const WARM_UP = 200;
+const SETTLE = 500;
+
+async function establish(server: Server, count: number): Promise<HeldConnections> {
+  const { connected } = await server.figures();
+  const all = server.connected(connected + count);
+  const held = await holdConnections(server.port, count);
+  await all;
+  return held;
+}
+
+async function closeAfter<T>(held: HeldConnections, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    await held.release();
+  }
+}

@@ -1,0 +1,56 @@
+// What the servers under measurement have in common: they count their connections, and answer the bench over IPC.
+
+/** What the bench asks for. `connected` in an Await is a count since the server started. */
+export type Request = { readonly ask: 'figures' | 'gc' } | { readonly ask: 'await'; readonly connected: number };
+
+export interface Figures {
+  /** User and system time of all threads of the process, in microseconds. */
+  readonly cpu: number;
+  /** Connections since the server started. */
+  readonly connected: number;
+  /** When these figures were taken, in seconds of CLOCK_MONOTONIC. */
+  readonly at: number;
+}
+
+/** The server's first message. */
+export interface Ready {
+  readonly port: number;
+  /** What serves: a backend, or node:net. */
+  readonly by: string;
+}
+
+/** `echo` sends everything back; `knock` ends each connection as soon as it is there. */
+export type Behaviour = 'echo' | 'knock';
+
+export const behaviour = process.argv[2] as Behaviour;
+
+let connected = 0;
+let awaited = Number.POSITIVE_INFINITY;
+
+/** To be called for each connection, when it is ready to receive. */
+export function countConnection(): void {
+  connected++;
+  if (connected < awaited) return;
+  awaited = Number.POSITIVE_INFINITY;
+  answer();
+}
+
+/** Serves the bench until it goes away. */
+export function ready(message: Ready): void {
+  process.on('message', (request: Request) => {
+    if (request.ask === 'await' && connected < request.connected) {
+      awaited = request.connected;
+      return;
+    }
+    if (request.ask === 'gc') globalThis.gc?.();
+    answer();
+  });
+  process.once('disconnect', () => process.exit());
+  process.send?.(message);
+}
+
+function answer(): void {
+  const { user, system } = process.cpuUsage();
+  const figures: Figures = { cpu: user + system, connected, at: Number(process.hrtime.bigint()) / 1e9 };
+  process.send?.(figures);
+}

