@@ -7,7 +7,7 @@ import { takeTurns } from './rounds.js';
 import { withRivals } from './server.js';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } },
+  options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
@@ -16,7 +16,7 @@ const seconds = Number(values.seconds);
 const BACKLOG = 4000;
 const CONNECTIONS = 50;
 /** A burst is over in a moment: there are this many for each round. */
-const BURSTS = 5;
+const BURSTS = 2;
 
 const atLeast = (ratio: number): Target => ({ kind: '>=', ratio });
 const atMost = (ratio: number): Target => ({ kind: '<=', ratio });

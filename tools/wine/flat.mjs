@@ -4,17 +4,17 @@
 // copied, because Vite asks the system for their real paths and would leave the image.
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
-/** Puts the `packages` of the workspace at `root`, and `tools` with all that they depend on, into the folder `out`. */
-export function makeFlat(root, packages, tools, out) {
+/** Puts `members` of the workspace at `root`, and `tools` with all that they depend on, into the folder `out`. */
+export function makeFlat(root, members, tools, out) {
   const modules = join(out, 'node_modules');
   cpSync(join(root, 'tsconfig.base.json'), join(out, 'tsconfig.base.json'));
-  for (const name of packages) {
-    const from = join(root, 'packages', name);
-    const to = join(out, 'packages', name);
+  for (const member of members) {
+    const from = join(root, member);
+    const to = join(out, member);
     cpSync(from, to, { recursive: true, filter: (path) => path !== join(from, 'node_modules') });
-    linkEntries(to, join(modules, '@overlapped', name));
+    linkEntries(to, join(modules, '@overlapped', basename(member)));
   }
   const placed = new Map();
   const here = join(import.meta.dirname, 'node_modules');

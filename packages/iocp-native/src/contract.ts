@@ -166,7 +166,7 @@ export interface PortToken {
   readonly backend: BackendName;
   /** The completion port's HANDLE, or the write end of a pipe; -1 where memory alone does it. */
   readonly handle: number;
-  /** The queue of posted packets, where the kernel does not keep it. */
+  /** The queue of posted packets, or, where the kernel keeps that, the gate that closes with the port. */
   readonly queue: SharedArrayBuffer | null;
 }
 
@@ -194,8 +194,9 @@ export interface CompletionPort {
   listen(local: Endpoint, options?: ListenOptions): Promise<PortSocket>;
 
   /**
-   * Starts one accept (AcceptEx). Its packet has the new socket, associated, with `key` undefined.
-   * A failure (ECONNABORTED, EMFILE, ENFILE, ENOBUFS ...) ends this accept only; the listener stays good.
+   * Starts one accept (AcceptEx). Its packet has the listener's key and the new socket, associated, whose own key is
+   * undefined until the owner sets it.
+   * A failure (ECONNABORTED for a peer that has gone, EMFILE, ENFILE, ENOBUFS ...) ends this accept only; the listener stays good.
    * Accepts outstanding when the listener closes end with ECANCELED. A connection that the kernel had already
    * handed over is never lost: it comes out before the Close packet, with a null event if no accept waits.
    */
@@ -244,7 +245,7 @@ export interface CompletionPort {
 
   /**
    * Hands what was started to the kernel and takes up to `batch.length` finished packets, oldest first.
-   * Waits for the first up to `timeout` milliseconds (0: not at all; -1: for ever; it may end early with 0).
+   * Waits for the first up to `timeout` milliseconds (0: not at all; -1: for ever). It may end early with 0, so call it in a loop.
    * Only a port whose backend can wait takes a timeout other than 0; portable throws ENOTSUP.
    */
   dequeue(batch: readonly CompletionPacket[], timeout: number): number;

@@ -19,6 +19,7 @@ const onWindows = process.platform === 'win32';
 const ENTRY = win32.OVERLAPPED_ENTRY;
 
 describe('win32, anywhere', () => {
+  // Windows has them.
   it.skipIf(onWindows)('every raw function throws ENOTSUP where there is none', () => {
     const functions = Object.values(win32).filter((value) => typeof value === 'function' && 'bound' in value);
     expect(functions.length).toBe(28);
@@ -36,6 +37,7 @@ describe('win32, anywhere', () => {
   });
 });
 
+// They exist on Windows only.
 describe.skipIf(!onWindows)('win32, the raw functions', () => {
   const memory = onWindows ? win32Memory.map(65536) : { address: 0, view: new ArrayBuffer(65536) };
   const bytes = Buffer.from(memory.view);
@@ -197,6 +199,7 @@ describe.skipIf(!onWindows)('win32, the raw functions', () => {
   });
 });
 
+// They exist on Windows only.
 describe.skipIf(!onWindows)('the IOCP port', () => {
   const open = () => openPort({ backend: 'iocp' });
 

@@ -62,8 +62,11 @@ export class IocpCore {
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
   readonly timers = new TimerQueue();
-  /** The receive buffer whose bytes a session is being handed, which a send may keep; -1 for none. */
+  /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. */
+  delivered: Buffer | null = null;
   deliveredBuffer = -1;
+  /** Bytes of each receive buffer. */
+  readonly receiveBufferSize = RECEIVE_BUFFERS.size;
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
   readonly receiveBuffersToLend = RECEIVE_BUFFERS.count / 2;
   readonly #pump: GuestPump;
@@ -72,11 +75,16 @@ export class IocpCore {
   /** Who waits for a send buffer, the longest wait first. */
   readonly #bufferWaiters = new Set<Flushable>();
   #sessions = 0;
-  #dirty: Flushable[] = [];
-  #flushing: Flushable[] = [];
+  // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
+  #dirty: (Flushable | null)[] = [];
+  #dirtyCount = 0;
+  #flushing: (Flushable | null)[] = [];
   #stopped: Promise<void> | undefined;
 
-  /** Throws an IocpError: EINVAL for a bad option, ENOTSUP when the backend asked for is not available, ENOMEM. */
+  /**
+   * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
+   * asked for is not available, ENOMEM.
+   */
   constructor(options: IocpCoreOptions = {}) {
     const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, onPost } = options;
     if (!Number.isInteger(maxSessions) || maxSessions < 1 || maxSessions > 500_000) {
@@ -120,7 +128,7 @@ export class IocpCore {
 
   /** Calls `flush()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
   flushSoon(flushable: Flushable): void {
-    this.#dirty.push(flushable);
+    this.#dirty[this.#dirtyCount++] = flushable;
     this.#pump.wake();
   }
 
@@ -166,8 +174,9 @@ export class IocpCore {
   }
 
   /**
-   * Stops in order: everything attached ends, within `grace` milliseconds (default 5000); then the port closes. Every
-   * event and buffer must have come back by then: rejects with an AssertionError that says what has not.
+   * Stops in order: everything attached ends, within `grace` milliseconds (default 5000); then the port closes. What was
+   * posted and has not been delivered by then is dropped. Rejects with what went wrong in ending, or with an
+   * AssertionError that says which events and buffers have not come back.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     this.#stopped ??= this.#stop(grace);
@@ -179,10 +188,17 @@ export class IocpCore {
   }
 
   async #stop(grace: number): Promise<void> {
-    await Promise.all([...this.#stoppables].map((stoppable) => stoppable.stop(grace)));
+    const ends: PromiseSettledResult<void>[] = [];
+    // Something may have been attached while the others were ending.
+    while (this.#stoppables.size > 0) {
+      const round = [...this.#stoppables];
+      this.#stoppables.clear();
+      ends.push(...(await Promise.allSettled(round.map((stoppable) => stoppable.stop(grace)))));
+    }
     this.#pump.stop();
     this.timers.close();
     this.port.destroy();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     this.events.assertEmpty();
     this.sendBuffers.assertEmpty();
   }
@@ -196,19 +212,22 @@ export class IocpCore {
   }
 
   #flush(): boolean {
+    const count = this.#dirtyCount;
+    if (count === 0) return false;
     const list = this.#dirty;
-    if (list.length === 0) return false;
     // What asks during the flush waits for the next one.
     this.#dirty = this.#flushing;
+    this.#dirtyCount = 0;
     this.#flushing = list;
-    for (let i = 0; i < list.length; i++) {
+    for (let i = 0; i < count; i++) {
+      const flushable = list[i]!;
+      list[i] = null;
       try {
-        list[i]!.flush();
+        flushable.flush();
       } catch (error) {
         surface(error);
       }
     }
-    list.length = 0;
-    return this.#dirty.length > 0;
+    return this.#dirtyCount > 0;
   }
 }

@@ -35,7 +35,7 @@ export interface ListenerFigures {
   refused: number;
 }
 
-const ACCEPTS = 64;
+const ACCEPTS = 256;
 /** Milliseconds that a failed accept waits when the system is out of descriptors or memory. */
 const BACK_OFF = 100;
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);

@@ -66,11 +66,14 @@ export class SendQueue {
     const { length } = data;
     if (length === 0) return;
     this.bytes += length;
-    const { port, sendBuffers } = this.#core;
-    const borrowed = port.bufferOf(data);
+    const core = this.#core;
+    const { port, sendBuffers } = core;
+    // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
+    const whole = data === core.delivered;
+    const borrowed = whole ? core.deliveredBuffer : port.bufferOf(data);
     if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
       port.retain(borrowed);
-      const offset = data.byteOffset - port.receiveBlock.bytes.byteOffset;
+      const offset = whole ? borrowed * core.receiveBufferSize : data.byteOffset - port.receiveBlock.bytes.byteOffset;
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
     } else if (this.#appendToTail(data)) {
       return;

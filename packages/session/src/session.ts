@@ -230,8 +230,10 @@ export class Session implements CompletionOwner, Flushable {
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
     if ((this.#state & (PAUSED | CLOSING)) === 0 && this.#held === null) {
+      core.delivered = data;
       core.deliveredBuffer = buffer;
       this.#deliver(data);
+      core.delivered = null;
       core.deliveredBuffer = -1;
     } else if ((this.#state & CLOSING) === 0) {
       this.#held ??= [];

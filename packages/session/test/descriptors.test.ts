@@ -12,8 +12,9 @@ const server = fileURLToPath(new URL('./fixtures/echo-server.mjs', import.meta.u
 const CLIENTS = 80;
 
 onEachBackend((backend) => {
-  // libuv's own accept() takes and closes what it has no descriptor for, so node:net cannot keep this promise.
   const unsupported = process.platform === 'win32' || backend === 'portable';
+  // libuv's own accept() takes and closes what it has no descriptor for, so node:net cannot keep this promise; and
+  // Windows has no such limit.
   test.skipIf(unsupported)(
     'a listener that runs out of descriptors goes on when there are some',
     async () => {

@@ -165,18 +165,11 @@ onEachBackend((backend) => {
       await withCore({ backend }, async (core) => {
         const listener = await listen(core, { session: Echo });
         const got = deferred<string>();
-        const connector = new Connector(core, {
-          session: {
-            onConnected: (session) => session.send('ping'),
-            onReceive: (session, data) => {
-              got.resolve(data.toString());
-              session.end();
-            },
-          },
-        });
+        const connector = new Connector(core, { session: { onReceive: (_, data) => got.resolve(data.toString()) } });
         const session = await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port });
         expect(session.remote).toEqual(listener.endpoint);
         expect(connector.sessions.has(session)).toBe(true);
+        session.send('ping');
         expect(await got.promise).toBe('ping');
       });
     });

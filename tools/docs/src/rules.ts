@@ -75,8 +75,11 @@ function outsideCatalog({ path, text }: RepositoryFile): string[] {
 }
 
 function explainsSkip(line: string, before: string): boolean {
-  // The skip of a test's context takes its reason as a string.
-  return /\/\//.test(line) || /^\s*(\/\/|\*)/.test(before) || /\b(context|ctx|task)\.skip\(.*['"`]/.test(line);
+  // In a comment, in the title (as a value that is called so), or as the string that the skip of a test's context takes.
+  const inTitle = /\breason\}/.test(line);
+  return (
+    inTitle || /\/\//.test(line) || /^\s*(\/\/|\*)/.test(before) || /\b(context|ctx|task)\.skip\(.*['"`]/.test(line)
+  );
 }
 
 const isTypeScript = ({ path }: RepositoryFile) => /\.m?ts$/.test(path);

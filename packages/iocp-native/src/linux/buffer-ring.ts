@@ -29,9 +29,10 @@ export class BufferRing {
     argument.writeUInt16LE(group, 12);
     check(io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1), 'register buffers', 'io_uring_register');
     for (let i = 0; i < buffers.count; i++) this.provide(i);
+    this.publish();
   }
 
-  /** Gives a free buffer to the kernel. */
+  /** Gives a free buffer to the kernel, with the next publish(). */
   provide(index: number): void {
     const { block, size } = this.#buffers;
     const slot = this.#tail & this.#mask;
@@ -41,7 +42,10 @@ export class BufferRing {
     this.#words[slot * 4 + 2] = size;
     this.#halves[slot * 8 + BUF.bid16] = index;
     this.#tail = (this.#tail + 1) & 0xffff;
-    // Publishes the entry: the kernel reads the tail with acquire semantics.
-    Atomics.store(this.#halves, BUF.tail16, this.#tail);
+  }
+
+  /** Lets the kernel see what was provided. To be called before io_uring_enter(), in which it takes buffers. */
+  publish(): void {
+    this.#halves[BUF.tail16] = this.#tail;
   }
 }

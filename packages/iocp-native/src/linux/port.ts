@@ -56,6 +56,7 @@ export class UringPort implements CompletionPort {
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   readonly #buffers: ReceiveBuffers;
+  readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
   readonly #posted = new PostedQueue();
   #open = true;
@@ -68,12 +69,12 @@ export class UringPort implements CompletionPort {
       this.receiveBlock = this.allocate(count * size);
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
       const entries = this.allocate(count * abi.BUF.size);
-      const bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
+      this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
       this.#notifier = new Notifier(this.#ring);
       this.#engine = new Engine(this.#ring, this.#notifier);
       this.#acceptor = new Acceptor(this.#engine);
       this.#sender = new Sender(this.#engine);
-      this.#receiver = new Receiver(this.#engine, this.#buffers, bufferRing);
+      this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing);
       this.figures = this.#engine.figures;
     } catch (error) {
       this.#ring.close();
@@ -195,6 +196,7 @@ export class UringPort implements CompletionPort {
     let wait = n > 0 ? 0 : timeout;
     do {
       this.#receiver.feed();
+      this.#bufferRing.publish();
       if (ring.cqHead !== ring.cqTail()) wait = 0;
       if (wait !== 0 || ring.unsubmitted > 0 || ring.needsEnter) ring.enter(wait);
       wait = 0;

@@ -164,11 +164,7 @@ export class Ring {
     sqes[i + 8] = userLow;
     sqes[i + 9] = userHigh;
     sqes[i + 10] = bufGroup;
-    sqes[i + 11] = 0;
-    sqes[i + 12] = 0;
-    sqes[i + 13] = 0;
-    sqes[i + 14] = 0;
-    sqes[i + 15] = 0;
+    // The other words have been zero since the queue was mapped: nobody writes them.
     this.#sqTail = (this.#sqTail + 1) >>> 0;
   }
 
