@@ -1,0 +1,5 @@
+// What every package's tests have in common: patience. A test that waits for an event on a busy machine is not broken.
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({ test: { testTimeout: 30_000, hookTimeout: 30_000 } });
