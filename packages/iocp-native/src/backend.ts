@@ -37,7 +37,7 @@ export function candidates(): { name: BackendName; availability: Availability }[
  * Throws an IocpError: EINVAL for a bad option or an unknown backend, ENOTSUP when the backend asked for is not available.
  */
 export function openPort(options: OpenOptions = {}): CompletionPort {
-  const { count, size } = options.receiveBuffers ?? { count: 1024, size: 8192 };
+  const { count, size } = options.receiveBuffers ?? { count: 1024, size: 8256 };
   const concurrency = options.concurrency ?? availableParallelism();
   checkInteger('concurrency', concurrency, 1, 4096);
   checkInteger('receiveBuffers.count', count, 1, 32768);

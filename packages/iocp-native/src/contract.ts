@@ -157,7 +157,10 @@ export interface PortFigures {
 export interface PortOptions {
   /** NumberOfConcurrentThreads: how many threads run packets of this port at a time. Default: the number of cores. */
   readonly concurrency?: number;
-  /** Receive buffers: how many (a power of two, 32768 at most), and the bytes of each. Default 1024 of 8192. */
+  /**
+   * Receive buffers: how many (a power of two, 32768 at most), and the bytes of each. Default 1024 of 8256: a size that
+   * is no multiple of a page's, so that the first bytes of different buffers compete for different lines of the caches.
+   */
   readonly receiveBuffers?: { readonly count: number; readonly size: number };
 }
 

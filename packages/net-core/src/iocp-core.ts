@@ -45,9 +45,10 @@ export interface IocpCoreOptions {
 /** Each session has at most a receive and a send in flight. Listeners share the rest. */
 const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 1024;
-const RECEIVE_BUFFERS = { count: 1024, size: 8192 };
+// Sizes that are no multiple of a page's: the first bytes of different buffers compete for different cache lines.
+const RECEIVE_BUFFERS = { count: 1024, size: 8192 + 64 };
 const SEND_BUFFERS = 1024;
-const SEND_BUFFER_SIZE = 16384;
+const SEND_BUFFER_SIZE = 16384 + 64;
 const DEFAULT_MAX_SESSIONS = 65536;
 const DEFAULT_GRACE = 5000;
 

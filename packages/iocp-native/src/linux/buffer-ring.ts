@@ -1,10 +1,16 @@
 // A provided-buffer ring (Linux 5.19): the receive buffers that the kernel may fill, in memory that both sides see.
 // The kernel takes entries from its head; we add at the tail. Entry 0 holds the tail in its last two bytes.
+//
+// The kernel goes through the buffers in turn, so the fewer there are, the warmer is the next one in the caches. Only
+// some are in use at first; the others join when the kernel finds none.
 
 import type { NativeBlock } from '../memory.js';
 import type { ReceiveBuffers } from '../receive-buffers.js';
 import { BUF, REGISTER } from './layout.js';
 import { check, io_uring_register } from './libc.js';
+
+/** Buffers in use at first. */
+const FIRST = 64;
 
 export class BufferRing {
   readonly #buffers: ReceiveBuffers;
@@ -12,9 +18,11 @@ export class BufferRing {
   readonly #halves: Uint16Array;
   readonly #mask: number;
   #tail = 0;
+  /** Buffers that are in use: free in the ring, or out. */
+  #inUse = 0;
 
   /**
-   * Registers `block` as the ring of buffer group `group`, with every buffer in it.
+   * Registers `block` as the ring of buffer group `group`, with the first buffers in it.
    * Throws an IocpError (EINVAL where the kernel has no buffer rings).
    */
   constructor(ringFd: number, group: number, block: NativeBlock, buffers: ReceiveBuffers) {
@@ -28,8 +36,22 @@ export class BufferRing {
     argument.writeUInt32LE(buffers.count, 8);
     argument.writeUInt16LE(group, 12);
     check(io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1), 'register buffers', 'io_uring_register');
-    for (let i = 0; i < buffers.count; i++) this.provide(i);
+    this.grow();
     this.publish();
+  }
+
+  /** Buffers that the kernel can fill. */
+  get free(): number {
+    return this.#inUse - this.#buffers.out;
+  }
+
+  /** Takes twice as many buffers into use. False when all of them are. */
+  grow(): boolean {
+    const { count } = this.#buffers;
+    if (this.#inUse === count) return false;
+    const next = Math.min(count, Math.max(FIRST, this.#inUse * 2));
+    for (; this.#inUse < next; this.#inUse++) this.provide(this.#inUse);
+    return true;
   }
 
   /** Gives a free buffer to the kernel, with the next publish(). */

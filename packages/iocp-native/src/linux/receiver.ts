@@ -56,13 +56,7 @@ export class Receiver {
     }
     if ((flags & CQE_FLAG.BUFFER) !== 0) this.#ring.provide(flags >>> 16);
     if (result === -ENOBUFS) {
-      this.#engine.figures.starved++;
-      if (socket.receiveCanceled) {
-        this.#queueCanceled(socket, event);
-      } else {
-        socket.starved = true;
-        this.#starved.push(socket);
-      }
+      this.#wait(socket, event);
       return false;
     }
     socket.receiving = null;
@@ -82,13 +76,28 @@ export class Receiver {
 
   /** Arms as many starved streams as there are free buffers. */
   feed(): void {
-    let free = this.#buffers.count - this.#buffers.out;
+    let { free } = this.#ring;
     while (free > 0 && this.#starved.length > 0) {
       const socket = this.#starved.shift()!;
       if (!socket.starved) continue;
       socket.starved = false;
       this.#arm(socket, socket.receiving!);
       free--;
+    }
+  }
+
+  /** No buffer was free: more are taken into use, or the stream waits in line. */
+  #wait(socket: UringSocket, event: Overlapped): void {
+    if (this.#ring.free > 0 || this.#ring.grow()) {
+      this.#rearm(socket, event);
+      return;
+    }
+    this.#engine.figures.starved++;
+    if (socket.receiveCanceled) {
+      this.#queueCanceled(socket, event);
+    } else {
+      socket.starved = true;
+      this.#starved.push(socket);
     }
   }
 

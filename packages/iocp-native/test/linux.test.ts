@@ -1,0 +1,127 @@
+// What only Linux has: the raw ring, and how a port takes receive buffers into use.
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createBatch, EVENT_SIZE, endpoint, Operation } from '../src/index.js';
+import { linuxBackend } from '../src/linux/backend.js';
+import { layout, Ring } from '../src/linux/index.js';
+import { close, eventfd, read } from '../src/linux/libc.js';
+import { UringPort } from '../src/linux/port.js';
+
+const { OP, SQE_FLAG } = layout;
+const available = linuxBackend.available();
+const reason = available.available ? '' : available.reason;
+
+describe.skipIf(available.available)(`without io_uring (${reason})`, () => {
+  it('a ring throws an IocpError', () => {
+    expect(() => new Ring(8, 16)).toThrow(expect.objectContaining({ name: 'IocpError' }));
+  });
+});
+
+describe.skipIf(!available.available)(`the raw ring (${reason})`, () => {
+  let ring: Ring;
+  afterEach(() => ring.close());
+
+  const nop = (user: number, flags = 0) => ring.sqe(OP.NOP, flags, 0, -1, 0, 0, 0, 0, 0, 0, user, 0, 0);
+
+  /** Takes `count` completions: the low words of their user_data, and their results. */
+  function take(count: number): { user: number; result: number }[] {
+    const taken: { user: number; result: number }[] = [];
+    while (taken.length < count) {
+      ring.enter(taken.length === 0 && ring.cqHead === ring.cqTail() ? -1 : 0);
+      let head = ring.cqHead;
+      for (; head !== ring.cqTail(); head = (head + 1) >>> 0) {
+        const at = ring.cqe(head);
+        taken.push({ user: ring.cqes[at]!, result: ring.cqes[at + 2]! });
+      }
+      ring.advance(head);
+    }
+    return taken;
+  }
+
+  it('a full submission queue is handed to the kernel, not dropped', () => {
+    ring = new Ring(4, 64);
+    for (let i = 0; i < 50; i++) nop(i);
+    expect(take(50).map(({ user }) => user)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  it('a completion queue that overflows loses nothing', () => {
+    ring = new Ring(8, 16);
+    for (let i = 0; i < 200; i++) nop(i);
+    ring.enter(0);
+    expect(ring.needsEnter).toBe(true);
+    expect(take(200).map(({ user }) => user)).toEqual(Array.from({ length: 200 }, (_, i) => i));
+  });
+
+  it('a timeout of the kernel completes with ETIME', () => {
+    ring = new Ring(8, 16);
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const timespec = port.allocate(16);
+    timespec.bytes.writeBigInt64LE(1_000_000n, 8);
+    const high = Math.floor(timespec.address / 2 ** 32);
+    ring.sqe(OP.TIMEOUT, 0, 0, -1, 0, 0, timespec.address, high, 1, 0, 7, 0, 0);
+    expect(take(1)).toEqual([{ user: 7, result: -62 }]);
+    port.destroy();
+  });
+
+  it('a wait with a timeout ends', () => {
+    ring = new Ring(8, 16);
+    ring.enter(1);
+    expect(ring.cqHead).toBe(ring.cqTail());
+  });
+
+  it('a linked entry that fails cancels the next', () => {
+    ring = new Ring(8, 16);
+    ring.sqe(OP.CLOSE, SQE_FLAG.IO_LINK, 0, 1_000_000, 0, 0, 0, 0, 0, 0, 1, 0, 0);
+    nop(2);
+    expect(take(2).map(({ result }) => result)).toEqual([-9, -125]);
+  });
+
+  it('is harmless when closed, and closing twice too', () => {
+    ring = new Ring(8, 16);
+    ring.close();
+    ring.close();
+    expect(ring.cqes.length).toBe(0);
+    nop(1);
+  });
+
+  it('tells an eventfd', () => {
+    ring = new Ring(8, 16);
+    const fd = eventfd(0, layout.EFD_CLOEXEC | layout.EFD_NONBLOCK);
+    ring.registerEventfd(fd);
+    const count = Buffer.alloc(8);
+    expect(read(fd, count, 8)).toBe(-1);
+    nop(1);
+    ring.enter(0);
+    expect(read(fd, count, 8)).toBe(8);
+    expect(take(1)).toEqual([{ user: 1, result: 0 }]);
+    expect(close(fd)).toBe(0);
+  });
+});
+
+describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
+  it('takes more receive buffers into use when data finds none, before it says that it starves', async () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 256, size: 64 } });
+    const block = port.allocate(2 * EVENT_SIZE);
+    const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot, pending: false });
+    const listener = await port.listen(endpoint('127.0.0.1', 0));
+    port.accept(listener, event(0));
+    const peer = connect(listener.localEndpoint().port, '127.0.0.1');
+    await once(peer, 'connect');
+    // Ends in the last buffer but one: what is held is 255 buffers, and none of them comes back.
+    peer.write(Buffer.alloc(255 * 64, 'x'));
+    const batch = createBatch(64);
+    let received = 0;
+    while (received < 255 * 64) {
+      for (const packet of batch.slice(0, port.dequeue(batch, -1))) {
+        if (packet.operation === Operation.Accept) port.receive(packet.socket as never, event(1));
+        else received += packet.bytes;
+      }
+      await new Promise(setImmediate);
+    }
+    expect(port.figures).toMatchObject({ buffersOut: 255, starved: 0 });
+    peer.destroy();
+    port.destroy();
+  });
+});
