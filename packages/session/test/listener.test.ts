@@ -109,7 +109,7 @@ onEachBackend((backend) => {
         for (const socket of deaf) socket.destroy();
         peer.destroy();
       });
-    }, 30_000);
+    }, 120_000);
   });
 
   describe('stopping', () => {
@@ -232,6 +232,6 @@ onEachBackend((backend) => {
         await done.promise;
         expect(wrong).toBe(0);
       });
-    }, 60_000);
+    }, 120_000);
   });
 });
