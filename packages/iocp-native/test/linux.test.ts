@@ -1,13 +1,16 @@
 // What only Linux has: the raw ring, and how a port takes receive buffers into use.
 
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, Operation } from '../src/index.js';
 import { linuxBackend } from '../src/linux/backend.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
 import { UringPort } from '../src/linux/port.js';
+import { library } from './support/threads.js';
 
 const { OP, SQE_FLAG } = layout;
 const available = linuxBackend.available();
@@ -123,5 +126,11 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     expect(port.figures).toMatchObject({ buffersOut: 255, starved: 0 });
     peer.destroy();
     port.destroy();
+  });
+
+  it('survives that its worker is terminated with operations in flight', async () => {
+    const script = fileURLToPath(new URL('./support/worker-in-flight.js', import.meta.url));
+    const child = spawn(process.execPath, [script, library], { stdio: 'inherit' });
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });

@@ -1,18 +1,29 @@
 // How an io_uring port wakes its thread:
 //
 //   completions   an eventfd, signalled by the ring, watched by the event loop while a guest waits in watch(). It is
-//                 signalled only while somebody watches: a busy port costs no eventfd traffic
+//                 signalled only while somebody watches: a busy port costs no eventfd traffic. A guest in a worker looks
+//                 at the ring once a millisecond instead: koffi's poll handle crashes the process when its worker is
+//                 terminated
 //   posts         a pipe, written by other threads after they filled the PostedQueue, polled by the ring itself, so
 //                 that it also ends a wait in io_uring_enter(). Not an eventfd: a ring that is told of one eventfd while
 //                 it is being written defers the signal of the other, and Linux 6.18 does that only once
 
+import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../koffi.js';
 import { EAGAIN, linuxError } from './errors.js';
 import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from './layout.js';
 import { check, close, errno, eventfd, pipe2, read, write } from './libc.js';
 import type { Ring } from './ring.js';
 
-type PollHandle = InstanceType<typeof import('koffi').node.PollHandle>;
+/** Milliseconds between two looks of a guest in a worker. */
+const LOOK = 1;
+
+/** What keeps looking, and the process alive: a koffi PollHandle, or a timer. */
+interface Watcher {
+  ref(): unknown;
+  unref(): unknown;
+  close(): unknown;
+}
 
 const one = Buffer.from(new BigUint64Array([1n]).buffer);
 const scratch = Buffer.from(new ArrayBuffer(4096));
@@ -38,7 +49,7 @@ export class Notifier {
   readonly #completionsFd: number;
   readonly #ring: Ring;
   /** Kept here: a handle that is collected stops watching, silently. */
-  #poll: PollHandle | undefined;
+  #watcher: Watcher | undefined;
   #ready: (() => void) | null = null;
   #immediate = false;
 
@@ -61,24 +72,18 @@ export class Notifier {
 
   /** Calls `ready` once, from the event loop, when the ring has completions; soon, when `now` says it has. */
   watch(ready: () => void, now: boolean): void {
-    if (!this.#poll) {
-      this.#poll = koffi().node.poll(this.#completionsFd, { readable: true }, () => {
-        unsignal(this.#completionsFd);
-        this.#fire();
-      });
-    } else if (this.#ready === null) {
-      this.#poll.ref();
-    }
+    if (!this.#watcher) this.#watcher = isMainThread ? this.#poll() : this.#look();
+    else if (this.#ready === null) this.#watcher.ref();
     this.#ready = ready;
-    this.#ring.eventfdEnabled = true;
+    this.#ring.eventfdEnabled = isMainThread;
     // What completed before the flag was set did not signal: look again now that it is.
-    if (now || this.#ring.needsEnter || this.#ring.cqHead !== this.#ring.cqTail()) this.nudge();
+    if (now || this.#hasCompletions()) this.nudge();
   }
 
   unwatch(): void {
     this.#ready = null;
     this.#ring.eventfdEnabled = false;
-    this.#poll?.unref();
+    this.#watcher?.unref();
   }
 
   /** There is work for dequeue() that the kernel does not know of: tells a watcher. */
@@ -94,10 +99,27 @@ export class Notifier {
   /** The ring must be closed by now. */
   close(): void {
     this.#ready = null;
-    this.#poll?.close();
+    this.#watcher?.close();
     for (const fd of [this.#completionsFd, this.postsRead, this.postsWrite]) {
       if (fd >= 0) check(close(fd), 'close a port', 'close');
     }
+  }
+
+  #poll(): Watcher {
+    return koffi().node.poll(this.#completionsFd, { readable: true }, () => {
+      unsignal(this.#completionsFd);
+      this.#fire();
+    });
+  }
+
+  #look(): Watcher {
+    return setInterval(() => {
+      if (this.#hasCompletions()) this.#fire();
+    }, LOOK);
+  }
+
+  #hasCompletions(): boolean {
+    return this.#ring.needsEnter || this.#ring.cqHead !== this.#ring.cqTail();
   }
 
   #fire(): void {
