@@ -133,14 +133,10 @@ export class IocpCore {
     this.#pump.wake();
   }
 
-  /** Gives a send buffer back and flushes the one who has waited longest for it. */
+  /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. */
   releaseSendBuffer(buffer: number): void {
     this.sendBuffers.release(buffer);
-    for (const waiter of this.#bufferWaiters) {
-      this.#bufferWaiters.delete(waiter);
-      this.flushSoon(waiter);
-      return;
-    }
+    if (this.#bufferWaiters.size > 0) this.#pump.wake();
   }
 
   /** No send buffer was free: flushes when one is. */
@@ -213,6 +209,7 @@ export class IocpCore {
   }
 
   #flush(): boolean {
+    if (this.#bufferWaiters.size > 0) this.#flushBufferWaiters();
     const count = this.#dirtyCount;
     if (count === 0) return false;
     const list = this.#dirty;
@@ -229,6 +226,16 @@ export class IocpCore {
         surface(error);
       }
     }
-    return this.#dirtyCount > 0;
+    // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
+    return this.#dirtyCount > 0 || (this.#bufferWaiters.size > 0 && this.sendBuffers.out < this.sendBuffers.capacity);
+  }
+
+  #flushBufferWaiters(): void {
+    let free = this.sendBuffers.capacity - this.sendBuffers.out;
+    for (const waiter of this.#bufferWaiters) {
+      if (free-- <= 0) return;
+      this.#bufferWaiters.delete(waiter);
+      this.flushSoon(waiter);
+    }
   }
 }

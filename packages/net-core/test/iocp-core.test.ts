@@ -126,13 +126,27 @@ describe.each(backends)('stop, by %s', (backend) => {
 
   test('flushes who waits for a send buffer, one for each that comes back', async () => {
     const core = makeCore({ backend });
-    const [one, two] = [core.sendBuffers.acquire(), core.sendBuffers.acquire()];
-    const waiters = [{ flush: vi.fn() }, { flush: vi.fn() }, { flush: vi.fn() }] as const;
+    const buffers = Array.from({ length: core.sendBuffers.capacity }, () => core.sendBuffers.acquire());
+    const take = () => vi.fn(() => void buffers.push(core.sendBuffers.acquire()));
+    const waiters = [{ flush: take() }, { flush: take() }, { flush: take() }] as const;
     for (const waiter of waiters) core.awaitSendBuffer(waiter);
-    core.releaseSendBuffer(one);
-    core.releaseSendBuffer(two);
+    for (const buffer of buffers.splice(0, 2)) core.releaseSendBuffer(buffer);
     await vi.waitFor(() => expect(waiters[1].flush).toHaveBeenCalled());
     expect(waiters.map(({ flush }) => flush.mock.calls.length)).toEqual([1, 1, 0]);
+    for (const buffer of buffers) core.sendBuffers.release(buffer);
+  });
+
+  test('one who waited for a send buffer and needs none any more leaves it to the next', async () => {
+    const core = makeCore({ backend });
+    const buffers = Array.from({ length: core.sendBuffers.capacity }, () => core.sendBuffers.acquire());
+    const closed = { flush: vi.fn() };
+    const next = { flush: vi.fn() };
+    core.awaitSendBuffer(closed);
+    core.awaitSendBuffer(next);
+    core.releaseSendBuffer(buffers.pop()!);
+    await vi.waitFor(() => expect(next.flush).toHaveBeenCalledOnce());
+    expect(closed.flush).toHaveBeenCalledOnce();
+    for (const buffer of buffers) core.sendBuffers.release(buffer);
   });
 });
 

@@ -10,7 +10,6 @@ const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [er
 export const EINTR = constants.errno.EINTR;
 export const EAGAIN = constants.errno.EAGAIN;
 export const EBUSY = constants.errno.EBUSY;
-export const ENOENT = constants.errno.ENOENT;
 export const ETIME = constants.errno.ETIME;
 export const ENOBUFS = constants.errno.ENOBUFS;
 export const ECANCELED = constants.errno.ECANCELED;
