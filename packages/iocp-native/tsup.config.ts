@@ -1,7 +1,12 @@
-// What is built: the package, and the raw functions of each platform.
+// What is built: the package, what goes from thread to thread, and the raw functions of each platform.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
 export default defineConfig(
-  options({ index: 'src/index.ts', win32: 'src/win32/index.ts', linux: 'src/linux/index.ts' }),
+  options({
+    index: 'src/index.ts',
+    threads: 'src/threads.ts',
+    win32: 'src/win32/index.ts',
+    linux: 'src/linux/index.ts',
+  }),
 );

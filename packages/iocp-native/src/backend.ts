@@ -4,12 +4,16 @@
 import { availableParallelism } from 'node:os';
 import type { BackendName, CompletionPort, PortOptions, PortPoster, PortToken } from './contract.js';
 import { IocpError } from './errors.js';
+import { type OwnedRecord, takeRecords } from './ledger.js';
 import { linuxBackend } from './linux/backend.js';
 import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
 
 /** Whether a backend can serve here, and if not, why not. */
 export type Availability = { readonly available: true } | { readonly available: false; readonly reason: string };
+
+/** Is given what was posted to a port, and that nobody took. */
+export type LeftOver = (key: number, bytes: number) => void;
 
 /** What a backend offers to the selector. Importing one never throws; asking it is cheap after the first time. */
 export interface Backend {
@@ -18,6 +22,13 @@ export interface Backend {
   /** Throws an IocpError when the kernel refuses. */
   open(options: Required<PortOptions>): CompletionPort;
   openPoster(token: PortToken): PortPoster;
+  closeHandle(handle: number): void;
+  /** Closes the queue of posts to a port whose thread has ended, and gives what nobody took. */
+  closeQueue(token: PortToken, left: LeftOver): void;
+  /** Gives back what the ledger of a thread that has ended says is left. Never throws. */
+  reap(records: readonly OwnedRecord[], left: LeftOver): void;
+  /** A producer has ended: it may have held the queue of posts. */
+  recoverPoster(token: PortToken, thread: number): void;
 }
 
 const all: readonly Backend[] = [win32Backend, linuxBackend, portableBackend];
@@ -51,6 +62,40 @@ export function openPoster(token: PortToken): PortPoster {
   return named(token.backend).openPoster(token);
 }
 
+/**
+ * Closes a connection that a detached listener brought and that no port has adopted.
+ * Throws an IocpError: EBADF for what is no handle, ENOTSUP for a backend that has none.
+ */
+export function closeHandle(backend: BackendName, handle: number): void {
+  named(backend).closeHandle(handle);
+}
+
+/**
+ * Gives back to the system what a thread that has ended left behind, by the ledger that it kept: sockets, the kernel's
+ * queues, native memory. To be called when the thread is gone: for a Worker, after its 'exit' event. Harmless after an
+ * orderly end, and when called again.
+ *
+ * With the token of the thread's port, posting to that fails from now on, and what was posted and never dequeued goes to
+ * `onLeftOver`, once everything else is done: it may name sockets that must go elsewhere.
+ */
+export function reap(memory: SharedArrayBuffer, token?: PortToken, onLeftOver?: LeftOver): void {
+  const left: [key: number, bytes: number][] = [];
+  const keep: LeftOver = (key, bytes) => left.push([key, bytes]);
+  // Nobody may write to a descriptor that is closed next.
+  if (token) named(token.backend).closeQueue(token, keep);
+  const records = takeRecords(memory);
+  if (records.length > 0) preferred().reap(records, keep);
+  for (const [key, bytes] of left) onLeftOver?.(key, bytes);
+}
+
+/**
+ * A thread that posted through this token has ended: for a Worker, after its 'exit' event. If it was terminated in the
+ * middle of a post, the queue is freed for others, and the port woken.
+ */
+export function recoverPoster(token: PortToken, threadId: number): void {
+  named(token.backend).recoverPoster(token, threadId);
+}
+
 function choose(wanted: string | undefined): Backend {
   const name = wanted ?? (process.env.OVERLAPPED_BACKEND || undefined);
   if (name !== undefined) {
@@ -59,7 +104,11 @@ function choose(wanted: string | undefined): Backend {
     if (state.available) return backend;
     throw new IocpError(`use the ${name} backend`, state.reason, 'ENOTSUP', 'openPort');
   }
-  // The portable backend is always available, so there is one.
+  return preferred();
+}
+
+/** The portable backend is always available, so there is one. */
+function preferred(): Backend {
   return all.find((backend) => backend.available().available)!;
 }
 

@@ -12,7 +12,8 @@
 //  4. A socket has at most one receive stream, one send and one connect in flight. A listener may have many accepts.
 //  5. Closing has two phases: what is in flight is cancelled and its packets come out; then the handle is
 //     closed and a Close packet, the socket's last, comes out. Only then may its events be released.
-//  6. A port, its sockets and its events belong to the thread that opened it. Only a `PortPoster` crosses threads.
+//  6. A port, its sockets and its events belong to the thread that opened it. What crosses threads is a `PortPoster`, and
+//     the handle of a connection that a detached listener accepted and that no port has adopted yet.
 
 import type { IocpError } from './errors.js';
 import type { NativeBlock } from './memory.js';
@@ -72,6 +73,17 @@ export interface ListenOptions extends SocketOptions {
   readonly backlog?: number;
   /** For an IPv6 address: refuse IPv4 clients. Default false (dual stack). */
   readonly ipv6Only?: boolean;
+  /**
+   * Accepts bring connections that are associated with no port: `socket` is null and `bytes` is the OS's handle, which
+   * the taker of the packet owns from then on. Any thread's port may adopt() it; closeHandle() ends it. Default false.
+   * ENOTSUP where the port is not `native`.
+   */
+  readonly detached?: boolean;
+  /**
+   * SO_REUSEPORT: any number of listeners, each with this option, may share the address, and the kernel spreads
+   * connections over them. Default false. ENOTSUP but on Linux.
+   */
+  readonly reusePort?: boolean;
 }
 
 /** A socket of one port. */
@@ -97,9 +109,9 @@ export class CompletionPacket {
   key: unknown = undefined;
   /** The event that the operation was started with. Null for Shutdown, Close and Post. */
   event: Overlapped | null = null;
-  /** The socket operated on; for Accept, the new one. Null for Post and for a failed Accept. */
+  /** The socket operated on; for Accept, the new one. Null for Post, and for an Accept that failed or is detached. */
   socket: PortSocket | null = null;
-  /** Bytes transferred (Receive, Send), or the number posted. */
+  /** Bytes transferred (Receive, Send), the number posted, or the handle that a detached Accept brings. */
   bytes = 0;
   /** Receive: the bytes, borrowed. Null at the end of the stream, on errors, and for other operations. */
   data: Buffer | null = null;
@@ -177,13 +189,16 @@ export interface PortToken {
 export interface PortPoster {
   /**
    * Queues a Post packet with `key` (0 to 2^32 - 1) and `bytes` (0 to 2^32 - 1) and wakes the port.
-   * False when the queue is full or the port is closed: keep the packet and try again.
+   * False when the queue is full, the port is closed, or a thread has ended in the middle of a post and recoverPoster()
+   * has not been called yet: keep the packet and try again.
    */
   post(key: number, bytes: number): boolean;
 }
 
 export interface CompletionPort {
   readonly backend: BackendName;
+  /** The port is the kernel's own: dequeue() can wait, and sockets can move between the ports of threads. */
+  readonly native: boolean;
   readonly concurrency: number;
   readonly figures: Readonly<PortFigures>;
 
@@ -204,6 +219,12 @@ export interface CompletionPort {
    * handed over is never lost: it comes out before the Close packet, with a null event if no accept waits.
    */
   accept(listener: PortSocket, event: Overlapped): void;
+
+  /**
+   * Associates a connection that a detached listener of any thread accepted. Takes the handle over: when that fails it
+   * is closed, and an IocpError thrown (ENOTSUP where the port is not `native`).
+   */
+  adopt(handle: number): PortSocket;
 
   /** Starts a connect (ConnectEx) from a new socket, which is returned at once; on failure, close it. */
   connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): PortSocket;
@@ -259,6 +280,14 @@ export interface CompletionPort {
    */
   watch(ready: () => void): void;
   unwatch(): void;
+
+  /**
+   * For a thread that waits in dequeue() instead of in its event loop: from now on a wait also ends, with 0, when the
+   * event loop has something to do (I/O, a message, a timer that is due). Let the loop turn then, and come back. A loop
+   * with a pending immediate never sleeps, and so neither does dequeue(), unless the immediate is unref()'d meanwhile;
+   * nor does a loop that nothing keeps alive. Throws an IocpError: ENOTSUP where dequeue() cannot wait.
+   */
+  hostLoop(): void;
 
   /**
    * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its

@@ -4,6 +4,8 @@
 // A block is never unmapped: a view that a user kept past its time must not become a crash. Blocks that come back are
 // emptied (their pages go back to the system) and serve the next request of the same size.
 
+import { koffi } from './koffi.js';
+
 /** A block of native memory. Blocks start on a page. */
 export interface NativeBlock {
   /** User-space addresses fit a double exactly, so address arithmetic needs no BigInt. */
@@ -62,3 +64,12 @@ export const plainMemory: MemorySource = {
     block.bytes.fill(0);
   },
 };
+
+/**
+ * A view of native memory that another thread of this process has allocated, which must outlive its use here.
+ * Throws an IocpError (ENOTSUP) where there is no native memory.
+ */
+export function blockAt(address: number, size: number): NativeBlock {
+  const view = koffi().view(address, size);
+  return { address, size, bytes: Buffer.from(view), words: new Uint32Array(view) };
+}

@@ -1,12 +1,13 @@
 // Packets that did not come from the kernel: what finished or failed at once, closes, and what was posted.
 
-import { CompletionPacket, type PortSocket } from './contract.js';
+import { CompletionPacket, Operation } from './contract.js';
 
 /** A first-in-first-out queue of packets, which reuses its records. */
 export class PacketQueue {
   #ring: CompletionPacket[] = Array.from({ length: 64 }, () => new CompletionPacket());
-  // The socket whose operation each record ends: for an Accept that is the listener, not the packet's socket.
-  #origins: (PortSocket | null)[] = new Array(64).fill(null);
+  // What each record is the end of: the socket whose operation it was (for an Accept that is the listener, not the packet's
+  // socket), or what else its backend keeps account of.
+  #origins: (object | null)[] = new Array(64).fill(null);
   #head = 0;
   #count = 0;
 
@@ -15,7 +16,7 @@ export class PacketQueue {
   }
 
   /** A record at the end of the queue, with every field at its default, to be filled at once. */
-  push(origin: PortSocket | null = null): CompletionPacket {
+  push(origin: object | null = null): CompletionPacket {
     if (this.#count === this.#ring.length) this.#grow();
     const at = (this.#head + this.#count++) & (this.#ring.length - 1);
     this.#origins[at] = origin;
@@ -23,7 +24,7 @@ export class PacketQueue {
   }
 
   /** Copies the oldest packet into `into`, clears its record and gives its origin. The queue must not be empty. */
-  shift(into: CompletionPacket): PortSocket | null {
+  shift(into: CompletionPacket): object | null {
     const at = this.#head;
     const packet = this.#ring[at]!;
     const origin = this.#origins[at]!;
@@ -44,6 +45,11 @@ export class PacketQueue {
     this.#origins = origins;
     this.#head = 0;
   }
+}
+
+/** The handle that the packet of a detached accept brings, or -1. */
+export function detachedHandle({ operation, socket, error, bytes }: CompletionPacket): number {
+  return operation === Operation.Accept && socket === null && error === null ? bytes : -1;
 }
 
 function copyPacket(from: CompletionPacket, into: CompletionPacket): void {

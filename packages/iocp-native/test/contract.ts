@@ -7,7 +7,10 @@ import { addresses } from './contract/addresses.js';
 import { closing } from './contract/closing.js';
 import { connecting } from './contract/connecting.js';
 import { destroying } from './contract/destroying.js';
+import { hosting } from './contract/hosting.js';
+import { moving } from './contract/moving.js';
 import { posting } from './contract/posting.js';
+import { reaping } from './contract/reaping.js';
 import { receiving } from './contract/receiving.js';
 import { sending } from './contract/sending.js';
 import { starting } from './contract/starting.js';
@@ -23,9 +26,12 @@ const themes = {
   receiving,
   sending,
   closing,
+  moving,
   addresses,
   waiting,
+  hosting,
   destroying,
+  reaping,
   volume,
 };
 

@@ -7,7 +7,11 @@ import { contract } from './contract.js';
 const { availability } = candidates().find(({ name }) => name === 'io_uring')!;
 
 if (availability.available) {
-  contract('io_uring', (options) => openPort({ ...options, backend: 'io_uring' }), {});
+  contract('io_uring', (options) => openPort({ ...options, backend: 'io_uring' }), {
+    'sharing an address rejects with ENOTSUP': 'Linux has SO_REUSEPORT',
+    'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
+    'a port that is not native moves no connection: ENOTSUP': 'it is native',
+  });
 } else {
   describe('the contract, by io_uring', () => {
     it.skipIf(process.env.OVERLAPPED_REQUIRE !== 'all')(`is available (${availability.reason})`, () => {

@@ -4,12 +4,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, Operation } from '../src/index.js';
 import { linuxBackend } from '../src/linux/backend.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
 import { UringPort } from '../src/linux/port.js';
+import { UringPoster } from '../src/linux/poster.js';
+import { PostedQueue } from '../src/posted-queue.js';
+import { unreadBytes } from './support/descriptors.js';
 import { library } from './support/threads.js';
 
 const { OP, SQE_FLAG } = layout;
@@ -104,6 +107,50 @@ describe.skipIf(!available.available)(`the raw ring (${reason})`, () => {
 });
 
 describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
+  it('costs posters one write until it has looked', () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const token = port.share();
+    const posters = [new UringPoster(token), new UringPoster(token)];
+    // A wake-up is 8 bytes in the pipe.
+    const wakeUps = () => unreadBytes(token.handle) / 8;
+    const batch = createBatch(64);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 100; i++) expect(posters[i % 2]!.post(round, i)).toBe(true);
+      expect(wakeUps()).toBe(1);
+      let seen = 0;
+      while (seen < 100) seen += port.dequeue(batch, -1);
+      expect(wakeUps()).toBe(0);
+    }
+    port.destroy();
+  });
+
+  it('finds a post that comes right after it has looked for the last one', () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const poster = new UringPoster(port.share());
+    const { read } = PostedQueue.prototype;
+    let posted = 1;
+    const late = vi.spyOn(PostedQueue.prototype, 'read').mockImplementation(function (this: PostedQueue, take) {
+      const found = read.call(this, take);
+      if (!found && posted < 5) poster.post(1, posted++);
+      return found;
+    });
+    poster.post(1, 0);
+    const batch = createBatch(8);
+    const seen: number[] = [];
+    for (const start = performance.now(); seen.length < 5 && performance.now() - start < 5000; ) {
+      for (const { bytes } of batch.slice(0, port.dequeue(batch, -1))) seen.push(bytes);
+    }
+    late.mockRestore();
+    port.destroy();
+    expect(seen).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('gives all back that terminated workers had, 50 times', { timeout: 120_000 }, async () => {
+    const script = fileURLToPath(new URL('./support/reaping.js', import.meta.url));
+    const child = spawn(process.execPath, [script, library], { stdio: 'inherit' });
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
   it('takes more receive buffers into use when data finds none, before it says that it starves', async () => {
     const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 256, size: 64 } });
     const block = port.allocate(2 * EVENT_SIZE);

@@ -5,12 +5,28 @@ import { openPort } from '../src/backend.js';
 import { createBatch } from '../src/contract.js';
 import { contract } from './contract.js';
 
+const notNative = 'node:net has no handles to move or share';
 const cannotWait = 'node:net needs the event loop, so dequeue() cannot wait';
 
 contract('portable', (options) => openPort({ ...options, backend: 'portable' }), {
   'dequeue with a timeout waits about that long': cannotWait,
   'a post of another thread wakes dequeue': cannotWait,
   'I/O wakes dequeue': cannotWait,
+  'no wake-up is lost, however a wait and the posts of other threads meet': cannotWait,
+  'worker.terminate() ends a thread that waits in dequeue()': cannotWait,
+  'a wait ends for whatever the event loop has to do': cannotWait,
+  'a port that hosts the loop sleeps as long as that may': cannotWait,
+  'a detached accept brings a handle, which the port of another owner adopts': notNative,
+  'a port adopts what it accepted detached itself': notNative,
+  'a detached connection that no accept waits for when the listener closes comes out as a handle': notNative,
+  'closeHandle ends a connection that nobody adopted': notNative,
+  'what a port that is closed is to adopt is closed': notNative,
+  'destroy closes detached connections that nobody dequeued': notNative,
+  'a connection with data in flight moves to a thread, whose port echoes': notNative,
+  'listeners with reusePort share an address, and take every connection between them': notNative,
+  'what a terminated thread had in flight is given back, and other ports go on': notNative,
+  'what was posted to a thread that ended, and that it never dequeued, is left over': notNative,
+  'a thread that ends in order leaves memory only': notNative,
   'sockets have the options asked for, and accepted ones those of their listener': 'node:net shows no socket number',
 });
 

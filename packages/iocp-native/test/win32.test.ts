@@ -2,18 +2,17 @@
 // Windows: that importing the raw functions is harmless, and calling them an IocpError.
 
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openPort, openPoster } from '../src/backend.js';
+import { openPort, openPoster, reap } from '../src/backend.js';
 import { createBatch, GatherList, Operation } from '../src/contract.js';
 import { isIocpError } from '../src/errors.js';
+import { Owned } from '../src/ledger.js';
 import { readSockaddr, writeSockaddr } from '../src/sockaddr.js';
 import * as win32 from '../src/win32/index.js';
 import { assertWin32Layout } from '../src/win32/layout.js';
 import { win32Memory } from '../src/win32/memory.js';
 import { Rig } from './support/rig.js';
-import { library } from './support/threads.js';
+import { library, Owner, recordsOf } from './support/threads.js';
 
 const onWindows = process.platform === 'win32';
 const ENTRY = win32.OVERLAPPED_ENTRY;
@@ -22,7 +21,7 @@ describe('win32, anywhere', () => {
   // Windows has them.
   it.skipIf(onWindows)('every raw function throws ENOTSUP where there is none', () => {
     const functions = Object.values(win32).filter((value) => typeof value === 'function' && 'bound' in value);
-    expect(functions.length).toBe(28);
+    expect(functions.length).toBe(29);
     for (const raw of functions as (() => number)[]) expect(raw).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
   });
 
@@ -262,6 +261,31 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     for (const port of ports) port.destroy();
   });
 
+  it('the memory of a terminated thread is freed when the kernel owes nothing any more', async () => {
+    const owner = (await Owner.open('iocp', false)).start();
+    // Its accepts are in flight.
+    await owner.terminate();
+    const blocks = recordsOf(owner.ledger).filter(({ kind }) => kind === Owned.Block);
+    expect(blocks.length).toBeGreaterThan(0);
+    reap(owner.ledger, owner.token);
+    for (const { value, detail } of blocks) {
+      expect(win32.VirtualAlloc(value, detail, win32.MEM_RESERVE, win32.PAGE_READWRITE)).toBe(value);
+      expect(win32.VirtualFree(value, 0, win32.MEM_RELEASE)).not.toBe(0);
+    }
+  });
+
+  it('a handle that has a port cannot be adopted, and is closed', () => {
+    const port = open();
+    const other = win32.CreateIoCompletionPort(win32.INVALID_HANDLE_VALUE, 0, 0, 1);
+    const handle = win32.WSASocketW(win32.AF_INET, win32.SOCK_STREAM, win32.IPPROTO_TCP, null, 0, 1);
+    expect(win32.CreateIoCompletionPort(handle, other, 1, 0)).toBe(other);
+    expect(() => port.adopt(handle)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    expect(() => port.adopt(handle)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(port.figures.sockets).toBe(0);
+    expect(win32.CloseHandle(other)).not.toBe(0);
+    port.destroy();
+  });
+
   it('process.exit() ends a process whose port is watched', () => {
     const script = `import { openPort } from ${JSON.stringify(library)};
       openPort().watch(() => {});
@@ -269,16 +293,5 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     expect(() => execFileSync(process.execPath, ['--input-type=module', '-e', script])).toThrow(
       expect.objectContaining({ status: 7 }),
     );
-  });
-
-  it('worker.terminate() ends a thread that waits in dequeue()', async () => {
-    const script = `import(${JSON.stringify(library)}).then(({ openPort, createBatch }) => {
-      const port = openPort();
-      require('node:worker_threads').parentPort.postMessage('waiting');
-      for (;;) port.dequeue(createBatch(1), -1);
-    });`;
-    const worker = new Worker(script, { eval: true });
-    await once(worker, 'message');
-    expect(await worker.terminate()).toBe(1);
   });
 });

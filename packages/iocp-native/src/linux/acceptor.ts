@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped } from '../contract.js';
+import { disown, Owned, own } from '../ledger.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
 import { ECANCELED, linuxError } from './errors.js';
@@ -44,11 +45,13 @@ export class Acceptor {
   complete(socket: UringSocket, result: number, flags: number, packet: CompletionPacket): boolean {
     const listener = socket.listener!;
     if ((flags & CQE_FLAG.MORE) === 0) listener.armed = false;
+    if (result >= 0) own(Owned.Handle, result);
     const event = result >= 0 || result !== -ECANCELED ? listener.waiting.shift() : undefined;
     if (event !== undefined) {
-      const connection = result >= 0 ? this.#engine.addSocket(result, null) : null;
       const error = result >= 0 ? null : linuxError('accept a connection', 'accept', -result);
-      fill(packet, Operation.Accept, socket.key, event, connection, 0, error);
+      fill(packet, Operation.Accept, socket.key, event, null, 0, error);
+      if (result >= 0) this.#bring(socket, result, packet);
+      if (listener.detached) disown(Owned.Handle, result);
       this.#engine.finish(socket, event);
     } else if (result >= 0) {
       listener.ready.push(result);
@@ -80,7 +83,12 @@ export class Acceptor {
   }
 
   #queueConnection(socket: UringSocket, event: Overlapped | null, handle: number): void {
-    const connection = this.#engine.addSocket(handle, null);
-    this.#engine.queueEnd(Operation.Accept, socket, event, null).socket = connection;
+    this.#bring(socket, handle, this.#engine.queueEnd(Operation.Accept, socket, event, null));
+  }
+
+  #bring(socket: UringSocket, handle: number, packet: CompletionPacket): void {
+    const { detached } = socket.listener!;
+    packet.socket = detached ? null : this.#engine.addSocket(handle, null);
+    if (detached) packet.bytes = handle;
   }
 }

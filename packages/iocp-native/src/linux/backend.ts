@@ -3,11 +3,14 @@
 import type { Availability, Backend } from '../backend.js';
 import { isIocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
+import { closePostedQueue, PostedQueue } from '../posted-queue.js';
 import { assertLinuxLayout } from './abi.js';
 import { OP, REGISTER } from './layout.js';
-import { check, io_uring_register } from './libc.js';
+import { check, close, io_uring_register } from './libc.js';
+import { signal } from './notifier.js';
 import { UringPort } from './port.js';
 import { UringPoster } from './poster.js';
+import { reap } from './reaper.js';
 import { Ring } from './ring.js';
 
 let known: Availability | undefined;
@@ -20,6 +23,12 @@ export const linuxBackend: Backend = {
   },
   open: (options) => new UringPort(options),
   openPoster: (token) => new UringPoster(token),
+  closeHandle(handle) {
+    check(close(handle), 'close a connection', 'close');
+  },
+  closeQueue: closePostedQueue,
+  reap,
+  recoverPoster: (token, thread) => new PostedQueue(token.queue!).recover(thread, () => signal(token.handle)),
 };
 
 function probe(): Availability {

@@ -6,6 +6,7 @@ import type { IocpError } from '../errors.js';
 /** Operations of the port's own, numbered after those of the contract. */
 export const WAKE = 8;
 export const CANCEL = 9;
+export const LOOP = 10;
 
 /** Where in an event the arguments of its operation lie: a msghdr, or a socket address. */
 export const ARGUMENTS = 64;

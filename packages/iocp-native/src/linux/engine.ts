@@ -2,11 +2,13 @@
 // flight, and the queue of packets that did not come from the kernel.
 //
 // user_data, which the kernel sends back with each completion, is two words:
-//   low: the socket's place in the table (24 bits), and the operation (8 bits)   high: the event's tag
+//   low: the socket's place in the table (24 bits), and the operation (8 bits)   high: the event's tag; for a close, which
+//   has no event, the descriptor
 
 import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped, type PortFigures } from '../contract.js';
 import type { IocpError } from '../errors.js';
+import { closing } from '../ledger.js';
 import { PacketQueue } from '../packet-queue.js';
 import { CANCEL } from './completion.js';
 import { ECANCELED, linuxError } from './errors.js';
@@ -96,7 +98,8 @@ export class Engine {
       this.notifier.nudge();
       return;
     }
-    this.submit(OP.CLOSE, socket, 0, Operation.Close, 0, 0, 0, 0, 0);
+    socket.record = closing(socket.handle);
+    this.submit(OP.CLOSE, socket, socket.handle, Operation.Close, 0, 0, 0, 0, 0);
     this.notifier.nudge();
   }
 

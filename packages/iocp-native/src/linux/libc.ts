@@ -39,6 +39,7 @@ export const getsockopt = bind<[fd: number, level: number, name: number, value: 
 );
 export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('int getsockname(int, void *, void *)');
 export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');
+export const shutdown = bind<[fd: number, how: number]>('int shutdown(int, int)');
 export const close = bind<[fd: number]>('int close(int)');
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
 export const pipe2 = bind<[ends: Buffer, flags: number]>('int pipe2(void *, int)');

@@ -1,17 +1,25 @@
 // Native memory on Linux: anonymous private mappings, which cost nothing until they are touched.
 
 import { koffi } from '../koffi.js';
+import { disown, Owned, own } from '../ledger.js';
 import type { MemorySource } from '../memory.js';
-import { check, madvise, mmap } from './libc.js';
+import { check, madvise, mmap, munmap } from './libc.js';
 
 export const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
 const MADV_DONTNEED = 4;
 
+/** Unmaps what no view looks at any more. */
+export function unmap(address: number, size: number): void {
+  disown(Owned.Block, address);
+  check(munmap(address, size), 'unmap memory', 'munmap');
+}
+
 export const linuxMemory: MemorySource = {
   map(size) {
     const flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
     const address = check(mmap(0, size, PROT_READ_WRITE, flags, -1, 0), `map ${size} bytes`, 'mmap');
+    own(Owned.Block, address, size);
     return { address, view: koffi().view(address, size) };
   },
   empty(block) {

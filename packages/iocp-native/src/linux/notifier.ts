@@ -10,6 +10,7 @@
 
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../koffi.js';
+import { disown, Owned, own } from '../ledger.js';
 import { EAGAIN, linuxError } from './errors.js';
 import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from './layout.js';
 import { check, close, errno, eventfd, pipe2, read, write } from './libc.js';
@@ -59,9 +60,12 @@ export class Notifier {
     check(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 'open a port', 'pipe2');
     this.postsRead = ends.readInt32LE(0);
     this.postsWrite = ends.readInt32LE(4);
+    own(Owned.Handle, this.postsRead);
+    own(Owned.Handle, this.postsWrite);
     this.#completionsFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     try {
       check(this.#completionsFd, 'open a port', 'eventfd');
+      own(Owned.Handle, this.#completionsFd);
       ring.eventfdEnabled = false;
       ring.registerEventfd(this.#completionsFd);
     } catch (error) {
@@ -101,7 +105,9 @@ export class Notifier {
     this.#ready = null;
     this.#watcher?.close();
     for (const fd of [this.#completionsFd, this.postsRead, this.postsWrite]) {
-      if (fd >= 0) check(close(fd), 'close a port', 'close');
+      if (fd < 0) continue;
+      disown(Owned.Handle, fd);
+      check(close(fd), 'close a port', 'close');
     }
   }
 

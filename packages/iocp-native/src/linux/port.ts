@@ -15,28 +15,32 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
-import { endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { disown, Owned, own, strike } from '../ledger.js';
 import { BlockStore, type NativeBlock } from '../memory.js';
+import { detachedHandle } from '../packet-queue.js';
 import { PostedQueue } from '../posted-queue.js';
 import { ReceiveBuffers } from '../receive-buffers.js';
-import { readSockaddr, writeSockaddr } from '../sockaddr.js';
 import { Acceptor } from './acceptor.js';
 import { BufferRing } from './buffer-ring.js';
-import { ARGUMENTS, fill, WAKE } from './completion.js';
+import { fill, LOOP, WAKE } from './completion.js';
+import { Connector } from './connector.js';
 import { Engine } from './engine.js';
 import { linuxError } from './errors.js';
 import * as abi from './layout.js';
+import { LoopHost } from './loop-host.js';
 import { linuxMemory } from './memory.js';
 import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
 import { Ring } from './ring.js';
 import { Sender } from './sender.js';
-import { createListener, createSocket, ListenerState, setReset, type UringSocket } from './socket.js';
+import { createListener, discardHandle, ListenerState, setReset, type UringSocket } from './socket.js';
 
 const SQ_ENTRIES = 4096;
 const CQ_ENTRIES = 16384;
 const BUFFER_GROUP = 0;
+/** Milliseconds that dequeue() stays in the kernel, where nothing of the event loop ends it: worker.terminate() waits. */
+const SLICE = 1000;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
 
@@ -45,6 +49,7 @@ const blocks = new BlockStore(linuxMemory);
 
 export class UringPort implements CompletionPort {
   readonly backend = 'io_uring';
+  readonly native = true;
   readonly concurrency: number;
   readonly figures: PortFigures;
   readonly receiveBlock: NativeBlock;
@@ -53,12 +58,14 @@ export class UringPort implements CompletionPort {
   readonly #notifier: Notifier;
   readonly #engine: Engine;
   readonly #acceptor: Acceptor;
+  readonly #connector: Connector;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
   readonly #posted = new PostedQueue();
+  #loopHost: LoopHost | null = null;
   #open = true;
 
   constructor(options: Required<PortOptions>) {
@@ -73,6 +80,7 @@ export class UringPort implements CompletionPort {
       this.#notifier = new Notifier(this.#ring);
       this.#engine = new Engine(this.#ring, this.#notifier);
       this.#acceptor = new Acceptor(this.#engine);
+      this.#connector = new Connector(this.#engine);
       this.#sender = new Sender(this.#engine);
       this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing);
       this.figures = this.#engine.figures;
@@ -94,7 +102,7 @@ export class UringPort implements CompletionPort {
 
   async listen(local: Endpoint, options: ListenOptions = {}): Promise<UringSocket> {
     this.#assertOpen();
-    return this.#engine.addSocket(createListener(local, options), new ListenerState());
+    return this.#engine.addSocket(createListener(local, options), new ListenerState(options.detached ?? false));
   }
 
   accept(socket: UringSocket, event: Overlapped): void {
@@ -102,28 +110,16 @@ export class UringPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): UringSocket {
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): UringSocket {
     this.#assertOpen();
-    const at = event.offset + ARGUMENTS;
-    const length = writeSockaddr(remote, event.block.bytes, at, abi.AF_INET6);
-    let handle = -1;
-    let failure: IocpError | null = null;
-    try {
-      handle = createSocket(remote.family, options, connectAction(event));
-    } catch (error) {
-      failure = error as IocpError;
-    }
-    const socket = this.#engine.addSocket(handle, null);
-    socket.key = key;
-    this.#engine.start(socket, event);
-    if (failure) {
-      this.#engine.queueEnd(Operation.Connect, socket, event, failure);
-    } else {
-      socket.connecting = event;
-      const address = event.block.address + at;
-      this.#engine.submit(abi.OP.CONNECT, socket, event.tag, Operation.Connect, address, 0, 0, length, 0);
-    }
-    return socket;
+    return this.#connector.connect(event, remote, key, options);
+  }
+
+  adopt(handle: number): UringSocket {
+    if (!this.#open) discardHandle(handle);
+    this.#assertOpen();
+    own(Owned.Handle, handle);
+    return this.#engine.addSocket(handle, null);
   }
 
   receive(socket: UringSocket, event: Overlapped): void {
@@ -179,7 +175,7 @@ export class UringPort implements CompletionPort {
 
   post(key: unknown, bytes: number): void {
     this.#assertOpen();
-    this.#queuePost(key, bytes);
+    this.#queuePost(key, bytes, null);
     this.#notifier.nudge();
   }
 
@@ -198,6 +194,7 @@ export class UringPort implements CompletionPort {
       this.#receiver.feed();
       this.#bufferRing.publish();
       if (ring.cqHead !== ring.cqTail()) wait = 0;
+      if (wait !== 0) wait = this.#loopHost === null ? slice(wait) : this.#loopHost.prepare(wait);
       if (wait !== 0 || ring.unsubmitted > 0 || ring.needsEnter) ring.enter(wait);
       wait = 0;
       n = this.#harvest(batch, n);
@@ -221,8 +218,14 @@ export class UringPort implements CompletionPort {
     this.#notifier.unwatch();
   }
 
+  hostLoop(): void {
+    this.#assertOpen();
+    this.#loopHost ??= new LoopHost(this.#ring);
+  }
+
   destroy(): void {
     if (!this.#open) return;
+    this.#loopHost = null;
     this.#posted.close();
     this.#notifier.unwatch();
     const drained = this.#drain();
@@ -239,10 +242,16 @@ export class UringPort implements CompletionPort {
     for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) this.close(socket);
       for (let n = this.dequeue(batch, 100); n > 0; n = this.dequeue(batch, 0)) {
-        for (const packet of batch.slice(0, n)) if (packet.buffer >= 0) this.release(packet.buffer);
+        for (const packet of batch.slice(0, n)) this.#discard(packet);
       }
     }
     return this.figures.sockets === 0;
+  }
+
+  #discard(packet: CompletionPacket): void {
+    if (packet.buffer >= 0) this.release(packet.buffer);
+    const handle = detachedHandle(packet);
+    if (handle >= 0) discardHandle(handle);
   }
 
   #takeQueued(batch: readonly CompletionPacket[], from: number, to: number): number {
@@ -251,7 +260,10 @@ export class UringPort implements CompletionPort {
     while (n < to && queue.length > 0) {
       const packet = batch[n++]!;
       const origin = queue.shift(packet);
-      if (origin !== null) this.#engine.finish(origin as UringSocket, packet.event);
+      if (origin === this.#posted) this.#posted.drop();
+      else if (origin !== null) this.#engine.finish(origin as UringSocket, packet.event);
+      const handle = detachedHandle(packet);
+      if (handle >= 0) disown(Owned.Handle, handle);
     }
     return n;
   }
@@ -276,6 +288,7 @@ export class UringPort implements CompletionPort {
     const operation = low >>> 24;
     if (operation > Operation.Post) {
       if (operation === WAKE) this.#takePosted(flags);
+      else if (operation === LOOP) this.#loopHost?.fired();
       return false;
     }
     const socket = this.#engine.find(low);
@@ -291,27 +304,20 @@ export class UringPort implements CompletionPort {
           return this.#acceptor.complete(socket, result, flags, packet);
         case Operation.Connect:
           if (socket.connecting === null || socket.connecting.tag !== tag) break;
-          return this.#completeConnect(socket, socket.connecting, result, packet);
+          return this.#connector.complete(socket, socket.connecting, result, packet);
         case Operation.Shutdown:
           fill(packet, Operation.Shutdown, socket.key, null, socket, 0, failure('shut down', 'shutdown', result));
           this.#engine.finish(socket, null);
           return true;
         case Operation.Close:
           fill(packet, Operation.Close, socket.key, null, socket, 0, failure('close', 'close', result));
+          strike(socket.record);
           this.#engine.removeSocket(socket);
           return true;
       }
     }
     this.#drop(operation, flags);
     return false;
-  }
-
-  #completeConnect(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    socket.connecting = null;
-    const error = result < 0 ? linuxError(connectAction(event), 'connect', -result) : null;
-    fill(packet, Operation.Connect, socket.key, event, socket, 0, error);
-    this.#engine.finish(socket, event);
-    return true;
   }
 
   /** A late completion: its socket or its event serves another by now. Its buffer goes back. */
@@ -326,16 +332,21 @@ export class UringPort implements CompletionPort {
 
   #takePosted(flags: number): void {
     unsignal(this.#notifier.postsRead);
-    while (this.#posted.shift(this.#queuePost));
+    // From now on a post signals anew. What is there by now is taken, what comes later signals.
+    this.#posted.acknowledge();
+    while (this.#posted.read(this.#queueForeignPost));
     if ((flags & abi.CQE_FLAG.MORE) === 0) this.#armWake();
   }
 
-  readonly #queuePost = (key: unknown, bytes: number): void => {
-    const packet = this.#engine.queue.push();
+  #queuePost(key: unknown, bytes: number, origin: object | null): void {
+    const packet = this.#engine.queue.push(origin);
     packet.operation = Operation.Post;
     packet.key = key;
     packet.bytes = bytes;
-  };
+  }
+
+  /** A post of another thread stays in the shared queue, too, until somebody dequeues it. */
+  readonly #queueForeignPost = (key: number, bytes: number): void => this.#queuePost(key, bytes, this.#posted);
 
   #armWake(): void {
     const { OP, POLL_ADD_MULTI, POLLIN } = abi;
@@ -352,7 +363,6 @@ function failure(action: string, syscall: string, result: number): IocpError | n
   return result < 0 ? linuxError(action, syscall, -result) : null;
 }
 
-/** What a connect wanted, from the address that it left in its event. */
-function connectAction(event: Overlapped): string {
-  return `connect to ${endpointText(readSockaddr(event.block.bytes, event.offset + ARGUMENTS))}`;
+function slice(timeout: number): number {
+  return timeout < 0 ? SLICE : Math.min(timeout, SLICE);
 }

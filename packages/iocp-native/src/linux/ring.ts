@@ -6,10 +6,15 @@
 //   }
 //   ring.advance(head);
 //
-// A ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER).
+// A ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER). It has a page of its own, which describes it to
+// whoever reaps it when that thread has ended (see dead-ring.ts):
+//
+//   0   struct __kernel_timespec (16 bytes), then the struct io_uring_getevents_arg (24) that points to it
+//   64  struct io_uring_params   192  the address of the mapped rings (8)
 
 import { IocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
+import { disown, Owned, own } from '../ledger.js';
 import { EAGAIN, EBUSY, EINTR, ETIME, linuxError } from './errors.js';
 import {
   CQ_FLAG,
@@ -32,11 +37,14 @@ import {
   io_uring_register,
   io_uring_setup,
   mmap,
-  munmap,
   SYS_io_uring_enter,
 } from './libc.js';
-import { PROT_READ_WRITE } from './memory.js';
+import { linuxMemory, PROT_READ_WRITE, unmap } from './memory.js';
 
+export const PAGE = { size: 4096, wait: 0, params: 64, rings: 192 } as const;
+/** In the wait's part: the argument, and in that the pointer to the timespec. */
+const WAIT_ARGUMENT = 16;
+const WAIT_TS = 32;
 const MAP_SHARED_POPULATE = 0x1 | 0x8000;
 const NEEDED_FEATURES = FEATURE.SINGLE_MMAP | FEATURE.NODROP | FEATURE.EXT_ARG;
 // Linux 6.1 is the floor: the first with DEFER_TASKRUN.
@@ -62,11 +70,9 @@ export class Ring {
   readonly #cqTail32: number;
   readonly #cqFlags32: number;
   readonly #cqMask: number;
-  readonly #maps: readonly { address: number; size: number }[];
-  // struct __kernel_timespec (16 bytes), then struct io_uring_getevents_arg (24 bytes) that points to it.
-  // An ArrayBuffer of its own: V8 may move the bytes of a small Buffer.
-  readonly #wait = Buffer.from(new ArrayBuffer(40));
-  readonly #waitWords = new Uint32Array(this.#wait.buffer);
+  readonly #maps: { readonly address: number; readonly size: number }[] = [];
+  /** The timespec of a wait. */
+  #waitWords: Uint32Array;
   readonly #waitAddress: number;
   #sqTail: number;
   #submitted: number;
@@ -74,12 +80,21 @@ export class Ring {
 
   /** Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.1. */
   constructor(entries: number, cqEntries: number) {
-    const params = Buffer.alloc(PARAMS.size);
+    const { address: page, view } = linuxMemory.map(PAGE.size);
+    const params = Buffer.from(view, PAGE.params, PARAMS.size);
     params.writeUInt32LE(cqEntries, PARAMS.cqEntries);
     params.writeUInt32LE(SETUP_FLAGS, PARAMS.flags);
-    this.fd = check(io_uring_setup(entries, params), 'set up an io_uring', 'io_uring_setup');
-    const maps: { address: number; size: number }[] = [];
-    this.#maps = maps;
+    this.fd = io_uring_setup(entries, params);
+    if (this.fd < 0) {
+      const error = linuxError('set up an io_uring', 'io_uring_setup', errno());
+      unmap(page, PAGE.size);
+      throw error;
+    }
+    own(Owned.Queue, this.fd, page);
+    this.#maps.push({ address: page, size: PAGE.size });
+    this.#waitAddress = page + PAGE.wait;
+    this.#waitWords = new Uint32Array(view, PAGE.wait, 4);
+    Buffer.from(view).writeBigUInt64LE(BigInt(this.#waitAddress), PAGE.wait + WAIT_TS);
     this.#words = new Uint32Array(0);
     this.#sqes = new Int32Array(0);
     this.cqes = this.#sqes;
@@ -90,7 +105,9 @@ export class Ring {
       }
       const map = (size: number, offset: number): ArrayBuffer => {
         const address = mmap(0, size, PROT_READ_WRITE, MAP_SHARED_POPULATE, this.fd, offset);
-        maps.push({ address: check(address, 'map an io_uring', 'mmap'), size });
+        this.#maps.push({ address: check(address, 'map an io_uring', 'mmap'), size });
+        own(Owned.Block, address, size);
+        if (offset === 0) Buffer.from(view).writeBigUInt64LE(BigInt(address), PAGE.rings);
         return koffi().view(address, size);
       };
       const sqEntries = at(PARAMS.sqEntries);
@@ -113,8 +130,6 @@ export class Ring {
       this.#submitted = this.#sqTail;
       this.cqHead = this.#words[this.#cqHead32]!;
       this.#enter = bindEnter();
-      this.#waitAddress = Number(koffi().address(this.#wait));
-      this.#wait.writeBigUInt64LE(BigInt(this.#waitAddress), 16 + 16);
     } catch (error) {
       this.close();
       throw error;
@@ -181,7 +196,7 @@ export class Ring {
       words[0] = Math.floor(timeout / 1000);
       words[2] = Math.floor((timeout % 1000) * 1e6);
       const flags = ENTER.GETEVENTS | ENTER.EXT_ARG;
-      result = this.#enter(SYS_io_uring_enter, this.fd, pending, 1, flags, this.#waitAddress + 16, 24);
+      result = this.#enter(SYS_io_uring_enter, this.fd, pending, 1, flags, this.#waitAddress + WAIT_ARGUMENT, 24);
     } else {
       result = this.#enter(SYS_io_uring_enter, this.fd, pending, timeout === 0 ? 0 : 1, ENTER.GETEVENTS, 0, 8);
     }
@@ -229,8 +244,10 @@ export class Ring {
     this.cqes = new Int32Array(0);
     this.#sqes = this.cqes;
     this.#words = new Uint32Array(0);
+    this.#waitWords = this.#words;
+    disown(Owned.Queue, this.fd);
     check(close(this.fd), 'close an io_uring', 'close');
-    for (const { address, size } of this.#maps) check(munmap(address, size), 'unmap an io_uring', 'munmap');
+    for (const { address, size } of this.#maps) unmap(address, size);
   }
 
   #flush(): void {

@@ -4,6 +4,7 @@
 import assert from 'node:assert';
 import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
 import { endpointText } from '../endpoint.js';
+import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import { linuxError } from './errors.js';
 import * as abi from './layout.js';
@@ -37,6 +38,8 @@ export class UringSocket implements PortSocket {
   starved = false;
   shuttingDown = false;
   closing = false;
+  /** Where the ledger has it while its close is with the ring; -1 for nowhere. */
+  record = -1;
   /** A listener's own state; null for a connection. */
   readonly listener: ListenerState | null;
 
@@ -80,12 +83,20 @@ export class ListenerState {
   readonly ready: number[] = [];
   /** The multishot accept is with the kernel. */
   armed = false;
+  /** What it accepts is handed out as a number, for a port of any thread. */
+  readonly detached: boolean;
+
+  constructor(detached: boolean) {
+    this.detached = detached;
+  }
 }
 
 /** A new TCP socket. */
 export function createSocket(family: 4 | 6, options: SocketOptions, action: string): number {
   const type = abi.SOCK_STREAM | abi.SOCK_CLOEXEC;
-  const fd = check(socket(family === 6 ? abi.AF_INET6 : abi.AF_INET, type, 0), action, 'socket');
+  taken[0] = socket(family === 6 ? abi.AF_INET6 : abi.AF_INET, type, 0);
+  const fd = check(taken[0], action, 'socket');
+  own(Owned.Handle, fd);
   try {
     if (options.noDelay !== false) setOption(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1, action);
     if (options.keepAlive) {
@@ -94,7 +105,7 @@ export function createSocket(family: 4 | 6, options: SocketOptions, action: stri
     }
     return fd;
   } catch (error) {
-    close(fd);
+    discardHandle(fd);
     throw error;
   }
 }
@@ -105,15 +116,22 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   const fd = createSocket(local.family, options, action);
   try {
     setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEADDR, 1, action);
+    if (options.reusePort) setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEPORT, 1, action);
     if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
     const address = Buffer.alloc(SOCKADDR_SIZE);
     check(bindSocket(fd, address, writeSockaddr(local, address, 0, abi.AF_INET6)), action, 'bind');
     check(listen(fd, options.backlog ?? 4096), action, 'listen');
     return fd;
   } catch (error) {
-    close(fd);
+    discardHandle(fd);
     throw error;
   }
+}
+
+/** Closes what no operation was started on, and need not be a socket at all. */
+export function discardHandle(fd: number): void {
+  disown(Owned.Handle, fd);
+  close(fd);
 }
 
 /** close() will discard what is unsent and send RST. Fails harmlessly on a socket that is past caring. */

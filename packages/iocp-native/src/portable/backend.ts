@@ -1,7 +1,9 @@
 // The fall-back: a completion port over node:net, for where the kernel offers none.
 
 import type { Backend } from '../backend.js';
-import { openPoster } from './inbox.js';
+import { closePostedQueue } from '../posted-queue.js';
+import { needsKernel } from './errors.js';
+import { openPoster, recoverPoster } from './inbox.js';
 import { PortablePort } from './port.js';
 
 export const portableBackend: Backend = {
@@ -9,4 +11,10 @@ export const portableBackend: Backend = {
   available: () => ({ available: true }),
   open: (options) => new PortablePort(options),
   openPoster,
+  closeHandle() {
+    throw needsKernel('close a connection', 'close');
+  },
+  closeQueue: closePostedQueue,
+  reap() {},
+  recoverPoster,
 };

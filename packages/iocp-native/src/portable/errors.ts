@@ -32,6 +32,11 @@ export function closed(action: string, what: 'port' | 'socket', syscall: string)
   return new IocpError(action, `the ${what} is closed`, 'EBADF', syscall);
 }
 
+/** For what only a port of the kernel can do. */
+export function needsKernel(action: string, syscall: string): IocpError {
+  return new IocpError(action, 'the portable backend has no handles to move or share', 'ENOTSUP', syscall);
+}
+
 export function notConnected(action: string, syscall: string): IocpError {
   return new IocpError(action, 'the socket is not connected', 'ENOTCONN', syscall);
 }

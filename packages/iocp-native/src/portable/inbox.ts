@@ -64,3 +64,9 @@ export function openPoster(token: PortToken): PortPoster {
     },
   };
 }
+
+/** A producer has ended, perhaps in the middle of a post. */
+export function recoverPoster(token: PortToken, thread: number): void {
+  const words = new Int32Array(token.queue!);
+  new PostedQueue(token.queue!).recover(thread, () => Atomics.notify(words, TAIL));
+}

@@ -22,7 +22,7 @@ import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
-import { closed, fromNode } from './errors.js';
+import { closed, fromNode, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
 import { Inbox } from './inbox.js';
 import { PortableListener } from './listener.js';
@@ -32,6 +32,7 @@ const store = new BlockStore(plainMemory);
 
 export class PortablePort implements CompletionPort, Host {
   readonly backend = 'portable';
+  readonly native = false;
   readonly concurrency: number;
   readonly receiveBlock: NativeBlock;
   readonly buffers: ReceiveBuffers;
@@ -72,6 +73,7 @@ export class PortablePort implements CompletionPort, Host {
   async listen(local: Endpoint, options: ListenOptions = {}): Promise<PortSocket> {
     const action = `listen on ${endpointText(local)}`;
     this.#check(action, 'listen');
+    if (options.detached || options.reusePort) throw needsKernel(action, 'listen');
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options) });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));
@@ -97,6 +99,11 @@ export class PortablePort implements CompletionPort, Host {
     this.#check('accept a connection', 'accept');
     assert(listener instanceof PortableListener, 'accept() on what does not listen');
     this.#own(listener).accept(event);
+  }
+
+  adopt(): PortSocket {
+    this.#check('adopt a connection', 'adopt');
+    throw needsKernel('adopt a connection', 'adopt');
   }
 
   connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): PortSocket {
@@ -179,9 +186,7 @@ export class PortablePort implements CompletionPort, Host {
 
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#check('dequeue', 'dequeue');
-    if (timeout !== 0) {
-      throw new IocpError('wait for packets', 'the portable backend cannot wait; use watch()', 'ENOTSUP', 'dequeue');
-    }
+    if (timeout !== 0) throw cannotWait('dequeue');
     while (this.#inbox?.shift((key, bytes) => this.post(key, bytes)));
     const count = Math.min(batch.length, this.#packets.length);
     for (let i = 0; i < count; i++) {
@@ -207,6 +212,11 @@ export class PortablePort implements CompletionPort, Host {
     this.#hold.unref();
     if (this.#call) clearImmediate(this.#call);
     this.#call = null;
+  }
+
+  hostLoop(): void {
+    this.#check('wait', 'hostLoop');
+    throw cannotWait('hostLoop');
   }
 
   destroy(): void {
@@ -328,4 +338,8 @@ export class PortablePort implements CompletionPort, Host {
 
 function nodeOptions({ noDelay = true, keepAlive = 0 }: SocketOptions) {
   return { noDelay, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive * 1000 };
+}
+
+function cannotWait(call: string): IocpError {
+  return new IocpError('wait for packets', 'the portable backend cannot wait; use watch()', 'ENOTSUP', call);
 }

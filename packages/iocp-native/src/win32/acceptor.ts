@@ -38,6 +38,7 @@ export class Acceptor {
     const errno = this.#call(socket.handle, handle, overlapped);
     if (errno === ERROR_IO_PENDING || (errno === 0 && !socket.skipsPacketOnSuccess)) return;
     listener.accepts.delete(overlapped);
+    this.#engine.settle();
     this.#done(socket, accept, errno);
   }
 
@@ -71,8 +72,12 @@ export class Acceptor {
     }
     try {
       orClose(handle, () => finishAccept(handle, socket));
-      const connection = this.#engine.addSocket(handle, null, ACTION);
-      this.#engine.queuePacket(Operation.Accept, socket, event, null).socket = connection;
+      // A handle that another port is to adopt must have none: it cannot change it.
+      const { detached } = socket.listener!.options;
+      const connection = detached ? null : this.#engine.addSocket(handle, null, ACTION);
+      const packet = this.#engine.queuePacket(Operation.Accept, socket, event, null);
+      packet.socket = connection;
+      if (detached) packet.bytes = handle;
     } catch (error) {
       this.#fail(socket, event, error as IocpError);
     }

@@ -6,8 +6,9 @@ import { koffi } from '../koffi.js';
 import { win32Error } from './errors.js';
 import { assertWin32Layout } from './layout.js';
 import { IocpPort } from './port.js';
-import { IocpPoster } from './poster.js';
-import { ConnectEx, WSAStartup } from './ws2_32.js';
+import { Gate, IocpPoster } from './poster.js';
+import { reap } from './reaper.js';
+import { ConnectEx, closesocket, WSAGetLastError, WSAStartup } from './ws2_32.js';
 
 const WINSOCK_2_2 = 0x202;
 const WSADATA_SIZE = 408;
@@ -22,6 +23,13 @@ export const win32Backend: Backend = {
   },
   open: (options) => new IocpPort(options),
   openPoster: (token) => new IocpPoster(token),
+  closeQueue: (token) => new Gate(token.queue!).close(),
+  reap,
+  // Nobody holds the kernel's own queue.
+  recoverPoster() {},
+  closeHandle(handle) {
+    if (closesocket(handle) !== 0) throw win32Error('close a connection', 'closesocket', WSAGetLastError());
+  },
 };
 
 function probe(): Availability {

@@ -9,6 +9,7 @@ export const ERROR_NOT_FOUND = 1168;
 export const ERROR_NETNAME_DELETED = 64;
 export const ERROR_INVALID_HANDLE = 6;
 export const WAIT_TIMEOUT = 258;
+export const WAIT_FAILED = 0xffffffff;
 export const WSA_IO_PENDING = 997;
 export const WSAECONNRESET = 10054;
 

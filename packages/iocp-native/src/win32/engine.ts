@@ -9,6 +9,7 @@ import assert from 'node:assert';
 import type { CompletionPacket } from '../contract.js';
 import { Operation, type Overlapped, type PortFigures } from '../contract.js';
 import type { IocpError } from '../errors.js';
+import { Owned, own } from '../ledger.js';
 import type { NativeBlock } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import {
@@ -26,6 +27,7 @@ import {
   PostQueuedCompletionStatus,
   SetFileCompletionNotificationModes,
 } from './kernel32.js';
+import { PAGE } from './layout.js';
 import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } from './socket.js';
 
 /** Completion keys of packets that no socket brought. */
@@ -45,7 +47,7 @@ const GENERATIONS = 0x100000;
 export class Engine {
   /** The completion port's HANDLE. */
   readonly port: number;
-  /** For byte counts and flags that calls insist on writing. */
+  /** The port's own page: see PAGE. */
   readonly scratch: NativeBlock;
   readonly figures: PortFigures = {
     inFlight: 0,
@@ -68,6 +70,7 @@ export class Engine {
     this.nudge = nudge;
     this.port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, 0, 0, concurrency);
     if (this.port === 0) throw win32Error('open a port', 'CreateIoCompletionPort', GetLastError());
+    own(Owned.Queue, this.port, scratch.address);
   }
 
   /** The sockets that are open. */
@@ -111,12 +114,18 @@ export class Engine {
     this.figures.inFlight++;
   }
 
-  /** Makes an event's OVERLAPPED ready for the kernel and gives its address. */
+  /** Makes an event's OVERLAPPED ready for a call that gives the kernel an operation; the event's address. */
   prepare(event: Overlapped): number {
+    this.scratch.words[PAGE.owed]!++;
     const { words } = event.block;
     const at = event.offset >> 2;
     words.fill(0, at, at + 8);
     return event.block.address + event.offset;
+  }
+
+  /** The kernel owes one packet less: it has brought it, or the call has said that none comes. */
+  settle(): void {
+    this.scratch.words[PAGE.owed]!--;
   }
 
   /** The last packet of an operation is being dequeued. The last operation of a closing socket closes it. */

@@ -65,6 +65,20 @@ export const SetFileCompletionNotificationModes = kernel32<[file: Handle, modes:
 /** Closes a port, among others. It cancels nothing. (handleapi/nf-handleapi-closehandle) */
 export const CloseHandle = kernel32<[handle: Handle]>('CloseHandle', 'int', HANDLE);
 
+/**
+ * Waits until one of several objects is signalled; WAIT_TIMEOUT (258) when none is in time. A completion port is
+ * signalled while it has packets. (synchapi/nf-synchapi-waitformultipleobjects, which does not name ports among the
+ * objects that it waits for, but Windows and Wine do)
+ */
+export const WaitForMultipleObjects = kernel32<[count: number, handles: Pointer, all: number, milliseconds: number]>(
+  'WaitForMultipleObjects',
+  'uint32_t',
+  'uint32_t',
+  POINTER,
+  'int',
+  'uint32_t',
+);
+
 /** The last error of this thread. Read it at once. (errhandlingapi/nf-errhandlingapi-getlasterror) */
 export const GetLastError = kernel32<[]>('GetLastError', 'uint32_t');
 

@@ -20,6 +20,12 @@ export const SOCKADDR_IN = { size: 16, sin_family: 0, sin_port: 2, sin_addr: 4 }
 export const SOCKADDR_IN6 = { size: 28, sin6_family: 0, sin6_port: 2, sin6_addr: 8, sin6_scope_id: 24 } as const;
 export const WSAPROTOCOL_INFOW = { size: 628, dwServiceFlags1: 0 } as const;
 
+/**
+ * A port's own page, in 32-bit words: what calls insist on writing, and what tells whoever reaps the port when its thread
+ * has ended about packets that nobody took: how many the kernel still owes, and where entries lie that it has brought.
+ */
+export const PAGE = { size: 4096, bytes: 0, flags: 1, owed: 2, entries: 4, watchedEntries: 6 } as const;
+
 /** Where in an event the WSABUFs of a send or a receive lie. */
 export const EVENT_BUFFERS = 32;
 /** Where in an event the addresses of an accept or a connect lie. */

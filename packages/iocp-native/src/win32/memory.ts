@@ -1,6 +1,7 @@
 // Native memory on Windows: private committed pages, which cost nothing physical until they are touched.
 
 import { koffi } from '../koffi.js';
+import { Owned, own } from '../ledger.js';
 import type { MemorySource } from '../memory.js';
 import { MEM_COMMIT, MEM_DECOMMIT, MEM_RESERVE, PAGE_READWRITE } from './constants.js';
 import { win32Error } from './errors.js';
@@ -10,6 +11,7 @@ export const win32Memory: MemorySource = {
   map(size) {
     const address = VirtualAlloc(0, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     if (address === 0) throw win32Error(`map ${size} bytes`, 'VirtualAlloc', GetLastError());
+    own(Owned.Block, address, size);
     return { address, view: koffi().view(address, size) };
   },
   // Committed anew at once: a stale view may still look there.

@@ -10,7 +10,7 @@ import { GetQueuedCompletionStatusEx } from './kernel32.js';
 import { OVERLAPPED_ENTRY } from './layout.js';
 
 /** Entries that one call may bring. dequeue() asks for the rest. */
-const ENTRIES = 64;
+export const ENTRIES = 64;
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 /** The word after the entries: how many there are. */
 const COUNT = ENTRIES * ENTRY_WORDS;
@@ -117,7 +117,7 @@ export class Notifier {
   #wait(): void {
     if (this.#out) return;
     const { words, address } = this.#block;
-    for (let i = 0; i < ENTRIES; i++) words[i * ENTRY_WORDS] = Key.None;
+    clearEntries(this.#block, ENTRIES);
     words[COUNT] = NOT_YET;
     this.#collected = false;
     try {
@@ -164,6 +164,11 @@ export class Notifier {
   static wakeAll(): void {
     for (const notifier of waiting) notifier.#wake();
   }
+}
+
+/** Marks entries as not written by the kernel. */
+export function clearEntries({ words }: NativeBlock, count: number): void {
+  for (let i = 0; i < count; i++) words[i * ENTRY_WORDS] = Key.None;
 }
 
 function wakeOnExit(): void {

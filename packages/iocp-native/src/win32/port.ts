@@ -16,25 +16,28 @@ import {
   type SocketOptions,
 } from '../contract.js';
 import { IocpError } from '../errors.js';
+import { disown, Owned, own, strike, write } from '../ledger.js';
 import { BlockStore, type NativeBlock } from '../memory.js';
+import { detachedHandle } from '../packet-queue.js';
 import { ReceiveBuffers } from '../receive-buffers.js';
-import { readSockaddr, writeSockaddr } from '../sockaddr.js';
 import { Acceptor } from './acceptor.js';
-import { AF_INET6, ERROR_IO_PENDING, SD_SEND, WAIT_TIMEOUT, WSA_IO_PENDING } from './constants.js';
+import { Connector } from './connector.js';
+import { WAIT_TIMEOUT } from './constants.js';
 import { Engine, Key } from './engine.js';
 import { win32Error } from './errors.js';
 import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel32.js';
-import { EVENT_ADDRESSES, EVENT_BUFFERS, OVERLAPPED_ENTRY, WSABUF } from './layout.js';
+import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
+import { LoopHost } from './loop-host.js';
 import { win32Memory } from './memory.js';
-import { Notifier, WATCHED_SIZE } from './notifier.js';
+import { clearEntries, Notifier, WATCHED_SIZE } from './notifier.js';
 import { Gate } from './poster.js';
 import { Receiver } from './receiver.js';
-import { createConnector, createListener, endpointText, finishConnect, type Win32Socket } from './socket.js';
-import { ConnectEx, shutdown, WSAGetLastError, WSASend } from './ws2_32.js';
+import { Sender } from './sender.js';
+import { createListener, discardHandle, endpointText, type Win32Socket } from './socket.js';
 
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 /** Entries that one call may bring. */
-const ENTRIES = 256;
+export const ENTRIES = 256;
 const ENTRY_OVERLAPPED = OVERLAPPED_ENTRY.lpOverlapped >> 2;
 const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
 /** Milliseconds that dequeue() stays in the kernel: worker.terminate() and process.exit() wait for it. */
@@ -49,13 +52,16 @@ const blocks = new BlockStore(win32Memory);
 
 export class IocpPort implements CompletionPort {
   readonly backend = 'iocp';
+  readonly native = true;
   readonly concurrency: number;
   readonly figures: PortFigures;
   readonly receiveBlock: NativeBlock;
 
   readonly #engine: Engine;
   readonly #acceptor: Acceptor;
+  readonly #connector: Connector;
   readonly #receiver: Receiver;
+  readonly #sender: Sender;
   readonly #notifier: Notifier;
   readonly #buffers: ReceiveBuffers;
   readonly #gate = new Gate();
@@ -63,7 +69,7 @@ export class IocpPort implements CompletionPort {
   readonly #entries: NativeBlock;
   readonly #watchedEntries: NativeBlock;
   readonly #dequeueEx = GetQueuedCompletionStatusEx.bound();
-  readonly #send = WSASend.bound();
+  #loopHost: LoopHost | null = null;
   /** The queue alone filled the last batch, so this time the kernel is asked in any case. */
   #kernelIsDue = false;
   readonly #discarded = new CompletionPacket();
@@ -77,7 +83,10 @@ export class IocpPort implements CompletionPort {
     try {
       this.receiveBlock = this.allocate(count * size);
       this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
-      const scratch = this.allocate(16);
+      clearEntries(this.#entries, ENTRIES);
+      const scratch = this.allocate(PAGE.size);
+      describe(scratch, PAGE.entries, this.#entries);
+      describe(scratch, PAGE.watchedEntries, this.#watchedEntries);
       this.#engine = new Engine(options.concurrency, scratch, () => this.#notifier.nudge());
     } catch (error) {
       for (const block of [...this.#blocks, this.#watchedEntries]) blocks.give(block);
@@ -86,6 +95,8 @@ export class IocpPort implements CompletionPort {
     this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
     this.figures = this.#engine.figures;
     this.#acceptor = new Acceptor(this.#engine);
+    this.#connector = new Connector(this.#engine);
+    this.#sender = new Sender(this.#engine);
     this.#receiver = new Receiver(this.#engine, this.#buffers);
     const watched = {
       port: this.#engine.port,
@@ -114,33 +125,16 @@ export class IocpPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): Win32Socket {
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): Win32Socket {
     this.#assertOpen();
-    const action = `connect to ${endpointText(remote)}`;
-    const length = writeSockaddr(remote, event.block.bytes, event.offset + EVENT_ADDRESSES, AF_INET6);
-    let socket: Win32Socket;
-    let failure: IocpError | null = null;
-    try {
-      socket = this.#engine.addSocket(createConnector(remote.family, options, action), null, action);
-    } catch (error) {
-      failure = error as IocpError;
-      socket = this.#engine.addSocket(-1, null, action);
-    }
-    socket.key = key;
-    this.#engine.start(socket, event);
-    socket.connecting = event;
-    if (failure) {
-      this.#engine.queuePacket(Operation.Connect, socket, event, failure);
-      return socket;
-    }
-    const overlapped = this.#engine.prepare(event);
-    const address = overlapped + EVENT_ADDRESSES;
-    const { scratch } = this.#engine;
-    const done = ConnectEx(socket.handle, address, length, 0, 0, scratch.address, overlapped) !== 0;
-    const errno = done ? 0 : WSAGetLastError();
-    if (errno === ERROR_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return socket;
-    this.#connected(socket, event, errno);
-    return socket;
+    return this.#connector.connect(event, remote, key, options);
+  }
+
+  adopt(handle: number): Win32Socket {
+    if (!this.#open) discardHandle(handle);
+    this.#assertOpen();
+    own(Owned.Handle, handle);
+    return this.#engine.addSocket(handle, null, 'adopt a connection');
   }
 
   receive(socket: Win32Socket, event: Overlapped): void {
@@ -164,29 +158,12 @@ export class IocpPort implements CompletionPort {
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList): void {
     this.#assertOpen();
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
-    writeBuffers(event, pieces);
-    const overlapped = this.#engine.prepare(event);
-    const { scratch } = this.#engine;
-    const list = overlapped + EVENT_BUFFERS;
-    if (this.#send(socket.handle, list, pieces.count, scratch.address, 0, overlapped, 0) === 0) {
-      if (socket.skipsPacketOnSuccess) this.#sent(socket, event, scratch.words[0]!, 0);
-      return;
-    }
-    const errno = WSAGetLastError();
-    if (errno !== WSA_IO_PENDING) this.#sent(socket, event, 0, errno);
+    this.#sender.send(socket, event, pieces);
   }
 
   shutdown(socket: Win32Socket): void {
     this.#assertOpen();
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, null);
-    socket.shuttingDown = true;
-    const failed = shutdown(socket.handle, SD_SEND) !== 0;
-    const error = failed ? win32Error('shut down', 'shutdown', WSAGetLastError()) : null;
-    this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
+    this.#sender.shutdown(socket);
   }
 
   cancel(socket: Win32Socket, event: Overlapped): void {
@@ -210,7 +187,7 @@ export class IocpPort implements CompletionPort {
 
   post(key: unknown, bytes: number): void {
     this.#assertOpen();
-    this.#queuePost(key, bytes);
+    this.#queuePost(key, bytes, null);
   }
 
   share(): PortToken {
@@ -228,7 +205,7 @@ export class IocpPort implements CompletionPort {
       alone = this.#notifier.recall(timeout < 0 ? RECALL : Math.min(timeout, RECALL));
     }
     if (alone && (queue.length < batch.length || this.#kernelIsDue)) {
-      this.#takeFromKernel(batch.length, queue.length > 0 ? 0 : timeout);
+      this.#takeFromKernel(batch.length, queue.length > 0 ? 0 : this.#waitForLoop(timeout));
       this.#kernelIsDue = false;
     } else {
       this.#kernelIsDue = true;
@@ -252,20 +229,31 @@ export class IocpPort implements CompletionPort {
     this.#notifier.unwatch();
   }
 
+  hostLoop(): void {
+    this.#assertOpen();
+    this.#loopHost ??= new LoopHost(this.#engine.port);
+  }
+
   destroy(): void {
     if (!this.#open) return;
     this.#gate.close();
     this.#notifier.unwatch();
     this.#notifier.recall(SLICE);
     const drained = this.#drain();
+    // Whoever reaps a thread frees its memory by this count.
+    assert(!drained || this.#engine.scratch.words[PAGE.owed] === 0, 'the packets that the kernel owes were miscounted');
     this.#open = false;
     this.#notifier.finish(() => {
+      disown(Owned.Queue, this.#engine.port);
       const result = CloseHandle(this.#engine.port);
       assert(result !== 0, 'CloseHandle failed on a port');
       blocks.give(this.#watchedEntries);
     });
-    // What the kernel has not let go of must not be used again.
-    if (drained) for (const block of this.#blocks) blocks.give(block);
+    // What the kernel has not let go of must not be used again, nor unmapped by whoever reaps this thread.
+    for (const block of this.#blocks) {
+      if (drained) blocks.give(block);
+      else disown(Owned.Block, block.address);
+    }
   }
 
   /** Closes every socket and discards packets until nothing is in flight. False when the kernel did not follow. */
@@ -285,14 +273,26 @@ export class IocpPort implements CompletionPort {
     const packet = this.#discarded;
     this.#deliver(packet);
     if (packet.buffer >= 0) this.#receiver.release(packet.buffer);
+    const handle = detachedHandle(packet);
+    if (handle >= 0) discardHandle(handle);
   }
 
   /** Moves the oldest packet of the queue into `packet`. */
   #deliver(packet: CompletionPacket): void {
-    const origin = this.#engine.queue.shift(packet) as Win32Socket | null;
+    const origin = this.#engine.queue.shift(packet) as Win32Socket | TakenPost | null;
     if (origin === null) return;
-    if (packet.data !== null) this.#receiver.delivered(origin);
+    if (origin instanceof TakenPost) strike(origin.record);
+    else if (packet.data !== null) this.#receiver.delivered(origin);
     else this.#engine.finish(origin, packet.event);
+    const handle = detachedHandle(packet);
+    if (handle >= 0) disown(Owned.Handle, handle);
+  }
+
+  /** Waits for packets and for the event loop, if this port hosts it. How long to wait for packets afterwards. */
+  #waitForLoop(timeout: number): number {
+    if (timeout === 0 || this.#loopHost === null) return timeout;
+    this.#loopHost.wait(timeout);
+    return 0;
   }
 
   #takeFromKernel(most: number, timeout: number): void {
@@ -314,8 +314,16 @@ export class IocpPort implements CompletionPort {
       const low = words[at]!;
       const overlapped = words[at + ENTRY_OVERLAPPED + 1]! * 0x100000000 + words[at + ENTRY_OVERLAPPED]!;
       const bytes = words[at + ENTRY_BYTES]!;
-      if (low === Key.Post) this.#queuePost(overlapped, bytes);
-      else if (low !== Key.Wake && !this.#complete(low, words[at + 1]!, overlapped, bytes)) this.figures.dropped++;
+      // Taken: whoever reaps this port must not find it there.
+      words[at] = Key.None;
+      if (low === Key.Wake) continue;
+      if (low === Key.Post) {
+        const record = write(Owned.Post, overlapped, bytes);
+        this.#queuePost(overlapped, bytes, record < 0 ? null : new TakenPost(record));
+        continue;
+      }
+      this.#engine.settle();
+      if (!this.#complete(low, words[at + 1]!, overlapped, bytes)) this.figures.dropped++;
     }
   };
 
@@ -327,9 +335,9 @@ export class IocpPort implements CompletionPort {
     if (receiving !== null && overlapped === receiving.block.address + receiving.offset) {
       this.#receiver.complete(socket, statusOf(receiving), bytes);
     } else if (sending !== null && overlapped === sending.block.address + sending.offset) {
-      this.#sent(socket, sending, bytes, statusOf(sending));
+      this.#sender.complete(socket, sending, statusOf(sending), bytes);
     } else if (connecting !== null && overlapped === connecting.block.address + connecting.offset) {
-      this.#connected(socket, connecting, statusOf(connecting));
+      this.#connector.complete(socket, connecting, statusOf(connecting));
     } else if (socket.listener !== null) {
       return this.#acceptor.complete(socket, overlapped);
     } else {
@@ -338,19 +346,8 @@ export class IocpPort implements CompletionPort {
     return true;
   }
 
-  #sent(socket: Win32Socket, event: Overlapped, bytes: number, errno: number): void {
-    const error = errno === 0 ? null : win32Error('send', 'WSASend', errno);
-    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = bytes;
-  }
-
-  #connected(socket: Win32Socket, event: Overlapped, status: number): void {
-    const errno = status || finishConnect(socket.handle);
-    const error = errno === 0 ? null : win32Error(connectAction(event), 'ConnectEx', errno);
-    this.#engine.queuePacket(Operation.Connect, socket, event, error);
-  }
-
-  #queuePost(key: unknown, bytes: number): void {
-    const packet = this.#engine.queue.push();
+  #queuePost(key: unknown, bytes: number, origin: TakenPost | null): void {
+    const packet = this.#engine.queue.push(origin);
     packet.operation = Operation.Post;
     packet.key = key;
     packet.bytes = bytes;
@@ -362,24 +359,22 @@ export class IocpPort implements CompletionPort {
   }
 }
 
+/** A post that the kernel has brought and that nobody has dequeued, and where the ledger has it. */
+class TakenPost {
+  readonly record: number;
+
+  constructor(record: number) {
+    this.record = record;
+  }
+}
+
+/** Notes where a block lies in the port's own page. */
+function describe(page: NativeBlock, at: number, block: NativeBlock): void {
+  page.words[at] = block.address;
+  page.words[at + 1] = Math.floor(block.address / 0x100000000);
+}
+
 /** The NTSTATUS that the kernel left in an event. */
 function statusOf(event: Overlapped): number {
   return event.block.words[event.offset >> 2]!;
-}
-
-/** What a connect wanted, from the address that it left in its event. */
-function connectAction(event: Overlapped): string {
-  return `connect to ${endpointText(readSockaddr(event.block.bytes, event.offset + EVENT_ADDRESSES))}`;
-}
-
-/** Lays out the WSABUFs of a send in the event's own memory. */
-function writeBuffers(event: Overlapped, pieces: GatherList): void {
-  const { words } = event.block;
-  for (let i = 0; i < pieces.count; i++) {
-    const at = (event.offset + EVENT_BUFFERS + i * WSABUF.size) >> 2;
-    const start = pieces.blocks[i]!.address + pieces.offsets[i]!;
-    words[at] = pieces.lengths[i]!;
-    words[at + (WSABUF.buf >> 2)] = start;
-    words[at + (WSABUF.buf >> 2) + 1] = Math.floor(start / 0x100000000);
-  }
 }

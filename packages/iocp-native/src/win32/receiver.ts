@@ -9,7 +9,7 @@ import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
 import { WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
-import { EVENT_BUFFERS, WSABUF } from './layout.js';
+import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { Stream, type Win32Socket } from './socket.js';
 import { WSAGetLastError, WSARecv } from './ws2_32.js';
 
@@ -149,16 +149,19 @@ export class Receiver {
     words[at] = buffer < 0 ? 0 : this.#buffers.size;
     words[at + (WSABUF.buf >> 2)] = target;
     words[at + (WSABUF.buf >> 2) + 1] = Math.floor(target / 0x100000000);
-    scratch.words[1] = 0;
+    scratch.words[PAGE.flags] = 0;
     socket.receiveBuffer = buffer;
     socket.stream = Stream.Kernel;
     const overlapped = this.#engine.prepare(event);
     const list = overlapped + EVENT_BUFFERS;
-    if (this.#recv(socket.handle, list, 1, scratch.address, scratch.address + 4, overlapped, 0) === 0) {
-      return socket.skipsPacketOnSuccess ? scratch.words[0]! : -1;
+    if (this.#recv(socket.handle, list, 1, scratch.address, scratch.address + PAGE.flags * 4, overlapped, 0) === 0) {
+      if (!socket.skipsPacketOnSuccess) return -1;
+      this.#engine.settle();
+      return scratch.words[PAGE.bytes]!;
     }
     const errno = WSAGetLastError();
     if (errno === WSA_IO_PENDING) return -1;
+    this.#engine.settle();
     if (buffer >= 0) this.#give(buffer);
     this.#end(socket, win32Error('receive', 'WSARecv', errno));
     return -1;

@@ -3,6 +3,7 @@
 import assert from 'node:assert';
 import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
 import { IocpError } from '../errors.js';
+import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
@@ -32,7 +33,7 @@ export interface PendingAccept {
 
 export interface ListenerState {
   readonly family: 4 | 6;
-  readonly options: SocketOptions;
+  readonly options: ListenOptions;
   /** By the address of the OVERLAPPED. */
   readonly accepts: Map<number, PendingAccept>;
 }
@@ -90,8 +91,10 @@ export class Win32Socket implements PortSocket {
 /** A new TCP socket for overlapped operations, which child processes do not inherit. */
 export function createSocket(family: 4 | 6, action: string): number {
   const flags = c.WSA_FLAG_OVERLAPPED | c.WSA_FLAG_NO_HANDLE_INHERIT;
-  const handle = ws2.WSASocketW(family === 6 ? c.AF_INET6 : c.AF_INET, c.SOCK_STREAM, c.IPPROTO_TCP, null, 0, flags);
+  taken[0] = ws2.WSASocketW(family === 6 ? c.AF_INET6 : c.AF_INET, c.SOCK_STREAM, c.IPPROTO_TCP, null, 0, flags);
+  const handle = taken[0];
   if (handle === c.INVALID_SOCKET) throw win32Error(action, 'WSASocketW', ws2.WSAGetLastError());
+  own(Owned.Handle, handle);
   return handle;
 }
 
@@ -100,9 +103,15 @@ export function orClose<T>(handle: number, steps: () => T): T {
   try {
     return steps();
   } catch (error) {
-    closeHandle(handle);
+    discardHandle(handle);
     throw error;
   }
+}
+
+/** Closes what need not be a socket at all. */
+export function discardHandle(handle: number): void {
+  disown(Owned.Handle, handle);
+  ws2.closesocket(handle);
 }
 
 export function setOptions(handle: number, options: SocketOptions, action: string): void {
@@ -116,6 +125,7 @@ export function setOptions(handle: number, options: SocketOptions, action: strin
 /** A bound and listening socket. */
 export function createListener(local: Endpoint, options: ListenOptions): number {
   const action = `listen on ${endpointText(local)}`;
+  if (options.reusePort) throw new IocpError(action, 'Windows has no SO_REUSEPORT', 'ENOTSUP', 'setsockopt');
   const handle = createSocket(local.family, action);
   return orClose(handle, () => {
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
@@ -159,6 +169,7 @@ export function closeHandle(handle: number, reset = false): void {
     // SO_LINGER, on, for 0 seconds. It fails on a connection that is gone already.
     ws2.setsockopt(handle, c.SOL_SOCKET, c.SO_LINGER, Buffer.from([1, 0, 0, 0]), 4);
   }
+  disown(Owned.Handle, handle);
   const result = ws2.closesocket(handle);
   assert(result === 0, `closesocket failed with ${result && ws2.WSAGetLastError()}`);
 }

@@ -62,6 +62,7 @@ export function destroying(suite: Suite): void {
     const calls: Record<string, () => unknown> = {
       allocate: () => port.allocate(1),
       accept: () => port.accept(listener, event),
+      adopt: () => port.adopt(-1),
       connect: () => port.connect(event, { ...LOOPBACK, port: 1 }, null),
       receive: () => port.receive(socket, event),
       send: () => port.send(socket, event, list),

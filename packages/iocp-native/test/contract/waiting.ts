@@ -1,7 +1,9 @@
 // Rules about waiting for packets: by watch(), as a guest of the event loop, and in dequeue() itself.
 
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { openPoster } from '../../src/backend.js';
 import { createBatch, Operation } from '../../src/contract.js';
@@ -143,6 +145,35 @@ export function waiting(suite: Suite): void {
     await turn();
     expect(calls).toEqual(['called']);
     expect(port.dequeue(createBatch(2), 0)).toBe(1);
+  });
+
+  suite.rule('no wake-up is lost, however a wait and the posts of other threads meet', async () => {
+    const { port, pump } = suite.rig();
+    pump.stop();
+    const [threads, count] = [3, 3000];
+    // Up to this long after one another: a wait begins and ends that fast, too.
+    const done = Array.from({ length: threads }, (_, i) => postFromThread(port.share(), i + 1, count, 100));
+    const batch = createBatch(4);
+    for (let seen = 0; seen < threads * count; ) {
+      const start = performance.now();
+      const n = port.dequeue(batch, 60_000);
+      // It may end early with nothing, but hardly after so long, while three threads post.
+      if (n === 0 && performance.now() - start > 900) expect.fail(`a wake-up was lost after ${seen} packets`);
+      seen += n;
+    }
+    await Promise.all(done);
+  });
+
+  suite.rule('worker.terminate() ends a thread that waits in dequeue()', async () => {
+    const { port } = suite.rig();
+    const script = `import(${JSON.stringify(library)}).then(({ openPort, createBatch }) => {
+      const port = openPort({ backend: ${JSON.stringify(port.backend)} });
+      require('node:worker_threads').parentPort.postMessage('waiting');
+      for (;;) port.dequeue(createBatch(1), -1);
+    });`;
+    const worker = new Worker(script, { eval: true });
+    await once(worker, 'message');
+    expect(await worker.terminate()).toBe(1);
   });
 
   suite.rule(

@@ -1,9 +1,10 @@
-// Taking file descriptors away from this process for a while, on Linux.
+// File descriptors on Linux: taking them away from this process for a while, and what is in a pipe.
 
 import { closeSync, openSync } from 'node:fs';
 import { koffi } from '../../src/koffi.js';
 
 const RLIMIT_NOFILE = 7;
+const FIONREAD = 0x541b;
 
 /** From now on nothing can be opened. Gives the function that ends this. */
 export function exhaustDescriptors(): () => void {
@@ -21,4 +22,12 @@ export function exhaustDescriptors(): () => void {
   return () => {
     if (setrlimit(RLIMIT_NOFILE, before) !== 0) throw new Error('setrlimit failed');
   };
+}
+
+/** Bytes in a pipe, by either of its ends. */
+export function unreadBytes(fd: number): number {
+  const count = Buffer.alloc(4);
+  const ioctl = koffi().load(null).func('int ioctl(int, unsigned long, void *)');
+  if (ioctl(fd, FIONREAD, count) !== 0) throw new Error('ioctl failed');
+  return count.readInt32LE();
 }

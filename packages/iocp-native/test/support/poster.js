@@ -1,4 +1,5 @@
-// A worker thread that posts `count` packets with one key, numbered from 0, trying again while the queue is full.
+// A worker thread that posts `count` packets with one key, numbered from 0, trying again while the queue is full. Between
+// two of them it lets up to `spread` microseconds pass.
 
 import { workerData } from 'node:worker_threads';
 
@@ -6,4 +7,6 @@ const { openPoster } = await import(workerData.library);
 const poster = openPoster(workerData.token);
 for (let i = 0; i < workerData.count; ) {
   if (poster.post(workerData.key, i)) i++;
+  const until = performance.now() + (Math.random() * workerData.spread) / 1000;
+  while (performance.now() < until);
 }

@@ -1,0 +1,339 @@
+// What a shared port in memory consists of: the queue of packets, and the state of each thread. Layout, in 32-bit words:
+// the header (Word), MAX_THREADS records of one cache line (Field), and CAPACITY pairs of key and bytes.
+//
+// Everything but close() happens under a lock. The counts in the header follow from the threads' states, and a packet is
+// added or taken by one store; so when a thread was terminated inside the lock, counting anew restores order.
+
+import { threadId } from 'node:worker_threads';
+
+const CAPACITY = 4096;
+const MAX_THREADS = 256;
+
+const Word = {
+  /** The thread inside the lock: its threadId + 1. */
+  Lock: 0,
+  Tail: 1,
+  Head: 2,
+  Closed: 3,
+  /** The concurrency: how many slots there are. */
+  Limit: 4,
+  /** Threads that hold a slot. */
+  Holders: 5,
+  /** Those among them that are about to take a packet. */
+  Coming: 6,
+  /** Threads in the waiting line. */
+  Waiting: 7,
+  /** 1 while one of them watches. */
+  Watching: 8,
+  /** Grows with each thread that lines up. */
+  Clock: 9,
+  /** Records that were ever in use. */
+  Records: 10,
+  /** Threads that were seen to be blocked. */
+  Blocked: 11,
+  /** When a thread last looked what the others are doing, in microseconds. */
+  Looked: 12,
+  /** Nobody wakes who waits for this. */
+  Never: 13,
+} as const;
+
+const RECORDS = 16;
+const RECORD_WORDS = 16;
+const PAIRS = RECORDS + MAX_THREADS * RECORD_WORDS;
+
+/** The words of a thread's record. */
+export const Field = {
+  /** threadId + 1, or 0 for a free record. */
+  Thread: 0,
+  State: 1,
+  /** The clock when it lined up. */
+  Since: 2,
+  /** The number of the packet that it took last. */
+  Packet: 3,
+  /** The descriptor that tells what the thread is doing, or -1. */
+  Stat: 4,
+  /** Since when it has been seen asleep, in microseconds; 0 when it was awake when it was last looked at. */
+  Asleep: 5,
+} as const;
+
+export const State = {
+  /** Neither holds a slot nor waits for one. */
+  Away: 0,
+  /** Works on a packet, but was seen to be blocked and lost its slot. */
+  Blocked: 1,
+  /** Holds a slot and is about to take a packet. */
+  Coming: 2,
+  /** Holds a slot and works on a packet. */
+  Running: 3,
+  Waiting: 4,
+  /** Waits, and looks now and then whether a slot's holder is blocked. */
+  Watching: 5,
+  /** The port was closed. */
+  Ended: 6,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** Tries for the lock before a thread sleeps between them: who holds it needs less than that, unless it is off its core. */
+const TRIES = 200;
+const NAP = 0.05;
+/** Milliseconds that a thread tries for a lock that may be a dead thread's. */
+const PATIENCE = 50;
+/**
+ * Microseconds that a thread is asleep before it counts as blocked. Also one that computes sleeps now and then, for some
+ * microseconds, when V8's own threads hold a lock.
+ */
+const LONG_SLEEP = 200;
+/** Microseconds between two looks of threads that come back while others are blocked. */
+const LOOK = 100;
+
+/** A thread that works on a packet: its record, the number of its packet, and the descriptor that tells about it. */
+export interface Worker {
+  readonly record: number;
+  readonly packet: number;
+  readonly stat: number;
+}
+
+export class PortMemory {
+  readonly buffer: SharedArrayBuffer;
+  readonly words: Int32Array;
+  /** The threads to be woken when the lock has been given up: a thread that is woken may take the core of its waker. */
+  readonly #toWake: number[] = [];
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.words = new Int32Array(buffer);
+  }
+
+  static create(concurrency: number): PortMemory {
+    const memory = new PortMemory(new SharedArrayBuffer((PAIRS + CAPACITY * 2) * 4));
+    memory.words[Word.Limit] = concurrency;
+    return memory;
+  }
+
+  get closed(): boolean {
+    return Atomics.load(this.words, Word.Closed) !== 0;
+  }
+
+  get queued(): number {
+    return (Atomics.load(this.words, Word.Tail) - Atomics.load(this.words, Word.Head)) | 0;
+  }
+
+  /** A thread is about to take a packet: there is no need for another one to look out for it. */
+  get expectsThread(): boolean {
+    return Atomics.load(this.words, Word.Coming) > 0;
+  }
+
+  /** Threads in the waiting line, and whether one of them watches. */
+  get line(): { readonly waiting: number; readonly watching: boolean } {
+    const waiting = Atomics.load(this.words, Word.Waiting);
+    return { waiting, watching: Atomics.load(this.words, Word.Watching) > 0 };
+  }
+
+  /** False when the port is closed, and nothing matters any more; or after PATIENCE, for those who do not insist. */
+  lock(insist: boolean): boolean {
+    const { words } = this;
+    const me = threadId + 1;
+    for (let i = 0; i < TRIES; i++) if (Atomics.compareExchange(words, Word.Lock, 0, me) === 0) return true;
+    const until = performance.now() + PATIENCE;
+    while (Atomics.compareExchange(words, Word.Lock, 0, me) !== 0) {
+      if (this.closed || (!insist && performance.now() > until)) return false;
+      Atomics.wait(words, Word.Never, 0, NAP);
+    }
+    return true;
+  }
+
+  unlock(): void {
+    Atomics.store(this.words, Word.Lock, 0);
+    for (let record = this.#toWake.pop(); record !== undefined; record = this.#toWake.pop()) this.#wake(record);
+  }
+
+  // All that follows, but close() and recover(), is for the thread inside the lock.
+
+  /** False when there is no room. */
+  push(key: number, bytes: number): boolean {
+    if (this.queued >= CAPACITY) return false;
+    const { words } = this;
+    const tail = words[Word.Tail]!;
+    const at = PAIRS + (tail & (CAPACITY - 1)) * 2;
+    words[at] = key;
+    words[at + 1] = bytes;
+    Atomics.store(words, Word.Tail, (tail + 1) | 0);
+    return true;
+  }
+
+  /** Moves the oldest packet into `packet`, for the thread of this record. False when there is none. */
+  take(record: number, packet: { key: number; bytes: number }): boolean {
+    if (this.queued === 0) return false;
+    const { words } = this;
+    const head = words[Word.Head]!;
+    const at = PAIRS + (head & (CAPACITY - 1)) * 2;
+    packet.key = words[at]! >>> 0;
+    packet.bytes = words[at + 1]! >>> 0;
+    words[record + Field.Packet] = head;
+    words[record + Field.Asleep] = 0;
+    this.move(record, State.Running);
+    Atomics.store(words, Word.Head, (head + 1) | 0);
+    return true;
+  }
+
+  /** A record for the calling thread; -1 when all are in use. */
+  join(stat: number): number {
+    const { words } = this;
+    for (let i = 0; i < MAX_THREADS; i++) {
+      const record = RECORDS + i * RECORD_WORDS;
+      if (words[record + Field.Thread] !== 0) continue;
+      words[record + Field.State] = State.Away;
+      words[record + Field.Stat] = stat;
+      words[record + Field.Thread] = threadId + 1;
+      words[Word.Records] = Math.max(words[Word.Records]!, i + 1);
+      return record;
+    }
+    return -1;
+  }
+
+  state(record: number): State {
+    return Atomics.load(this.words, record + Field.State) as State;
+  }
+
+  move(record: number, to: State): void {
+    const from = this.state(record);
+    if (from === to) return;
+    this.#count(from, -1);
+    this.#count(to, 1);
+    Atomics.store(this.words, record + Field.State, to);
+  }
+
+  /** True when the thread has a slot, and may keep it: as many as were judged blocked too early must go. */
+  acquire(record: number): boolean {
+    const { words } = this;
+    const state = this.state(record);
+    if (state === State.Running || state === State.Coming) return words[Word.Holders]! <= words[Word.Limit]!;
+    if (words[Word.Holders]! >= words[Word.Limit]!) return false;
+    this.move(record, State.Coming);
+    return true;
+  }
+
+  lineUp(record: number): void {
+    const { words } = this;
+    words[Word.Clock] = (words[Word.Clock]! + 1) | 0;
+    words[record + Field.Since] = words[Word.Clock]!;
+    this.move(record, State.Waiting);
+  }
+
+  /**
+   * Wakes threads, last in first out: as many as there are packets that nobody comes for, and slots. When there is no
+   * slot, the next in line is to watch.
+   */
+  dispatch(): void {
+    const { words } = this;
+    while (words[Word.Waiting]! > 0 && this.queued > words[Word.Coming]!) {
+      const free = words[Word.Holders]! < words[Word.Limit]!;
+      if (!free && words[Word.Watching]! > 0) return;
+      const record = this.#newest();
+      if (record < 0) return;
+      this.move(record, free ? State.Coming : State.Watching);
+      this.#toWake.push(record);
+    }
+  }
+
+  /** True when some thread is blocked, and nobody has looked for a while what they are doing. */
+  get shouldLook(): boolean {
+    const { words } = this;
+    return words[Word.Blocked]! > 0 && ((microseconds() - words[Word.Looked]!) | 0) >= LOOK;
+  }
+
+  /** The threads that work on a packet, as they are now, for a look at them. Needs no lock. */
+  workers(): Worker[] {
+    const { words } = this;
+    Atomics.store(words, Word.Looked, microseconds());
+    return Array.from(this.#records())
+      .filter((record) => this.#works(record))
+      .map((record) => ({ record, packet: words[record + Field.Packet]!, stat: words[record + Field.Stat]! }));
+  }
+
+  /** What a look at a worker told. One that has been asleep for a while loses its slot; one that is awake is counted. */
+  saw({ record, packet }: Worker, asleep: boolean): void {
+    const { words } = this;
+    // By now it may work on another one.
+    if (!this.#works(record) || words[record + Field.Packet] !== packet) return;
+    const since = words[record + Field.Asleep]!;
+    // Not 0, which has a meaning.
+    const now = microseconds() | 1;
+    if (!asleep || since === 0) words[record + Field.Asleep] = asleep ? now : 0;
+    if (!asleep) this.move(record, State.Running);
+    else if (since !== 0 && ((now - since) | 0) >= LONG_SLEEP) this.move(record, State.Blocked);
+  }
+
+  #works(record: number): boolean {
+    const state = this.state(record);
+    return state === State.Running || state === State.Blocked;
+  }
+
+  /** Needs no lock, so that a dead thread's does not matter. Each waiting thread finds its state changed. */
+  close(): void {
+    Atomics.store(this.words, Word.Closed, 1);
+    for (const record of this.#records()) {
+      Atomics.store(this.words, record + Field.State, State.Ended);
+      this.#wake(record);
+    }
+  }
+
+  /** Takes back what a thread held that is no more. */
+  recover(deadThreadId: number): void {
+    const { words } = this;
+    const dead = deadThreadId + 1;
+    for (const record of this.#records()) Atomics.compareExchange(words, record + Field.Thread, dead, 0);
+    const inherited = Atomics.compareExchange(words, Word.Lock, dead, threadId + 1) === dead;
+    // A lock that cannot be had is another dead thread's, whose recovery will do for both.
+    if (!inherited && !this.lock(false)) return;
+    this.#recount();
+    this.dispatch();
+    this.unlock();
+    // It may have died before it woke those whose turn it had found to be.
+    for (const record of this.#records()) this.#wake(record);
+  }
+
+  /** Those in use. Without the lock some may be a moment old, or new. */
+  *#records(): Iterable<number> {
+    const end = RECORDS + Atomics.load(this.words, Word.Records) * RECORD_WORDS;
+    for (let record = RECORDS; record < end; record += RECORD_WORDS) {
+      if (Atomics.load(this.words, record + Field.Thread) !== 0) yield record;
+    }
+  }
+
+  /** The record of the thread that lined up last, or -1. */
+  #newest(): number {
+    const { words } = this;
+    let newest = -1;
+    for (const record of this.#records()) {
+      const state = this.state(record);
+      if (state !== State.Waiting && state !== State.Watching) continue;
+      if (newest < 0 || ((words[record + Field.Since]! - words[newest + Field.Since]!) | 0) > 0) newest = record;
+    }
+    return newest;
+  }
+
+  /** Has a thread look at its state, if it sleeps. */
+  #wake(record: number): void {
+    Atomics.notify(this.words, record + Field.State);
+  }
+
+  #recount(): void {
+    for (const count of [Word.Holders, Word.Coming, Word.Waiting, Word.Watching, Word.Blocked]) this.words[count] = 0;
+    for (const record of this.#records()) this.#count(this.state(record), 1);
+  }
+
+  #count(state: State, by: number): void {
+    const { words } = this;
+    if (state === State.Coming || state === State.Running) words[Word.Holders]! += by;
+    if (state === State.Coming) words[Word.Coming]! += by;
+    if (state === State.Waiting || state === State.Watching) words[Word.Waiting]! += by;
+    if (state === State.Watching) words[Word.Watching]! += by;
+    if (state === State.Blocked) words[Word.Blocked]! += by;
+  }
+}
+
+/** The same clock in all threads, in 32 bits. */
+function microseconds(): number {
+  return Number(process.hrtime.bigint() / 1000n) | 0;
+}

@@ -1,0 +1,14 @@
+// What goes from thread to thread: sockets that no port has adopted, memory, what a lost thread has left, and ports that
+// several threads wait on.
+
+export { closeHandle, type LeftOver, reap, recoverPoster } from './backend.js';
+export { createLedger, keepLedger } from './ledger.js';
+export { blockAt } from './memory.js';
+export {
+  createSharedPort,
+  openSharedPort,
+  type SharedPacket,
+  type SharedPort,
+  type SharedPortOptions,
+  type SharedPortToken,
+} from './shared-port/index.js';

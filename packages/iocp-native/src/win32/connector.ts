@@ -1,0 +1,60 @@
+// Connecting: ConnectEx from a new socket, to the address that it wants in its event's own memory.
+
+import { type Endpoint, Operation, type Overlapped, type SocketOptions } from '../contract.js';
+import type { IocpError } from '../errors.js';
+import { readSockaddr, writeSockaddr } from '../sockaddr.js';
+import { AF_INET6, ERROR_IO_PENDING } from './constants.js';
+import type { Engine } from './engine.js';
+import { win32Error } from './errors.js';
+import { EVENT_ADDRESSES } from './layout.js';
+import { createConnector, endpointText, finishConnect, type Win32Socket } from './socket.js';
+import { ConnectEx, WSAGetLastError } from './ws2_32.js';
+
+export class Connector {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): Win32Socket {
+    const action = `connect to ${endpointText(remote)}`;
+    const length = writeSockaddr(remote, event.block.bytes, event.offset + EVENT_ADDRESSES, AF_INET6);
+    let socket: Win32Socket;
+    let failure: IocpError | null = null;
+    try {
+      socket = this.#engine.addSocket(createConnector(remote.family, options, action), null, action);
+    } catch (error) {
+      failure = error as IocpError;
+      socket = this.#engine.addSocket(-1, null, action);
+    }
+    socket.key = key;
+    this.#engine.start(socket, event);
+    socket.connecting = event;
+    if (failure) {
+      this.#engine.queuePacket(Operation.Connect, socket, event, failure);
+      return socket;
+    }
+    const overlapped = this.#engine.prepare(event);
+    const address = overlapped + EVENT_ADDRESSES;
+    const { scratch } = this.#engine;
+    const done = ConnectEx(socket.handle, address, length, 0, 0, scratch.address, overlapped) !== 0;
+    const errno = done ? 0 : WSAGetLastError();
+    if (errno === ERROR_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return socket;
+    this.#engine.settle();
+    this.complete(socket, event, errno);
+    return socket;
+  }
+
+  /** A connect has ended with this NTSTATUS or error number. */
+  complete(socket: Win32Socket, event: Overlapped, status: number): void {
+    const errno = status || finishConnect(socket.handle);
+    const error = errno === 0 ? null : win32Error(connectAction(event), 'ConnectEx', errno);
+    this.#engine.queuePacket(Operation.Connect, socket, event, error);
+  }
+}
+
+/** What a connect wanted, from the address that it left in its event. */
+function connectAction(event: Overlapped): string {
+  return `connect to ${endpointText(readSockaddr(event.block.bytes, event.offset + EVENT_ADDRESSES))}`;
+}

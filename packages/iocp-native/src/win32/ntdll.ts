@@ -1,0 +1,14 @@
+// ntdll.dll: what tells whether a number is the HANDLE of a completion port.
+
+import { HANDLE, library, POINTER, type Pointer } from './library.js';
+
+const ntdll = library('ntdll.dll');
+
+/** The depth of a completion port's queue. 0 on success; anything else for what is no completion port. */
+const NtQueryIoCompletion = ntdll<
+  [port: number, informationClass: number, depth: Pointer, size: number, written: Pointer]
+>('NtQueryIoCompletion', 'int', HANDLE, 'int', POINTER, 'uint32_t', POINTER);
+
+export function isCompletionPort(handle: number): boolean {
+  return NtQueryIoCompletion(handle, 0, Buffer.alloc(4), 4, null) === 0;
+}

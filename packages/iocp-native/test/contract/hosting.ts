@@ -1,0 +1,61 @@
+// Rules about a port that waits in the event loop's place, by hostLoop().
+
+import { readFile } from 'node:fs/promises';
+import { expect, onTestFinished } from 'vitest';
+import { type CompletionPort, createBatch } from '../../src/contract.js';
+import type { Suite } from '../support/suite.js';
+
+/** Waits on the port in each turn of the event loop, as a dedicated pump does, until the test is over. Counts the waits. */
+function host(port: CompletionPort) {
+  const figures = { waits: 0, packets: 0 };
+  const batch = createBatch(4);
+  const turn = () => {
+    immediate = setImmediate(turn);
+    immediate.unref();
+    figures.waits++;
+    figures.packets += port.dequeue(batch, -1);
+    immediate.ref();
+  };
+  port.hostLoop();
+  // A loop that nothing keeps alive does not sleep.
+  const anchor = setInterval(() => {}, 2 ** 30);
+  let immediate = setImmediate(turn);
+  onTestFinished(() => {
+    clearImmediate(immediate);
+    clearInterval(anchor);
+  });
+  return figures;
+}
+
+export function hosting(suite: Suite): void {
+  suite.rule('a wait ends for whatever the event loop has to do', async () => {
+    const { port, pump } = suite.rig();
+    pump.stop();
+    const figures = host(port);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await readFile(import.meta.filename, 'utf8')).toMatch(/whatever/);
+    const { port1, port2 } = new MessageChannel();
+    const message = new Promise((resolve) => port2.once('message', resolve));
+    port1.postMessage('hello');
+    expect(await message).toBe('hello');
+    port1.close();
+    setTimeout(() => port.post('late', 1), 5);
+    while (figures.packets === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(figures.packets).toBe(1);
+  });
+
+  suite.rule('a port that hosts the loop sleeps as long as that may', async () => {
+    const { port, pump } = suite.rig();
+    pump.stop();
+    const figures = host(port);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(figures.waits).toBeGreaterThan(0);
+    expect(figures.waits).toBeLessThan(50);
+  });
+
+  suite.rule('a port that cannot wait does not host the loop: ENOTSUP', () => {
+    const { port } = suite.rig();
+    expect(() => port.hostLoop()).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
+  });
+}

@@ -1,0 +1,172 @@
+// What a shared port in memory has to see to itself: its queue's bounds, idleness, and threads that die inside it.
+
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { expect, it } from 'vitest';
+import { PortMemory } from '../src/shared-port/memory.js';
+import { createMemoryPort, MemoryPort } from '../src/shared-port/memory-port.js';
+import { openThreadStat } from '../src/shared-port/thread-state.js';
+import { Crew } from './shared-port/crew.js';
+import { Event, Job } from './shared-port/script.js';
+
+const CAPACITY = 4096;
+// The first words of the layout.
+const LOCK = 0;
+const TAIL = 1;
+const HOLDERS = 5;
+const NOBODY = 1_000_000;
+
+it('says no when it is full, and takes more when there is room', () => {
+  const port = new MemoryPort(createMemoryPort(1));
+  for (let i = 0; i < CAPACITY; i++) expect(port.post(i, 0)).toBe(true);
+  expect(port.post(CAPACITY, 0)).toBe(false);
+  expect(port.wait(0)).toEqual({ key: 0, bytes: 0 });
+  expect(port.post(CAPACITY, 0)).toBe(true);
+  for (let i = 1; i <= CAPACITY; i++) expect(port.wait(0)).toEqual({ key: i, bytes: 0 });
+  expect(port.wait(0)).toBeNull();
+  port.close();
+});
+
+it('goes on past the range of its counters', () => {
+  const token = createMemoryPort(1);
+  new Int32Array(token.memory).set([0x7ffffffe, 0x7ffffffe], TAIL);
+  const port = new MemoryPort(token);
+  for (let i = 0; i < 8; i++) {
+    expect(port.post(i, i)).toBe(true);
+    expect(port.post(i, i + 1)).toBe(true);
+    expect([{ ...port.wait(0) }, { ...port.wait(0) }, port.wait(0)]).toEqual([
+      { key: i, bytes: i },
+      { key: i, bytes: i + 1 },
+      null,
+    ]);
+  }
+  port.close();
+});
+
+it('has nobody watch when nothing is queued, and only one thread otherwise', async () => {
+  const crew = new Crew(createMemoryPort(1));
+  const memory = new PortMemory(crew.token.memory);
+  await crew.start(3);
+  await changes('all to wait', () => memory.line.waiting === 3);
+  expect(memory.line.watching).toBe(false);
+  crew.post(1, Job.Spin);
+  await crew.startsJob(1);
+  crew.post(2, Job.None);
+  crew.post(3, Job.None);
+  expect(memory.line).toEqual({ waiting: 2, watching: true });
+  crew.set(1);
+  await changes('all to wait again', () => memory.line.waiting === 3 && !memory.line.watching);
+  expect(crew.count(Event.Ends)).toBe(3);
+});
+
+// Where nothing tells that a thread is blocked, it never loses its slot.
+it.skipIf(openThreadStat() < 0)(
+  'counts a thread again that was blocked, so that the next to come back waits',
+  async () => {
+    const crew = new Crew(createMemoryPort(1));
+    await crew.start(3);
+    crew.post(1, Job.BlockThenSpin);
+    await crew.startsJob(1);
+    crew.post(10, Job.Spin);
+    await crew.startsJob(10);
+    // While this one is queued the third thread watches.
+    crew.post(20, Job.None);
+    crew.set(1);
+    const words = new Int32Array(crew.token.memory);
+    await changes('both to be counted', () => Atomics.load(words, HOLDERS) === 2);
+    crew.set(10);
+    await crew.endsJob(10);
+    await changes('the one that comes back to wait', () => new PortMemory(crew.token.memory).line.waiting === 2);
+    expect(crew.has(Event.Starts, 20)).toBe(false);
+    crew.set(2);
+    await crew.endsJob(20);
+    expect(crew.story).toEqual(['starts 1', 'starts 10', 'ends 10', 'ends 1', 'starts 20', 'ends 20']);
+  },
+);
+
+it('gives up the slot of a thread that leaves, though it computes', async () => {
+  const crew = new Crew(createMemoryPort(1));
+  await crew.start(2);
+  crew.post(1, Job.Leave);
+  await crew.startsJob(1);
+  crew.post(2, Job.None);
+  await crew.endsJob(2);
+  expect(crew.has(Event.Ends, 1)).toBe(false);
+  crew.set(1);
+  await crew.endsJob(1);
+});
+
+it('does not hang a poster on the lock of a dead thread, and serves again once that is recovered', async () => {
+  const crew = new Crew(createMemoryPort(1));
+  await crew.start(2);
+  const words = new Int32Array(crew.token.memory);
+  crew.post(1, Job.Spin);
+  await crew.startsJob(1);
+  while (Atomics.compareExchange(words, LOCK, 0, NOBODY + 1) !== 0);
+  // The thread that ends its job waits for the lock, and so does the poster, who gives up.
+  crew.set(1);
+  expect(crew.port.post(2, Job.None)).toBe(false);
+  crew.port.recover(NOBODY + 1);
+  expect(Atomics.load(words, LOCK), 'this was somebody else').toBe(NOBODY + 1);
+  crew.port.recover(NOBODY);
+  crew.post(2, Job.None);
+  await crew.endsJob(2);
+});
+
+it('can be closed while a dead thread holds the lock', async () => {
+  const crew = new Crew(createMemoryPort(2));
+  await crew.start(3);
+  const words = new Int32Array(crew.token.memory);
+  while (Atomics.compareExchange(words, LOCK, 0, NOBODY + 1) !== 0);
+  crew.port.close();
+  await Promise.all(crew.exits);
+  expect(crew.count(Event.Closed)).toBe(3);
+});
+
+it('loses no packet but those in the hands of threads that are terminated at any moment', async () => {
+  const crew = new Crew(createMemoryPort(2));
+  const rounds = 12;
+  let key = 0;
+  for (let round = 0; round < rounds; round++) {
+    await crew.start(3);
+    const victim = crew.workers.at(-1)!;
+    const { threadId } = victim;
+    const first = key;
+    const exit = once(victim, 'exit');
+    // It may be anywhere in wait(), or in the middle of waking another one.
+    for (let i = 0; i < 200; i++) {
+      if (i === 100 + round * 5) void victim.terminate();
+      if (crew.port.post(key, Job.None)) key++;
+    }
+    await exit;
+    crew.port.recover(threadId);
+    // Whatever comes after the recovery is served.
+    crew.post(key, Job.None);
+    await crew.endsJob(key++);
+    await crew.until('the rest', () => crew.started.filter((k) => k >= first).length >= key - first - 1);
+  }
+  expect(crew.started.length).toBeGreaterThanOrEqual(key - rounds);
+});
+
+// Where there is no /proc there is nothing to leave open.
+it.skipIf(openThreadStat() < 0)('leaves no descriptor behind', async () => {
+  const { readdirSync } = await import('node:fs');
+  const open = () => readdirSync('/proc/self/fd').map(Number);
+  const stats = () => open().length;
+  const port = new MemoryPort(createMemoryPort(1));
+  const before = stats();
+  expect(port.wait(0)).toBeNull();
+  expect(stats()).toBe(before + 1);
+  port.close();
+  expect(stats()).toBe(before);
+  const code = `require('node:fs').openSync('/proc/thread-self/stat', 'r');`;
+  await once(new Worker(code, { eval: true }), 'exit');
+  expect(stats(), 'those of a worker end with it').toBe(before);
+});
+
+/** Polls what no event tells. */
+async function changes(what: string, test: () => boolean): Promise<void> {
+  for (const end = performance.now() + 20_000; !test(); await new Promise((resolve) => setImmediate(resolve))) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
+  }
+}
