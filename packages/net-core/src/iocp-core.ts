@@ -1,6 +1,9 @@
 // IocpCore: owns a completion port, the memory that its operations use, and its timers; pumps packets to the owners of
 // their events.
 
+import assert from 'node:assert';
+import { availableParallelism } from 'node:os';
+import { type ResourceLimits, threadId } from 'node:worker_threads';
 import {
   type BackendName,
   type CompletionPacket,
@@ -8,12 +11,20 @@ import {
   EVENT_SIZE,
   Operation,
   openPort,
+  type PortPoster,
   type PortToken,
 } from '@overlapped/iocp-native';
 import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-pool';
-import { GuestPump, surface } from './pump.js';
+import { DedicatedPump } from './dedicated-pump.js';
+import { reportFigures, reportLoss } from './diagnostics.js';
+import { type CoreFigures, Figure, FigureBoard, sum } from './figures.js';
+import { GuestPump } from './guest-pump.js';
+import { type Pump, surface } from './pump.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
+import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
+import { MESSAGE_KEY } from './workers/protocol.js';
+import { WorkerPool, type WorkerPoolOptions } from './workers/worker-pool.js';
 
 /** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
 export interface CompletionOwner {
@@ -36,10 +47,33 @@ export interface IocpCoreOptions {
   readonly backend?: BackendName;
   /** NumberOfConcurrentThreads of the port. Default: the number of cores. */
   readonly concurrency?: number;
-  /** The most sessions at a time; it sizes the event pool. 1 to 500,000; default 65,536. */
+  /**
+   * Worker threads, each with a port and a dedicated pump of its own, 0 to 256. They are started when something is first
+   * given to them. Default: the number of cores; 0 where the backend has no port that threads could share work by.
+   */
+  readonly threads?: number;
+  /** Limits of each worker thread's heap, as `Worker` of node:worker_threads takes them. */
+  readonly resourceLimits?: ResourceLimits;
+  /**
+   * A worker thread threw outside of a handler, ran out of memory, or exited. Its sessions are lost, and another takes its
+   * place. Default: a process warning.
+   */
+  readonly onWorkerLost?: (error: Error, index: number) => void;
+  /** The most sessions at a time, in each thread; it sizes the event pool. 1 to 500,000; default 65,536. */
   readonly maxSessions?: number;
-  /** Gets the numbers that other threads post, through `openPoster(core.share())`. */
+  /**
+   * This thread does little else: wait in the kernel instead of in the event loop, which is still served promptly. Less
+   * CPU time for each message. Default false: the pump is a guest of the event loop.
+   */
+  readonly dedicated?: boolean;
+  /** Gets the numbers that other threads post, through `openPoster(core.share())`. The key 2^32 - 1 is the core's own. */
   readonly onPost?: (key: number, bytes: number) => void;
+}
+
+/** What the core of a worker thread shares with the one that started it. */
+interface Shared {
+  readonly board?: FigureBoard;
+  readonly exchange?: Exchange;
 }
 
 /** Each session has at most a receive and a send in flight. Listeners share the rest. */
@@ -70,11 +104,23 @@ export class IocpCore {
   readonly receiveBufferSize = RECEIVE_BUFFERS.size;
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
   readonly receiveBuffersToLend = RECEIVE_BUFFERS.count / 2;
-  readonly #pump: GuestPump;
+  readonly #pump: Pump;
+  /** Figures of this core alone; its thread writes them, any thread may read them. */
+  readonly board: FigureBoard;
+  /** How many worker threads `workers()` starts. */
+  readonly threads: number;
+  /** Gets each message that this core or another thread of its server sends, before broadcast() returns or from the pump. */
+  onMessage: ((exchange: Exchange, message: number) => void) | null = null;
+  readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'core'>;
+  #exchange: Exchange | undefined;
+  /** How a worker thread posts to the other threads of its server, by their member numbers. */
+  #peers: ReadonlyMap<number, PortPoster> = new Map();
+  #workers: WorkerPool | undefined;
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
   readonly #stoppables = new Set<Stoppable>();
   /** Who waits for a send buffer, the longest wait first. */
   readonly #bufferWaiters = new Set<Flushable>();
+  readonly #endReports: () => void;
   #sessions = 0;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];
@@ -86,8 +132,12 @@ export class IocpCore {
    * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
    * asked for is not available, ENOMEM.
    */
-  constructor(options: IocpCoreOptions = {}) {
-    const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, onPost } = options;
+  constructor(options: IocpCoreOptions = {}, shared: Shared = {}) {
+    const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
+    const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn } = options;
+    if (!Number.isInteger(threads) || threads < 0 || threads > 256) {
+      throw new RangeError(`threads must be a whole number from 0 to 256, not ${threads}`);
+    }
     if (!Number.isInteger(maxSessions) || maxSessions < 1 || maxSessions > 500_000) {
       throw new RangeError(`maxSessions must be a whole number from 1 to 500000, not ${maxSessions}`);
     }
@@ -96,6 +146,17 @@ export class IocpCore {
       ...(backend && { backend }),
       ...(concurrency !== undefined && { concurrency }),
     });
+    this.board = shared.board ?? new FigureBoard();
+    this.#exchange = shared.exchange;
+    this.threads = this.port.native ? threads : 0;
+    this.#workerOptions = {
+      resourceLimits,
+      onLost: (error, index) => {
+        reportLoss(this, index, error);
+        onWorkerLost(error, index);
+      },
+      core: { backend: this.port.backend, maxSessions, threads: 0, ...(concurrency !== undefined && { concurrency }) },
+    };
     try {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS;
@@ -103,10 +164,12 @@ export class IocpCore {
       const bytes = SEND_BUFFERS * SEND_BUFFER_SIZE;
       this.sendBuffers = new BufferPool(this.port.allocate(bytes), SEND_BUFFER_SIZE, SEND_BUFFERS);
       this.#onPost = onPost;
-      this.#pump = new GuestPump(this.port, {
-        dispatch: (packet) => this.#dispatch(packet),
+      const target = {
+        dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
         flush: () => this.#flush(),
-      });
+      };
+      this.#endReports = shared.board ? () => {} : reportFigures(this);
+      this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target);
     } catch (error) {
       this.port.destroy();
       throw error;
@@ -125,6 +188,51 @@ export class IocpCore {
   /** A token for `openPoster()` in another thread. What is posted there comes to `onPost`. */
   share(): PortToken {
     return this.port.share();
+  }
+
+  /** The worker threads; the first call starts them. */
+  get workers(): WorkerPool {
+    assert(this.threads > 0 && this.#stopped === undefined, 'a core without worker threads, or one that stops');
+    this.#workers ??= new WorkerPool({
+      ...this.#workerOptions,
+      threads: this.threads,
+      exchange: this.#openExchange(),
+      token: this.share(),
+    });
+    return this.#workers;
+  }
+
+  /** For a worker's core: how to post to the other threads. */
+  meet(peers: ReadonlyMap<number, PortPoster>): void {
+    this.#peers = peers;
+  }
+
+  /**
+   * Sends a message to the `onMessage` of every thread of this server, also of this one, with one copy of its bytes, at
+   * most 1 MiB. Those of one thread arrive in order. False, and nobody gets it, when the exchange is full.
+   */
+  broadcast(bytes: Uint8Array): boolean {
+    if (bytes.length > MOST_BYTES) {
+      throw new RangeError(`a message has at most ${MOST_BYTES} bytes, not ${bytes.length}`);
+    }
+    const exchange = this.#openExchange();
+    const message = exchange.publish(bytes);
+    if (message < 0) return false;
+    for (const [member, poster] of this.#workers?.posters ?? this.#peers) {
+      if (member === exchange.member) continue;
+      exchange.hold(message, member);
+      if (!poster.post(MESSAGE_KEY, message)) exchange.unhold(message, member);
+    }
+    this.onMessage?.(exchange, message);
+    exchange.release(message);
+    return true;
+  }
+
+  /** Figures at this moment: in all, of this thread, and of each worker thread. */
+  figures(): { readonly total: CoreFigures; readonly own: CoreFigures; readonly workers: readonly CoreFigures[] } {
+    const own = this.board.read();
+    const { threads, retired } = this.#workers?.figures() ?? { threads: [], retired: sum([]) };
+    return { total: sum([own, retired, ...threads]), own, workers: threads };
   }
 
   /** Calls `flush()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
@@ -151,14 +259,19 @@ export class IocpCore {
 
   /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
   admit(): boolean {
-    if (this.#sessions === this.maxSessions) return false;
+    if (this.#sessions === this.maxSessions) {
+      this.board.values[Figure.refused]!++;
+      return false;
+    }
     this.#sessions++;
+    this.board.values[Figure.accepted]!++;
     return true;
   }
 
   /** Counts a session out. */
   dismiss(): void {
     this.#sessions--;
+    this.board.values[Figure.ended]!++;
   }
 
   /** Has `stop()` wait for something; it must be detached when it has ended. */
@@ -185,16 +298,19 @@ export class IocpCore {
   }
 
   async #stop(grace: number): Promise<void> {
-    const ends: PromiseSettledResult<void>[] = [];
+    const ends: PromiseSettledResult<unknown>[] = [];
     // Something may have been attached while the others were ending.
     while (this.#stoppables.size > 0) {
       const round = [...this.#stoppables];
       this.#stoppables.clear();
       ends.push(...(await Promise.allSettled(round.map((stoppable) => stoppable.stop(grace)))));
     }
+    ends.push(...(await Promise.allSettled([this.#workers?.stop(grace)])));
     this.#pump.stop();
+    this.#endReports();
     this.timers.close();
     this.port.destroy();
+    this.#publish();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     this.events.assertEmpty();
     this.sendBuffers.assertEmpty();
@@ -205,10 +321,27 @@ export class IocpCore {
     if (event !== null) event.owner!.onCompletion(packet);
     else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner).onCompletion(packet);
     else if (packet.key instanceof UserEvent) packet.key.deliver();
+    else if (packet.key === MESSAGE_KEY) this.#receiveMessage(packet.bytes);
     else this.#onPost?.(packet.key as number, packet.bytes);
   }
 
+  #receiveMessage(message: number): void {
+    const exchange = this.#openExchange();
+    exchange.accept(message);
+    this.onMessage?.(exchange, message);
+    exchange.release(message);
+  }
+
+  #openExchange(): Exchange {
+    if (this.#exchange === undefined) {
+      const control = createControl(memberOf(this.threads));
+      this.#exchange = new Exchange(control, this.port.allocate(EXCHANGE_SIZE), 0, threadId);
+    }
+    return this.#exchange;
+  }
+
   #flush(): boolean {
+    this.#publish();
     if (this.#bufferWaiters.size > 0) this.#flushBufferWaiters();
     const count = this.#dirtyCount;
     if (count === 0) return false;
@@ -230,6 +363,22 @@ export class IocpCore {
     return this.#dirtyCount > 0 || (this.#bufferWaiters.size > 0 && this.sendBuffers.out < this.sendBuffers.capacity);
   }
 
+  /** Copies what others count to the board: once a batch, so that the path of a packet does not pay for it. */
+  #publish(): void {
+    const { values } = this.board;
+    const { figures } = this.port;
+    values[Figure.sessions] = this.#sessions;
+    values[Figure.events] = this.events.out;
+    values[Figure.receiveBuffers] = figures.buffersOut;
+    values[Figure.sendBuffers] = this.sendBuffers.out;
+    values[Figure.timers] = this.timers.size;
+    values[Figure.packets] = figures.packets;
+    values[Figure.wakeUps] = figures.wakeUps;
+    values[Figure.lateTimers] = this.timers.late;
+    values[Figure.droppedPackets] = figures.dropped;
+    values[Figure.starved] = figures.starved;
+  }
+
   #flushBufferWaiters(): void {
     let free = this.sendBuffers.capacity - this.sendBuffers.out;
     for (const waiter of this.#bufferWaiters) {
@@ -238,4 +387,8 @@ export class IocpCore {
       this.flushSoon(waiter);
     }
   }
+}
+
+function warn(error: Error): void {
+  process.emitWarning(error);
 }

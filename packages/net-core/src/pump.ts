@@ -1,85 +1,71 @@
-// The pump as a guest of the event loop: dequeues batches and hands each packet on, with bounded work per turn, so that
-// one busy port starves neither the loop nor its other users.
+// What both pumps share: dequeuing batches and handing each packet on. Each bounds its work per turn of the event loop, so
+// that one busy port starves neither the loop nor its other users.
 
 import { type CompletionPacket, type CompletionPort, createBatch } from '@overlapped/iocp-native';
 
 const BATCH = 256;
-/** Batches in one turn of the event loop. */
-const BATCHES_PER_TURN = 8;
+/** Packets between two looks at the clock; a power of two. */
+const LOOK = 4;
 
-/** What the pump hands packets to. */
+/** What a pump hands packets to. */
 export interface PumpTarget {
   dispatch(packet: CompletionPacket): void;
   /** After each batch, and before the first one of a turn: starts what was put off. True when more was put off meanwhile. */
   flush(): boolean;
 }
 
-export class GuestPump {
+export interface Pump {
+  /** There is something to flush: makes sure that a turn comes soon. */
+  wake(): void;
+  /** No packet is dispatched after this. */
+  stop(): void;
+}
+
+/** The current batch of a pump, and how far it has been dispatched. */
+export class Drain {
   readonly #port: CompletionPort;
   readonly #target: PumpTarget;
   readonly #batch = createBatch(BATCH);
-  #running = true;
-  #turning = false;
-  #woken = false;
+  #next = 0;
+  #count = 0;
+  #stopped = false;
 
   constructor(port: CompletionPort, target: PumpTarget) {
     this.#port = port;
     this.#target = target;
-    port.watch(this.#turn);
   }
 
-  /** There is something to flush: makes sure that a turn comes soon. */
-  wake(): void {
-    if (!this.#turning) this.#turnAgain();
+  /** Packets that were dequeued and not dispatched yet. */
+  get left(): number {
+    return this.#count - this.#next;
   }
 
-  /** No packet is dispatched after this. */
-  stop(): void {
-    if (!this.#running) return;
-    this.#running = false;
-    this.#port.unwatch();
+  /** Dequeues, when nothing is left, as CompletionPort.dequeue() does. How many packets there are to dispatch. */
+  fill(timeout: number): number {
+    if (this.left > 0) return this.left;
+    this.#next = 0;
+    this.#count = 0;
+    this.#count = this.#port.dequeue(this.#batch, timeout);
+    return this.#count;
   }
 
-  readonly #turn = (): void => {
-    if (!this.#running || this.#turning) return;
-    this.#turning = true;
-    try {
-      let more = this.#target.flush();
-      for (let i = 0; i < BATCHES_PER_TURN; i++) {
-        const count = this.#port.dequeue(this.#batch, 0);
-        if (count === 0 && !more) {
-          this.#port.watch(this.#turn);
-          return;
-        }
-        more = this.#dispatch(count);
-        if (!this.#running) return;
-      }
-      this.#turnAgain();
-    } finally {
-      this.#turning = false;
-    }
-  };
-
-  /** One more turn, and never two of them in one turn of the event loop. */
-  #turnAgain(): void {
-    if (this.#woken) return;
-    this.#woken = true;
-    setImmediate(() => {
-      this.#woken = false;
-      this.#turn();
-    });
-  }
-
-  #dispatch(count: number): boolean {
+  /** Dispatches what there is, or until a moment of performance.now(); the rest is left for the next call. */
+  dispatch(until: number): void {
     const batch = this.#batch;
-    for (let i = 0; i < count && this.#running; i++) {
+    while (this.#next < this.#count && !this.#stopped) {
+      const packet = batch[this.#next++]!;
       try {
-        this.#target.dispatch(batch[i]!);
+        this.#target.dispatch(packet);
       } catch (error) {
         surface(error);
       }
+      if ((this.#next & (LOOK - 1)) === 0 && performance.now() >= until) return;
     }
-    return this.#target.flush();
+  }
+
+  /** Drops what is left. */
+  stop(): void {
+    this.#stopped = true;
   }
 }
 

@@ -14,12 +14,17 @@ export class Timer {
   }
 }
 
+/** Milliseconds. */
+const LATE = 3;
+
 /** What setTimeout() can wait; it takes longer ones for 1 ms. */
 const LONGEST = 2 ** 31 - 1;
 
 export class TimerQueue {
   // heap[i] is due no later than heap[2i + 1] and heap[2i + 2].
   readonly #heap: Timer[] = [];
+  /** Timers that ran more than LATE after they were due. */
+  late = 0;
   #loopTimer: NodeJS.Timeout | undefined;
   /** When the event loop's timer is due; Infinity when it is not set. */
   #loopDue = Number.POSITIVE_INFINITY;
@@ -84,6 +89,7 @@ export class TimerQueue {
       while (this.#heap.length > 0 && this.#heap[0]!.due <= now) {
         const timer = this.#heap[0]!;
         this.clear(timer);
+        if (now - timer.due > LATE) this.late++;
         timer.callback();
       }
     } finally {

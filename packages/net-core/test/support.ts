@@ -9,6 +9,14 @@ export const backends: readonly BackendName[] = candidates()
   .filter(({ availability }) => availability.available)
   .map(({ name }) => name);
 
+/** Each backend with the pumps that it can have. */
+export const pumps = backends.flatMap((backend) => {
+  const guest = { backend, pump: 'guest', options: { backend } };
+  return backend === 'portable'
+    ? [guest]
+    : [guest, { backend, pump: 'dedicated', options: { backend, dedicated: true } }];
+});
+
 /** A small core; the end of the test stops it. */
 export function makeCore(options: IocpCoreOptions): IocpCore {
   const core = new IocpCore({ maxSessions: 16, ...options });

@@ -1,0 +1,88 @@
+// The figures of a core, in shared memory: its own thread writes them, any thread reads them at any time, also while the
+// writer is busy or has ended.
+
+/** Levels: what there is now. Everything else is a counter since the core opened. */
+const LEVELS = ['sessions', 'bytesQueued', 'events', 'receiveBuffers', 'sendBuffers', 'timers'] as const;
+const COUNTERS = [
+  'accepted',
+  'ended',
+  'refused',
+  'packets',
+  'wakeUps',
+  'bytesReceived',
+  'bytesSent',
+  'lateTimers',
+  'droppedPackets',
+  'starved',
+  'skipped',
+] as const;
+
+/** One set of figures. `packets / wakeUps` is the size of a batch. */
+export interface CoreFigures {
+  /** Sessions that are open. */
+  readonly sessions: number;
+  /** Bytes that wait to be sent, or are being sent. */
+  readonly bytesQueued: number;
+  /** Events, receive buffers and send buffers that are out of their pools. */
+  readonly events: number;
+  readonly receiveBuffers: number;
+  readonly sendBuffers: number;
+  /** Timers that are set. */
+  readonly timers: number;
+  /** Connections that became sessions, and sessions that are over. */
+  readonly accepted: number;
+  readonly ended: number;
+  /** Connections that were reset at once, since there were `maxSessions` already. */
+  readonly refused: number;
+  /** Completion packets, and the times that the pump found some. */
+  readonly packets: number;
+  readonly wakeUps: number;
+  /** Bytes received, and bytes that the kernel has taken to send. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /** Timers that ran more than 3 ms after they were due. */
+  readonly lateTimers: number;
+  /** Late packets, for slots that served another by then, which were dropped. */
+  readonly droppedPackets: number;
+  /** Times that data was there and no receive buffer was free. */
+  readonly starved: number;
+  /** Times that a broadcast passed over a session whose queue was full. */
+  readonly skipped: number;
+}
+
+const NAMES: readonly (keyof CoreFigures)[] = [...LEVELS, ...COUNTERS];
+
+/** Where a figure lies in `FigureBoard.values`. */
+export const Figure = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
+  Record<keyof CoreFigures, number>
+>;
+
+export class FigureBoard {
+  readonly memory: SharedArrayBuffer;
+  /** Doubles, one for each figure. Only the core's thread writes. */
+  readonly values: Float64Array;
+
+  constructor(memory = new SharedArrayBuffer(NAMES.length * Float64Array.BYTES_PER_ELEMENT)) {
+    this.memory = memory;
+    this.values = new Float64Array(memory);
+  }
+
+  read(): CoreFigures {
+    return collect((name) => this.values[Figure[name]]!);
+  }
+}
+
+/** The sums. */
+export function sum(all: readonly CoreFigures[]): CoreFigures {
+  return collect((name) => all.reduce((total, figures) => total + figures[name], 0));
+}
+
+/** What is left of the figures of a core that is no more: its counters. */
+export function countersOf(figures: CoreFigures): CoreFigures {
+  const levels: readonly string[] = LEVELS;
+  return collect((name) => (levels.includes(name) ? 0 : figures[name]));
+}
+
+function collect(value: (name: keyof CoreFigures) => number): CoreFigures {
+  return Object.fromEntries(NAMES.map((name) => [name, value(name)])) as unknown as CoreFigures;
+}

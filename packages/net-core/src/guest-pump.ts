@@ -1,0 +1,65 @@
+// The pump as a guest of the event loop: it waits in watch(), and takes what is there when the loop calls, in batches. It
+// is not timed: where the loop does the port's own work (portable), a turn of it may cost more than the packets.
+
+import type { CompletionPort } from '@overlapped/iocp-native';
+import { Drain, type Pump, type PumpTarget } from './pump.js';
+
+/** Batches in one turn of the event loop. */
+const BATCHES_PER_TURN = 8;
+
+export class GuestPump implements Pump {
+  readonly #port: CompletionPort;
+  readonly #target: PumpTarget;
+  readonly #drain: Drain;
+  #running = true;
+  #turning = false;
+  #woken = false;
+
+  constructor(port: CompletionPort, target: PumpTarget) {
+    this.#port = port;
+    this.#target = target;
+    this.#drain = new Drain(port, target);
+    port.watch(this.#turn);
+  }
+
+  wake(): void {
+    if (!this.#turning) this.#turnAgain();
+  }
+
+  stop(): void {
+    if (!this.#running) return;
+    this.#running = false;
+    this.#drain.stop();
+    this.#port.unwatch();
+  }
+
+  readonly #turn = (): void => {
+    if (!this.#running || this.#turning) return;
+    this.#turning = true;
+    try {
+      let more = this.#target.flush();
+      for (let i = 0; i < BATCHES_PER_TURN; i++) {
+        if (this.#drain.fill(0) === 0 && !more) {
+          this.#port.watch(this.#turn);
+          return;
+        }
+        this.#drain.dispatch(Number.POSITIVE_INFINITY);
+        more = this.#target.flush();
+        if (!this.#running) return;
+      }
+      this.#turnAgain();
+    } finally {
+      this.#turning = false;
+    }
+  };
+
+  /** One more turn, and never two of them in one turn of the event loop. */
+  #turnAgain(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    setImmediate(() => {
+      this.#woken = false;
+      this.#turn();
+    });
+  }
+}

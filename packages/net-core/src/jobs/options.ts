@@ -1,0 +1,47 @@
+// The options of a JobPool, checked and with their defaults.
+
+import { availableParallelism } from 'node:os';
+import { isAbsolute } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ResourceLimits } from 'node:worker_threads';
+import { IocpError } from '@overlapped/iocp-native';
+import { MAX_THREADS } from './job-table.js';
+
+export interface JobPoolOptions {
+  /** The module whose exported functions are the jobs: a URL, or an absolute path. Each thread imports it. */
+  readonly module: URL | string;
+  /** Threads, 1 to 250. Default: twice the concurrency, so that another one can run while one is blocked. */
+  readonly threads?: number;
+  /** How many of them run at a time. Default: the number of cores. */
+  readonly concurrency?: number;
+  /** Limits of each thread's heap, as `Worker` of node:worker_threads takes them. */
+  readonly resourceLimits?: ResourceLimits;
+}
+
+/** Throws an IocpError (EINVAL). */
+export function checked(options: JobPoolOptions) {
+  const { module, concurrency = availableParallelism(), resourceLimits } = options;
+  const { threads = Math.min(MAX_THREADS, concurrency * 2) } = options;
+  checkInteger('concurrency', concurrency, 4096);
+  checkInteger('threads', threads, MAX_THREADS);
+  return { module: urlOf(module), threads, concurrency, resourceLimits };
+}
+
+function checkInteger(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw invalid(`${name} must be a whole number from 1 to ${most}, not ${value}`);
+}
+
+function urlOf(module: URL | string): string {
+  if (module instanceof URL) return module.href;
+  if (typeof module === 'string') {
+    // First, as "C:\jobs.js" looks like a URL.
+    if (isAbsolute(module)) return pathToFileURL(module).href;
+    if (URL.canParse(module)) return module;
+  }
+  throw invalid(`module must be a URL or an absolute path, not ${module}`);
+}
+
+function invalid(reason: string): IocpError {
+  return new IocpError('make a job pool', reason, 'EINVAL', 'JobPool');
+}

@@ -1,0 +1,76 @@
+// One thread of a JobPool, as its owner sees it.
+
+import { createRequire } from 'node:module';
+import {
+  MessageChannel,
+  type MessagePort,
+  type ResourceLimits,
+  receiveMessageOnPort,
+  type TransferListItem,
+  Worker,
+} from 'node:worker_threads';
+import type { Order, Report, ThreadStart } from './protocol.js';
+
+const ENTRY = createRequire(import.meta.url).resolve('#job-thread');
+
+export interface PoolThreadOptions {
+  readonly start: Omit<ThreadStart, 'port'>;
+  readonly resourceLimits: ResourceLimits | undefined;
+  readonly onReport: (thread: PoolThread, report: Report) => void;
+  /** The thread is no more. `error` is what it died of, if it says so. */
+  readonly onExit: (thread: PoolThread, error: unknown) => void;
+}
+
+/** It does not keep the process alive, unless `hold()` says so. */
+export class PoolThread {
+  readonly index: number;
+  readonly threadId: number;
+  readonly exited: Promise<void>;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  #error: unknown;
+
+  constructor({ start, resourceLimits, onReport, onExit }: PoolThreadOptions) {
+    this.index = start.index;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const workerData: ThreadStart = { ...start, port: port2 };
+    const name = `job thread ${start.index}`;
+    this.#worker = new Worker(ENTRY, {
+      workerData,
+      transferList: [port2],
+      name,
+      ...(resourceLimits && { resourceLimits }),
+    });
+    this.threadId = this.#worker.threadId;
+    this.#worker.unref();
+    port1.on('message', (report: Report) => onReport(this, report));
+    port1.unref();
+    this.#worker.on('error', (error) => {
+      this.#error = error;
+    });
+    this.exited = new Promise((resolve) => {
+      this.#worker.on('exit', () => {
+        // What it said before it died counts.
+        for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1))
+          onReport(this, last.message);
+        port1.close();
+        onExit(this, this.#error);
+        resolve();
+      });
+    });
+  }
+
+  tell(order: Order, list: readonly TransferListItem[] = []): void {
+    this.#port.postMessage(order, list);
+  }
+
+  /** Keeps the process alive until the thread has ended. */
+  hold(): void {
+    this.#worker.ref();
+  }
+
+  terminate(): void {
+    void this.#worker.terminate();
+  }
+}

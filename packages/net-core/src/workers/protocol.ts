@@ -1,0 +1,65 @@
+// What a core and its worker threads say to each other: posted packets for what is frequent, messages for the rest.
+
+import type { PortToken } from '@overlapped/iocp-native';
+import type { IocpCore, IocpCoreOptions } from '../iocp-core.js';
+
+/** What a thread is started with. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly options: IocpCoreOptions;
+  readonly ledger: SharedArrayBuffer;
+  readonly figures: SharedArrayBuffer;
+  readonly exchange: SharedExchange;
+}
+
+/** An exchange, as it crosses to another thread. */
+export interface SharedExchange {
+  readonly control: SharedArrayBuffer;
+  readonly address: number;
+}
+
+/** How to post to the other threads: each one's member number in the exchange, and its port. */
+export type Peers = readonly (readonly [member: number, token: PortToken])[];
+
+/** To a worker. Each is answered with the same `id`. */
+export type Request =
+  | {
+      readonly id: number;
+      readonly ask: 'host';
+      readonly service: number;
+      readonly module: string;
+      readonly data: unknown;
+      readonly first: unknown;
+    }
+  | { readonly id: number; readonly ask: 'meet'; readonly peers: Peers }
+  | { readonly id: number; readonly ask: 'endService'; readonly service: number; readonly grace: number }
+  | { readonly id: number; readonly ask: 'stop'; readonly grace: number };
+
+/** From a worker: once its core is there, and then answers. */
+export type Report =
+  | { readonly ready: PortToken }
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: unknown };
+
+/** What runs in each worker: a module with a function `start`. */
+export interface HostModule {
+  /** `first` is the value of the first thread's start, undefined in that one. */
+  start(core: IocpCore, data: unknown, first: unknown): Promise<Hosted>;
+}
+
+/** What `start` has made. */
+export interface Hosted {
+  /** Told to whoever asked for the service; it must be cloneable. */
+  readonly value?: unknown;
+  /** A socket has been handed to this service, which owns it from now on. */
+  onSocket(handle: number): void;
+  /** A packet that was posted to this thread, not to one service. */
+  onPost?(key: number, bytes: number): void;
+  /** Ends in order within `grace` milliseconds. */
+  stop(grace: number): Promise<void>;
+}
+
+/** Keys of posted packets: below this they name the service that a socket is for, above it is the user's own key. */
+export const USER_KEYS = 0x80000000;
+/** This one is neither: a message of the exchange. */
+export const MESSAGE_KEY = 0xffffffff;

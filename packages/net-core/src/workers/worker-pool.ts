@@ -1,0 +1,224 @@
+// The worker threads of a core: started once, replaced when one is lost, and given work by posting to the one that has
+// the least.
+
+import type { ResourceLimits } from 'node:worker_threads';
+import type { PortPoster, PortToken } from '@overlapped/iocp-native';
+import { closeHandle, recoverPoster } from '@overlapped/iocp-native/threads';
+import { type CoreFigures, sum } from '../figures.js';
+import type { IocpCoreOptions } from '../iocp-core.js';
+import { type Exchange, memberOf } from './exchange.js';
+import { MESSAGE_KEY, USER_KEYS } from './protocol.js';
+import { WorkerThread } from './worker-thread.js';
+
+/** A thread that lived shorter than this, in milliseconds, is replaced after a pause, which doubles each time. */
+const SHORT_LIFE = 1000;
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 5000;
+/** Milliseconds until sockets that no thread could take are offered again, and how many may wait for that. */
+const RETRY = 1;
+const MOST_WAITING = 4096;
+
+/** What every thread hosts. */
+interface Service {
+  readonly id: number;
+  readonly module: string;
+  readonly data: unknown;
+  first: unknown;
+}
+
+/** One place in the pool, and the thread that holds it now. */
+interface Place {
+  thread: WorkerThread;
+  /** It hosts every service. */
+  serving: boolean;
+  pause: number;
+}
+
+export interface WorkerPoolOptions {
+  readonly threads: number;
+  readonly resourceLimits: ResourceLimits | undefined;
+  readonly core: IocpCoreOptions;
+  /** Of the core that has the pool, and how to post to that. */
+  readonly exchange: Exchange;
+  readonly token: PortToken;
+  readonly onLost: (error: Error, index: number) => void;
+}
+
+export class WorkerPool {
+  /** How to post to the threads, by their member numbers. */
+  readonly posters = new Map<number, PortPoster>();
+  readonly #options: WorkerPoolOptions;
+  readonly #places: Place[] = [];
+  readonly #services = new Map<number, Service>();
+  /** Sockets that no thread could take yet: service and handle. */
+  readonly #waiting: [service: number, handle: number][] = [];
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #started: Promise<unknown>;
+  #retry: NodeJS.Timeout | undefined;
+  #nextService = 1;
+  #retired: CoreFigures = sum([]);
+  #stopping = false;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    for (let i = 0; i < options.threads; i++) {
+      this.#places.push({ thread: this.#startThread(i), serving: false, pause: FIRST_PAUSE });
+    }
+    this.#started = Promise.all(this.#places.map(({ thread }) => thread.ready)).then(() => this.#introduce());
+    this.#started.catch(() => {});
+  }
+
+  /** Figures of each thread, and the counters of those that are no more. */
+  figures(): { threads: CoreFigures[]; retired: CoreFigures } {
+    return { threads: this.#places.map(({ thread }) => thread.figures()), retired: this.#retired };
+  }
+
+  /**
+   * Has every thread host a module, and every thread that replaces one. Resolves when all do; rejects when one cannot.
+   */
+  async host(module: string, data: unknown): Promise<WorkerService> {
+    await this.#started;
+    const service: Service = { id: this.#nextService++, module, data, first: undefined };
+    const [first, ...others] = this.#places.map(({ thread }) => thread);
+    try {
+      service.first = await hostOn(first!, service);
+      await Promise.all(others.map((thread) => hostOn(thread, service)));
+    } catch (error) {
+      await this.#endService(service.id, 0);
+      throw error;
+    }
+    this.#services.set(service.id, service);
+    for (const place of this.#places) place.serving = true;
+    return {
+      first: service.first,
+      give: (handle) => this.#give(service.id, handle),
+      stop: (grace) => this.#endService(service.id, grace),
+    };
+  }
+
+  /**
+   * Posts a packet to one thread, 0 to `threads` - 1, for the `onPost` of the modules that it hosts: a key below 2^31 - 1
+   * and a number of 32 bits. False when the thread takes no more at the moment.
+   */
+  post(index: number, key: number, bytes: number): boolean {
+    const place = this.#places[index];
+    if (place === undefined || !(key >= 0 && USER_KEYS + key < MESSAGE_KEY)) {
+      throw new RangeError(`there is no worker thread ${index}, or ${key} is no key below 2^31 - 1`);
+    }
+    return place.serving && place.thread.post(USER_KEYS + key, bytes);
+  }
+
+  /** Stops all threads. Rejects with what went wrong in one. */
+  async stop(grace: number): Promise<void> {
+    this.#stopping = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#retry);
+    for (const [, handle] of this.#waiting.splice(0)) this.#close(handle);
+    const ends = await Promise.allSettled(this.#places.map(({ thread }) => thread.stop(grace)));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  #startThread(index: number): WorkerThread {
+    const born = performance.now();
+    const thread = new WorkerThread(index, this.#options, (key, bytes) => {
+      if (key < USER_KEYS) this.#give(key, bytes);
+    });
+    this.posters.set(memberOf(index), thread);
+    thread.ended.then((error) => this.#ended(index, error, performance.now() - born));
+    return thread;
+  }
+
+  #ended(index: number, error: Error | undefined, lived: number): void {
+    const place = this.#places[index]!;
+    place.serving = false;
+    // It may have ended in the middle of posting to one of the others.
+    const others = this.#places.map(({ thread }) => thread.token).filter((token) => token !== undefined);
+    for (const token of [this.#options.token, ...others]) recoverPoster(token, place.thread.threadId);
+    if (this.#stopping) return;
+    this.#options.onLost(error ?? new Error('a worker thread ended by itself'), index);
+    place.pause = lived < SHORT_LIFE ? Math.min(place.pause * 2, LONGEST_PAUSE) : FIRST_PAUSE;
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.#replace(index);
+      },
+      lived < SHORT_LIFE ? place.pause : 0,
+    );
+    this.#timers.add(timer);
+  }
+
+  #replace(index: number): void {
+    const place = this.#places[index]!;
+    this.#retired = sum([this.#retired, place.thread.figures()]);
+    const thread = this.#startThread(index);
+    place.thread = thread;
+    const serve = async () => {
+      await thread.ready;
+      await this.#introduce();
+      for (const service of this.#services.values()) await hostOn(thread, service);
+      place.serving = true;
+    };
+    // Its end reports what went wrong, and tries again.
+    serve().catch(() => thread.terminate());
+  }
+
+  /** Posts a socket to the thread with the fewest sessions; when none can take it, it waits. */
+  #give(service: number, handle: number): void {
+    if (this.#stopping || !this.#services.has(service)) {
+      this.#close(handle);
+      return;
+    }
+    for (const { thread } of this.#byLoad()) {
+      if (!thread.post(service, handle)) continue;
+      thread.handed++;
+      return;
+    }
+    if (this.#waiting.length === MOST_WAITING) {
+      this.#close(handle);
+      return;
+    }
+    this.#waiting.push([service, handle]);
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      for (const [id, waiting] of this.#waiting.splice(0)) this.#give(id, waiting);
+    }, RETRY);
+  }
+
+  /** Tells every thread how to post to the others. */
+  async #introduce(): Promise<void> {
+    const peers: [number, PortToken][] = [[0, this.#options.token]];
+    const threads = this.#places.map(({ thread }) => thread).filter(({ token }) => token !== undefined);
+    for (const { index, token } of threads) peers.push([memberOf(index), token!]);
+    // One that is lost meanwhile has no need to know.
+    await Promise.allSettled(threads.map((thread) => thread.ask({ ask: 'meet', peers })));
+  }
+
+  /** The places that serve, the least loaded first. */
+  #byLoad(): Place[] {
+    return this.#places.filter(({ serving }) => serving).sort((a, b) => a.thread.load - b.thread.load);
+  }
+
+  async #endService(id: number, grace: number): Promise<void> {
+    this.#services.delete(id);
+    const ends = this.#places.map(({ thread }) => thread.ask({ ask: 'endService', service: id, grace }));
+    await Promise.allSettled(ends);
+  }
+
+  #close(handle: number): void {
+    closeHandle(this.#options.core.backend!, handle);
+  }
+}
+
+/** A module that all threads host. */
+export interface WorkerService {
+  /** What the first thread's `start` gave as its value. */
+  readonly first: unknown;
+  /** Hands a detached socket to the thread with the fewest sessions. */
+  give(handle: number): void;
+  /** Ends it in every thread. */
+  stop(grace: number): Promise<void>;
+}
+
+function hostOn(thread: WorkerThread, { id, module, data, first }: Service): Promise<unknown> {
+  return thread.ask({ ask: 'host', service: id, module, data, first });
+}

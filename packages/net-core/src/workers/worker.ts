@@ -1,0 +1,76 @@
+// The entry of a worker thread: a core of its own with a dedicated pump, and the services that it is asked to host.
+
+import assert from 'node:assert';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
+import { openPoster } from '@overlapped/iocp-native';
+import { blockAt, closeHandle, keepLedger } from '@overlapped/iocp-native/threads';
+import { Figure, FigureBoard } from '../figures.js';
+import { IocpCore } from '../iocp-core.js';
+import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
+import { type Hosted, type HostModule, type Report, type Request, USER_KEYS, type WorkerStart } from './protocol.js';
+
+assert(parentPort, 'this is the entry of a worker thread');
+const parent = parentPort;
+const { index, options, ledger, figures, exchange } = workerData as WorkerStart;
+const services = new Map<number, Hosted>();
+
+keepLedger(ledger);
+const core = new IocpCore(
+  { ...options, dedicated: true, onPost },
+  {
+    board: new FigureBoard(figures),
+    exchange: new Exchange(exchange.control, blockAt(exchange.address, EXCHANGE_SIZE), memberOf(index), threadId),
+  },
+);
+
+parent.on('message', (request: Request) => {
+  serve(request).then(
+    (value) => tell({ id: request.id, value }),
+    (error: unknown) => tell({ id: request.id, error }),
+  );
+});
+tell({ ready: core.share() });
+
+function onPost(key: number, bytes: number): void {
+  if (key >= USER_KEYS) {
+    for (const hosted of services.values()) hosted.onPost?.(key - USER_KEYS, bytes);
+    return;
+  }
+  const hosted = services.get(key);
+  if (hosted) {
+    hosted.onSocket(bytes);
+    return;
+  }
+  // It was under way when its service ended.
+  closeHandle(core.backend, bytes);
+  core.board.values[Figure.ended]!++;
+}
+
+async function serve(request: Request): Promise<unknown> {
+  switch (request.ask) {
+    case 'host': {
+      const host = (await import(request.module)) as HostModule;
+      const hosted = await host.start(core, request.data, request.first);
+      services.set(request.service, hosted);
+      return hosted.value;
+    }
+    case 'meet':
+      core.meet(new Map(request.peers.map(([member, token]) => [member, openPoster(token)])));
+      return undefined;
+    case 'endService': {
+      const hosted = services.get(request.service);
+      await hosted?.stop(request.grace);
+      services.delete(request.service);
+      return undefined;
+    }
+    case 'stop':
+      // Nothing keeps the thread alive once its core has stopped.
+      parent.unref();
+      await core.stop(request.grace);
+      return undefined;
+  }
+}
+
+function tell(report: Report): void {
+  parent.postMessage(report);
+}

@@ -1,0 +1,107 @@
+// What a dedicated pump owes the event loop that it waits for: everything else on its thread goes on as ever, idle and
+// under load, and an idle one sleeps.
+
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { openPoster } from '@overlapped/iocp-native';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { IocpCore } from '../src/index.js';
+import { Inbox, makeCore, pumps } from './support.js';
+
+const dedicated = pumps.filter(({ pump }) => pump === 'dedicated');
+
+/** A target that posts to itself as fast as it can, until the test ends. */
+function keepBusy(core: IocpCore): void {
+  let running = true;
+  const target = {
+    onPost() {
+      if (running) core.post(target, null);
+    },
+  };
+  core.post(target, null);
+  onTestFinished(() => {
+    running = false;
+  });
+}
+
+describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
+  describe.each(['idle', 'busy'])('when %s', (state) => {
+    const make = () => {
+      const core = makeCore(options);
+      if (state === 'busy') keepBusy(core);
+      return core;
+    };
+
+    test('timers, immediates and promises run', async () => {
+      make();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setImmediate(resolve));
+      await Promise.resolve();
+    });
+
+    test('files are read, and HTTP is served and fetched', async () => {
+      make();
+      expect(await readFile(import.meta.filename, 'utf8')).toMatch('HTTP is served');
+      const server = createServer((_request, response) => response.end('hello'));
+      onTestFinished(() => void server.close());
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+      expect(await response.text()).toBe('hello');
+    });
+
+    test('messages of other threads arrive', async () => {
+      make();
+      const source = `const { parentPort } = require('node:worker_threads');
+        parentPort.once('message', (message) => parentPort.postMessage(message + 1));`;
+      const worker = new Worker(source, { eval: true });
+      // Both may come in one turn: an 'exit' delivers the messages before it.
+      const exited = once(worker, 'exit');
+      const answered = once(worker, 'message');
+      worker.postMessage(41);
+      expect(await answered).toEqual([42]);
+      await exited;
+    });
+
+    test("the core's own timers and posts are served", async () => {
+      const core = make();
+      const inbox = new Inbox<number>(2);
+      core.post(inbox, 1);
+      setTimeout(() => core.post(inbox, 2), 5);
+      await inbox.all;
+      expect(inbox.got).toEqual([1, 2]);
+    });
+  });
+
+  test('it sleeps while nothing happens', async () => {
+    const core = makeCore(options);
+    const { port } = core;
+    let looks = 0;
+    const dequeue = port.dequeue.bind(port);
+    port.dequeue = (batch, timeout) => {
+      looks++;
+      return dequeue(batch, timeout);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(looks).toBeGreaterThan(0);
+    expect(looks).toBeLessThan(30);
+  });
+
+  test('a post of another thread wakes it', async () => {
+    let got = (_value: number[]) => {};
+    const posted = new Promise<number[]>((resolve) => (got = resolve));
+    const core = makeCore({ ...options, onPost: (key, bytes) => got([key, bytes]) });
+    // In a moment, when it sleeps.
+    setTimeout(() => openPoster(core.share()).post(7, 42), 20);
+    expect(await posted).toEqual([7, 42]);
+  });
+
+  test('it keeps its thread alive until it stops', async () => {
+    const core = new IocpCore({ maxSessions: 16, ...options });
+    await core.stop();
+    await expect(core.stop()).resolves.toBeUndefined();
+  });
+});

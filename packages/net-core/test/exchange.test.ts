@@ -1,0 +1,110 @@
+// The exchange as a model: whatever its members do, and whoever of them is lost, a message keeps its bytes while somebody
+// holds it, and its room comes back when nobody does.
+
+import type { NativeBlock } from '@overlapped/iocp-native';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createControl, EXCHANGE_SIZE, Exchange } from '../src/workers/exchange.js';
+
+const MEMBERS = 3;
+const block: NativeBlock = {
+  address: 0,
+  size: EXCHANGE_SIZE,
+  bytes: Buffer.alloc(EXCHANGE_SIZE),
+  words: new Uint32Array(0),
+};
+
+type Step =
+  | { readonly kind: 'publish'; readonly member: number; readonly length: number }
+  | { readonly kind: 'use' | 'release'; readonly member: number; readonly pick: number }
+  | { readonly kind: 'forget'; readonly member: number };
+
+const member = fc.nat(MEMBERS - 1);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('publish' as const), member, length: fc.nat(EXCHANGE_SIZE / 16) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('use' as const), member, pick: fc.nat() }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('release' as const), member, pick: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), member }) },
+);
+
+/** What a message should be: its bytes are all `letter`, and each member uses it so many times. */
+interface Expected {
+  readonly letter: number;
+  readonly length: number;
+  readonly uses: number[];
+}
+
+test('messages keep their bytes while they are held, and give their room back', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const control = createControl(MEMBERS);
+      const open = (index: number) => new Exchange(control, block, index, index);
+      const exchanges = Array.from({ length: MEMBERS }, (_, index) => open(index));
+      const model = new Map<number, Expected>();
+      let letter = 0;
+
+      const settle = (message: number) => {
+        if (model.get(message)!.uses.every((uses) => uses === 0)) model.delete(message);
+      };
+      for (const action of steps) {
+        const exchange = exchanges[action.member]!;
+        if (action.kind === 'publish') {
+          letter = (letter + 1) % 256;
+          const message = exchange.publish(Buffer.alloc(action.length, letter));
+          if (message < 0) continue;
+          expect(model.has(message)).toBe(false);
+          model.set(message, { letter, length: action.length, uses: exchanges.map(() => 1) });
+          for (const other of exchanges) {
+            if (other === exchange) continue;
+            exchange.hold(message, other.member);
+            other.accept(message);
+          }
+        } else if (action.kind === 'forget') {
+          // Its thread is no more, and another takes its place.
+          exchange.forget(action.member, action.member);
+          exchanges[action.member] = open(action.member);
+          for (const [message, { uses }] of model) {
+            uses[action.member] = 0;
+            settle(message);
+          }
+        } else {
+          const used = [...model].filter(([, { uses }]) => uses[action.member]! > 0);
+          if (used.length === 0) continue;
+          const [message, { uses }] = used[action.pick % used.length]!;
+          if (action.kind === 'use') exchange.use(message);
+          else exchange.release(message);
+          uses[action.member]! += action.kind === 'use' ? 1 : -1;
+          settle(message);
+        }
+        expect(exchange.out).toBe(model.size);
+        for (const [message, { letter: expected, length }] of model) {
+          expect(exchange.lengthOf(message)).toBe(length);
+          const at = exchange.offsetOf(message);
+          expect(length === 0 || (block.bytes[at] === expected && block.bytes[at + length - 1] === expected)).toBe(
+            true,
+          );
+        }
+      }
+      for (let index = 0; index < MEMBERS; index++) exchanges[index]!.forget(index, index);
+      // All of the room, in the largest pieces, by one who begins at the start.
+      const last = open(0);
+      const pieces = Array.from({ length: 16 }, () => last.publish(Buffer.alloc(EXCHANGE_SIZE / 16)));
+      expect(pieces.every((message) => message >= 0)).toBe(true);
+      expect(last.publish(Buffer.alloc(1))).toBe(-1);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a thread that ended inside the lock stops nobody', () => {
+  const control = createControl(2);
+  const [one, two] = [new Exchange(control, block, 0, 10), new Exchange(control, block, 1, 11)];
+  new Int32Array(control)[0] = 12 + 1;
+  expect(one.publish(Buffer.from('a'))).toBe(-1);
+  one.forget(1, 12);
+  expect(one.publish(Buffer.from('a'))).toBeGreaterThanOrEqual(0);
+  expect(two.publish(Buffer.from('b'))).toBeGreaterThanOrEqual(0);
+});
