@@ -1,5 +1,5 @@
-// What is built: the package has one entry.
+// What is built: the package's entry, and what worker threads load.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ index: 'src/index.ts' }));
+export default defineConfig(options({ index: 'src/index.ts', host: 'src/host.ts' }));

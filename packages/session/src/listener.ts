@@ -12,10 +12,11 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import type { Session } from './session.js';
-import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
+import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 
-export interface ListenerOptions extends SessionOptions {
+export interface ListenOptions {
   /** 0 takes a free one; `listener.endpoint` says which. */
   readonly port: number;
   /** A name or an address. Default `::`, which takes IPv4 clients too; `0.0.0.0` where there is no IPv6. */
@@ -26,12 +27,15 @@ export interface ListenerOptions extends SessionOptions {
   readonly noDelay?: boolean;
 }
 
+/** Sessions on the core's own thread (`session`), or in its worker threads (`module`). */
+export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOptions);
+
 /** Counters since the listener opened. */
 export interface ListenerFigures {
   accepted: number;
   /** Accepts that failed. */
   failed: number;
-  /** Connections that were reset at once, since the core had `maxSessions` already. */
+  /** Connections that were reset at once, since the core's own thread had `maxSessions` already. */
   refused: number;
 }
 
@@ -47,21 +51,23 @@ export class Listener implements CompletionOwner, Stoppable {
   readonly endpoint: Endpoint;
   readonly figures: ListenerFigures = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
-  readonly #socket: PortSocket;
-  readonly #set: SessionSet;
+  /** Null when each worker thread listens for itself. */
+  readonly #socket: PortSocket | null;
+  readonly #intake: Intake;
   readonly #backOff = new Timer(() => this.#acceptAgain());
   /** Accepts that failed and wait for the back-off to end. */
   readonly #resting: AcceptEvent[] = [];
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(core: IocpCore, socket: PortSocket, set: SessionSet) {
+  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: Endpoint) {
     this.#core = core;
     this.#socket = socket;
-    this.#set = set;
-    this.endpoint = socket.localEndpoint();
-    socket.key = this;
+    this.#intake = intake;
+    this.endpoint = endpoint;
     core.attach(this);
+    if (socket === null) return;
+    socket.key = this;
     for (let i = 0; i < ACCEPTS; i++) {
       const event = core.events.acquire(this, Operation.Accept);
       if (event === null) break;
@@ -74,21 +80,38 @@ export class Listener implements CompletionOwner, Stoppable {
    * resolver says of the name.
    */
   static async listen(core: IocpCore, options: ListenerOptions): Promise<Listener> {
-    const set = new SessionSet(core, options);
-    const { host, port, backlog, noDelay } = options;
-    const rest = { ...(backlog !== undefined && { backlog }), ...(noDelay !== undefined && { noDelay }) };
-    const address = host === undefined ? '::' : (await lookup(host)).address;
-    const socket = await core.port.listen(endpoint(address, port), rest).catch((error: unknown) => {
-      const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
-      if (host !== undefined || !noIPv6) throw error;
-      return core.port.listen(endpoint('0.0.0.0', port), rest);
-    });
-    return new Listener(core, socket, set);
+    if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options));
+    if (core.threads === 0) {
+      return Listener.#bind(
+        core,
+        options,
+        new LocalIntake(core, { ...options, session: await loadKind(options.module) }),
+      );
+    }
+    const intake = await WorkerIntake.open(core, options);
+    // Each thread listens for itself.
+    if (intake.endpoint) return new Listener(core, null, intake, intake.endpoint);
+    return Listener.#bind(core, options, intake);
   }
 
-  /** The sessions that are open. */
+  /** Opens the socket and starts to accept. */
+  static async #bind(
+    core: IocpCore,
+    options: ListenOptions & { reusePort?: boolean },
+    intake: Intake,
+  ): Promise<Listener> {
+    try {
+      const socket = await bind(core, options, intake.detached);
+      return new Listener(core, socket, intake, socket.localEndpoint());
+    } catch (error) {
+      await intake.stop(0);
+      throw error;
+    }
+  }
+
+  /** The sessions that are open on the core's own thread. */
   get sessions(): ReadonlySet<Session> {
-    return this.#set.sessions;
+    return this.#intake.sessions;
   }
 
   /** Stops accepting and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. */
@@ -109,7 +132,8 @@ export class Listener implements CompletionOwner, Stoppable {
     }
     const event = packet.event as AcceptEvent | null;
     if (packet.error === null) {
-      this.#accepted(packet.socket!);
+      if (this.#intake.take(packet)) this.figures.accepted++;
+      else this.figures.refused++;
     } else if (this.#stopped === undefined) {
       this.figures.failed++;
       if (event !== null && EXHAUSTED.has(packet.error.code)) {
@@ -118,20 +142,8 @@ export class Listener implements CompletionOwner, Stoppable {
       }
     }
     if (event === null) return;
-    if (this.#stopped === undefined) this.#core.port.accept(this.#socket, event);
+    if (this.#stopped === undefined) this.#core.port.accept(this.#socket!, event);
     else this.#core.events.release(event);
-  }
-
-  #accepted(socket: PortSocket): void {
-    if (!this.#core.admit()) {
-      this.figures.refused++;
-      socket.key = ignored;
-      this.#core.port.close(socket, true);
-      return;
-    }
-    this.figures.accepted++;
-    const session = this.#set.open(socket);
-    if (this.#stopped !== undefined) session.end();
   }
 
   #rest(event: AcceptEvent): void {
@@ -140,21 +152,38 @@ export class Listener implements CompletionOwner, Stoppable {
   }
 
   #acceptAgain(): void {
-    for (const event of this.#resting.splice(0)) this.#core.port.accept(this.#socket, event);
+    for (const event of this.#resting.splice(0)) this.#core.port.accept(this.#socket!, event);
   }
 
   async #stop(grace: number): Promise<void> {
+    if (this.#socket !== null) await this.#close(this.#socket);
+    await this.#intake.stop(grace);
+    this.#core.detach(this);
+  }
+
+  async #close(socket: PortSocket): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
     this.#core.timers.clear(this.#backOff);
     for (const event of this.#resting.splice(0)) this.#core.events.release(event);
-    this.#core.port.close(this.#socket);
+    this.#core.port.close(socket);
     await closed;
-    await this.#set.stop(grace);
-    this.#core.detach(this);
   }
 }
 
-/** Whose Close packet nobody waits for. */
-const ignored: CompletionOwner = { onCompletion() {} };
+async function bind(core: IocpCore, options: ListenOptions & { reusePort?: boolean }, detached: boolean) {
+  const { host, port, backlog, noDelay, reusePort } = options;
+  const rest = {
+    detached,
+    ...(backlog !== undefined && { backlog }),
+    ...(noDelay !== undefined && { noDelay }),
+    ...(reusePort !== undefined && { reusePort }),
+  };
+  const address = host === undefined ? '::' : (await lookup(host)).address;
+  return core.port.listen(endpoint(address, port), rest).catch((error: unknown) => {
+    const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
+    if (host !== undefined || !noIPv6) throw error;
+    return core.port.listen(endpoint('0.0.0.0', port), rest);
+  });
+}

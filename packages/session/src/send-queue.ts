@@ -4,28 +4,35 @@
 //   head -> segment -> segment -> tail        waits, in user memory or in buffers of ours
 //   inFlight -> segment -> segment            with the kernel: not touched until the send's packet is here
 //
-// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), or still in
-// the caller's own memory (what is larger than a send buffer; copied piece by piece as it is sent).
+// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), in the
+// exchange (what many sessions send), or still in the caller's own memory (what is larger than a send buffer; copied piece
+// by piece as it is sent).
 
-import { GatherList, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
-import type { IocpCore } from '@overlapped/net-core';
+import { GatherList, MAX_GATHER } from '@overlapped/iocp-native';
+import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
 
+/** Where the core's figure lies. */
+const QUEUED = Figure.bytesQueued;
+
 const RECEIVE_BUFFER = 0;
 const SEND_BUFFER = 1;
 const CALLER = 2;
-type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER;
+const MESSAGE = 3;
+type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE;
 
 class Segment {
   place: Place = CALLER;
-  /** Which buffer of its pool. */
+  /** Which buffer of its pool, or which message. */
   buffer = -1;
   /** Where its unsent bytes start, in their block or in `source`, and how many there are. */
   offset = 0;
   length = 0;
   source: Uint8Array | null = null;
+  /** Where a message lies that other sessions send, too. */
+  exchange: Exchange | null = null;
   next: Segment | null = null;
 }
 
@@ -67,6 +74,7 @@ export class SendQueue {
     if (length === 0) return;
     this.bytes += length;
     const core = this.#core;
+    core.board.values[QUEUED]! += length;
     const { port, sendBuffers } = core;
     // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
     const whole = data === core.delivered;
@@ -84,6 +92,17 @@ export class SendQueue {
     }
   }
 
+  /** Adds a message of the exchange: bytes that other sessions send, too, and that nobody copies. */
+  pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
+    if (length === 0) return;
+    this.bytes += length;
+    this.#core.board.values[QUEUED]! += length;
+    exchange.use(message);
+    const segment = makeSegment(MESSAGE, message, offset, length);
+    segment.exchange = exchange;
+    this.#append(segment);
+  }
+
   /**
    * Takes what the next send gathers; null when nothing waits, or when no send buffer is free (`bytes` then says that
    * something waits). The list is good until the next call.
@@ -98,8 +117,8 @@ export class SendQueue {
       if (last === null) this.#inFlight = segment;
       else last.next = segment;
       last = segment;
-      const block: NativeBlock = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
-      pieces.add(block, segment.offset, segment.length);
+      const block = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
+      pieces.add(segment.exchange?.block ?? block, segment.offset, segment.length);
     }
     if (last === null) return null;
     last.next = null;
@@ -110,6 +129,7 @@ export class SendQueue {
   /** The send's packet is here: its buffers go back. */
   sent(): void {
     this.bytes -= this.#bytesInFlight;
+    this.#core.board.values[QUEUED]! -= this.#bytesInFlight;
     this.#bytesInFlight = 0;
     const list = this.#inFlight;
     this.#inFlight = null;
@@ -118,6 +138,7 @@ export class SendQueue {
 
   /** Drops what waits. What is in flight stays until sent(). */
   discard(): void {
+    this.#core.board.values[QUEUED]! -= this.bytes - this.#bytesInFlight;
     this.bytes = this.#bytesInFlight;
     const list = this.#head;
     this.#head = null;
@@ -198,6 +219,8 @@ export class SendQueue {
       const { next } = segment;
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer);
+      else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
+      segment.exchange = null;
       segment.source = null;
       segment.next = spare;
       spare = segment;

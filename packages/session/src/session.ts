@@ -12,17 +12,12 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import type { CompletionOwner, Flushable, IocpCore } from '@overlapped/net-core';
+import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { broadcast, groupsOf } from './groups.js';
+import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
-
-/** Where sessions come from and go back to: a listener, or a connector. */
-export interface SessionHost {
-  readonly highWatermark: number;
-  readonly lowWatermark: number;
-  /** The session's Close packet is here; nothing of it is in flight. */
-  closed(session: Session): void;
-}
+import type { SessionHost } from './session-set.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
 
@@ -41,7 +36,11 @@ const DIRTY = 1 << 5;
 const CONGESTED = 1 << 6;
 const OPENED = 1 << 7;
 
+// Where the core's figures lie.
+const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
+
 let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
+let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 
 /**
  * One TCP connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
@@ -61,9 +60,11 @@ export class Session implements CompletionOwner, Flushable {
   /** Copies of what came while the session was paused: no slow session keeps receive buffers from the others. */
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
+  #groups: Set<string> | null = null;
 
   static {
     openSession = (session, core, socket, host) => session.#open(core, socket, host);
+    sendMessage = (session, ...message) => session.#sendMessage(...message);
   }
 
   /** The connection is there. Nothing has been received yet. */
@@ -112,6 +113,23 @@ export class Session implements CompletionOwner, Flushable {
     if (queue.bytes <= this.#host!.highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
+  }
+
+  /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
+  join(group: string): void {
+    if ((this.#state & OPENED) === 0) return;
+    this.#groups ??= new Set();
+    this.#groups.add(group);
+    groupsOf(this.#core!).join(this, group);
+  }
+
+  leave(group: string): void {
+    if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
+  }
+
+  /** broadcast() from the server of this session; also to itself. */
+  broadcast(data: Uint8Array | string, group?: string): boolean {
+    return (this.#state & OPENED) !== 0 && broadcast(this.#core!, data, group);
   }
 
   /** Whether send() takes bytes. */
@@ -212,6 +230,7 @@ export class Session implements CompletionOwner, Flushable {
     this.#host = host;
     this.#state = OPENED;
     socket.key = this;
+    if (host.group !== null) this.join(host.group);
     try {
       this.#follow(this.onConnected());
     } catch (error) {
@@ -244,6 +263,7 @@ export class Session implements CompletionOwner, Flushable {
 
   #deliver(data: Buffer): void {
     this.bytesReceived += data.length;
+    this.#core!.board.values[RECEIVED]! += data.length;
     try {
       const result = this.onReceive(data);
       if (result !== undefined) this.#follow(result);
@@ -285,6 +305,7 @@ export class Session implements CompletionOwner, Flushable {
     this.#core!.events.release(this.#sendEvent!);
     this.#sendEvent = null;
     this.bytesSent += bytes;
+    this.#core!.board.values[SENT]! += bytes;
     queue.sent();
     if ((this.#state & CLOSING) !== 0) return;
     if (error !== null) {
@@ -328,7 +349,19 @@ export class Session implements CompletionOwner, Flushable {
     this.#core!.port.close(this.#socket!, reset);
   }
 
+  #sendMessage(exchange: Exchange, message: number, offset: number, length: number): void {
+    if (!this.writable) return;
+    this.#queue ??= new SendQueue(this.#core!);
+    if (this.#queue.bytes > this.#host!.highWatermark) {
+      this.#core!.board.values[SKIPPED]!++;
+      return;
+    }
+    this.#queue.pushMessage(exchange, message, offset, length);
+    this.#flushSoon();
+  }
+
   #closed(): void {
+    for (const group of this.#groups ?? []) this.leave(group);
     this.#host!.closed(this);
     this.#state &= ~OPENED;
     try {
@@ -361,17 +394,4 @@ export class Session implements CompletionOwner, Flushable {
   }
 }
 
-export { openSession };
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`);
-}
-
-/** onDisconnected has no session left to close. */
-function warn(error: unknown): void {
-  process.emitWarning(asError(error));
-}
+export { openSession, sendMessage };

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { IocpCore, type IocpCoreOptions } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
-import { Listener, type ListenerOptions } from '../src/index.js';
+import { Listener, type ListenOptions, type SessionOptions } from '../src/index.js';
 
 const required = process.env.OVERLAPPED_REQUIRE === 'all';
 
@@ -35,7 +35,7 @@ export async function withCore(options: IocpCoreOptions, use: (core: IocpCore) =
   expect(core.timers.size).toBe(0);
 }
 
-export function listen(core: IocpCore, options: Omit<ListenerOptions, 'port'>): Promise<Listener> {
+export function listen(core: IocpCore, options: Omit<ListenOptions & SessionOptions, 'port'>): Promise<Listener> {
   return Listener.listen(core, { host: '127.0.0.1', port: 0, ...options });
 }
 

@@ -1,0 +1,14 @@
+// What a handler may give back or throw, and what becomes of it.
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`);
+}
+
+/** onDisconnected has no session left to close. */
+export function warn(error: unknown): void {
+  process.emitWarning(asError(error));
+}

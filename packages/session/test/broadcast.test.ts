@@ -1,0 +1,107 @@
+// Broadcasts: every session of a server or of a group gets the bytes once and in order, whichever threads they live in, and
+// what the messages took comes back.
+
+import { once } from 'node:events';
+import { broadcast } from '@overlapped/session';
+import { expect, test } from 'vitest';
+import { onEachBackend } from './support.js';
+import { byThread, type Client, connect, serve, until } from './threads.js';
+
+const CHAT = new URL('./modules/chat.js', import.meta.url);
+
+/** Reads until `length` bytes are there. */
+async function read({ socket }: Client, length: number): Promise<string> {
+  let text = '';
+  while (text.length < length) text += String((await once(socket, 'data'))[0]);
+  return text;
+}
+
+onEachBackend((backend) => {
+  test('everyone gets what one session says, once', async () => {
+    const { port } = await serve({ backend }, { module: CHAT });
+    const clients = await connect(port, 10);
+    await byThread(clients);
+    const heard = clients.map((client) => read(client, 'hello all'.length));
+    clients[0]!.socket.write('all hello all');
+    expect(await Promise.all(heard)).toEqual(clients.map(() => 'hello all'));
+    // Nothing came twice: the next answer is the next thing that each hears.
+    expect(await Promise.all(clients.map((client) => client.ask('join x')))).toEqual(clients.map(() => 'ok'));
+  });
+
+  test('a group gets what is said to it, and nobody else does', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT });
+    const clients = await connect(port, 8);
+    await byThread(clients);
+    const [one, two, three, ...others] = clients;
+    const members = [one!, two!, three!];
+    for (const member of members) expect(await member.ask('join room')).toBe('ok');
+    expect(await three!.ask('leave room')).toBe('ok');
+    const heard = [one!, two!].map((client) => read(client, 'psst'.length));
+    others[0]!.socket.write('to room psst');
+    expect(await Promise.all(heard)).toEqual(['psst', 'psst']);
+    const all = clients.map((client) => read(client, 'from the core'.length));
+    expect(broadcast(core, 'from the core')).toBe(true);
+    // Whoever had heard the secret would have it before this.
+    expect(await Promise.all(all)).toEqual(clients.map(() => 'from the core'));
+  });
+
+  test('large messages arrive whole and in order, many times over', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT });
+    const clients = await connect(port, 4);
+    await byThread(clients);
+    const size = 300_000;
+    for (let round = 0; round < 40; round++) {
+      const letter = String.fromCharCode(97 + (round % 26));
+      const heard = clients.map((client) => read(client, size));
+      clients[round % 4]!.socket.write(`big ${size} ${letter}`);
+      const expected = letter.repeat(size);
+      for (const text of await Promise.all(heard)) expect(text === expected).toBe(true);
+    }
+    expect(core.figures().total.skipped).toBe(0);
+  });
+
+  test('a client that does not read is passed over, and costs the others nothing', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT, highWatermark: 65_536 });
+    const [slow, ...clients] = await connect(port, 5);
+    await byThread([slow!, ...clients]);
+    slow!.socket.pause();
+    const size = 262_144;
+    while (core.figures().total.skipped === 0) {
+      const heard = clients.map((client) => read(client, size));
+      clients[0]!.socket.write(`big ${size} x`);
+      await Promise.all(heard);
+    }
+    slow!.socket.destroy();
+    await slow!.closed;
+    const heard = clients.map((client) => read(client, 'still here'.length));
+    clients[0]!.socket.write('all still here');
+    expect(await Promise.all(heard)).toEqual(clients.map(() => 'still here'));
+  });
+
+  test('what is too long is refused', async () => {
+    const { core } = await serve({ backend }, { module: CHAT });
+    expect(() => broadcast(core, Buffer.alloc(1 << 20))).toThrow(RangeError);
+    expect(() => broadcast(core, 'x', 'y'.repeat(2000))).toThrow(RangeError);
+  });
+
+  // There all sessions are on one thread.
+  test.runIf(backend !== 'portable')('the loss of a thread gives back what it held', async () => {
+    const { core, nextLoss, port } = await serve({ backend }, { module: CHAT, highWatermark: 1 << 28 });
+    const clients = await connect(port, 10);
+    const [doomed, spared] = [...(await byThread(clients)).values()];
+    // What the doomed thread's clients do not read is held there, until there is no room for more.
+    for (const { socket } of doomed!) socket.pause();
+    const size = 200_000;
+    const say = () => broadcast(core, Buffer.alloc(size, 'x'));
+    for (let heard = spared!.map((client) => read(client, size)); say(); ) {
+      await Promise.all(heard);
+      heard = spared!.map((client) => read(client, size));
+    }
+    const loss = nextLoss();
+    doomed![0]!.socket.write('crash');
+    await loss;
+    await until(say);
+    const rest = spared!.map((client) => read(client, size));
+    expect(await Promise.all(rest)).toEqual(spared!.map(() => 'x'.repeat(size)));
+  });
+});

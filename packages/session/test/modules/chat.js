@@ -1,0 +1,24 @@
+// A session module for the broadcast tests: what comes after `all `, `join `, `leave ` or `to GROUP ` is obeyed.
+
+import { threadId } from 'node:worker_threads';
+import { Session } from '@overlapped/session';
+
+export default class Chat extends Session {
+  onReceive(data) {
+    const [verb, first, ...rest] = data.toString().split(' ');
+    if (verb === 'who') this.send(String(threadId));
+    else if (verb === 'all') this.broadcast([first, ...rest].join(' '));
+    else if (verb === 'big') this.broadcast(Buffer.alloc(Number(first), rest[0]));
+    else if (verb === 'to') this.broadcast(rest.join(' '), first);
+    else {
+      if (verb === 'join') this.join(first);
+      else if (verb === 'leave') this.leave(first);
+      else if (verb === 'crash') setImmediate(crash);
+      this.send('ok');
+    }
+  }
+}
+
+function crash() {
+  throw new Error('as planned');
+}

@@ -1,0 +1,28 @@
+// A session module for the worker tests: does what a message says, and sends everything else back.
+
+import { threadId } from 'node:worker_threads';
+import { Session } from '@overlapped/session';
+
+const hoard = [];
+let posted = '';
+
+export function onPost(key, bytes) {
+  posted = `${key} ${bytes}`;
+}
+
+export default class Line extends Session {
+  onReceive(data) {
+    const text = data.toString();
+    if (text === 'who') this.send(String(threadId));
+    else if (text === 'posted') this.send(posted || 'nothing');
+    else if (text === 'throw') throw new Error('in a handler');
+    else if (text === 'crash') setImmediate(crash);
+    else if (text === 'exit') process.exit(3);
+    else if (text === 'hog') for (;;) hoard.push(new Array(1e5).fill(posted));
+    else this.send(data);
+  }
+}
+
+function crash() {
+  throw new Error('outside of a handler');
+}
