@@ -3,10 +3,12 @@
 
 import { readFileSync } from 'node:fs';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
+import type { IocpCore } from '@overlapped/net-core';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type BenchOptions, bench } from './bench.js';
 import { BenchError } from './client.js';
-import { benchProgress, benchSummary, liveFigures } from './display.js';
+import { benchProgress, benchSummary, describeThreads, liveFigures } from './display.js';
+import { startMetrics } from './metrics.js';
 import { type EchoOptions, startEcho } from './server.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
@@ -14,16 +16,33 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Stopping waits this long, in milliseconds, for clients that do not read what they are owed. */
 const GRACE = 3000;
 
-async function serve(options: EchoOptions): Promise<void> {
+interface ServeOptions extends EchoOptions {
+  readonly metricsPort?: number;
+}
+
+async function serve({ metricsPort, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
   const { address, family, port } = listener.endpoint;
   const host = family === 6 ? `[${address}]` : address;
-  console.log(`echo on ${host}:${port}, ${core.backend} (SIGINT stops)`);
-  const stopFigures = process.stdout.isTTY ? liveFigures(listener) : () => {};
+  const metrics = metricsPort === undefined ? undefined : await serveMetrics(core, address, metricsPort);
+  let stopFigures = () => {};
   onSignal(() => {
     stopFigures();
     core.stop(GRACE).catch(fail);
   });
+  console.log(`echo on ${host}:${port}, ${core.backend}, ${describeThreads(core.threads)} (SIGINT stops)`);
+  if (metrics) console.log(`metrics on ${metrics}`);
+  if (process.stdout.isTTY) stopFigures = liveFigures(core);
+}
+
+async function serveMetrics(core: IocpCore, host: string, port: number): Promise<string> {
+  try {
+    return await startMetrics(core, host, port);
+  } catch (error) {
+    await core.stop();
+    if (error instanceof Error) error.message = `Cannot serve metrics: ${error.message}`;
+    throw error;
+  }
 }
 
 /** Calls `stop` at the first signal; the second ends the process at once. */
@@ -75,6 +94,12 @@ program
   .description('send back whatever comes in, until a signal')
   .option('--port <number>', 'port to listen on; 0 takes a free one', whole(0, 65535), 7777)
   .option('--host <address>', 'IP address to listen on', '127.0.0.1')
+  .option('--threads <number>', 'worker threads that serve; 0: the main thread does', whole(0, 256), 0)
+  .option(
+    '--metrics-port <number>',
+    'serve figures to Prometheus, at /metrics of this port; 0 takes a free one',
+    whole(0, 65535),
+  )
   .addOption(backendOption())
   .action(serve);
 

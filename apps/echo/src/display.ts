@@ -1,28 +1,35 @@
 // What the command shows: the live line of the server, and the bar and the result of the bench.
 
 import { clearLine, cursorTo } from 'node:readline';
-import type { Listener } from '@overlapped/session';
+import type { IocpCore } from '@overlapped/net-core';
 import { SingleBar } from 'cli-progress';
 import type { BenchOptions, BenchResult, OnProgress } from './bench.js';
-import { traffic } from './server.js';
 
 const INTERVAL = 1000;
 
 /** Keeps one line on the terminal up to date. Gives what ends it. */
-export function liveFigures(listener: Listener): () => void {
-  let last = { ...traffic, at: performance.now() };
+export function liveFigures(core: IocpCore): () => void {
+  const read = () => ({ ...core.figures().total, at: performance.now() });
+  let last = read();
   const timer = setInterval(() => {
-    const now = { ...traffic, at: performance.now() };
+    const now = read();
     const seconds = (now.at - last.at) / 1000;
-    const rates = describeRates((now.messages - last.messages) / seconds, (now.bytes - last.bytes) / seconds);
+    const packets = whole((now.packets - last.packets) / seconds);
+    const bytes = megabytes((now.bytesReceived - last.bytesReceived) / seconds);
     last = now;
-    show(`${whole(listener.sessions.size)} connections, ${rates}`);
+    show(`${whole(now.sessions)} connections, ${packets} packets/s, ${bytes} MB/s received`);
   }, INTERVAL);
   timer.unref();
   return () => {
     clearInterval(timer);
     show('');
   };
+}
+
+/** Which threads serve. */
+export function describeThreads(workers: number): string {
+  if (workers === 0) return 'main thread';
+  return workers === 1 ? '1 thread' : `${workers} threads`;
 }
 
 /** A progress bar, on a terminal only. */
@@ -42,13 +49,13 @@ export function benchSummary(options: BenchOptions, result: BenchResult): string
   const at = (percentile: number) => `p${percentile} ${whole(latencies.getValueAtPercentile(percentile))} us`;
   return [
     `${whole(connections)} connections, ${whole(size)} bytes, ${whole(outstanding)} outstanding, ${backend}`,
-    `${describeRates(messages / seconds, (messages * size) / seconds)} each way`,
+    `${whole(messages / seconds)} messages/s, ${megabytes((messages * size) / seconds)} MB/s each way`,
     `round trip ${at(50)}, ${at(99)}, ${at(99.9)}; every byte verified`,
   ].join('\n');
 }
 
-function describeRates(messages: number, bytes: number): string {
-  return `${whole(messages)} messages/s, ${(bytes / 1e6).toFixed(1)} MB/s`;
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
 }
 
 function whole(value: number): string {

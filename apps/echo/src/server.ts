@@ -1,29 +1,19 @@
-// The echo server: what comes in goes out. Nothing more is needed for a server: a core, a class of session, a listener.
+// The echo server. Nothing more is needed for a server: a core, a module with a class of session, a listener.
 
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import type { BackendName } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
-import { Listener, Session } from '@overlapped/session';
+import { Listener } from '@overlapped/session';
 
-/** What all echo sessions of this process have sent back. TCP has no messages: what arrived at once counts as one. */
-export const traffic = { messages: 0, bytes: 0 };
-
-class Echo extends Session {
-  override onReceive(data: Buffer): void {
-    traffic.messages++;
-    traffic.bytes += data.length;
-    // False: the client does not read what it asked for. Until it does, nothing is read from it.
-    if (!this.send(data)) this.pause();
-  }
-
-  override onDrain(): void {
-    this.resume();
-  }
-}
+const SESSION = pathToFileURL(createRequire(import.meta.url).resolve('#echo-session'));
 
 export interface EchoOptions {
   readonly host: string;
   readonly port: number;
   readonly backend?: BackendName;
+  /** Worker threads. With 0, or where the backend cannot share work between threads, this thread serves. */
+  readonly threads: number;
 }
 
 export interface EchoServer {
@@ -35,7 +25,7 @@ export interface EchoServer {
 export async function startEcho({ host, port, ...options }: EchoOptions): Promise<EchoServer> {
   const core = new IocpCore(options);
   try {
-    return { core, listener: await Listener.listen(core, { host, port, session: Echo }) };
+    return { core, listener: await Listener.listen(core, { host, port, module: SESSION }) };
   } catch (error) {
     await core.stop();
     throw error;

@@ -2,12 +2,17 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { candidates } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startEcho } from '../src/server.js';
+import { labelled, metricsUrl, scrapeUntil } from './prometheus.js';
 import { fakeServer, freePort, run, serve } from './support.js';
 
 /** Windows has no signals that another process could send: kill() just terminates it. */
 const noSignals = process.platform === 'win32';
+
+/** Whether the server can have worker threads here. */
+const native = candidates().some(({ name, availability }) => name !== 'portable' && availability.available);
 
 async function client(port: number, allowHalfOpen = false): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
@@ -24,7 +29,7 @@ async function roundTrip(socket: Socket, text: string): Promise<string> {
 }
 
 async function inProcess(): Promise<number> {
-  const { core, listener } = await startEcho({ host: '127.0.0.1', port: 0 });
+  const { core, listener } = await startEcho({ host: '127.0.0.1', port: 0, threads: 0 });
   onTestFinished(() => core.stop());
   return listener.endpoint.port;
 }
@@ -36,17 +41,39 @@ function benchArgs(port: number): string[] {
 describe('echo serve', { timeout: 60_000 }, () => {
   test('sends back what comes in, and says what it runs on', async () => {
     const { line, port } = await serve('--backend', 'portable');
-    expect(line).toBe(`echo on 127.0.0.1:${port}, portable (SIGINT stops)`);
+    expect(line).toBe(`echo on 127.0.0.1:${port}, portable, main thread (SIGINT stops)`);
+    expect(await roundTrip(await client(port), 'hello')).toBe('hello');
+  });
+
+  // Sockets of node:net cannot move between threads.
+  test.runIf(native)('serves in worker threads', async () => {
+    const { line, port } = await serve('--threads', '2');
+    expect(line).toMatch(/, \w+, 2 threads \(SIGINT stops\)$/);
+    const { code, stderr, stdout } = await run(...benchArgs(port), '--size', '20000', '--outstanding', '3');
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/every byte verified\n$/);
+    expect(code).toBe(0);
+  });
+
+  test('says so when the main thread serves after all', async () => {
+    const { line, port } = await serve('--backend', 'portable', '--threads', '2');
+    expect(line).toBe(`echo on 127.0.0.1:${port}, portable, main thread (SIGINT stops)`);
     expect(await roundTrip(await client(port), 'hello')).toBe('hello');
   });
 
   // Windows has no signals to send.
-  test.skipIf(noSignals).each(['SIGINT', 'SIGTERM'] as const)('%s ends it in order', async (signal) => {
-    const { child, exited, port } = await serve();
-    const socket = await client(port);
-    await roundTrip(socket, 'hello');
+  test.skipIf(noSignals).each([
+    ['SIGINT', '0'],
+    ['SIGTERM', '0'],
+    ['SIGINT', '2'],
+    ['SIGTERM', '2'],
+  ] as const)('%s ends it in order, with %s worker threads', async (signal, threads) => {
+    const { child, exited, port } = await serve('--threads', threads);
+    const sockets = [await client(port), await client(port)];
+    for (const socket of sockets) await roundTrip(socket, 'hello');
+    const ends = sockets.map((socket) => once(socket, 'end'));
     child.kill(signal);
-    await once(socket, 'end');
+    await Promise.all(ends);
     expect(await exited).toBe(0);
   });
 
@@ -69,9 +96,77 @@ describe('echo serve', { timeout: 60_000 }, () => {
   });
 });
 
+describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
+  const ways = [
+    { args: ['--threads', '0'], shares: { main: 4 } },
+    ...(native ? [{ args: ['--threads', '2'], shares: { main: 0, 0: 2, 1: 2 } }] : []),
+    { args: ['--backend', 'portable', '--threads', '2'], shares: { main: 4 } },
+  ];
+  test.each(ways)('$args: counts the traffic, in total and by thread', async ({ args, shares }) => {
+    const { nextLine, port } = await serve('--metrics-port', '0', ...args);
+    const url = await metricsUrl(nextLine);
+    const message = 'x'.repeat(10_000);
+    const sockets = [await client(port), await client(port), await client(port), await client(port)];
+    for (const socket of sockets) expect(await roundTrip(socket, message)).toBe(message);
+
+    const figures = await scrapeUntil(url, (samples) => samples.overlapped_bytes_sent_total === 40_000);
+    expect(figures).toMatchObject({
+      overlapped_bytes_received_total: 40_000,
+      overlapped_sessions_accepted_total: 4,
+      overlapped_sessions_ended_total: 0,
+      overlapped_sessions: 4,
+      overlapped_queued_bytes: 0,
+    });
+    const threads = Object.entries(shares);
+    for (const [thread, clients] of threads) {
+      expect(figures).toMatchObject({
+        [`overlapped_thread_bytes_received_total{thread="${thread}"}`]: clients * 10_000,
+        [`overlapped_thread_bytes_sent_total{thread="${thread}"}`]: clients * 10_000,
+        [`overlapped_thread_sessions{thread="${thread}"}`]: clients,
+      });
+    }
+    const sum = (name: string) => threads.reduce((total, [thread]) => total + figures[labelled(name, thread)]!, 0);
+    expect(sum('packets_total')).toBe(figures.overlapped_packets_total);
+    expect(sum('wake_ups_total')).toBe(figures.overlapped_wake_ups_total);
+    const { overlapped_packets_total: packets, overlapped_wake_ups_total: wakeUps } = figures;
+    expect(figures.overlapped_packets_per_wake_up).toBeCloseTo(packets! / wakeUps!);
+
+    for (const socket of sockets) socket.end();
+    await scrapeUntil(url, (samples) => samples.overlapped_sessions_ended_total === 4);
+    await scrapeUntil(url, (samples) => samples.overlapped_sessions === 0);
+  });
+
+  test('answers nothing else', async () => {
+    const { nextLine } = await serve('--metrics-port', '0');
+    const url = await metricsUrl(nextLine);
+    expect((await fetch(new URL('/', url))).status).toBe(404);
+    expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+  });
+
+  // Windows has no signals to send.
+  test.skipIf(noSignals)('closes when the server stops, also with a scraper connected', async () => {
+    const { child, exited, nextLine } = await serve('--metrics-port', '0', '--threads', '2');
+    const { port } = new URL(await metricsUrl(nextLine));
+    const scraper = await client(Number(port));
+    const ended = once(scraper.resume(), 'end');
+    child.kill('SIGINT');
+    await ended;
+    expect(await exited).toBe(0);
+  });
+
+  test('a port that is taken is one line, and nothing is left running', async () => {
+    const taken = await inProcess();
+    const { code, stderr, stdout } = await run('--port', '0', '--threads', '2', '--metrics-port', String(taken));
+    expect(stderr).toMatch(/^error: Cannot serve metrics: .*EADDRINUSE.* 127\.0\.0\.1:\d+\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
 describe('bad arguments are one line', { timeout: 60_000 }, () => {
   test.each([
     [['--port', 'abc'], /'--port <number>' argument 'abc' is invalid\. It must be a whole number from 0 to 65535/],
+    [['--threads', '257'], /whole number from 0 to 256/],
+    [['--metrics-port', '-1'], /whole number from 0 to 65535/],
     [['--port', '65536'], /whole number from 0 to 65535/],
     [['--backend', 'epoll'], /'epoll' is invalid\. Allowed choices are iocp, io_uring, portable/],
     [['--backend', process.platform === 'win32' ? 'io_uring' : 'iocp'], /Cannot use the \w+ backend: .*\(ENOTSUP/],

@@ -1,9 +1,10 @@
-// Two thousand clients at a time on each backend that can serve here: every byte is verified, a quarter of the clients
-// are cut off in the middle, and when everything has stopped nothing is left behind.
+// Two thousand clients at a time on each backend that can serve here, on the main thread and in worker threads: every byte
+// is verified, a quarter of the clients are cut off in the middle, and when everything has stopped nothing is left behind.
 
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Connector, Session } from '@overlapped/session';
@@ -133,8 +134,9 @@ function connectSessions<T extends Session>(core: IocpCore, kind: new () => T, c
   return connectAll(count, () => connector.connect({ host: '127.0.0.1', port }) as Promise<T>);
 }
 
-async function load(backend: BackendName, counts: Counts): Promise<void> {
-  const { core, listener } = await startEcho({ host: '127.0.0.1', port: 0, backend });
+async function load(backend: BackendName, threads: number, counts: Counts): Promise<void> {
+  const { core, listener } = await startEcho({ host: '127.0.0.1', port: 0, backend, threads });
+  expect(core.threads).toBe(threads);
   const clientCore = new IocpCore({ backend });
   const { port } = listener.endpoint;
   const complete = await connectSessions(clientCore, Complete, counts.complete, port);
@@ -142,7 +144,7 @@ async function load(backend: BackendName, counts: Counts): Promise<void> {
   const cut = await connectSessions(clientCore, Cut, counts.cut, port);
   const sockets = await connectAll(counts.cutByNode, () => cutSocket(port));
   const total = complete.length + stay.length + cut.length + sockets.length;
-  expect(await eventually(() => listener.sessions.size === total)).toBe(true);
+  expect(await eventually(() => core.figures().total.sessions === total)).toBe(true);
 
   for (const session of [...complete, ...stay, ...cut]) session.start();
   await Promise.all(sockets.map(cutOff));
@@ -152,14 +154,21 @@ async function load(backend: BackendName, counts: Counts): Promise<void> {
   expect(complete.every(({ verified }) => verified)).toBe(true);
 
   // Only those that stay are still there, and they hold nothing.
-  expect(await eventually(() => listener.sessions.size === stay.length)).toBe(true);
-  expect(core.port.figures).toMatchObject({ sockets: stay.length + 1, buffersOut: 0, dropped: 0 });
-  expect(core.sendBuffers.out).toBe(0);
+  const held = () => {
+    const { sessions, bytesQueued, receiveBuffers, sendBuffers, droppedPackets } = core.figures().total;
+    return { sessions, bytesQueued, receiveBuffers, sendBuffers, droppedPackets };
+  };
+  const nothing = { bytesQueued: 0, receiveBuffers: 0, sendBuffers: 0, droppedPackets: 0 };
+  await eventually(() => isDeepStrictEqual(held(), { sessions: stay.length, ...nothing }));
+  expect(held()).toEqual({ sessions: stay.length, ...nothing });
+  expect(listener.sessions.size).toBe(threads === 0 ? stay.length : 0);
+  expect(core.port.figures.sockets).toBe(listener.sessions.size + 1);
 
   await core.stop();
   expect(await Promise.all(stay.map(({ over }) => over))).toEqual(stay.map(() => undefined));
   await clientCore.stop();
   for (const stopped of [core, clientCore]) expectEmpty(stopped);
+  expect(held()).toEqual({ sessions: 0, ...nothing });
 }
 
 function expectEmpty({ events, port, sendBuffers, timers }: IocpCore): void {
@@ -183,21 +192,27 @@ function resourcesSince(before: readonly string[]): string[] {
 }
 
 describe.each(candidates())('$name', ({ name, availability }) => {
-  test('serves two thousand clients and leaves nothing behind', { timeout: 180_000 }, async (context) => {
-    if (!availability.available) {
-      const required = process.env.OVERLAPPED_REQUIRE === 'all' && NATIVE[process.platform] === name;
-      if (required) expect.fail(`${name} is required here: ${availability.reason}`);
-      context.skip(`${name} is not available: ${availability.reason}`);
-    }
-    // What is made once, at the first use, is there before the counting starts.
-    await load(name, WARM_UP);
-    const opened = descriptors();
-    const resources = process.getActiveResourcesInfo();
-    await load(name, LOAD);
-    await eventually(() => descriptors() <= opened && resourcesSince(resources).length === 0);
-    expect({ descriptors: descriptors(), resources: resourcesSince(resources) }).toEqual({
-      descriptors: opened,
-      resources: [],
-    });
-  });
+  // The portable backend has no worker threads.
+  const ways = name === 'portable' ? [0] : [0, 2];
+  test.for(ways)(
+    'serves two thousand clients with %d worker threads and leaves nothing behind',
+    { timeout: 180_000 },
+    async (threads, context) => {
+      if (!availability.available) {
+        const required = process.env.OVERLAPPED_REQUIRE === 'all' && NATIVE[process.platform] === name;
+        if (required) expect.fail(`${name} is required here: ${availability.reason}`);
+        context.skip(`${name} is not available: ${availability.reason}`);
+      }
+      // What is made once, at the first use, is there before the counting starts.
+      await load(name, threads, WARM_UP);
+      const opened = descriptors();
+      const resources = process.getActiveResourcesInfo();
+      await load(name, threads, LOAD);
+      await eventually(() => descriptors() <= opened && resourcesSince(resources).length === 0);
+      expect({ descriptors: descriptors(), resources: resourcesSince(resources) }).toEqual({
+        descriptors: opened,
+        resources: [],
+      });
+    },
+  );
 });

@@ -31,6 +31,8 @@ export interface Served {
   /** The line that it greets with. */
   readonly line: string;
   readonly port: number;
+  /** What it prints after that. */
+  readonly nextLine: () => Promise<string>;
   /** The exit code; null when a signal ended it. */
   readonly exited: Promise<number | null>;
 }
@@ -43,8 +45,10 @@ export async function serve(...args: string[]): Promise<Served> {
     child.kill('SIGKILL');
     await exited;
   });
-  const [line] = await once(createInterface({ input: child.stdout }), 'line');
-  return { child, line, port: Number(/:(\d+),/.exec(line)?.[1]), exited };
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const nextLine = async () => (await lines.next()).value ?? '';
+  const line = await nextLine();
+  return { child, line, port: Number(/:(\d+),/.exec(line)?.[1]), nextLine, exited };
 }
 
 /** A node:net server on a free port, closed with the test. */

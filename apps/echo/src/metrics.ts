@@ -1,0 +1,100 @@
+// The figures of a core for Prometheus: an HTTP endpoint that reads them when it is asked, and costs nothing otherwise.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { CoreFigures, IocpCore } from '@overlapped/net-core';
+import { Counter, Gauge, Registry } from 'prom-client';
+
+type Kind = typeof Counter | typeof Gauge;
+
+/** How each figure is called there, without its prefix, and what it says. */
+const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: string]> = {
+  sessions: [Gauge, 'sessions', 'Sessions that are open.'],
+  bytesQueued: [Gauge, 'queued_bytes', 'Bytes that wait to be sent, or are being sent.'],
+  events: [Gauge, 'events_in_use', 'Events that are out of their pool: operations in flight.'],
+  receiveBuffers: [Gauge, 'receive_buffers_in_use', 'Receive buffers that are out of their pool.'],
+  sendBuffers: [Gauge, 'send_buffers_in_use', 'Send buffers that are out of their pool.'],
+  timers: [Gauge, 'timers', 'Timers that are set.'],
+  accepted: [Counter, 'sessions_accepted_total', 'Connections that became sessions.'],
+  ended: [Counter, 'sessions_ended_total', 'Sessions that are over.'],
+  refused: [Counter, 'connections_refused_total', 'Connections that were reset, as there were too many sessions.'],
+  packets: [Counter, 'packets_total', 'Completion packets.'],
+  wakeUps: [Counter, 'wake_ups_total', 'Times that the pump found packets.'],
+  bytesReceived: [Counter, 'bytes_received_total', 'Bytes received.'],
+  bytesSent: [Counter, 'bytes_sent_total', 'Bytes that the kernel has taken to send.'],
+  lateTimers: [Counter, 'late_timers_total', 'Timers that ran more than 3 ms after they were due.'],
+  droppedPackets: [Counter, 'dropped_packets_total', 'Late packets that were dropped, their sockets being gone.'],
+  starved: [Counter, 'receive_starvations_total', 'Times that data was there and no receive buffer was free.'],
+  skipped: [Counter, 'broadcast_skips_total', 'Times that a broadcast passed over a session with a full queue.'],
+};
+
+/** Figures, and the labels that say whose they are. */
+interface Sample {
+  readonly figures: CoreFigures;
+  readonly labels: Record<string, string>;
+}
+
+/**
+ * Serves `GET /metrics` until the core stops, and gives its URL. Rejects with what the system says: EADDRINUSE ...
+ * Port 0 takes a free one.
+ */
+export async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {
+  const registry = register(core);
+  const server = createServer(async ({ method, url }, response) => {
+    if (url !== '/metrics') response.writeHead(404).end();
+    else if (method !== 'GET') response.writeHead(405, { Allow: 'GET' }).end();
+    else response.setHeader('Content-Type', registry.contentType).end(await registry.metrics());
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  // A connection that could not be accepted is not worth the server.
+  server.on('error', (error) => process.emitWarning(error));
+  core.attach({
+    async stop() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  });
+  const { address, family, port: taken } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}/metrics`;
+}
+
+/** All figures twice: of the whole server, and by thread. The first are more once a thread has been lost and replaced. */
+function register(core: IocpCore): Registry {
+  const registry = new Registry();
+  const total = () => [{ figures: core.figures().total, labels: {} }];
+  addFigures(registry, 'overlapped_', total, []);
+  addFigures(registry, 'overlapped_thread_', () => byThread(core), ['thread']);
+  return registry;
+}
+
+function byThread(core: IocpCore): Sample[] {
+  const { own, workers } = core.figures();
+  return [
+    { figures: own, labels: { thread: 'main' } },
+    ...workers.map((figures, index) => ({ figures, labels: { thread: String(index) } })),
+  ];
+}
+
+function addFigures(registry: Registry, prefix: string, samples: () => Sample[], labelNames: string[]): void {
+  const add = (Metric: Kind, name: string, help: string, value: (figures: CoreFigures) => number) => {
+    new Metric({
+      name: prefix + name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { figures, labels } of samples()) this.inc(labels, value(figures));
+      },
+    });
+  };
+  for (const [figure, [metric, name, help]] of Object.entries(METRICS)) {
+    add(metric, name, help, (figures) => figures[figure as keyof CoreFigures]);
+  }
+  const perWakeUp = ({ packets, wakeUps }: CoreFigures) => (wakeUps === 0 ? 0 : packets / wakeUps);
+  add(Gauge, 'packets_per_wake_up', 'Completion packets for each wake-up, since the start.', perWakeUp);
+}
