@@ -7,9 +7,20 @@ export default defineConfig(
     {
       session: 'src/session.ts',
       idle: 'src/idle.ts',
+      dedicated: 'src/dedicated.ts',
+      threads: 'src/threads.ts',
+      jobs: 'src/jobs.ts',
+      life: 'src/life.ts',
+      starts: 'src/starts.ts',
+      work: 'src/work.ts',
       'servers/overlapped': 'src/servers/overlapped.ts',
       'servers/node-net': 'src/servers/node-net.ts',
+      'servers/dedicated': 'src/servers/dedicated.ts',
+      'servers/echo-session': 'src/servers/echo-session.ts',
+      'servers/burn-session': 'src/servers/burn-session.ts',
+      'servers/life-session': 'src/servers/life-session.ts',
     },
-    { dts: false },
+    // They find their own workers by where they lie.
+    { dts: false, external: ['piscina', 'tinypool'] },
   ),
 );

@@ -1,18 +1,19 @@
 // The command: resident memory of a server for each connection that is open and idle.
 
 import { parseArgs } from 'node:util';
+import { agents } from './agent.js';
 import { idleMemory } from './measures.js';
 import { number, verdict } from './report.js';
-import { withRivals } from './server.js';
+import { withServers } from './server.js';
 
 const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' } } });
 const count = Number(values.connections);
 
-await withRivals('echo', async (servers) => {
+await withServers(agents(['overlapped', 'node-net'], 'echo'), async (servers) => {
   console.log(`resident bytes of the server for each of ${number(count)} idle connections\n`);
-  for (const server of servers) {
+  for (const [i, server] of servers.entries()) {
     const bytes = await idleMemory(server, count);
-    const target = server.rival === 'overlapped' ? verdict(bytes, { kind: '<=', ratio: 1000 }) : '';
+    const target = i === 0 ? verdict(bytes, { kind: '<=', ratio: 1000 }) : '';
     console.log(server.by.padEnd(12) + number(bytes).padStart(8) + target);
   }
 });

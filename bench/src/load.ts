@@ -1,10 +1,9 @@
 // The load generator: load/load.c, compiled at first use and run as a process of its own.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { compiled, whyNotCompiled } from './compile.js';
 
 export type LoadMode = 'echo' | 'churn' | 'knock';
 
@@ -36,19 +35,10 @@ export const MESSAGE_BYTES = 64;
 const LONGEST_HOLD = 120;
 const GRACE = 10;
 
-const source = fileURLToPath(new URL('../load/load.c', import.meta.url));
-const folder = fileURLToPath(new URL('../load/build/', import.meta.url));
-const program = `${folder}load`;
-
 /** Why the load generator cannot run here, or undefined when it can. */
 export function whyNoLoad(): string | undefined {
-  if (process.platform !== 'linux') return 'the load generator needs epoll, and this is not Linux';
-  try {
-    execFileSync('gcc', ['--version'], { stdio: 'ignore' });
-    return undefined;
-  } catch {
-    return 'the load generator is written in C, and there is no gcc';
-  }
+  const reason = whyNotCompiled();
+  return reason && `the load generator cannot run: ${reason}`;
 }
 
 export async function runLoad({ mode, port, connections, seconds }: Load): Promise<LoadResult> {
@@ -74,9 +64,11 @@ export async function holdConnections(port: number, connections: number): Promis
 }
 
 function start(mode: string, port: number, connections: number, seconds: number): ChildProcess {
-  compile();
   const args = [mode, port, connections, MESSAGE_BYTES, seconds].map(String);
-  return spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], timeout: (seconds + GRACE) * 1000 });
+  return spawn(compiled('load/load.c'), args, {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    timeout: (seconds + GRACE) * 1000,
+  });
 }
 
 /** What the program printed, when it has ended well. */
@@ -88,15 +80,4 @@ async function linesOf(child: ChildProcess): Promise<string[]> {
   const [code, signal] = await once(child, 'close');
   if (code !== 0) throw new Error(`the load generator failed (${signal ?? code})`);
   return text.trim().split('\n');
-}
-
-function compile(): void {
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return;
-  const reason = whyNoLoad();
-  if (reason !== undefined) throw new Error(`Cannot measure: ${reason}`);
-  mkdirSync(folder, { recursive: true });
-  // Others may be compiling, too: the program appears whole.
-  const made = `${program}.${process.pid}`;
-  execFileSync('gcc', ['-O2', '-Wall', '-o', made, source], { stdio: ['ignore', 'inherit', 'inherit'] });
-  renameSync(made, program);
 }

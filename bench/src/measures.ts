@@ -1,31 +1,32 @@
 // What is measured, one function for each figure. README.md says what they mean.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Agent } from './agent.js';
 import { type HeldConnections, holdConnections, type LoadMode, runLoad } from './load.js';
 import type { Sample } from './rounds.js';
 import type { Server } from './server.js';
 
-type Measure = (server: Server) => Promise<Sample>;
+type Measure<S> = (server: S) => Promise<Sample>;
 
 /** Milliseconds for a request to be with the server. */
 const DELIVERY = 50;
 
 /** Messages (echo) or connections (churn, knock) that a server handles while the clients ask for as many as they can. */
-export function underLoad(mode: LoadMode, connections: number, seconds: number): Measure {
+export function underLoad(mode: LoadMode, connections: number, seconds: number): Measure<Server> {
   return async (server) => {
-    const before = await server.figures();
+    const before = await server.cpu();
     const load = await runLoad({ mode, port: server.port, connections, seconds });
-    const after = await server.figures();
+    const after = await server.cpu();
     return {
       rate: load.messages / load.seconds,
-      cpu: (after.cpu - before.cpu) / load.messages,
+      cpu: (after - before) / load.messages,
       clientBusy: load.cpuSeconds / load.seconds,
     };
   };
 }
 
 /** Connections a second, from the first of `count` connects at once to the last onConnected. */
-export function burst(count: number): Measure {
+export function burst(count: number): Measure<Agent> {
   return async (server) => {
     const before = await server.figures();
     const all = server.connected(before.connected + count);
@@ -41,7 +42,7 @@ export function burst(count: number): Measure {
  * Connections a second, taken out of a full backlog: they are made while the server is stopped, so that neither the
  * clients nor the handshakes compete with it.
  */
-export function drain(count: number): Measure {
+export function drain(count: number): Measure<Agent> {
   return async (server) => {
     const before = await server.figures();
     const all = server.connected(before.connected + count);
@@ -58,7 +59,7 @@ export function drain(count: number): Measure {
 }
 
 /** Bytes of resident memory for each of `count` idle connections. The server must have none. */
-export async function idleMemory(server: Server, count: number): Promise<number> {
+export async function idleMemory(server: Agent, count: number): Promise<number> {
   // What a server needs once, whatever the number of connections, is there before it counts.
   await (await establish(server, Math.min(count, WARM_UP))).release();
   await sleep(SETTLE);
@@ -73,7 +74,7 @@ export async function idleMemory(server: Server, count: number): Promise<number>
 const WARM_UP = 200;
 const SETTLE = 500;
 
-async function establish(server: Server, count: number): Promise<HeldConnections> {
+async function establish(server: Agent, count: number): Promise<HeldConnections> {
   const { connected } = await server.figures();
   const all = server.connected(connected + count);
   const held = await holdConnections(server.port, count);

@@ -1,4 +1,5 @@
-// The figures as text: each rival's median, the median of the rounds' ratios with its ends, and the target beside.
+// The figures as text: everyone's median, and for each rival the median of the rounds' ratios with its ends, and the
+// target beside.
 
 import { type Sample, type Series, spread } from './rounds.js';
 
@@ -8,38 +9,64 @@ export interface Target {
   readonly ratio: number;
 }
 
+/** By what a rival is called in its series. Not every rival needs one. */
+export type Targets = Readonly<Record<string, Target>>;
+
 export interface Figure {
   readonly name: string;
   readonly of: (sample: Sample) => number;
-  readonly target?: Target;
+  readonly targets: Targets;
 }
 
 const NAME = 24;
-const VALUE = 12;
+const VALUE = 14;
 
-export function rate(unit: string, target?: Target): Figure {
-  return { name: `${unit}/s`, of: (sample) => sample.rate, ...(target && { target }) };
+export const atLeast = (ratio: number): Target => ({ kind: '>=', ratio });
+export const atMost = (ratio: number): Target => ({ kind: '<=', ratio });
+
+export function rate(unit: string, targets: Targets = {}): Figure {
+  return { name: `${unit}/s`, of: (sample) => sample.rate, targets };
 }
 
-export function cpu(unit: string, target?: Target): Figure {
-  return { name: `server CPU us/${unit}`, of: (sample) => sample.cpu, ...(target && { target }) };
+export function cpu(unit: string, targets: Targets = {}): Figure {
+  return { name: `server CPU us/${unit}`, of: (sample) => sample.cpu, targets };
 }
 
-/** A table of `figures`, ours first. */
-export function report(title: string, [ours, theirs]: readonly Series[], figures: readonly Figure[]): string {
-  const head = title.padEnd(NAME) + ours!.by.padStart(VALUE) + theirs!.by.padStart(VALUE);
-  const rows = figures.map((figure) => {
-    const us = ours!.samples.map(figure.of);
-    const them = theirs!.samples.map(figure.of);
-    const ratios = spread(us.map((value, round) => value / them[round]!));
-    const name = `  ${figure.name}`.padEnd(NAME);
-    const values = [us, them].map((all) => number(spread(all).median).padStart(VALUE)).join('');
-    const ratio = `x ${ratios.median.toFixed(2)} (${ratios.least.toFixed(2)} to ${ratios.most.toFixed(2)})`;
-    return `${name}${values}   ${ratio}${verdict(ratios.median, figure.target)}`;
+/** A table of `figures`, ours first. Each rival has a line for its ratio to each figure. */
+export function report(title: string, all: readonly Series[], figures: readonly Figure[]): string {
+  const [ours, ...rivals] = all;
+  const rows = figures.flatMap(({ name, of, targets }) => {
+    const values = all.map(({ samples }) => number(spread(samples.map(of)).median));
+    const ratios = rivals.map((rival) => against(rival, ours!, of, targets[rival.by]));
+    return ratios.map(
+      (ratio, i) =>
+        `${
+          i === 0
+            ? row(`  ${name}`, values)
+            : row(
+                '',
+                all.map(() => ''),
+              )
+        }   ${ratio}`,
+    );
   });
-  const busy = [ours, theirs].map((series) => series!.samples.map(({ clientBusy }) => clientBusy ?? Number.NaN));
-  const limits = busy.map((all) => percent(spread(all).median).padStart(VALUE)).join('');
-  return [head, ...rows, ...(limits.includes('%') ? ['  client busy'.padEnd(NAME) + limits] : [])].join('\n');
+  const busy = all.map(({ samples }) =>
+    percent(spread(samples.map(({ clientBusy }) => clientBusy ?? Number.NaN)).median),
+  );
+  const head = row(
+    title,
+    all.map(({ by }) => by),
+  );
+  return [head, ...rows, ...(busy.some((value) => value !== '') ? [row('  client busy', busy)] : [])].join('\n');
+}
+
+function against(rival: Series, ours: Series, of: Figure['of'], target?: Target): string {
+  const { median, least, most } = spread(ours.samples.map((sample, round) => of(sample) / of(rival.samples[round]!)));
+  return `x ${median.toFixed(2)} (${least.toFixed(2)} to ${most.toFixed(2)}) of ${rival.by}${verdict(median, target)}`;
+}
+
+function row(name: string, values: readonly string[]): string {
+  return name.padEnd(NAME) + values.map((value) => value.padStart(VALUE)).join('');
 }
 
 export function verdict(value: number, target?: Target): string {

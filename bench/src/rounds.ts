@@ -1,40 +1,39 @@
-// Fair turns: in each round every server is measured once, and the order is turned round each time, so that what the
-// machine does meanwhile falls on both alike.
+// Fair turns: in each round everyone is measured once, and the order is turned round each time, so that what the
+// machine does meanwhile falls on all alike.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Server } from './server.js';
 
-/** One measurement of one server, of messages or of connections. */
+/** One measurement of one contender, of messages, connections or jobs. */
 export interface Sample {
   /** Units a second. */
   readonly rate: number;
-  /** Microseconds of the server's CPU time for each unit. */
+  /** Microseconds of CPU time for each unit. */
   readonly cpu: number;
   /** How busy the client was, of one core; undefined where it only waits. */
   readonly clientBusy?: number;
 }
 
-/** The samples of one server, by round. */
+/** The samples of one contender, by round. */
 export interface Series {
   readonly by: string;
   readonly samples: Sample[];
 }
 
-/** Milliseconds for the connections of one measurement to be closed before the next. */
+/** Milliseconds for one measurement to be over, its connections closed, before the next. */
 const SETTLE = 200;
 
-/** Measures each server once to warm it up, and then once a round. */
-export async function takeTurns(
-  servers: readonly Server[],
+/** Measures each contender once to warm it up, and then once a round. */
+export async function takeTurns<T extends { readonly by: string }>(
+  contenders: readonly T[],
   rounds: number,
-  measure: (server: Server) => Promise<Sample>,
+  measure: (contender: T) => Promise<Sample>,
 ): Promise<Series[]> {
-  const series = servers.map(({ by }) => ({ by, samples: [] as Sample[] }));
+  const series = contenders.map(({ by }) => ({ by, samples: [] as Sample[] }));
   for (let round = 0; round <= rounds; round++) {
-    const order = [...servers.keys()];
+    const order = [...contenders.keys()];
     if (round % 2 === 1) order.reverse();
     for (const i of order) {
-      const sample = await measure(servers[i]!);
+      const sample = await measure(contenders[i]!);
       if (round > 0) series[i]!.samples.push(sample);
       await sleep(SETTLE);
     }

@@ -1,10 +1,11 @@
 // The command: sessions against node:net, in throughput, CPU time, and new connections.
 
 import { parseArgs } from 'node:util';
+import { agents } from './agent.js';
 import { burst, drain, underLoad } from './measures.js';
-import { cpu, rate, report, type Target } from './report.js';
+import { atLeast, atMost, cpu, rate, report } from './report.js';
 import { takeTurns } from './rounds.js';
-import { withRivals } from './server.js';
+import { withServers } from './server.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },
@@ -18,15 +19,15 @@ const CONNECTIONS = 50;
 /** A burst is over in a moment: there are this many for each round. */
 const BURSTS = 2;
 
-const atLeast = (ratio: number): Target => ({ kind: '>=', ratio });
-const atMost = (ratio: number): Target => ({ kind: '<=', ratio });
+const PROGRAMS = ['overlapped', 'node-net'] as const;
 
-await withRivals('echo', async (servers) => {
+await withServers(agents(PROGRAMS, 'echo'), async (servers) => {
   console.log(`echo of 64 bytes, one message outstanding on each connection; ${rounds} rounds of ${seconds} s\n`);
   const at50 = await takeTurns(servers, rounds, underLoad('echo', 50, seconds));
-  console.log(report('50 connections', at50, [rate('messages', atLeast(1.3)), cpu('message', atMost(0.6))]));
+  const targets = [rate('messages', { 'node:net': atLeast(1.3) }), cpu('message', { 'node:net': atMost(0.6) })];
+  console.log(report('50 connections', at50, targets));
   const at500 = await takeTurns(servers, rounds, underLoad('echo', 500, seconds));
-  console.log(report('500 connections', at500, [rate('messages'), cpu('message', atMost(0.5))]));
+  console.log(report('500 connections', at500, [rate('messages'), cpu('message', { 'node:net': atMost(0.5) })]));
 
   console.log('\nnew connections; the target is x 5\n');
   const figures = [rate('connections'), cpu('connection')];
@@ -36,7 +37,7 @@ await withRivals('echo', async (servers) => {
   console.log(report(`backlog of ${BACKLOG}`, await takeTurns(servers, rounds * BURSTS, drain(BACKLOG)), figures));
 });
 
-await withRivals('knock', async (servers) => {
+await withServers(agents(PROGRAMS, 'knock'), async (servers) => {
   const knocked = await takeTurns(servers, rounds, underLoad('knock', CONNECTIONS, seconds));
   console.log(report('ended at once', knocked, [rate('connections'), cpu('connection')]));
 });

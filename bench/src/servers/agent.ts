@@ -19,10 +19,15 @@ export interface Ready {
   readonly by: string;
 }
 
-/** `echo` sends everything back; `knock` ends each connection as soon as it is there. */
-export type Behaviour = 'echo' | 'knock';
+/**
+ * `echo` sends everything back; `burn` does, too, after some work; `life` does, and reports how else its thread fares;
+ * `knock` ends each connection as soon as it is there.
+ */
+export type Behaviour = 'echo' | 'burn' | 'life' | 'knock';
 
 export const behaviour = process.argv[2] as Behaviour;
+/** How many threads serve, where they are the server's own. */
+export const threads = Number(process.argv[3]);
 
 let connected = 0;
 let awaited = Number.POSITIVE_INFINITY;

@@ -2,6 +2,7 @@
 
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { behaviour, countConnection, ready } from './agent.js';
+import { ASK, life } from './life.js';
 
 function echo(socket: Socket): void {
   socket.on('data', (data) => socket.write(data));
@@ -11,7 +12,11 @@ function knock(socket: Socket): void {
   socket.end();
 }
 
-const serve = behaviour === 'echo' ? echo : knock;
+function echoAndReport(socket: Socket): void {
+  socket.on('data', async (data) => socket.write(data.length === ASK.length ? await life() : data));
+}
+
+const serve = { echo, knock, life: echoAndReport }[behaviour as 'echo' | 'knock' | 'life'];
 const server = createServer({ noDelay: true }, (socket) => {
   countConnection();
   // A client that resets its connection would end the process.

@@ -1,0 +1,83 @@
+// The rivals that are programs of their own: they print their port, serve it, and end when their stdin closes. They say
+// nothing else, so their CPU time is read from outside.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { compiled, declares, whyNotCompiled } from './compile.js';
+import { CpuClock } from './cpu-clock.js';
+import { kill, type Server } from './server.js';
+
+export interface Rival {
+  readonly by: string;
+  /** The program and its arguments. Throws an error that says what is missing here. */
+  readonly command: () => [string, ...string[]];
+}
+
+export const liburing: Rival = {
+  by: 'C',
+  command() {
+    const reason = whyNotCompiled();
+    if (reason !== undefined) throw new Error(reason);
+    if (!declares('liburing.h', 'io_uring_prep_recv_multishot')) {
+      throw new Error('it needs liburing 2.3 or newer, which Debian has as liburing-dev');
+    }
+    return [compiled('rivals/echo-liburing.c', ['uring'])];
+  },
+};
+
+export const bun: Rival = {
+  by: 'Bun',
+  command() {
+    const script = fileURLToPath(new URL('../rivals/echo-bun.js', import.meta.url));
+    try {
+      return [createRequire(import.meta.url).resolve('@oven/bun-linux-x64/bin/bun'), script];
+    } catch {
+      throw new Error('its program is installed on Linux x64 with glibc only');
+    }
+  },
+};
+
+export class RivalServer implements Server {
+  readonly by: string;
+  readonly port: number;
+  readonly #process: ChildProcess;
+  readonly #clock: CpuClock;
+
+  private constructor(by: string, port: number, child: ChildProcess) {
+    this.by = by;
+    this.port = port;
+    this.#process = child;
+    this.#clock = new CpuClock(child.pid!);
+  }
+
+  static async start({ by, command }: Rival): Promise<RivalServer> {
+    const [program, ...args] = command();
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const exit = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`it ended at once (${signal ?? code})`);
+    });
+    const [port] = await Promise.race([once(createInterface(child.stdout), 'line'), exit]);
+    return new RivalServer(by, Number(port), child);
+  }
+
+  async cpu(): Promise<number> {
+    return this.#clock.read();
+  }
+
+  stop(): Promise<void> {
+    return kill(this.#process);
+  }
+}
+
+/** Why a rival cannot serve here, or undefined when it can: it is tried. */
+export async function whyNot(rival: Rival): Promise<string | undefined> {
+  try {
+    await (await RivalServer.start(rival)).stop();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

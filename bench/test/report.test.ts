@@ -1,0 +1,54 @@
+// The table that a command prints, for one rival and for several.
+
+import { expect, test } from 'vitest';
+import { atLeast, atMost, cpu, rate, report } from '../src/report.js';
+import type { Series } from '../src/rounds.js';
+
+const ours: Series = { by: 'ours', samples: [30, 20, 10].map((rate) => ({ rate, cpu: 1, clientBusy: 0.5 })) };
+const theirs: Series = { by: 'theirs', samples: [10, 10, 10].map((rate) => ({ rate, cpu: 2, clientBusy: 0.25 })) };
+const others: Series = { by: 'others', samples: [60, 20, 40].map((rate) => ({ rate, cpu: 4, clientBusy: 1 })) };
+
+test('a report has the medians, the median of the ratios, and the target', () => {
+  const figures = [rate('messages', { theirs: atLeast(2.5) }), cpu('message', { theirs: atMost(0.5) })];
+  expect(wordsOf(report('echo', [ours, theirs], figures))).toEqual([
+    'echo ours theirs',
+    'messages/s 20 10 x 2.00 (1.00 to 3.00) of theirs target >= 2.5: NOT met',
+    'server CPU us/message 1 2 x 0.50 (0.50 to 0.50) of theirs target <= 0.5: met',
+    'client busy 50 % 25 %',
+  ]);
+});
+
+test('each of several rivals has its ratio, and its own target or none', () => {
+  const figures = [
+    rate('messages', { theirs: atLeast(1), others: atLeast(0.25) }),
+    cpu('message', { others: atMost(1) }),
+  ];
+  const text = report('echo', [ours, theirs, others], figures);
+  expect(wordsOf(text)).toEqual([
+    'echo ours theirs others',
+    'messages/s 20 10 40 x 2.00 (1.00 to 3.00) of theirs target >= 1: met',
+    'x 0.50 (0.25 to 1.00) of others target >= 0.25: met',
+    'server CPU us/message 1 2 4 x 0.50 (0.50 to 0.50) of theirs',
+    'x 0.25 (0.25 to 0.25) of others target <= 1: met',
+    'client busy 50 % 25 % 100 %',
+  ]);
+  const columns = text.split('\n').map((line) => line.indexOf('x '));
+  expect(new Set(columns.filter((column) => column >= 0)).size).toBe(1);
+});
+
+test('where nobody says how busy the client was there is no line for it', () => {
+  const samples = [{ rate: 1, cpu: 1 }];
+  const text = report(
+    'jobs',
+    [
+      { by: 'ours', samples },
+      { by: 'theirs', samples },
+    ],
+    [rate('jobs')],
+  );
+  expect(wordsOf(text)).toEqual(['jobs ours theirs', 'jobs/s 1 1 x 1.00 (1.00 to 1.00) of theirs']);
+});
+
+function wordsOf(text: string): string[] {
+  return text.split('\n').map((line) => line.trim().replace(/\s+/g, ' '));
+}

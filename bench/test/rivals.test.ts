@@ -1,0 +1,71 @@
+// Each server that others are measured against, for a moment: every byte comes back, and its CPU time is known. A rival
+// that cannot serve here is skipped, and its title says why.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { describe, expect, test } from 'vitest';
+import { Agent } from '../src/agent.js';
+import { whyNoLoad } from '../src/load.js';
+import { underLoad } from '../src/measures.js';
+import { bun, liburing, type Rival, RivalServer, whyNot } from '../src/rivals.js';
+import { type Server, withServers } from '../src/server.js';
+import { expectEcho } from './support.js';
+
+const reason = whyNoLoad();
+const rivals = await Promise.all(
+  [liburing, bun].map(async (rival) => ({ rival, reason: reason ?? (await whyNot(rival)) })),
+);
+
+describe.each(rivals)('$rival.by', ({ rival, reason }) => {
+  test.skipIf(reason)(`echoes, and its CPU time grows${reason ? ` (${reason})` : ''}`, () =>
+    expectToServe(() => RivalServer.start(rival)),
+  );
+
+  test.skipIf(reason)(`ends when its stdin does, and on SIGTERM${reason ? ` (${reason})` : ''}`, async () => {
+    const [program, ...args] = rival.command();
+    for (const end of ['stdin', 'SIGTERM'] as const) {
+      const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+      const exit = once(child, 'exit');
+      await once(createInterface(child.stdout), 'line');
+      if (end === 'stdin') child.stdin.end();
+      else child.kill(end);
+      expect(await exit).toEqual(end === 'stdin' ? [0, null] : [null, 'SIGTERM']);
+    }
+  });
+});
+
+test.skipIf(reason)(`node:net echoes${reason ? ` (${reason})` : ''}`, () =>
+  expectToServe(() => Agent.start('node-net', 'echo')),
+);
+
+describe.each(['echo', 'burn'] as const)('the dedicated server: %s', (behaviour) => {
+  test.skipIf(reason).each([1, 2])(`echoes with threads: %i${reason ? ` (${reason})` : ''}`, (threads) =>
+    expectToServe(() => Agent.start('dedicated', behaviour, threads)),
+  );
+});
+
+test('a rival that cannot serve says why', async () => {
+  const missing: Rival = {
+    by: 'missing',
+    command() {
+      throw new Error('it is not there');
+    },
+  };
+  expect(await whyNot(missing)).toBe('it is not there');
+  const mute: Rival = { by: 'mute', command: () => [process.execPath, '-e', 'process.exit(3)'] };
+  expect(await whyNot(mute)).toBe('it ended at once (3)');
+  expect(await whyNot({ by: 'nowhere', command: () => ['./no-such-program'] })).toContain('ENOENT');
+});
+
+function expectToServe(start: () => Promise<Server>): Promise<void> {
+  return withServers([start], async ([server]) => {
+    await expectEcho(server!.port);
+    const before = await server!.cpu();
+    const { rate, cpu } = await underLoad('echo', 5, 0.1)(server!);
+    expect([rate > 0, cpu > 0]).toEqual([true, true]);
+    expect(await server!.cpu()).toBeGreaterThan(before);
+    await server!.stop();
+    await expect(server!.cpu()).rejects.toThrow();
+  });
+}
