@@ -3,8 +3,17 @@
 // the package that needs another version of it. Dependencies are linked file by file; the workspace's own packages are
 // copied, because Vite asks the system for their real paths and would leave the image.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 
 /** Puts `members` of the workspace at `root`, and `tools` with all that they depend on, into the folder `out`. */
 export function makeFlat(root, members, tools, out) {
@@ -14,7 +23,7 @@ export function makeFlat(root, members, tools, out) {
     const from = join(root, member);
     const to = join(out, member);
     cpSync(from, to, { recursive: true, filter: (path) => path !== join(from, 'node_modules') });
-    linkEntries(to, join(modules, '@overlapped', basename(member)));
+    forward(to, join(modules, '@overlapped', basename(member)));
   }
   const placed = new Map();
   const here = join(import.meta.dirname, 'node_modules');
@@ -55,6 +64,16 @@ function resolveFrom(from, name) {
     if (existsSync(candidate)) return realpathSync(candidate);
   }
   return undefined;
+}
+
+/** Has whoever finds a package of our own in node_modules get the copy, which is then the only one in a process. */
+function forward(copy, at) {
+  mkdirSync(join(at, 'dist'), { recursive: true });
+  symlinkSync(join(copy, 'package.json'), join(at, 'package.json'));
+  for (const file of readdirSync(join(copy, 'dist')).filter((name) => name.endsWith('.js'))) {
+    const target = relative(join(at, 'dist'), join(copy, 'dist', file));
+    writeFileSync(join(at, 'dist', file), `export * from '${target}';\n`);
+  }
 }
 
 /** A folder of its own with links to everything in `from` but its node_modules. */

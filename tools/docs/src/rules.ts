@@ -91,7 +91,7 @@ const isAny = () => true;
 const UNFINISHED = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME'].join('|')})\\b`);
 const MACHINE_PATH = /(?<![\w.*])\/(work|root|home|Users)\//;
 const SHARED_FOLDER = new RegExp(`\\.\\./${'shared'}\\b`);
-const REGISTRY = new RegExp(`\\bregistry${'\\.'}[a-z]`);
+const REGISTRY = new RegExp(`\\bregistry${'\\.'}[a-z-]+[.][a-z]{2}`);
 const ONLY = /\b(test|it|describe|suite|bench)(\.\w+)*\.only\b/;
 const SKIP = /\.(skip|skipIf|runIf|todo)\b/;
 
