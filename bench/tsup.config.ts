@@ -8,6 +8,7 @@ export default defineConfig(
       session: 'src/session.ts',
       idle: 'src/idle.ts',
       dedicated: 'src/dedicated.ts',
+      broadcast: 'src/broadcast.ts',
       threads: 'src/threads.ts',
       jobs: 'src/jobs.ts',
       life: 'src/life.ts',

@@ -5,9 +5,13 @@
 //   echo   keeps CONNECTIONS open; each sends BYTES, waits until they have come back, and sends again
 //   churn  the same, but a connection carries one message and is closed, and another takes its place
 //   knock  CONNECTIONS at a time connect and wait until the server closes them; others take their places
+//   crowd  opens all CONNECTIONS, and waits until each has been greeted with BYTES; then one sends BYTES, which the server
+//          is to send to all, and sends again when all have them
+//   choir  the same, but ten send at once, and again when all have everything
 //   idle   opens all CONNECTIONS at once, prints a line when they stand, and holds them
 //
-// Ends after SECONDS, when stdin closes, or on SIGTERM; then prints one JSON object. A message of knock is a connection.
+// Ends after SECONDS, when stdin closes, or on SIGTERM; then prints one JSON object. A message of knock is a connection,
+// one of crowd and choir a delivery.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,10 +29,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum mode { ECHO, CHURN, KNOCK, IDLE };
-static const char *const mode_names[] = {"echo", "churn", "knock", "idle"};
+enum mode { ECHO, CHURN, KNOCK, CROWD, CHOIR, IDLE };
+static const char *const mode_names[] = {"echo", "churn", "knock", "crowd", "choir", "idle"};
 
-enum { EVENTS = 256, MAX_BYTES = 16384, SOURCES = 200 };
+enum { EVENTS = 256, MAX_BYTES = 16384, SOURCES = 200, CHOIR_SPEAKERS = 10 };
 
 /** What a connection waits for: its connect, or the rest of a message. */
 struct connection {
@@ -42,6 +46,9 @@ static int epoll_fd;
 static struct connection *connections; // by descriptor
 static char message[MAX_BYTES];
 static long dialled, connected, messages;
+/** Bytes that have come to the crowd, and how many it waits for before its speakers send again. */
+static long heard, expected;
+static int speakers[CHOIR_SPEAKERS], speaker_count;
 static volatile sig_atomic_t stopped;
 
 static void die(const char *what) {
@@ -93,7 +100,7 @@ static void dial(void) {
   if (fd < 0) die("socket");
   choose_source(fd);
   int one = 1;
-  if (mode == ECHO) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (mode == ECHO || mode == CROWD || mode == CHOIR) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(port)};
   server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS) die("connect");
@@ -124,11 +131,21 @@ static void on_connected(int fd, double started) {
   }
   connections[fd].connected = true;
   connected++;
+  if (speaker_count < (mode == CHOIR ? CHOIR_SPEAKERS : 1)) speakers[speaker_count++] = fd;
   if (mode == ECHO || mode == CHURN) say(fd);
   if (mode == IDLE && connected == wanted) {
     printf("{\"connected\":%ld,\"started\":%.9f}\n", connected, started);
     fflush(stdout);
   }
+}
+
+static void on_heard(long bytes) {
+  heard += bytes;
+  if (heard < expected) return;
+  messages += heard / size;
+  heard = 0;
+  expected = (long)wanted * size * speaker_count;
+  for (int i = 0; i < speaker_count; i++) say(speakers[i]);
 }
 
 static void on_readable(int fd) {
@@ -142,6 +159,10 @@ static void on_readable(int fd) {
   }
   if (n == 0) errno = ECONNRESET;
   if (n <= 0) die("recv");
+  if (mode == CROWD || mode == CHOIR) {
+    on_heard(n);
+    return;
+  }
   c->received += n;
   if (c->received < size) return;
   if (mode == CHURN) {
@@ -183,7 +204,7 @@ static bool parse_mode(const char *name) {
 
 int main(int count, char **arguments) {
   if (count != 6 || !parse_mode(arguments[1])) {
-    fprintf(stderr, "usage: load echo|churn|knock|idle PORT CONNECTIONS BYTES SECONDS\n");
+    fprintf(stderr, "usage: load echo|churn|knock|crowd|choir|idle PORT CONNECTIONS BYTES SECONDS\n");
     return 2;
   }
   port = atoi(arguments[2]);
@@ -196,6 +217,8 @@ int main(int count, char **arguments) {
   signal(SIGTERM, stop);
   take_descriptors();
   memset(message, 'm', size);
+  // Everyone is greeted first.
+  expected = (long)wanted * size;
   epoll_fd = epoll_create1(0);
   if (epoll_fd < 0) die("epoll_create1");
   // Fails where stdin is a file, which does not close: that is as well.

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { compiled, whyNotCompiled } from './compile.js';
 
-export type LoadMode = 'echo' | 'churn' | 'knock';
+export type LoadMode = 'echo' | 'churn' | 'knock' | 'crowd' | 'choir';
 
 export interface Load {
   readonly mode: LoadMode;
@@ -16,7 +16,7 @@ export interface Load {
 }
 
 export interface LoadResult {
-  /** Round trips; in churn and knock also the connections made. */
+  /** Round trips; in churn and knock also the connections made; in crowd and choir deliveries. */
   readonly messages: number;
   readonly seconds: number;
   /** What the generator itself used: as much as `seconds` means that it was the limit. */

@@ -37,6 +37,14 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
     });
   });
 
+  test('broadcasts', { timeout: 60_000 }, async () => {
+    await withServers(agents(['overlapped', 'node-net'], 'crowd'), async (servers) => {
+      for (const mode of ['crowd', 'choir'] as const) {
+        expectSamples(await takeTurns(servers, 1, underLoad(mode, 20, 0.1)));
+      }
+    });
+  });
+
   test('a server that is gone is noticed', { timeout: 30_000 }, async () => {
     await withServers(agents(['overlapped'], 'echo'), async ([server]) => {
       const asked = server!.connected(1);

@@ -21,9 +21,13 @@ export interface Ready {
 
 /**
  * `echo` sends everything back; `burn` does, too, after some work; `life` does, and reports how else its thread fares;
- * `knock` ends each connection as soon as it is there.
+ * `knock` ends each connection as soon as it is there; `crowd` greets each with as many bytes as a message has, and sends
+ * what one says to all.
  */
-export type Behaviour = 'echo' | 'burn' | 'life' | 'knock';
+export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'crowd';
+
+/** What a crowd's members are greeted with. */
+export const GREETING = Buffer.alloc(64, 'g');
 
 export const behaviour = process.argv[2] as Behaviour;
 /** How many threads serve, where they are the server's own. */

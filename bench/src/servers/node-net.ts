@@ -1,7 +1,7 @@
 // The rival: the same server on node:net, as one writes it, with the same backlog.
 
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { behaviour, countConnection, ready } from './agent.js';
+import { behaviour, countConnection, GREETING, ready } from './agent.js';
 import { ASK, life } from './life.js';
 
 function echo(socket: Socket): void {
@@ -16,7 +16,18 @@ function echoAndReport(socket: Socket): void {
   socket.on('data', async (data) => socket.write(data.length === ASK.length ? await life() : data));
 }
 
-const serve = { echo, knock, life: echoAndReport }[behaviour as 'echo' | 'knock' | 'life'];
+const crowd = new Set<Socket>();
+
+function join(socket: Socket): void {
+  crowd.add(socket);
+  socket.on('close', () => crowd.delete(socket));
+  socket.write(GREETING);
+  socket.on('data', (data) => {
+    for (const member of crowd) member.write(data);
+  });
+}
+
+const serve = { echo, knock, life: echoAndReport, crowd: join }[behaviour as 'echo' | 'knock' | 'life' | 'crowd'];
 const server = createServer({ noDelay: true }, (socket) => {
   countConnection();
   // A client that resets its connection would end the process.

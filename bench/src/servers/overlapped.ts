@@ -2,7 +2,7 @@
 
 import { IocpCore } from '@overlapped/net-core';
 import { Listener, Session } from '@overlapped/session';
-import { behaviour, countConnection, ready } from './agent.js';
+import { behaviour, countConnection, GREETING, ready } from './agent.js';
 
 class Echo extends Session {
   override onConnected(): void {
@@ -21,7 +21,18 @@ class Knock extends Session {
   }
 }
 
+class Member extends Session {
+  override onConnected(): void {
+    countConnection();
+    this.send(GREETING);
+  }
+
+  override onReceive(data: Buffer): void {
+    this.broadcast(data);
+  }
+}
+
 const core = new IocpCore();
-const session = behaviour === 'echo' ? Echo : Knock;
+const session = { echo: Echo, knock: Knock, crowd: Member }[behaviour as 'echo' | 'knock' | 'crowd'];
 const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, session });
 ready({ port: endpoint.port, by: core.backend });
