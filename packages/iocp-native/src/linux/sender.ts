@@ -61,8 +61,8 @@ function sendError(socket: UringSocket, result: number): IocpError {
   return linuxError('send', 'send', errno);
 }
 
-/** Lays out the msghdr and its iovecs. */
-function writeMessage(event: Overlapped, pieces: GatherList): void {
+/** Lays out a msghdr without an address, and its iovecs. */
+export function writeMessage(event: Overlapped, pieces: GatherList): void {
   const { words, address } = event.block;
   const header = (event.offset + ARGUMENTS) >> 2;
   const iovecs = address + event.offset + IOVECS;
