@@ -257,8 +257,8 @@ export interface CompletionPort {
 
   /**
    * Sends all of the pieces as one datagram (none: an empty one): `to` an address, or null on a connected socket, which
-   * goes to its peer. An IPv4 address is reached from a dual-stack socket, too. EMSGSIZE when it is too large for UDP
-   * (65,507 bytes over IPv4), EAFNOSUPPORT for an IPv6 address on an IPv4 socket. Success says that the kernel took it.
+   * goes to its peer. An IPv4 address is reached from a dual-stack socket, too. EMSGSIZE when it is too large: 65,507
+   * bytes always fit UDP. EAFNOSUPPORT for an IPv6 address on an IPv4 socket. Success says that the kernel took it.
    */
   sendTo(socket: PortSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void;
 

@@ -25,7 +25,12 @@ import { connect, ioctlsocket, WSAGetLastError, WSAIoctl, WSARecvFrom, WSASendTo
 const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
 /** Bytes of a receive buffer that are not used, as other backends need them. */
 const OVERHEAD = 48;
-/** More than any datagram has: what a receive buffer has no room for goes here, and nobody reads it. */
+/**
+ * What UDP carries over IPv4. Winsock is not asked to send more: its "too long" is a warning to the kernel, which queues a
+ * packet after it, though the call has failed.
+ */
+const LARGEST = 65_507;
+/** More than any datagram has, for the same reason: what a receive buffer has no room for goes here, and nobody reads it. */
 const SINK_SIZE = 65536;
 
 export class Datagrams {
@@ -88,9 +93,10 @@ export class Datagrams {
     const { block } = event;
     const at = event.offset + EVENT_ADDRESSES;
     const length = to === null ? 0 : writeTarget(to, state.family, block, at, c.AF_INET6);
-    if (to !== null && length === 0) {
-      const error = win32Error(sendAction(to), 'WSASendTo', c.WSAEAFNOSUPPORT);
-      this.#engine.queuePacket(Operation.Send, socket, event, error);
+    const unreachable = to !== null && length === 0;
+    if (unreachable || pieces.bytes > LARGEST) {
+      const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
+      this.#engine.queuePacket(Operation.Send, socket, event, win32Error(sendAction(to), 'WSASendTo', errno));
       return;
     }
     const overlapped = this.#engine.prepare(event);

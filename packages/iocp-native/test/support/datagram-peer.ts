@@ -15,6 +15,7 @@ export class DatagramPeer {
   readonly endpoint: Endpoint;
   readonly #waits = new Waits();
   readonly #received: Datagram[] = [];
+  #closed: Promise<void> | undefined;
 
   private constructor(raw: Socket, endpoint: Endpoint) {
     this.raw = raw;
@@ -51,14 +52,8 @@ export class DatagramPeer {
     return String((await this.next()).bytes);
   }
 
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      try {
-        this.raw.close(resolve);
-      } catch {
-        // It has been closed already.
-        resolve();
-      }
-    });
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => this.raw.close(resolve));
+    return this.#closed;
   }
 }
