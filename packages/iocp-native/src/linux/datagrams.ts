@@ -6,6 +6,7 @@
 //   event            0             32       64       120  128                                384
 //                    | OVERLAPPED  | sockaddr | msghdr |    | iovec 0 | ... iovec 15 |
 
+import assert from 'node:assert';
 import {
   type CompletionPacket,
   type DatagramOptions,
@@ -81,7 +82,8 @@ export class Datagrams {
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
-    const state = socket.datagrams!;
+    const state = socket.datagrams;
+    assert(state !== null, 'sendTo() on what is no datagram socket');
     state.check(to);
     this.#engine.start(socket, event);
     const length = to === null ? 0 : writeTarget(to, state.family, event.block, event.offset + TARGET, abi.AF_INET6);

@@ -24,6 +24,7 @@ export class Sender {
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
+    assert(socket.datagrams === null, 'send() on a datagram socket');
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;

@@ -8,6 +8,7 @@
 //   event   0          32                 288        316
 //           OVERLAPPED | up to 16 WSABUFs | sockaddr | its length
 
+import assert from 'node:assert';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
 import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
@@ -87,7 +88,8 @@ export class Datagrams {
   }
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
-    const state = socket.datagrams!;
+    const state = socket.datagrams;
+    assert(state !== null, 'sendTo() on what is no datagram socket');
     state.check(to);
     this.#engine.start(socket, event);
     const { block } = event;

@@ -154,6 +154,14 @@ export function datagrams(suite: Suite): void {
     expect(await sent(r, socket, peer.endpoint, pieces)).toMatchObject({ error: null });
   });
 
+  suite.rule('send() is for connections, and sendTo() for datagram sockets', async () => {
+    const r = suite.rig();
+    const { socket, local } = await bound(r);
+    const { server } = await r.pair();
+    expect(() => r.send(socket, 'x')).toThrow(AssertionError);
+    expect(() => r.port.sendTo(server, r.event(), r.gather('x'), local)).toThrow(AssertionError);
+  });
+
   suite.rule('datagrams that came while no stream ran are not lost', async () => {
     const r = suite.rig();
     const socket = await r.port.bind(LOOPBACK);
