@@ -4,6 +4,7 @@
 //
 //   bind() or connect() -> onMessage, onMessage ... -> close() or an error -> onClosed(error?)
 
+import assert from 'node:assert';
 import { lookup } from 'node:dns/promises';
 import {
   type CompletionPacket,
@@ -130,6 +131,7 @@ export class DatagramSession implements CompletionOwner {
    */
   send(data: Uint8Array | string, to?: Endpoint): boolean {
     if (this.#closing !== undefined) return false;
+    assert((to === undefined) === this.#connected, 'a connected session sends to its peer, another to an address');
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     if (bytes.length > LONGEST_MESSAGE) {
       throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${bytes.length}`);

@@ -1,5 +1,6 @@
 // What a datagram session promises, against node:dgram.
 
+import { AssertionError } from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Endpoint } from '@overlapped/iocp-native';
@@ -85,11 +86,13 @@ onEachBackend((backend) => {
         }
         expect(core.sendBuffers.out).toBe(2);
         for (let i = 0; i < 100; i++) expect((await peer.next()).bytes).toEqual(Buffer.alloc(300, i));
+        while (core.sendBuffers.out > 0) await new Promise(setImmediate);
       }
       const longest = pattern(16_384);
       server.send(longest, to);
       expect((await peer.next()).bytes.equals(longest)).toBe(true);
       expect(() => server.send(pattern(16_385), to)).toThrow(RangeError);
+      expect(() => server.send('to nobody')).toThrow(AssertionError);
     });
   });
 
@@ -170,6 +173,7 @@ onEachBackend((backend) => {
         expect(port).toBe(client.endpoint.port);
         peer.raw.send('pong', port, '127.0.0.1');
         expect(await got.promise).toBe(`pong from ${peer.port}`);
+        expect(() => client.send('ping', peer.endpoint)).toThrow(AssertionError);
       });
     });
 

@@ -47,8 +47,10 @@ export class PortableDatagrams extends PortableHandle {
       this.deliver();
     });
     raw.on('error', (cause) => {
-      // Nobody can end the stream of a socket that has no peer.
-      if (this.#receiving !== null && remote !== null) this.#endReceive(fromNode('receive', 'recvmsg', cause));
+      const error = fromNode('receive', 'recvmsg', cause);
+      // No peer can end the stream of a socket that is not connected.
+      if (remote === null && error.code === 'ECONNREFUSED') return;
+      if (this.#receiving !== null) this.#endReceive(error);
     });
     raw.on('close', () => this.#onClose());
   }
