@@ -1,16 +1,16 @@
-// The load generator: load/load.c, compiled at first use and run as a process of its own.
+// The load generators: load/load.c and, for UDP, load/datagrams.c, compiled at first use and run as processes of their own.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { compiled, whyNotCompiled } from './compile.js';
 
-export type LoadMode = 'echo' | 'churn' | 'knock' | 'crowd' | 'choir';
+export type LoadMode = 'echo' | 'churn' | 'knock' | 'crowd' | 'choir' | 'datagrams';
 
 export interface Load {
   readonly mode: LoadMode;
   readonly port: number;
-  /** How many at a time. */
+  /** How many at a time; of datagrams, peers. */
   readonly connections: number;
   readonly seconds: number;
 }
@@ -64,8 +64,9 @@ export async function holdConnections(port: number, connections: number): Promis
 }
 
 function start(mode: string, port: number, connections: number, seconds: number): ChildProcess {
-  const args = [mode, port, connections, MESSAGE_BYTES, seconds].map(String);
-  return spawn(compiled('load/load.c'), args, {
+  const args = [port, connections, MESSAGE_BYTES, seconds].map(String);
+  const command = mode === 'datagrams' ? compiled('load/datagrams.c') : compiled('load/load.c');
+  return spawn(command, mode === 'datagrams' ? args : [mode, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
     timeout: (seconds + GRACE) * 1000,
   });

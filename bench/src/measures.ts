@@ -11,7 +11,7 @@ type Measure<S> = (server: S) => Promise<Sample>;
 /** Milliseconds for a request to be with the server. */
 const DELIVERY = 50;
 
-/** Messages (echo) or connections (churn, knock) that a server handles while the clients ask for as many as they can. */
+/** Messages (echo, datagrams) or connections (churn, knock) that a server handles while the clients ask for as many as they can. */
 export function underLoad(mode: LoadMode, connections: number, seconds: number): Measure<Server> {
   return async (server) => {
     const before = await server.cpu();

@@ -45,6 +45,12 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
     });
   });
 
+  test('all of a datagram server', { timeout: 60_000 }, async () => {
+    await withServers(agents(['datagrams', 'node-dgram'], 'echo'), async (servers) => {
+      expectSamples(await takeTurns(servers, 1, underLoad('datagrams', 5, 0.1)));
+    });
+  });
+
   test('a server that is gone is noticed', { timeout: 30_000 }, async () => {
     await withServers(agents(['overlapped'], 'echo'), async ([server]) => {
       const asked = server!.connected(1);

@@ -53,6 +53,7 @@ export function openPort(options: OpenOptions = {}): CompletionPort {
   checkInteger('concurrency', concurrency, 1, 4096);
   checkInteger('receiveBuffers.count', count, 1, 32768);
   checkInteger('receiveBuffers.size', size, 64, 1 << 20);
+  if (size % 4 !== 0) throw invalid(`receiveBuffers.size must be a multiple of 4, not ${size}`);
   if ((count & (count - 1)) !== 0) throw invalid(`receiveBuffers.count must be a power of two, not ${count}`);
   return choose(options.backend).open({ concurrency, receiveBuffers: { count, size } });
 }

@@ -9,7 +9,8 @@
 //  2. An event and the memory that it names belong to the port until the packet of the operation has been
 //     dequeued (`event.pending` says so). Cancelling is a request: the packet still comes.
 //  3. Packets leave first in, first out. Operating errors are values in packets; bugs throw an AssertionError.
-//  4. A socket has at most one receive stream, one send and one connect in flight. A listener may have many accepts.
+//  4. A socket has at most one receive stream, one send and one connect in flight. A listener may have many accepts, and
+//     a datagram socket up to MAX_DATAGRAM_SENDS sends, each with an event of its own.
 //  5. Closing has two phases: what is in flight is cancelled and its packets come out; then the handle is
 //     closed and a Close packet, the socket's last, comes out. Only then may its events be released.
 //  6. A port, its sockets and its events belong to the thread that opened it. What crosses threads is a `PortPoster`, and
@@ -37,6 +38,8 @@ export type Operation = (typeof Operation)[keyof typeof Operation];
 export const EVENT_SIZE = 384;
 /** The most pieces that one send gathers. */
 export const MAX_GATHER = 16;
+/** The most sends that a datagram socket may have in flight. */
+export const MAX_DATAGRAM_SENDS = 4096;
 
 /**
  * The record of one operation in flight, as a port sees it. Its first 32 bytes are an OVERLAPPED, the rest
@@ -86,6 +89,15 @@ export interface ListenOptions extends SocketOptions {
   readonly reusePort?: boolean;
 }
 
+export interface DatagramOptions {
+  /** Connects the socket: it sends there alone, and receives from there alone. Default: neither. */
+  readonly remote?: Endpoint;
+  /** For an IPv6 address: no IPv4 peers. Default false (dual stack). */
+  readonly ipv6Only?: boolean;
+  /** SO_BROADCAST: lets the socket send to a broadcast address, which fails with EACCES otherwise. Default false. */
+  readonly broadcast?: boolean;
+}
+
 /** A socket of one port. */
 export interface PortSocket {
   /** The OS's number (fd or SOCKET); -1 when closed, and where there is none. */
@@ -119,6 +131,8 @@ export class CompletionPacket {
   buffer = -1;
   /** Null when the operation succeeded. */
   error: IocpError | null = null;
+  /** Receive on a datagram socket: who sent it. Else null. Good for longer than the packet, and best for an answer. */
+  from: Endpoint | null = null;
 }
 
 /** The pieces of one send, gathered in order. One list per owner, refilled for each send. */
@@ -170,7 +184,7 @@ export interface PortOptions {
   /** NumberOfConcurrentThreads: how many threads run packets of this port at a time. Default: the number of cores. */
   readonly concurrency?: number;
   /**
-   * Receive buffers: how many (a power of two, 32768 at most), and the bytes of each. Default 1024 of 8256: a size that
+   * Receive buffers: how many (a power of two, 32768 at most), and the bytes of each (a multiple of 4). Default 1024 of 8256: a size that
    * is no multiple of a page's, so that the first bytes of different buffers compete for different lines of the caches.
    */
   readonly receiveBuffers?: { readonly count: number; readonly size: number };
@@ -228,6 +242,25 @@ export interface CompletionPort {
 
   /** Starts a connect (ConnectEx) from a new socket, which is returned at once; on failure, close it. */
   connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): PortSocket;
+
+  /**
+   * A UDP socket, bound and associated with this port. Port 0 takes a free one. Rejects with an IocpError (EADDRINUSE,
+   * EADDRNOTAVAIL, EACCES, EAFNOSUPPORT ...).
+   *
+   * Its receive stream brings one datagram in each packet, an empty one as `data` of no bytes, and who sent it in `from`.
+   * A receive buffer has room for datagrams of its size less 48 bytes. A larger one comes cut, in the only kind of packet
+   * with both `data` and an `error`: EMSGSIZE. While no stream runs or no buffer is free, some datagrams are kept, and those
+   * beyond are lost. On a connected socket, the stream or a send may end with ECONNREFUSED when nobody listens at the peer;
+   * the stream may then be started again. On one that is not connected no peer can end it.
+   */
+  bind(local: Endpoint, options?: DatagramOptions): Promise<PortSocket>;
+
+  /**
+   * Sends all of the pieces as one datagram (none: an empty one): `to` an address, or null on a connected socket, which
+   * goes to its peer. An IPv4 address is reached from a dual-stack socket, too. EMSGSIZE when it is too large: 65,507
+   * bytes always fit UDP. EAFNOSUPPORT for an IPv6 address on an IPv4 socket. Success says that the kernel took it.
+   */
+  sendTo(socket: PortSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void;
 
   /**
    * Starts the receive stream. While it runs, each packet brings `data` in a buffer that the port picked when

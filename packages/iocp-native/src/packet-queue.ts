@@ -61,6 +61,7 @@ function copyPacket(from: CompletionPacket, into: CompletionPacket): void {
   into.data = from.data;
   into.buffer = from.buffer;
   into.error = from.error;
+  into.from = from.from;
 }
 
 function clearPacket(packet: CompletionPacket): void {
@@ -71,4 +72,5 @@ function clearPacket(packet: CompletionPacket): void {
   packet.data = null;
   packet.buffer = -1;
   packet.error = null;
+  packet.from = null;
 }

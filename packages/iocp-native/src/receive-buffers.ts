@@ -13,6 +13,8 @@ export class ReceiveBuffers {
   readonly #references: Uint16Array;
   // The last view of each slot. Messages of equal length find theirs here, so a packet needs no new object.
   readonly #views: (Buffer | undefined)[];
+  /** Those of parts: a port asks for one `from` alone. */
+  readonly #partViews: (Buffer | undefined)[];
 
   constructor(block: NativeBlock, count: number, size: number) {
     this.block = block;
@@ -20,6 +22,7 @@ export class ReceiveBuffers {
     this.size = size;
     this.#references = new Uint16Array(count);
     this.#views = new Array(count).fill(undefined);
+    this.#partViews = new Array(count).fill(undefined);
   }
 
   /** The kernel filled `length` bytes of a slot: takes the first reference and gives the view. */
@@ -31,6 +34,18 @@ export class ReceiveBuffers {
     const start = index * this.size;
     const fresh = this.block.bytes.subarray(start, start + length);
     this.#views[index] = fresh;
+    return fresh;
+  }
+
+  /** The same for bytes that do not lie at the start of the slot. */
+  takePart(index: number, from: number, length: number): Buffer {
+    this.#references[index] = 1;
+    this.out++;
+    const view = this.#partViews[index];
+    if (view !== undefined && view.length === length) return view;
+    const start = index * this.size + from;
+    const fresh = this.block.bytes.subarray(start, start + length);
+    this.#partViews[index] = fresh;
     return fresh;
   }
 

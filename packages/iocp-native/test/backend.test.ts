@@ -67,6 +67,7 @@ describe('openPort', () => {
     { receiveBuffers: { count: 0, size: 64 } },
     { receiveBuffers: { count: 65536, size: 64 } },
     { receiveBuffers: { count: 2, size: 63 } },
+    { receiveBuffers: { count: 2, size: 66 } },
     { receiveBuffers: { count: 2, size: (1 << 20) + 1 } },
   ])('refuses %j', (options) => {
     expect(refusal(() => openPort({ backend: 'portable', ...options }))).toMatchObject({

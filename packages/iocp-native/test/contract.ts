@@ -6,6 +6,8 @@ import { accepting } from './contract/accepting.js';
 import { addresses } from './contract/addresses.js';
 import { closing } from './contract/closing.js';
 import { connecting } from './contract/connecting.js';
+import { datagramPeers } from './contract/datagram-peers.js';
+import { datagrams } from './contract/datagrams.js';
 import { destroying } from './contract/destroying.js';
 import { hosting } from './contract/hosting.js';
 import { moving } from './contract/moving.js';
@@ -28,6 +30,8 @@ const themes = {
   closing,
   moving,
   addresses,
+  datagrams,
+  datagramPeers,
   waiting,
   hosting,
   destroying,

@@ -2,7 +2,7 @@
 
 import { assertLayout } from '../abi.js';
 import { koffi } from '../koffi.js';
-import { BUF, CQE_WORDS, IOVEC, MSGHDR, PARAMS, SQE_WORDS } from './layout.js';
+import { BUF, CQE_WORDS, IOVEC, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
 
 /** Throws an AssertionError when a structure does not lie in memory as the code believes. */
 export function assertLinuxLayout(): void {
@@ -107,8 +107,10 @@ export function assertLinuxLayout(): void {
   });
   assertLayout('struct msghdr', msghdr, {
     size: MSGHDR.size,
-    offsets: { msg_iov: MSGHDR.iov, msg_iovlen: MSGHDR.iovlen },
+    offsets: { msg_namelen: MSGHDR.namelen, msg_iov: MSGHDR.iov, msg_iovlen: MSGHDR.iovlen },
   });
+  const out = struct({ namelen: 'uint32_t', controllen: 'uint32_t', payloadlen: 'uint32_t', flags: 'uint32_t' });
+  assertLayout('struct io_uring_recvmsg_out', out, { size: RECVMSG_OUT.size, offsets: { flags: RECVMSG_OUT.flags } });
   const iovec = struct({ iov_base: 'void *', iov_len: 'size_t' });
   assertLayout('struct iovec', iovec, { size: IOVEC.size, offsets: { iov_base: IOVEC.base, iov_len: IOVEC.len } });
 }

@@ -28,4 +28,5 @@ export function fill(
   packet.data = null;
   packet.buffer = -1;
   packet.error = error;
+  packet.from = null;
 }

@@ -7,6 +7,7 @@
 
 import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped, type PortFigures } from '../contract.js';
+import type { DatagramState } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
 import { closing } from '../ledger.js';
 import { PacketQueue } from '../packet-queue.js';
@@ -47,10 +48,10 @@ export class Engine {
     return this.#sockets.filter((socket) => socket !== null);
   }
 
-  addSocket(handle: number, listener: ListenerState | null): UringSocket {
+  addSocket(handle: number, listener: ListenerState | null, datagrams: DatagramState | null = null): UringSocket {
     const index = this.#freeIndexes.pop() ?? this.#sockets.length;
     assert(index <= INDEX_MASK, 'more sockets than user_data can name');
-    const socket = new UringSocket(handle, index, listener);
+    const socket = new UringSocket(handle, index, listener, datagrams);
     this.#sockets[index] = socket;
     this.figures.sockets++;
     return socket;

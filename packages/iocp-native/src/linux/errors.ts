@@ -13,6 +13,8 @@ export const EBUSY = constants.errno.EBUSY;
 export const ETIME = constants.errno.ETIME;
 export const ENOBUFS = constants.errno.ENOBUFS;
 export const ECANCELED = constants.errno.ECANCELED;
+export const EMSGSIZE = constants.errno.EMSGSIZE;
+export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
 export const ECONNRESET = constants.errno.ECONNRESET;
 
 /** @param errno positive */

@@ -48,6 +48,7 @@ export const OP = {
   NOP: 0,
   POLL_ADD: 6,
   SENDMSG: 9,
+  RECVMSG: 10,
   TIMEOUT: 11,
   ACCEPT: 13,
   ASYNC_CANCEL: 14,
@@ -68,16 +69,21 @@ export const POLL_ADD_MULTI = 1 << 0;
 export const BUF = { size: 16, bid16: 6, tail16: 7 } as const;
 
 /** struct msghdr (56 bytes) and struct iovec (16 bytes), 64-bit. */
-export const MSGHDR = { size: 56, iov: 16, iovlen: 24 };
+export const MSGHDR = { size: 56, namelen: 8, iov: 16, iovlen: 24 };
 export const IOVEC = { size: 16, base: 0, len: 8 };
+
+/** struct io_uring_recvmsg_out: what a multishot recvmsg writes before the address. */
+export const RECVMSG_OUT = { size: 16, flags: 12 };
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_CLOEXEC = 0x80000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_ERROR = 4;
+export const SO_BROADCAST = 6;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
@@ -88,6 +94,7 @@ export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
+export const MSG_TRUNC = 0x20;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;

@@ -5,6 +5,7 @@ import {
   type CompletionPacket,
   type CompletionPort,
   createBatch,
+  type DatagramOptions,
   type Endpoint,
   type GatherList,
   type ListenOptions,
@@ -25,6 +26,7 @@ import { Acceptor } from './acceptor.js';
 import { BufferRing } from './buffer-ring.js';
 import { fill, LOOP, WAKE } from './completion.js';
 import { Connector } from './connector.js';
+import { Datagrams } from './datagrams.js';
 import { Engine } from './engine.js';
 import { linuxError } from './errors.js';
 import * as abi from './layout.js';
@@ -61,6 +63,7 @@ export class UringPort implements CompletionPort {
   readonly #connector: Connector;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  readonly #datagrams: Datagrams;
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
@@ -82,7 +85,8 @@ export class UringPort implements CompletionPort {
       this.#acceptor = new Acceptor(this.#engine);
       this.#connector = new Connector(this.#engine);
       this.#sender = new Sender(this.#engine);
-      this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing);
+      this.#datagrams = new Datagrams(this.#engine, this.#buffers);
+      this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing, this.#datagrams);
       this.figures = this.#engine.figures;
     } catch (error) {
       this.#ring.close();
@@ -146,6 +150,16 @@ export class UringPort implements CompletionPort {
     this.#sender.send(socket, event, pieces);
   }
 
+  async bind(local: Endpoint, options: DatagramOptions = {}): Promise<UringSocket> {
+    this.#assertOpen();
+    return this.#datagrams.open(local, options);
+  }
+
+  sendTo(socket: UringSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
+    this.#assertOpen();
+    this.#datagrams.send(socket, event, pieces, to);
+  }
+
   shutdown(socket: UringSocket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);
@@ -155,7 +169,7 @@ export class UringPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket, event);
-    else if (event === socket.sending) this.#engine.cancel(socket, Operation.Send, event.tag);
+    else if (event === socket.sending || socket.datagrams) this.#engine.cancel(socket, Operation.Send, event.tag);
     else if (event === socket.connecting) this.#engine.cancel(socket, Operation.Connect, event.tag);
   }
 
@@ -298,6 +312,10 @@ export class UringPort implements CompletionPort {
           if (socket.receiving === null || socket.receiving.tag !== tag) break;
           return this.#receiver.complete(socket, socket.receiving, result, flags, packet);
         case Operation.Send:
+          if (socket.datagrams !== null) {
+            if (this.#datagrams.sent(socket, tag, result, packet)) return true;
+            break;
+          }
           if (socket.sending === null || socket.sending.tag !== tag) break;
           return this.#sender.complete(socket, socket.sending, result, packet);
         case Operation.Accept:

@@ -6,6 +6,7 @@ import { type CompletionPacket, Operation, type Overlapped } from '../contract.j
 import type { ReceiveBuffers } from '../receive-buffers.js';
 import type { BufferRing } from './buffer-ring.js';
 import { fill } from './completion.js';
+import type { Datagrams } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
 import { ENOBUFS, linuxError } from './errors.js';
 import { CQE_FLAG, OP, RECV_MULTISHOT, SQE_FLAG } from './layout.js';
@@ -15,13 +16,15 @@ export class Receiver {
   readonly #engine: Engine;
   readonly #buffers: ReceiveBuffers;
   readonly #ring: BufferRing;
+  readonly #datagrams: Datagrams;
   /** Streams that found no free buffer, oldest first. Those that ended meanwhile are no longer marked `starved`. */
   readonly #starved: UringSocket[] = [];
 
-  constructor(engine: Engine, buffers: ReceiveBuffers, ring: BufferRing) {
+  constructor(engine: Engine, buffers: ReceiveBuffers, ring: BufferRing, datagrams: Datagrams) {
     this.#engine = engine;
     this.#buffers = buffers;
     this.#ring = ring;
+    this.#datagrams = datagrams;
   }
 
   receive(socket: UringSocket, event: Overlapped): void {
@@ -48,7 +51,8 @@ export class Receiver {
     if (result > 0) {
       const buffer = flags >>> 16;
       fill(packet, Operation.Receive, socket.key, event, socket, result, null);
-      packet.data = this.#buffers.take(buffer, result);
+      if (socket.datagrams === null) packet.data = this.#buffers.take(buffer, result);
+      else this.#datagrams.take(packet, buffer, result);
       packet.buffer = buffer;
       this.#engine.figures.buffersOut++;
       if ((flags & CQE_FLAG.MORE) === 0) this.#rearm(socket, event);
@@ -112,6 +116,10 @@ export class Receiver {
   }
 
   #arm(socket: UringSocket, event: Overlapped): void {
+    if (socket.datagrams !== null) {
+      this.#datagrams.arm(socket, event);
+      return;
+    }
     const { BUFFER_SELECT } = SQE_FLAG;
     this.#engine.submit(OP.RECV, socket, event.tag, Operation.Receive, 0, 0, 0, 0, RECV_MULTISHOT, BUFFER_SELECT);
   }

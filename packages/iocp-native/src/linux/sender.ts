@@ -24,6 +24,7 @@ export class Sender {
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
+    assert(socket.datagrams === null, 'send() on a datagram socket');
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;
@@ -61,8 +62,8 @@ function sendError(socket: UringSocket, result: number): IocpError {
   return linuxError('send', 'send', errno);
 }
 
-/** Lays out the msghdr and its iovecs. */
-function writeMessage(event: Overlapped, pieces: GatherList): void {
+/** Lays out a msghdr without an address, and its iovecs. */
+export function writeMessage(event: Overlapped, pieces: GatherList): void {
   const { words, address } = event.block;
   const header = (event.offset + ARGUMENTS) >> 2;
   const iovecs = address + event.offset + IOVECS;

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
+import type { DatagramState } from '../datagrams.js';
 import { endpointText } from '../endpoint.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
@@ -42,11 +43,14 @@ export class UringSocket implements PortSocket {
   record = -1;
   /** A listener's own state; null for a connection. */
   readonly listener: ListenerState | null;
+  /** A datagram socket's own; null for others. */
+  readonly datagrams: DatagramState | null;
 
-  constructor(handle: number, index: number, listener: ListenerState | null) {
+  constructor(handle: number, index: number, listener: ListenerState | null, datagrams: DatagramState | null) {
     this.handle = handle;
     this.index = index;
     this.listener = listener;
+    this.datagrams = datagrams;
   }
 
   localEndpoint(): Endpoint {
@@ -91,10 +95,14 @@ export class ListenerState {
   }
 }
 
-/** A new TCP socket. */
-export function createSocket(family: 4 | 6, options: SocketOptions, action: string): number {
-  const type = abi.SOCK_STREAM | abi.SOCK_CLOEXEC;
-  taken[0] = socket(family === 6 ? abi.AF_INET6 : abi.AF_INET, type, 0);
+/** A new socket, of TCP unless `type` says otherwise. */
+export function createSocket(
+  family: 4 | 6,
+  options: SocketOptions,
+  action: string,
+  type: number = abi.SOCK_STREAM,
+): number {
+  taken[0] = socket(family === 6 ? abi.AF_INET6 : abi.AF_INET, type | abi.SOCK_CLOEXEC, 0);
   const fd = check(taken[0], action, 'socket');
   own(Owned.Handle, fd);
   try {
@@ -150,7 +158,7 @@ export function pendingError(fd: number): number {
   return result < 0 ? errno() : value.readInt32LE(0);
 }
 
-function setOption(fd: number, level: number, name: number, value: number, action: string): void {
+export function setOption(fd: number, level: number, name: number, value: number, action: string): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value, 0);
   if (setsockopt(fd, level, name, bytes, 4) < 0) throw linuxError(action, 'setsockopt', errno());

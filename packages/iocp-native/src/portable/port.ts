@@ -6,6 +6,7 @@ import { createConnection, createServer } from 'node:net';
 import {
   type CompletionPacket,
   type CompletionPort,
+  type DatagramOptions,
   type Endpoint,
   type GatherList,
   type ListenOptions,
@@ -22,6 +23,7 @@ import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
+import { openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
 import { Inbox } from './inbox.js';
@@ -120,12 +122,29 @@ export class PortablePort implements CompletionPort, Host {
 
   receive(socket: PortSocket, event: Overlapped): void {
     this.#check('receive', 'receive');
-    this.#connection(socket).receive(event);
+    if (socket instanceof PortableDatagrams) this.#own(socket).receive(event);
+    else this.#connection(socket).receive(event);
   }
 
   send(socket: PortSocket, event: Overlapped, pieces: GatherList): void {
     this.#check('send', 'send');
     this.#connection(socket).send(event, pieces);
+  }
+
+  async bind(local: Endpoint, options: DatagramOptions = {}): Promise<PortSocket> {
+    this.#check(`bind to ${endpointText(local)}`, 'bind');
+    const raw = await openDatagrams(local, options);
+    if (this.#destroyed) {
+      raw.close();
+      throw closed(`bind to ${endpointText(local)}`, 'port', 'bind');
+    }
+    return new PortableDatagrams(this, raw, local.family, options.remote ?? null);
+  }
+
+  sendTo(socket: PortSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
+    this.#check('send', 'send');
+    assert(socket instanceof PortableDatagrams, 'not a datagram socket');
+    this.#own(socket).send(event, pieces, to);
   }
 
   shutdown(socket: PortSocket): void {

@@ -11,7 +11,11 @@ export const ERROR_INVALID_HANDLE = 6;
 export const WAIT_TIMEOUT = 258;
 export const WAIT_FAILED = 0xffffffff;
 export const WSA_IO_PENDING = 997;
+export const WSAEWOULDBLOCK = 10035;
+export const WSAEMSGSIZE = 10040;
+export const WSAEAFNOSUPPORT = 10047;
 export const WSAECONNRESET = 10054;
+export const WSAECONNREFUSED = 10061;
 
 export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
 export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
@@ -26,16 +30,22 @@ export const INVALID_SOCKET = -1;
 export const AF_INET = 2;
 export const AF_INET6 = 23;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
 export const IPPROTO_IPV6 = 41;
 export const WSA_FLAG_OVERLAPPED = 0x01;
 export const WSA_FLAG_NO_HANDLE_INHERIT = 0x80;
 export const SD_SEND = 1;
 export const SIO_GET_EXTENSION_FUNCTION_POINTER = 0xc8000006;
+export const SIO_UDP_CONNRESET = 0x9800000c;
+/** As a signed number, which is what ioctlsocket takes. */
+export const FIONBIO = 0x8004667e | 0;
 
 export const SOL_SOCKET = 0xffff;
 export const SO_EXCLUSIVEADDRUSE = ~4;
 export const SO_KEEPALIVE = 8;
+export const SO_BROADCAST = 0x20;
 export const SO_LINGER = 0x80;
 export const SO_PROTOCOL_INFOW = 0x2005;
 export const SO_UPDATE_ACCEPT_CONTEXT = 0x700b;

@@ -8,6 +8,7 @@
 import assert from 'node:assert';
 import type { CompletionPacket } from '../contract.js';
 import { Operation, type Overlapped, type PortFigures } from '../contract.js';
+import type { DatagramState } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
 import { Owned, own } from '../ledger.js';
 import type { NativeBlock } from '../memory.js';
@@ -79,19 +80,25 @@ export class Engine {
   }
 
   /** Takes a socket over and associates it with the port. Closes it and throws an IocpError when that fails. */
-  addSocket(handle: number, listener: ListenerState | null, action: string): Win32Socket {
+  addSocket(
+    handle: number,
+    listener: ListenerState | null,
+    action: string,
+    datagrams: DatagramState | null = null,
+  ): Win32Socket {
     const index = this.#freeIndexes.pop() ?? this.#sockets.length;
     assert(index < MAX_SOCKETS, 'more sockets than a port can hold');
     const generation = this.#generations[index] ?? 0;
     let skips = false;
     try {
-      if (handle >= 0) skips = orClose(handle, () => this.#associate(handle, generation * 2 ** 32 + index, action));
+      const key = generation * 2 ** 32 + index;
+      if (handle >= 0) skips = orClose(handle, () => this.#associate(handle, key, action, datagrams === null));
     } catch (error) {
       this.#sockets[index] = null;
       this.#freeIndexes.push(index);
       throw error;
     }
-    const socket = new Win32Socket(handle, index, generation, skips, listener);
+    const socket = new Win32Socket(handle, index, generation, skips, listener, datagrams);
     this.#sockets[index] = socket;
     this.figures.sockets++;
     return socket;
@@ -193,11 +200,11 @@ export class Engine {
   }
 
   /** True when the kernel will queue no packet for what succeeds at once. */
-  #associate(handle: number, key: number, action: string): boolean {
+  #associate(handle: number, key: number, action: string, maySkip: boolean): boolean {
     if (CreateIoCompletionPort(handle, this.port, key, 0) === 0) {
       throw win32Error(action, 'CreateIoCompletionPort', GetLastError());
     }
-    if (!hasIfsHandles(handle)) return false;
+    if (!maySkip || !hasIfsHandles(handle)) return false;
     const modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
     return SetFileCompletionNotificationModes(handle, modes) !== 0;
   }

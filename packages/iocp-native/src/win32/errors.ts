@@ -21,7 +21,7 @@ const table: readonly (readonly [code: string, reason: string, ...numbers: numbe
   ['EINVAL', 'invalid argument', 10022, 87, 0xc000000d],
   ['EISCONN', 'already connected', 10056, 0xc000023b],
   ['EMFILE', 'too many open sockets', 10024, 4, 0xc000011f],
-  ['EMSGSIZE', 'message too long', 10040, 234, 0x80000005],
+  ['EMSGSIZE', 'message too long', 10040, 234, 0x80000005, 0xc0000206],
   ['ENETDOWN', 'network is down', 10050],
   ['ENETRESET', 'connection dropped by the network', 10052],
   ['ENETUNREACH', 'network is unreachable', 10051, 1231, 0xc000023c],

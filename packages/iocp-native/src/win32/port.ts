@@ -5,6 +5,7 @@ import assert from 'node:assert';
 import {
   CompletionPacket,
   type CompletionPort,
+  type DatagramOptions,
   type Endpoint,
   type GatherList,
   type ListenOptions,
@@ -23,6 +24,7 @@ import { ReceiveBuffers } from '../receive-buffers.js';
 import { Acceptor } from './acceptor.js';
 import { Connector } from './connector.js';
 import { WAIT_TIMEOUT } from './constants.js';
+import { Datagrams } from './datagrams.js';
 import { Engine, Key } from './engine.js';
 import { win32Error } from './errors.js';
 import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel32.js';
@@ -62,6 +64,7 @@ export class IocpPort implements CompletionPort {
   readonly #connector: Connector;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  readonly #datagrams: Datagrams;
   readonly #notifier: Notifier;
   readonly #buffers: ReceiveBuffers;
   readonly #gate = new Gate();
@@ -97,7 +100,8 @@ export class IocpPort implements CompletionPort {
     this.#acceptor = new Acceptor(this.#engine);
     this.#connector = new Connector(this.#engine);
     this.#sender = new Sender(this.#engine);
-    this.#receiver = new Receiver(this.#engine, this.#buffers);
+    this.#datagrams = new Datagrams(this.#engine, this.#buffers, (bytes) => this.allocate(bytes));
+    this.#receiver = new Receiver(this.#engine, this.#buffers, this.#datagrams);
     const watched = {
       port: this.#engine.port,
       wake: () => this.#engine.wake(),
@@ -161,6 +165,16 @@ export class IocpPort implements CompletionPort {
     this.#sender.send(socket, event, pieces);
   }
 
+  async bind(local: Endpoint, options: DatagramOptions = {}): Promise<Win32Socket> {
+    this.#assertOpen();
+    return this.#datagrams.open(local, options);
+  }
+
+  sendTo(socket: Win32Socket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
+    this.#assertOpen();
+    this.#datagrams.send(socket, event, pieces, to);
+  }
+
   shutdown(socket: Win32Socket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);
@@ -170,7 +184,7 @@ export class IocpPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket);
-    else if (event === socket.sending || event === socket.connecting) {
+    else if (event === socket.sending || event === socket.connecting || socket.datagrams !== null) {
       this.#engine.cancel(socket, event.block.address + event.offset);
     }
   }
@@ -338,6 +352,8 @@ export class IocpPort implements CompletionPort {
       this.#sender.complete(socket, sending, statusOf(sending), bytes);
     } else if (connecting !== null && overlapped === connecting.block.address + connecting.offset) {
       this.#connector.complete(socket, connecting, statusOf(connecting));
+    } else if (socket.datagrams !== null) {
+      return this.#datagrams.complete(socket, overlapped, bytes);
     } else if (socket.listener !== null) {
       return this.#acceptor.complete(socket, overlapped);
     } else {

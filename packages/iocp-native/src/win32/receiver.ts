@@ -6,16 +6,21 @@ import assert from 'node:assert';
 import { Operation, type Overlapped } from '../contract.js';
 import type { IocpError } from '../errors.js';
 import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
-import { WSA_IO_PENDING } from './constants.js';
+import { WSA_IO_PENDING, WSAEWOULDBLOCK } from './constants.js';
+import { type Datagrams, endOfStream } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { Stream, type Win32Socket } from './socket.js';
 import { WSAGetLastError, WSARecv } from './ws2_32.js';
 
+/** The most datagrams that one completion makes packets of. */
+const BURST = 32;
+
 export class Receiver {
   readonly #engine: Engine;
   readonly #buffers: ReceiveBuffers;
+  readonly #datagrams: Datagrams;
   readonly #free: FreeList;
   readonly #recv = WSARecv.bound();
   /** Streams whose packet was dequeued, and which go on with the next dequeue(). */
@@ -25,9 +30,10 @@ export class Receiver {
   readonly #starved = new Set<Win32Socket>();
   #feeding = false;
 
-  constructor(engine: Engine, buffers: ReceiveBuffers) {
+  constructor(engine: Engine, buffers: ReceiveBuffers, datagrams: Datagrams) {
     this.#engine = engine;
     this.#buffers = buffers;
+    this.#datagrams = datagrams;
     this.#free = new FreeList(buffers.count);
   }
 
@@ -41,7 +47,12 @@ export class Receiver {
     this.#engine.start(socket, event);
     socket.receiving = event;
     socket.receiveCanceled = false;
-    this.#await(socket);
+    if (socket.datagrams === null) {
+      this.#await(socket);
+      return;
+    }
+    socket.receiveFull = true;
+    this.#fetch(socket);
   }
 
   cancel(socket: Win32Socket): void {
@@ -59,6 +70,10 @@ export class Receiver {
   /** The packet of a WSARecv, whose NTSTATUS is `status`. */
   complete(socket: Win32Socket, status: number, bytes: number): void {
     const buffer = socket.receiveBuffer;
+    if (socket.datagrams !== null) {
+      this.#completeDatagram(socket, buffer, status, bytes);
+      return;
+    }
     if (status !== 0) {
       if (buffer >= 0) this.#give(buffer);
       this.#end(socket, win32Error('receive', 'WSARecv', status));
@@ -73,7 +88,8 @@ export class Receiver {
 
   /** A packet with data of this stream has been dequeued. */
   delivered(socket: Win32Socket): void {
-    if (socket.stream !== Stream.Queued) return;
+    socket.receivesQueued--;
+    if (socket.stream !== Stream.Queued || socket.receivesQueued > 0) return;
     socket.stream = Stream.Rearm;
     this.#rearm.push(socket);
   }
@@ -132,6 +148,10 @@ export class Receiver {
   }
 
   #fill(socket: Win32Socket, buffer: number): void {
+    if (socket.datagrams !== null) {
+      this.#fillDatagram(socket, buffer);
+      return;
+    }
     const bytes = this.#post(socket, buffer);
     if (bytes >= 0) this.#received(socket, buffer, bytes);
   }
@@ -180,7 +200,41 @@ export class Receiver {
     this.#engine.figures.buffersOut++;
     socket.receiveFull = bytes === this.#buffers.size;
     socket.stream = Stream.Queued;
+    socket.receivesQueued++;
     if (socket.receiveCanceled) this.#end(socket, canceled('receive', 'WSARecv'));
+  }
+
+  /** Gives the kernel a buffer for the next datagram. */
+  #fillDatagram(socket: Win32Socket, buffer: number): void {
+    socket.receiveBuffer = buffer;
+    socket.stream = Stream.Kernel;
+    const errno = this.#datagrams.post(socket, buffer);
+    if (errno !== 0) this.#completeDatagram(socket, buffer, errno, 0);
+  }
+
+  /** A datagram is in the buffer: takes those that are there, too. Or the receive has failed. */
+  #completeDatagram(socket: Win32Socket, buffer: number, status: number, bytes: number): void {
+    let result = status === 0 ? bytes : -status;
+    let slot = buffer;
+    for (let count = 1; result >= 0; count++) {
+      this.#datagrams.received(socket, slot, result);
+      socket.receivesQueued++;
+      slot = count < BURST ? this.#free.pop() : -1;
+      result = slot < 0 ? -WSAEWOULDBLOCK : this.#datagrams.poll(socket, slot);
+    }
+    if (slot >= 0) this.#give(slot);
+    const error = -result === WSAEWOULDBLOCK ? null : endOfStream(socket, -result);
+    if (error !== null) {
+      this.#end(socket, error);
+    } else if (socket.receiveCanceled) {
+      this.#end(socket, canceled('receive', 'WSARecvFrom'));
+    } else {
+      socket.stream = Stream.Queued;
+      if (socket.receivesQueued === 0) {
+        socket.stream = Stream.Rearm;
+        this.#rearm.push(socket);
+      }
+    }
   }
 
   /** Queues the stream's last packet. */

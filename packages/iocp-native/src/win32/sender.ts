@@ -18,6 +18,7 @@ export class Sender {
   }
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList): void {
+    assert(socket.datagrams === null, 'send() on a datagram socket');
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;
@@ -54,13 +55,17 @@ export class Sender {
 }
 
 /** Lays out the WSABUFs of a send in the event's own memory. */
-function writeBuffers(event: Overlapped, pieces: GatherList): void {
+export function writeBuffers(event: Overlapped, pieces: GatherList): void {
   const { words } = event.block;
   for (let i = 0; i < pieces.count; i++) {
     const at = (event.offset + EVENT_BUFFERS + i * WSABUF.size) >> 2;
-    const start = pieces.blocks[i]!.address + pieces.offsets[i]!;
-    words[at] = pieces.lengths[i]!;
-    words[at + (WSABUF.buf >> 2)] = start;
-    words[at + (WSABUF.buf >> 2) + 1] = Math.floor(start / 0x100000000);
+    writeBuffer(words, at, pieces.blocks[i]!.address + pieces.offsets[i]!, pieces.lengths[i]!);
   }
+}
+
+/** Writes one WSABUF. `at` is in words. */
+export function writeBuffer(words: Uint32Array, at: number, start: number, length: number): void {
+  words[at] = length;
+  words[at + (WSABUF.buf >> 2)] = start;
+  words[at + (WSABUF.buf >> 2) + 1] = Math.floor(start / 0x100000000);
 }

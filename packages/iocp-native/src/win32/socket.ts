@@ -2,6 +2,7 @@
 
 import assert from 'node:assert';
 import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
+import type { DatagramState } from '../datagrams.js';
 import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
@@ -16,7 +17,7 @@ export const Stream = {
   None: 0,
   /** A WSARecv is with the kernel. */
   Kernel: 1,
-  /** A packet with data is queued; the stream goes on when it has been dequeued. */
+  /** Packets with data are queued; the stream goes on when they have been dequeued. */
   Queued: 2,
   /** The next dequeue() starts the next WSARecv. */
   Rearm: 3,
@@ -48,6 +49,8 @@ export class Win32Socket implements PortSocket {
   /** The kernel queues no packet for what succeeds at once. */
   readonly skipsPacketOnSuccess: boolean;
   readonly listener: ListenerState | null;
+  /** A datagram socket's own; null for others. */
+  readonly datagrams: DatagramState | null;
   receiving: Overlapped | null = null;
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
@@ -57,17 +60,27 @@ export class Win32Socket implements PortSocket {
   /** The last receive filled its buffer, so more is likely to be there. */
   receiveFull = false;
   receiveCanceled = false;
+  /** Packets with data of the stream that nobody has dequeued. */
+  receivesQueued = 0;
   shuttingDown = false;
   closing = false;
   /** Close with RST. */
   reset = false;
 
-  constructor(handle: number, index: number, generation: number, skips: boolean, listener: ListenerState | null) {
+  constructor(
+    handle: number,
+    index: number,
+    generation: number,
+    skips: boolean,
+    listener: ListenerState | null,
+    datagrams: DatagramState | null,
+  ) {
     this.handle = handle;
     this.index = index;
     this.generation = generation;
     this.skipsPacketOnSuccess = skips;
     this.listener = listener;
+    this.datagrams = datagrams;
   }
 
   localEndpoint(): Endpoint {
@@ -88,10 +101,15 @@ export class Win32Socket implements PortSocket {
   }
 }
 
-/** A new TCP socket for overlapped operations, which child processes do not inherit. */
-export function createSocket(family: 4 | 6, action: string): number {
+/** A new socket for overlapped operations, which child processes do not inherit; of TCP unless `type` says otherwise. */
+export function createSocket(
+  family: 4 | 6,
+  action: string,
+  type: number = c.SOCK_STREAM,
+  protocol: number = c.IPPROTO_TCP,
+): number {
   const flags = c.WSA_FLAG_OVERLAPPED | c.WSA_FLAG_NO_HANDLE_INHERIT;
-  taken[0] = ws2.WSASocketW(family === 6 ? c.AF_INET6 : c.AF_INET, c.SOCK_STREAM, c.IPPROTO_TCP, null, 0, flags);
+  taken[0] = ws2.WSASocketW(family === 6 ? c.AF_INET6 : c.AF_INET, type, protocol, null, 0, flags);
   const handle = taken[0];
   if (handle === c.INVALID_SOCKET) throw win32Error(action, 'WSASocketW', ws2.WSAGetLastError());
   own(Owned.Handle, handle);
@@ -187,13 +205,13 @@ export function endpointText({ address, family, port }: Endpoint): string {
   return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function bindTo(handle: number, local: Endpoint, action: string): void {
+export function bindTo(handle: number, local: Endpoint, action: string): void {
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = writeSockaddr(local, address, 0, c.AF_INET6);
   if (ws2.bind(handle, address, length) !== 0) throw win32Error(action, 'bind', ws2.WSAGetLastError());
 }
 
-function setOption(handle: number, level: number, name: number, value: number, action: string): void {
+export function setOption(handle: number, level: number, name: number, value: number, action: string): void {
   assertHandle(handle, action, 'setsockopt');
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);

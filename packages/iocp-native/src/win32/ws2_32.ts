@@ -64,6 +64,58 @@ export const WSASend = ws2_32<
   [socket: Handle, buffers: Pointer, count: number, sent: Pointer, flags: number, overlapped: Address, routine: Address]
 >('WSASend', 'int', HANDLE, POINTER, 'uint32_t', POINTER, 'uint32_t', ADDRESS, ADDRESS);
 
+/**
+ * Receives one datagram into WSABUFs, and its sender's address. The address and its length are written when the datagram
+ * is there: they must stay until the packet is dequeued. Without an overlapped it is an ordinary call.
+ * (winsock2/nf-winsock2-wsarecvfrom)
+ */
+export const WSARecvFrom = ws2_32<
+  [
+    socket: Handle,
+    buffers: Pointer,
+    count: number,
+    received: Pointer,
+    flags: Pointer,
+    from: Pointer,
+    fromLength: Pointer,
+    overlapped: Address,
+    routine: Address,
+  ]
+>('WSARecvFrom', 'int', HANDLE, POINTER, 'uint32_t', POINTER, POINTER, POINTER, POINTER, ADDRESS, ADDRESS);
+
+/** Sends WSABUFs as one datagram; on a connected socket `to` may be NULL. (winsock2/nf-winsock2-wsasendto) */
+export const WSASendTo = ws2_32<
+  [
+    socket: Handle,
+    buffers: Pointer,
+    count: number,
+    sent: Pointer,
+    flags: number,
+    to: Pointer,
+    toLength: number,
+    overlapped: Address,
+    routine: Address,
+  ]
+>('WSASendTo', 'int', HANDLE, POINTER, 'uint32_t', POINTER, 'uint32_t', POINTER, 'int', ADDRESS, ADDRESS);
+
+/** Here for datagram sockets, where it does not wait. (winsock2/nf-winsock2-connect) */
+export const connect = ws2_32<[socket: Handle, address: Pointer, length: number]>(
+  'connect',
+  'int',
+  HANDLE,
+  POINTER,
+  'int',
+);
+
+/** FIONBIO: whether ordinary calls fail with WSAEWOULDBLOCK instead of waiting. (winsock/nf-winsock-ioctlsocket) */
+export const ioctlsocket = ws2_32<[socket: Handle, command: number, argument: Pointer]>(
+  'ioctlsocket',
+  'int',
+  HANDLE,
+  'int32_t',
+  POINTER,
+);
+
 /** (winsock2/nf-winsock2-wsaioctl) */
 export const WSAIoctl = ws2_32<
   [

@@ -130,6 +130,7 @@ export function starting(suite: Suite): void {
       data: null,
       buffer: -1,
       error: null,
+      from: null,
     });
     pump.start();
   });

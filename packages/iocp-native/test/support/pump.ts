@@ -5,6 +5,7 @@ import {
   type CompletionPacket,
   type CompletionPort,
   createBatch,
+  type Endpoint,
   Operation,
   type Overlapped,
   type PortSocket,
@@ -22,6 +23,7 @@ export interface Packet {
   readonly data: Buffer | null;
   readonly buffer: number;
   readonly error: IocpError | null;
+  readonly from: Endpoint | null;
 }
 
 type OperationName = keyof typeof Operation;

@@ -1,0 +1,207 @@
+// Datagram sockets. A WSARecvFrom with a buffer is always with the kernel while a stream runs: unlike a connection's,
+// it can't ask without taking. When it has brought a datagram, those behind it are taken by calls that do not wait, so that
+// a burst comes in one batch.
+//
+// On every Windows known, skipping the packets of what succeeds at once does not work with datagram sockets, so theirs
+// all come through the port.
+//
+//   event   0          32                 288        316
+//           OVERLAPPED | up to 16 WSABUFs | sockaddr | its length
+
+import assert from 'node:assert';
+import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
+import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../datagrams.js';
+import type { IocpError } from '../errors.js';
+import type { NativeBlock } from '../memory.js';
+import type { ReceiveBuffers } from '../receive-buffers.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
+import * as c from './constants.js';
+import type { Engine } from './engine.js';
+import { win32Error } from './errors.js';
+import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
+import { writeBuffer, writeBuffers } from './sender.js';
+import { bindTo, createSocket, endpointText, orClose, setOption, type Win32Socket } from './socket.js';
+import { connect, ioctlsocket, WSAGetLastError, WSAIoctl, WSARecvFrom, WSASendTo } from './ws2_32.js';
+
+const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
+/** Bytes of a receive buffer that are not used, as other backends need them. */
+const OVERHEAD = 48;
+/**
+ * What UDP carries over IPv4. Winsock is not asked to send more: its "too long" is a warning to the kernel, which queues a
+ * packet after it, though the call has failed.
+ */
+const LARGEST = 65_507;
+/** More than any datagram has, for the same reason: what a receive buffer has no room for goes here, and nobody reads it. */
+const SINK_SIZE = 65536;
+
+export class Datagrams {
+  readonly #engine: Engine;
+  readonly #buffers: ReceiveBuffers;
+  readonly #sink: NativeBlock;
+  readonly #addresses = new AddressCache();
+  readonly #recv = WSARecvFrom.bound();
+  readonly #send = WSASendTo.bound();
+  /** One for all, as any peer may cause it at any time. */
+  readonly #truncated = win32Error('receive all of a datagram', 'WSARecvFrom', c.WSAEMSGSIZE);
+
+  /** @param sink memory of SINK_SIZE bytes. */
+  constructor(engine: Engine, buffers: ReceiveBuffers, allocate: (bytes: number) => NativeBlock) {
+    this.#engine = engine;
+    this.#buffers = buffers;
+    this.#sink = allocate(SINK_SIZE);
+  }
+
+  open(local: Endpoint, options: DatagramOptions): Win32Socket {
+    const state = new DatagramState(local.family, options.remote !== undefined);
+    const handle = createDatagramSocket(local, options);
+    return this.#engine.addSocket(handle, null, `bind to ${endpointText(local)}`, state);
+  }
+
+  /** Gives the kernel a buffer to receive into. An error number when it did not take it, else 0. */
+  post(socket: Win32Socket, buffer: number): number {
+    const overlapped = this.#engine.prepare(socket.receiving!);
+    this.#describe(socket.receiving!, buffer);
+    if (this.#receive(socket, overlapped) === 0) return 0;
+    const errno = WSAGetLastError();
+    if (errno === c.WSA_IO_PENDING) return 0;
+    this.#engine.settle();
+    return errno;
+  }
+
+  /** Takes a datagram that is there already: its length, or a negated error number (WSAEWOULDBLOCK: there is none). */
+  poll(socket: Win32Socket, buffer: number): number {
+    this.#describe(socket.receiving!, buffer);
+    return this.#receive(socket, 0) === 0 ? this.#engine.scratch.words[PAGE.bytes]! : -WSAGetLastError();
+  }
+
+  /** Queues the packet of a datagram of `length` bytes, which lies in a buffer and, beyond that, in the sink. */
+  received(socket: Win32Socket, buffer: number, length: number): void {
+    const event = socket.receiving!;
+    const room = this.#buffers.size - OVERHEAD;
+    const error = length > room ? this.#truncated : null;
+    const packet = this.#engine.queuePacket(Operation.Receive, socket, event, error);
+    packet.bytes = Math.min(length, room);
+    packet.data = this.#buffers.take(buffer, packet.bytes);
+    packet.buffer = buffer;
+    packet.from = this.#addresses.find(event.block, event.offset + EVENT_ADDRESSES);
+    this.#engine.figures.buffersOut++;
+  }
+
+  send(socket: Win32Socket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
+    const state = socket.datagrams;
+    assert(state !== null, 'sendTo() on what is no datagram socket');
+    state.check(to);
+    this.#engine.start(socket, event);
+    const { block } = event;
+    const at = event.offset + EVENT_ADDRESSES;
+    const length = to === null ? 0 : writeTarget(to, state.family, block, at, c.AF_INET6);
+    const unreachable = to !== null && length === 0;
+    if (unreachable || pieces.bytes > LARGEST) {
+      const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
+      this.#engine.queuePacket(Operation.Send, socket, event, win32Error(sendAction(to), 'WSASendTo', errno));
+      return;
+    }
+    const overlapped = this.#engine.prepare(event);
+    state.sends.set(overlapped, event);
+    writeBuffers(event, pieces);
+    // An empty datagram is one buffer of no bytes.
+    if (pieces.count === 0) writeBuffer(block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
+    const { handle } = socket;
+    const list = overlapped + EVENT_BUFFERS;
+    const target = length === 0 ? 0 : block.address + at;
+    const sent = this.#engine.scratch.address + PAGE.bytes * 4;
+    if (this.#send(handle, list, Math.max(1, pieces.count), sent, 0, target, length, overlapped, 0) === 0) return;
+    const errno = WSAGetLastError();
+    if (errno === c.WSA_IO_PENDING) return;
+    this.#engine.settle();
+    state.remove(overlapped);
+    this.#sent(socket, event, errno, 0);
+  }
+
+  /** The packet of a send. False for a late one. */
+  complete(socket: Win32Socket, overlapped: number, bytes: number): boolean {
+    const event = socket.datagrams!.remove(overlapped);
+    if (event === undefined) return false;
+    this.#sent(socket, event, event.block.words[event.offset >> 2]!, bytes);
+    return true;
+  }
+
+  /** A send has ended with this NTSTATUS or error number. */
+  #sent(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
+    const error = errno === 0 ? null : datagramError(actionOf(socket, event), 'WSASendTo', errno);
+    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = bytes;
+  }
+
+  #describe({ block: { words }, offset }: Overlapped, buffer: number): void {
+    const at = (offset + EVENT_BUFFERS) >> 2;
+    writeBuffer(words, at, this.#buffers.block.address + buffer * this.#buffers.size, this.#buffers.size - OVERHEAD);
+    writeBuffer(words, at + (WSABUF.size >> 2), this.#sink.address, SINK_SIZE);
+    words[(offset + ADDRESS_LENGTH) >> 2] = SOCKADDR_SIZE;
+  }
+
+  #receive(socket: Win32Socket, overlapped: number): number {
+    const { scratch } = this.#engine;
+    const event = socket.receiving!;
+    const start = event.block.address + event.offset;
+    scratch.words[PAGE.flags] = 0;
+    const received = scratch.address + PAGE.bytes * 4;
+    const flags = scratch.address + PAGE.flags * 4;
+    const from = start + EVENT_ADDRESSES;
+    const fromLength = start + ADDRESS_LENGTH;
+    return this.#recv(socket.handle, start + EVENT_BUFFERS, 2, received, flags, from, fromLength, overlapped, 0);
+  }
+}
+
+/**
+ * Why a receive stream ends, by the error number or NTSTATUS of a receive; null when it goes on: on a socket that is not
+ * connected, what a host or a router on the way has said of an earlier send is no reason.
+ */
+export function endOfStream(socket: Win32Socket, errno: number): IocpError | null {
+  const error = datagramError('receive', 'WSARecvFrom', errno);
+  const { code } = error;
+  return !socket.datagrams!.connected && (code === 'ECONNREFUSED' || code === 'ENETRESET') ? null : error;
+}
+
+/** "Port unreachable", as elsewhere; Windows mostly calls it a reset. */
+function datagramError(action: string, syscall: string, errno: number): IocpError {
+  const error = win32Error(action, syscall, errno);
+  return error.code === 'ECONNRESET' ? win32Error(action, syscall, c.WSAECONNREFUSED) : error;
+}
+
+/** What a send wanted, from the address that it left in its event. */
+function actionOf(socket: Win32Socket, { block, offset }: Overlapped): string {
+  return sendAction(socket.datagrams!.connected ? null : readSockaddr(block.bytes, offset + EVENT_ADDRESSES));
+}
+
+function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: DatagramOptions): number {
+  const action = `bind to ${endpointText(local)}`;
+  const handle = createSocket(local.family, action, c.SOCK_DGRAM, c.IPPROTO_UDP);
+  return orClose(handle, () => {
+    setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
+    if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, ipv6Only ? 1 : 0, action);
+    if (broadcast) setOption(handle, c.SOL_SOCKET, c.SO_BROADCAST, 1, action);
+    // For poll(). Overlapped calls take no notice.
+    const one = Buffer.from([1, 0, 0, 0]);
+    if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());
+    if (!remote) ignoreUnreachablePorts(handle, action);
+    bindTo(handle, local, action);
+    if (remote) connectTo(handle, remote, local.family);
+    return handle;
+  });
+}
+
+/** Without this, a peer that is gone ends receives with WSAECONNRESET. */
+function ignoreUnreachablePorts(handle: number, action: string): void {
+  const off = Buffer.alloc(4);
+  if (WSAIoctl(handle, c.SIO_UDP_CONNRESET, off, 4, null, 0, Buffer.alloc(4), 0, 0) === 0) return;
+  throw win32Error(action, 'WSAIoctl', WSAGetLastError());
+}
+
+function connectTo(handle: number, remote: Endpoint, family: 4 | 6): void {
+  const action = `connect to ${endpointText(remote)}`;
+  const target = inFamily(remote, family);
+  if (target === null) throw win32Error(action, 'connect', c.WSAEAFNOSUPPORT);
+  const address = Buffer.alloc(SOCKADDR_SIZE);
+  const length = writeSockaddr(target, address, 0, c.AF_INET6);
+  if (connect(handle, address, length) !== 0) throw win32Error(action, 'connect', WSAGetLastError());
+}

@@ -1,0 +1,262 @@
+// DatagramSession: one UDP socket. A server's serves all of its peers; a connected one has a single peer. It owns the
+// socket and its receive stream, and turns packets into calls of its handlers. Use it by subclassing, or through an object
+// of handlers.
+//
+//   bind() or connect() -> onMessage, onMessage ... -> close() or an error -> onClosed(error?)
+
+import assert from 'node:assert';
+import { lookup } from 'node:dns/promises';
+import {
+  type CompletionPacket,
+  type DatagramOptions,
+  type Endpoint,
+  endpoint,
+  IocpError,
+  isIocpError,
+  Operation,
+  type PortSocket,
+} from '@overlapped/iocp-native';
+import { type CompletionOwner, Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import type { IocpEvent } from '@overlapped/object-pool';
+import { LONGEST_MESSAGE, Outbox } from './outbox.js';
+import { asError, isThenable, warn } from './outcomes.js';
+
+/** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
+export interface DatagramHandlers {
+  onMessage?(session: DatagramSession, data: Buffer, from: Endpoint): unknown;
+  onClosed?(session: DatagramSession, error?: Error): unknown;
+}
+
+interface KindOption {
+  /** What the session does: a subclass of DatagramSession, or an object of handlers. */
+  readonly session: (new () => DatagramSession) | DatagramHandlers;
+}
+
+export interface DatagramBindOptions extends KindOption {
+  /** 0 takes a free one; `session.endpoint` says which. */
+  readonly port: number;
+  /** A name or an address. Default `::`, which has IPv4 peers too; `0.0.0.0` where there is no IPv6. */
+  readonly host?: string;
+  /** Lets it send to broadcast addresses. Default false. */
+  readonly broadcast?: boolean;
+}
+
+export interface DatagramConnectOptions extends KindOption {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Counters since the session opened. */
+export interface DatagramFigures {
+  /** Messages that onMessage got. */
+  received: number;
+  /** Messages that the kernel has taken to send. */
+  sent: number;
+  /** Messages that send() dropped, as too many were in flight, or no send buffer was free. */
+  dropped: number;
+  /** Messages that the kernel refused to send: no route, too large for the network ... */
+  failed: number;
+  /** Messages of more than 8192 bytes that came, and were dropped. */
+  truncated: number;
+}
+
+const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
+
+/**
+ * One UDP socket. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose promise
+ * rejects, closes the session with that error.
+ */
+export class DatagramSession implements CompletionOwner {
+  readonly figures: DatagramFigures = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
+  #core!: IocpCore;
+  #socket!: PortSocket;
+  #outbox!: Outbox;
+  #endpoint!: Endpoint;
+  #receiveEvent: IocpEvent<CompletionOwner> | null = null;
+  #connected = false;
+  /** The message that onMessage has, and the receive buffer that it lies in: a send may keep that one. */
+  #delivered: Buffer | null = null;
+  #deliveredBuffer = -1;
+  #error: Error | undefined;
+  /** Set by close(): it resolves when the session is over. */
+  #closing: Promise<void> | undefined;
+  #over!: () => void;
+  readonly #stoppable: Stoppable = { stop: () => this.close() };
+
+  /**
+   * Binds a socket that hears and answers anybody. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL ...), or
+   * with what the resolver says of the name.
+   */
+  static async bind(core: IocpCore, options: DatagramBindOptions): Promise<DatagramSession> {
+    const { host, port, session, broadcast = false } = options;
+    const address = host === undefined ? '::' : (await lookup(host)).address;
+    const socket = await core.port.bind(endpoint(address, port), { broadcast }).catch((error: unknown) => {
+      const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
+      if (host !== undefined || !noIPv6) throw error;
+      return core.port.bind(endpoint('0.0.0.0', port), { broadcast });
+    });
+    return make(session).#open(core, socket, false);
+  }
+
+  /**
+   * Makes a socket that deals with one peer alone. UDP says no hello, so this succeeds whether somebody is there or not; when
+   * the peer's system says that nobody is, the session closes with ECONNREFUSED. Rejects as bind() does.
+   */
+  static async connect(core: IocpCore, { host, port, session }: DatagramConnectOptions): Promise<DatagramSession> {
+    const { address, family } = await lookup(host);
+    const options: DatagramOptions = { remote: endpoint(address, port) };
+    const socket = await core.port.bind(endpoint(family === 6 ? '::' : '0.0.0.0', 0), options);
+    return make(session).#open(core, socket, true);
+  }
+
+  /**
+   * A message has come. `data` is borrowed: it is good until this returns, or, in an async handler, until its first await.
+   * send(data) keeps it; anything else that needs it later must copy it. `from` may be kept, and sending to it is cheaper
+   * than to an endpoint that says the same; it need not be the same object the next time.
+   */
+  onMessage(_data: Buffer, _from: Endpoint): unknown {
+    return undefined;
+  }
+
+  /** The session is over; no other handler runs after this one. `error` is why, unless close() was called without one. */
+  onClosed(_error?: Error): unknown {
+    return undefined;
+  }
+
+  /**
+   * Sends a message of at most 16,384 bytes: to an address, or without one to the peer that the session is connected to.
+   * False when it was dropped, which UDP may do at any later point without a word: too much is on its way already, or the
+   * session is closed. Throws a RangeError when the message is too long.
+   */
+  send(data: Uint8Array | string, to?: Endpoint): boolean {
+    if (this.#closing !== undefined) return false;
+    assert((to === undefined) === this.#connected, 'a connected session sends to its peer, another to an address');
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    if (bytes.length > LONGEST_MESSAGE) {
+      throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${bytes.length}`);
+    }
+    const { port, receiveBuffersToLend } = this.#core;
+    const lends = bytes === this.#delivered && port.figures.buffersOut <= receiveBuffersToLend;
+    const taken = lends
+      ? this.#outbox.lend(this.#delivered!, this.#deliveredBuffer, to ?? null)
+      : this.#outbox.copy(bytes, to ?? null);
+    if (!taken) this.figures.dropped++;
+    return taken;
+  }
+
+  /** Closes the socket; resolves after onClosed, to which `error` goes. What is still on its way may be lost. */
+  close(error?: Error): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#error = error;
+      this.#closing = new Promise((resolve) => {
+        this.#over = resolve;
+      });
+      this.#core.port.close(this.#socket);
+    }
+    return this.#closing;
+  }
+
+  /** Where it is bound. */
+  get endpoint(): Endpoint {
+    return this.#endpoint;
+  }
+
+  /** For the core: a packet of the receive stream, or of the socket. */
+  onCompletion(packet: CompletionPacket): void {
+    if (packet.operation === Operation.Close) this.#closed();
+    else if (packet.data !== null) this.#received(packet.data, packet);
+    else this.#receiveEnded(packet.error!);
+  }
+
+  async #open(core: IocpCore, socket: PortSocket, connected: boolean): Promise<this> {
+    socket.key = this;
+    this.#core = core;
+    this.#socket = socket;
+    this.#endpoint = socket.localEndpoint();
+    this.#connected = connected;
+    this.#outbox = new Outbox(core, socket, (bytes, error) => this.#sent(bytes, error));
+    core.attach(this.#stoppable);
+    this.#receiveEvent = core.events.acquire(this, Operation.Receive);
+    if (this.#receiveEvent === null) {
+      const error = new IocpError('bind', 'the core has no free event', 'ENOBUFS', 'bind');
+      await this.close(error);
+      throw error;
+    }
+    core.port.receive(socket, this.#receiveEvent);
+    return this;
+  }
+
+  #received(data: Buffer, { buffer, error, from }: CompletionPacket): void {
+    const { port, board } = this.#core;
+    if (error !== null) this.figures.truncated++;
+    else if (this.#closing === undefined) {
+      this.figures.received++;
+      board.values[RECEIVED]! += data.length;
+      this.#delivered = data;
+      this.#deliveredBuffer = buffer;
+      this.#deliver(data, from!);
+      this.#delivered = null;
+    }
+    port.release(buffer);
+  }
+
+  #deliver(data: Buffer, from: Endpoint): void {
+    try {
+      const result = this.onMessage(data, from);
+      if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.close(asError(thrown)));
+    } catch (thrown) {
+      void this.close(asError(thrown));
+    }
+  }
+
+  #receiveEnded(error: IocpError): void {
+    this.#core.events.release(this.#receiveEvent!);
+    this.#receiveEvent = null;
+    void this.close(error);
+  }
+
+  #sent(bytes: number, error: IocpError | null): void {
+    if (error === null) {
+      this.figures.sent++;
+      this.#core.board.values[SENT]! += bytes;
+      return;
+    }
+    this.figures.failed++;
+    // The system says once that nobody is there: here, or to the receive stream.
+    if (this.#connected && error.code === 'ECONNREFUSED') void this.close(error);
+  }
+
+  #closed(): void {
+    this.#core.detach(this.#stoppable);
+    try {
+      const result = this.onClosed(this.#error);
+      if (isThenable(result)) result.then(undefined, warn);
+    } catch (thrown) {
+      warn(thrown);
+    }
+    this.#over();
+  }
+}
+
+function make(kind: KindOption['session']): DatagramSession {
+  return typeof kind === 'function' ? new kind() : new HandlerSession(kind);
+}
+
+/** A session through an object of handlers. */
+class HandlerSession extends DatagramSession {
+  readonly #handlers: DatagramHandlers;
+
+  constructor(handlers: DatagramHandlers) {
+    super();
+    this.#handlers = handlers;
+  }
+
+  override onMessage(data: Buffer, from: Endpoint): unknown {
+    return this.#handlers.onMessage?.(this, data, from);
+  }
+
+  override onClosed(error?: Error): unknown {
+    return this.#handlers.onClosed?.(this, error);
+  }
+}
