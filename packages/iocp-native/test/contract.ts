@@ -8,6 +8,7 @@ import { closing } from './contract/closing.js';
 import { connecting } from './contract/connecting.js';
 import { destroying } from './contract/destroying.js';
 import { hosting } from './contract/hosting.js';
+import { local } from './contract/local.js';
 import { moving } from './contract/moving.js';
 import { posting } from './contract/posting.js';
 import { reaping } from './contract/reaping.js';
@@ -28,6 +29,7 @@ const themes = {
   closing,
   moving,
   addresses,
+  local,
   waiting,
   hosting,
   destroying,

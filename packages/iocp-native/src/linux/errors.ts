@@ -13,6 +13,7 @@ export const EBUSY = constants.errno.EBUSY;
 export const ETIME = constants.errno.ETIME;
 export const ENOBUFS = constants.errno.ENOBUFS;
 export const ECANCELED = constants.errno.ECANCELED;
+export const ENOTSUP = constants.errno.ENOTSUP;
 export const ECONNRESET = constants.errno.ECONNRESET;
 
 /** @param errno positive */

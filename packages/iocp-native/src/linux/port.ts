@@ -10,6 +10,7 @@ import {
   type ListenOptions,
   Operation,
   type Overlapped,
+  type PipeEndpoint,
   type PortFigures,
   type PortOptions,
   type PortToken,
@@ -34,7 +35,7 @@ import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
 import { Ring } from './ring.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, ListenerState, setReset, type UringSocket } from './socket.js';
+import { createListener, discardHandle, ListenerState, removeFile, setReset, type UringSocket } from './socket.js';
 
 const SQ_ENTRIES = 4096;
 const CQ_ENTRIES = 16384;
@@ -100,9 +101,10 @@ export class UringPort implements CompletionPort {
     return block;
   }
 
-  async listen(local: Endpoint, options: ListenOptions = {}): Promise<UringSocket> {
+  async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<UringSocket> {
     this.#assertOpen();
-    return this.#engine.addSocket(createListener(local, options), new ListenerState(options.detached ?? false));
+    const state = new ListenerState(options.detached ?? false, local);
+    return this.#engine.addSocket(createListener(local, options), state);
   }
 
   accept(socket: UringSocket, event: Overlapped): void {
@@ -110,7 +112,7 @@ export class UringPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): UringSocket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options?: SocketOptions): UringSocket {
     this.#assertOpen();
     return this.#connector.connect(event, remote, key, options);
   }
@@ -156,7 +158,7 @@ export class UringPort implements CompletionPort {
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket, event);
     else if (event === socket.sending) this.#engine.cancel(socket, Operation.Send, event.tag);
-    else if (event === socket.connecting) this.#engine.cancel(socket, Operation.Connect, event.tag);
+    else if (event === socket.connecting) this.#connector.cancel(socket, event);
   }
 
   close(socket: UringSocket, reset = false): void {
@@ -164,6 +166,8 @@ export class UringPort implements CompletionPort {
     if (socket.closing) return;
     socket.closing = true;
     if (reset && socket.handle >= 0) setReset(socket.handle);
+    if (socket.listener?.file) removeFile(socket.listener.file);
+    if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
     if (socket.receiving !== null) {
       if (socket.starved) this.#receiver.cancel(socket, socket.receiving);
       socket.receiveCanceled = true;
@@ -187,6 +191,7 @@ export class UringPort implements CompletionPort {
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#assertOpen();
     const ring = this.#ring;
+    this.#connector.retry();
     // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
     let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
     let wait = n > 0 ? 0 : timeout;

@@ -3,10 +3,17 @@
 
 import assert from 'node:assert';
 import type { Socket } from 'node:net';
-import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
+import {
+  type Endpoint,
+  type GatherList,
+  type KeepAlive,
+  Operation,
+  type Overlapped,
+  type PipeEndpoint,
+} from '../contract.js';
 import { endpoint, endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
-import { canceled, closed, fromNode, notConnected } from './errors.js';
+import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
 
 export class PortableSocket extends PortableHandle {
@@ -58,7 +65,7 @@ export class PortableSocket extends PortableHandle {
     if (!raw.connecting) this.#learnEndpoints();
   }
 
-  connect(event: Overlapped, remote: Endpoint): void {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint): void {
     this.#action = `connect to ${endpointText(remote)}`;
     this.host.start(this, event);
     this.#connecting = event;
@@ -164,10 +171,10 @@ export class PortableSocket extends PortableHandle {
     this.#kept = [];
     if (this.#gone) {
       this.#finish();
-    } else if (reset && !this.#raw.connecting && !this.#isShut && !this.#raw.destroyed) {
+    } else if (reset && this.#local !== null && !this.#isShut && !this.#raw.destroyed) {
       this.#raw.resetAndDestroy();
     } else {
-      // libuv refuses to reset what is being shut down, and would then not close it.
+      // A local socket knows no reset. And libuv refuses to reset what is being shut down, and would then not close it.
       this.#raw.destroy();
     }
   }
@@ -197,8 +204,9 @@ export class PortableSocket extends PortableHandle {
     this.#raw.setNoDelay(on);
   }
 
-  override setKeepAlive(seconds: number): void {
+  override setKeepAlive(keepAlive: number | KeepAlive): void {
     if (this.closing) throw closed('set SO_KEEPALIVE', 'socket', 'setsockopt');
+    const seconds = idleSeconds(keepAlive, 'set SO_KEEPALIVE');
     this.#raw.setKeepAlive(seconds > 0, seconds * 1000);
   }
 
@@ -263,4 +271,11 @@ export class PortableSocket extends PortableHandle {
     this.#sending = null;
     this.#shuttingDown = false;
   }
+}
+
+/** node:net takes the idle time only. Throws an IocpError (ENOTSUP) for more. */
+export function idleSeconds(keepAlive: number | KeepAlive, action: string): number {
+  if (typeof keepAlive === 'number') return keepAlive;
+  if (keepAlive.interval !== undefined || keepAlive.count !== undefined) throw hasNoOption(action);
+  return keepAlive.idle;
 }

@@ -10,6 +10,7 @@ import {
   type ListenOptions,
   Operation,
   type Overlapped,
+  type PipeEndpoint,
   type PortFigures,
   type PortOptions,
   type PortToken,
@@ -33,7 +34,7 @@ import { clearEntries, Notifier, WATCHED_SIZE } from './notifier.js';
 import { Gate } from './poster.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, endpointText, type Win32Socket } from './socket.js';
+import { discardHandle, type Win32Socket } from './socket.js';
 
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 /** Entries that one call may bring. */
@@ -114,10 +115,9 @@ export class IocpPort implements CompletionPort {
     return block;
   }
 
-  async listen(local: Endpoint, options: ListenOptions = {}): Promise<Win32Socket> {
+  async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<Win32Socket> {
     this.#assertOpen();
-    const state = { family: local.family, options, accepts: new Map() };
-    return this.#engine.addSocket(createListener(local, options), state, `listen on ${endpointText(local)}`);
+    return this.#acceptor.listen(local, options);
   }
 
   accept(socket: Win32Socket, event: Overlapped): void {
@@ -125,7 +125,7 @@ export class IocpPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): Win32Socket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options?: SocketOptions): Win32Socket {
     this.#assertOpen();
     return this.#connector.connect(event, remote, key, options);
   }
@@ -170,9 +170,8 @@ export class IocpPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket);
-    else if (event === socket.sending || event === socket.connecting) {
-      this.#engine.cancel(socket, event.block.address + event.offset);
-    }
+    else if (event === socket.connecting) this.#connector.cancel(socket, event);
+    else if (event === socket.sending) this.#engine.cancel(socket, event.block.address + event.offset);
   }
 
   close(socket: Win32Socket, reset = false): void {
@@ -181,6 +180,8 @@ export class IocpPort implements CompletionPort {
     socket.closing = true;
     socket.reset = reset;
     if (socket.receiving !== null) this.#receiver.cancel(socket);
+    if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
+    if (socket.listener !== null) this.#acceptor.close(socket);
     if (socket.pending > 0) this.#engine.cancel(socket, 0);
     else this.#engine.closeWhenDrained(socket);
   }
@@ -199,6 +200,7 @@ export class IocpPort implements CompletionPort {
     this.#assertOpen();
     const { queue } = this.#engine;
     this.#receiver.rearm();
+    this.#connector.retry();
     // While the event loop's waiter is in the kernel, there is nothing that it would not take itself.
     let alone = this.#notifier.collect();
     if (!alone && timeout !== 0 && queue.length === 0) {
@@ -331,13 +333,15 @@ export class IocpPort implements CompletionPort {
   #complete(index: number, generation: number, overlapped: number, bytes: number): boolean {
     const socket = this.#engine.find(index, generation);
     if (socket === null) return false;
-    const { receiving, sending, connecting } = socket;
+    const { receiving, sending, connecting, accepting } = socket;
     if (receiving !== null && overlapped === receiving.block.address + receiving.offset) {
       this.#receiver.complete(socket, statusOf(receiving), bytes);
     } else if (sending !== null && overlapped === sending.block.address + sending.offset) {
       this.#sender.complete(socket, sending, statusOf(sending), bytes);
     } else if (connecting !== null && overlapped === connecting.block.address + connecting.offset) {
       this.#connector.complete(socket, connecting, statusOf(connecting));
+    } else if (accepting !== null && overlapped === accepting.event.block.address + accepting.event.offset) {
+      this.#acceptor.completePipe(socket, statusOf(accepting.event));
     } else if (socket.listener !== null) {
       return this.#acceptor.complete(socket, overlapped);
     } else {

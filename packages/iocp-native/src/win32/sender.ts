@@ -2,10 +2,11 @@
 
 import assert from 'node:assert';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
-import { SD_SEND, WSA_IO_PENDING } from './constants.js';
-import type { Engine } from './engine.js';
+import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
+import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
+import { writePipe } from './pipe.js';
 import type { Win32Socket } from './socket.js';
 import { shutdown, WSAGetLastError, WSASend } from './ws2_32.js';
 
@@ -22,6 +23,13 @@ export class Sender {
     this.#engine.start(socket, event);
     socket.sending = event;
     writeBuffers(event, pieces);
+    if (socket.pipe !== null) {
+      socket.piece = 0;
+      socket.pieces = pieces.count;
+      socket.piecesBytes = 0;
+      this.#writePiece(socket, event);
+      return;
+    }
     const overlapped = this.#engine.prepare(event);
     const { scratch } = this.#engine;
     const list = overlapped + EVENT_BUFFERS;
@@ -39,14 +47,45 @@ export class Sender {
 
   /** A send has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
-    const error = errno === 0 ? null : win32Error('send', 'WSASend', errno);
-    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = bytes;
+    if (socket.pipe !== null) {
+      socket.piecesBytes += bytes;
+      if (errno === 0) {
+        socket.piece++;
+        this.#writePiece(socket, event);
+        return;
+      }
+    }
+    const error = errno === 0 ? null : win32Error('send', socket.pipe ? 'WriteFile' : 'WSASend', errno);
+    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.pipe ? socket.piecesBytes : bytes;
+  }
+
+  /** Writes the next piece to a pipe. A write of no bytes would be taken for a message by its reader. */
+  #writePiece(socket: Win32Socket, event: Overlapped): void {
+    const { words } = event.block;
+    const at = () => (event.offset + EVENT_BUFFERS + socket.piece * WSABUF.size) >> 2;
+    while (socket.piece < socket.pieces && words[at()] === 0) socket.piece++;
+    if (socket.piece === socket.pieces || socket.closing) {
+      const error = socket.piece === socket.pieces ? null : canceled('send', 'WriteFile');
+      this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.piecesBytes;
+      return;
+    }
+    const low = at() + (WSABUF.buf >> 2);
+    const from = words[low + 1]! * 0x100000000 + words[low]!;
+    const errno = writePipe(socket.handle, from, words[at()]!, this.#engine.prepare(event));
+    if (errno === 0) return;
+    this.#engine.settle();
+    this.complete(socket, event, errno, 0);
   }
 
   shutdown(socket: Win32Socket): void {
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, null);
     socket.shuttingDown = true;
+    if (socket.pipe !== null) {
+      const error = win32Error('shut down one direction of a pipe', 'shutdown', ERROR_NOT_SUPPORTED);
+      this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
+      return;
+    }
     const failed = shutdown(socket.handle, SD_SEND) !== 0;
     const error = failed ? win32Error('shut down', 'shutdown', WSAGetLastError()) : null;
     this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
