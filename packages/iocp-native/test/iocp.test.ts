@@ -15,9 +15,12 @@ const skips = {
   'a thread that ended in the middle of a post is recovered from': "the queue is the kernel's, and nobody holds it",
   'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
   'a port that is not native moves no connection: ENOTSUP': 'it is native',
+  'an option that node:net lacks is refused: ENOTSUP': 'it has these options',
 };
 const wine = {
   ...skips,
+  'listening on a path in use rejects with EADDRINUSE, and leaves it alone':
+    'Wine takes no notice of FILE_FLAG_FIRST_PIPE_INSTANCE',
   'a pause holds the peer back': 'Wine tells node:net at once that any write is done; see win32.test.ts',
 };
 

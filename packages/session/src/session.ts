@@ -4,16 +4,10 @@
 //   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
 //   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
-import {
-  type CompletionPacket,
-  type Endpoint,
-  type IocpError,
-  isIocpError,
-  Operation,
-  type PortSocket,
-} from '@overlapped/iocp-native';
+import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { attachSocket, Connection } from './connection.js';
 import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
@@ -43,10 +37,10 @@ let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: Se
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 
 /**
- * One TCP connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
+ * One connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
  * promise rejects, closes its own session with that error.
  */
-export class Session implements CompletionOwner, Flushable {
+export class Session extends Connection implements CompletionOwner, Flushable {
   /** Bytes received, and bytes that the kernel has taken to send. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -161,37 +155,13 @@ export class Session implements CompletionOwner, Flushable {
     if (data !== undefined) this.send(data);
     if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
     this.#state |= ENDING;
+    this.#host!.ending(this);
     this.#flushSoon();
   }
 
   /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
-  }
-
-  /** Addresses are asked of the OS when first needed. Undefined once the connection is gone. */
-  get remote(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.remoteEndpoint());
-  }
-
-  get local(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.localEndpoint());
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.remote?.address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.remote?.port;
-  }
-
-  get localAddress(): string | undefined {
-    return this.local?.address;
-  }
-
-  get localPort(): number | undefined {
-    return this.local?.port;
   }
 
   /** For the core: a packet of one of this session's operations. */
@@ -230,6 +200,7 @@ export class Session implements CompletionOwner, Flushable {
     this.#host = host;
     this.#state = OPENED;
     socket.key = this;
+    attachSocket(this, socket);
     if (host.group !== null) this.join(host.group);
     try {
       this.#follow(this.onConnected());
@@ -283,8 +254,10 @@ export class Session implements CompletionOwner, Flushable {
     this.#core!.events.release(this.#receiveEvent!);
     this.#receiveEvent = null;
     if ((this.#state & CLOSING) !== 0) return;
-    if (error === null) this.#state |= PEER_ENDED;
-    else if (error.code !== 'ECANCELED') this.#close(error, true);
+    if (error === null) {
+      this.#state |= PEER_ENDED;
+      this.#host!.ending(this);
+    } else if (error.code !== 'ECANCELED') this.#close(error, true);
     this.#flushSoon();
   }
 
@@ -337,8 +310,10 @@ export class Session implements CompletionOwner, Flushable {
 
   #shutDown(error: IocpError | null): void {
     if ((this.#state & CLOSING) !== 0) return;
+    // A named pipe ends as a whole, or the peer would wait for an end that cannot come.
+    if (error?.code === 'ENOTSUP') this.#close(undefined, false);
     // ENOTCONN: the peer has reset the connection meanwhile, which the receive stream tells better.
-    if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
+    else if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -364,6 +339,7 @@ export class Session implements CompletionOwner, Flushable {
     for (const group of this.#groups ?? []) this.leave(group);
     this.#host!.closed(this);
     this.#state &= ~OPENED;
+    attachSocket(this, null);
     try {
       const result = this.onDisconnected(this.#error);
       if (isThenable(result)) result.then(undefined, warn);
@@ -381,16 +357,6 @@ export class Session implements CompletionOwner, Flushable {
     if ((this.#state & DIRTY) !== 0) return;
     this.#state |= DIRTY;
     this.#core!.flushSoon(this);
-  }
-
-  #endpoint(ask: () => Endpoint): Endpoint | undefined {
-    if ((this.#state & OPENED) === 0) return undefined;
-    try {
-      return ask();
-    } catch (error) {
-      if (isIocpError(error)) return undefined;
-      throw error;
-    }
   }
 }
 
