@@ -284,6 +284,12 @@ export interface CompletionPort {
   /** Sends all of the pieces, in order. One packet, when all bytes are with the kernel, or an error. */
   send(socket: PortSocket, event: Overlapped, pieces: GatherList): void;
 
+  /**
+   * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
+   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had.
+   */
+  sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void;
+
   /** Half-close: sends FIN after what has been sent. No send may be in flight or follow. Gives a Shutdown packet. */
   shutdown(socket: PortSocket): void;
 

@@ -7,6 +7,7 @@ import { addresses } from './contract/addresses.js';
 import { closing } from './contract/closing.js';
 import { connecting } from './contract/connecting.js';
 import { destroying } from './contract/destroying.js';
+import { files } from './contract/files.js';
 import { hosting } from './contract/hosting.js';
 import { local } from './contract/local.js';
 import { moving } from './contract/moving.js';
@@ -26,6 +27,7 @@ const themes = {
   connecting,
   receiving,
   sending,
+  files,
   closing,
   moving,
   addresses,

@@ -2,6 +2,7 @@
 
 export type { Connection } from './connection.js';
 export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
+export type { FileRange } from './file-send.js';
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';

@@ -4,10 +4,12 @@
 //   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
 //   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
+import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { attachSocket, Connection } from './connection.js';
+import { type FileRange, FileSend } from './file-send.js';
 import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
@@ -107,6 +109,18 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     if (queue.bytes <= this.#host!.highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
+  }
+
+  /**
+   * Queues a file, which goes out after what was queued before and ahead of what comes after. Resolves with its bytes when
+   * the kernel has taken them all. Rejects with what fs says (ENOENT ...), or with an IocpError: ENODATA for a range that
+   * the file does not have, EINVAL for what is no file or no range, EPIPE when the session takes no more or ends before;
+   * nothing of the file is sent then, and the session goes on. One that gets shorter on its way ends the session (ENODATA),
+   * as the peer would take for the file what comes next. A FileHandle stays the caller's, and open until then.
+   */
+  sendFile(file: string | FileHandle, range?: FileRange): Promise<number> {
+    if (this.writable) this.#queue ??= new SendQueue(this.#core!);
+    return FileSend.queue(this.writable ? this.#queue : null, () => this.#flushSoon(), file, range);
   }
 
   /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
@@ -262,15 +276,19 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   }
 
   #startSend(): void {
-    const pieces = this.#queue!.gather();
-    if (pieces === null) {
+    const { file } = this.#queue!;
+    // It flushes when it is open.
+    if (file !== null && !file.open) return;
+    const pieces = file === null ? this.#queue!.gather() : null;
+    if (file === null && pieces === null) {
       this.#core!.awaitSendBuffer(this);
       return;
     }
     const event = this.#core!.events.acquire(this, Operation.Send);
     if (event === null) throw new Error('the event pool is smaller than its sessions need');
     this.#sendEvent = event;
-    this.#core!.port.send(this.#socket!, event, pieces);
+    if (pieces !== null) this.#core!.port.send(this.#socket!, event, pieces);
+    else file!.start(this.#core!.port, this.#socket!, event);
   }
 
   #sent(bytes: number, error: IocpError | null): void {
@@ -279,7 +297,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     this.#sendEvent = null;
     this.bytesSent += bytes;
     this.#core!.board.values[SENT]! += bytes;
-    queue.sent();
+    queue.sent(bytes, error);
     if ((this.#state & CLOSING) !== 0) return;
     if (error !== null) {
       this.#close(error, true);

@@ -53,6 +53,7 @@ export const OP = {
   ASYNC_CANCEL: 14,
   CONNECT: 16,
   CLOSE: 19,
+  READ: 22,
   SEND: 26,
   RECV: 27,
   SHUTDOWN: 34,
@@ -93,9 +94,11 @@ export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
+export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
+export const POLLOUT = 4;
 export const EFD_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;

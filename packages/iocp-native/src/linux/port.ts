@@ -28,6 +28,7 @@ import { fill, LOOP, WAKE } from './completion.js';
 import { Connector } from './connector.js';
 import { Engine } from './engine.js';
 import { linuxError } from './errors.js';
+import { FileSender } from './file-sender.js';
 import * as abi from './layout.js';
 import { LoopHost } from './loop-host.js';
 import { linuxMemory } from './memory.js';
@@ -62,6 +63,7 @@ export class UringPort implements CompletionPort {
   readonly #connector: Connector;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  readonly #files: FileSender;
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
@@ -83,6 +85,7 @@ export class UringPort implements CompletionPort {
       this.#acceptor = new Acceptor(this.#engine);
       this.#connector = new Connector(this.#engine);
       this.#sender = new Sender(this.#engine);
+      this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes));
       this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing);
       this.figures = this.#engine.figures;
     } catch (error) {
@@ -148,6 +151,11 @@ export class UringPort implements CompletionPort {
     this.#sender.send(socket, event, pieces);
   }
 
+  sendFile(socket: UringSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#assertOpen();
+    this.#files.send(socket, event, file, offset, length);
+  }
+
   shutdown(socket: UringSocket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);
@@ -157,8 +165,10 @@ export class UringPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket, event);
-    else if (event === socket.sending) this.#engine.cancel(socket, Operation.Send, event.tag);
-    else if (event === socket.connecting) this.#connector.cancel(socket, event);
+    else if (event === socket.sending) {
+      if (socket.file !== null) this.#files.cancel(socket);
+      else this.#engine.cancel(socket, Operation.Send, event.tag);
+    } else if (event === socket.connecting) this.#connector.cancel(socket, event);
   }
 
   close(socket: UringSocket, reset = false): void {
@@ -168,6 +178,7 @@ export class UringPort implements CompletionPort {
     if (reset && socket.handle >= 0) setReset(socket.handle);
     if (socket.listener?.file) removeFile(socket.listener.file);
     if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
+    if (socket.file !== null) this.#files.cancel(socket);
     if (socket.receiving !== null) {
       if (socket.starved) this.#receiver.cancel(socket, socket.receiving);
       socket.receiveCanceled = true;
@@ -304,6 +315,7 @@ export class UringPort implements CompletionPort {
           return this.#receiver.complete(socket, socket.receiving, result, flags, packet);
         case Operation.Send:
           if (socket.sending === null || socket.sending.tag !== tag) break;
+          if (socket.file !== null) return this.#files.complete(socket, socket.sending, result, packet);
           return this.#sender.complete(socket, socket.sending, result, packet);
         case Operation.Accept:
           return this.#acceptor.complete(socket, result, flags, packet);

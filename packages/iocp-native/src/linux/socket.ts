@@ -17,6 +17,7 @@ import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { ADDRESS_SIZE, readAddress, writeAddress } from './address.js';
 import { EAGAIN, ENOTSUP, linuxError } from './errors.js';
+import type { FileInFlight } from './file-sender.js';
 import * as abi from './layout.js';
 import {
   bindSocket,
@@ -42,6 +43,8 @@ export class UringSocket implements PortSocket {
   receiving: Overlapped | null = null;
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
+  /** The file that `sending` sends; null when that sends from memory. */
+  file: FileInFlight | null = null;
   /** Bytes that the send in flight is for. */
   sendBytes = 0;
   /** cancel() was asked of the receive stream. */

@@ -132,6 +132,11 @@ export class PortablePort implements CompletionPort, Host {
     this.#connection(socket).send(event, pieces);
   }
 
+  sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#check('send a file', 'write');
+    this.#connection(socket).sendFile(event, file, offset, length);
+  }
+
   shutdown(socket: PortSocket): void {
     this.#check('shut the socket down', 'shutdown');
     this.#connection(socket).shutdown();

@@ -14,6 +14,7 @@ import {
 import { endpoint, endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
+import { FileSend } from './file-send.js';
 import { type Host, PortableHandle } from './handle.js';
 
 export class PortableSocket extends PortableHandle {
@@ -26,6 +27,8 @@ export class PortableSocket extends PortableHandle {
   #receiving: Overlapped | null = null;
   #sending: Overlapped | null = null;
   #sendingBytes = 0;
+  /** The file that `#sending` sends, if it does. */
+  #file: FileSend | null = null;
   /** A Shutdown packet is owed. */
   #shuttingDown = false;
   /** shutdown() was called, once and for all. */
@@ -134,6 +137,34 @@ export class PortableSocket extends PortableHandle {
     raw.uncork();
   }
 
+  sendFile(event: Overlapped, file: number, offset: number, length: number): void {
+    assert(this.#sending === null, 'a send is already in flight');
+    assert(!this.#isShut, 'a send after shutdown()');
+    this.host.start(this, event);
+    if (this.#gone || this.#failure) {
+      this.host.queue(Operation.Send, this, event, this.#broken());
+      return;
+    }
+    this.#sending = event;
+    const raw = this.#raw;
+    // Whatever the socket's own end cuts short, 'close' tells; but not before the descriptor is free.
+    const lives = (error?: Error | null) => !error && !raw.destroyed && this.#sending === event;
+    const send: FileSend = new FileSend(
+      [file, offset, length],
+      (bytes, done) => raw.write(bytes, (error) => lives(error) && done()),
+      () => {
+        if (this.#gone) this.#onClose();
+        return lives();
+      },
+      (error) => {
+        this.#sending = null;
+        this.#file = null;
+        this.host.queue(Operation.Send, this, event, error).bytes = send.sent;
+      },
+    );
+    this.#file = send;
+  }
+
   shutdown(): void {
     assert(this.#sending === null, 'shutdown() while a send is in flight');
     assert(!this.#isShut, 'shutdown() twice');
@@ -152,12 +183,14 @@ export class PortableSocket extends PortableHandle {
     });
   }
 
-  /** A write cannot be recalled, so a send keeps its result. */
+  /** A write cannot be recalled, so a send keeps its result; one of a file ends with its next piece. */
   override cancel(event: Overlapped): void {
     if (event === this.#receiving) {
       this.host.forget(this);
       this.#raw.pause();
       this.#endReceive(canceled('receive', 'read'));
+    } else if (event === this.#sending) {
+      if (this.#file) this.#file.canceled = true;
     } else if (event === this.#connecting) {
       this.#failure ??= canceled(this.#action, 'connect');
       this.#raw.destroy();
@@ -170,7 +203,7 @@ export class PortableSocket extends PortableHandle {
     this.host.start(this, null);
     this.#kept = [];
     if (this.#gone) {
-      this.#finish();
+      if (!this.#file?.reading) this.#finish();
     } else if (reset && this.#local !== null && !this.#isShut && !this.#raw.destroyed) {
       this.#raw.resetAndDestroy();
     } else {
@@ -183,7 +216,7 @@ export class PortableSocket extends PortableHandle {
     this.#abandoned = true;
     this.#receiving = null;
     this.#kept = [];
-    if (this.#gone) this.host.gone(this);
+    if (this.#gone && !this.#file?.reading) this.host.gone(this);
     else this.#raw.destroy();
   }
 
@@ -238,6 +271,7 @@ export class PortableSocket extends PortableHandle {
 
   #onClose(): void {
     this.#gone = true;
+    if (this.#file?.reading) return;
     if (this.#abandoned) {
       this.host.gone(this);
       return;
@@ -265,7 +299,8 @@ export class PortableSocket extends PortableHandle {
   #endWrites(error: IocpError | null): void {
     const { host } = this;
     if (this.#connecting) host.queue(Operation.Connect, this, this.#connecting, error);
-    if (this.#sending) host.queue(Operation.Send, this, this.#sending, error);
+    if (this.#sending) host.queue(Operation.Send, this, this.#sending, error).bytes = this.#file?.sent ?? 0;
+    this.#file = null;
     if (this.#shuttingDown) host.queue(Operation.Shutdown, this, null, error);
     this.#connecting = null;
     this.#sending = null;

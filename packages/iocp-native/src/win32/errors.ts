@@ -26,6 +26,7 @@ const table: readonly (readonly [code: string, reason: string, ...numbers: numbe
   ['ENETRESET', 'connection dropped by the network', 10052],
   ['ENETUNREACH', 'network is unreachable', 10051, 1231, 0xc000023c],
   ['ENOBUFS', 'no buffer space available', 10055, 1450, 1453, 0xc000009a, 0xc0000044],
+  ['ENODATA', 'it ends early', 38, 0xc0000011],
   ['ENOENT', 'no such file or directory', 2, 3, 0xc0000034, 0xc000003a],
   ['ENOMEM', 'not enough memory', 8, 14, 1455, 0xc0000017, 0xc000012d],
   ['ENOTCONN', 'not connected', 10057, 2250, 0xc000023a],

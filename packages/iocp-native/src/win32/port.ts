@@ -161,6 +161,11 @@ export class IocpPort implements CompletionPort {
     this.#sender.send(socket, event, pieces);
   }
 
+  sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#assertOpen();
+    this.#sender.sendFile(socket, event, file, offset, length);
+  }
+
   shutdown(socket: Win32Socket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);

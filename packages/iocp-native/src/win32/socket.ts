@@ -63,6 +63,8 @@ export class Win32Socket implements PortSocket {
   piece = 0;
   pieces = 0;
   piecesBytes = 0;
+  /** Bytes that a send of a file is to send; 0 for any other. */
+  fileBytes = 0;
   /** The receive buffer that the WSARecv in flight fills; -1 for one of zero bytes. */
   receiveBuffer = -1;
   /** The last receive filled its buffer, so more is likely to be there. */
@@ -158,9 +160,8 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   return orClose(handle, () => {
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
     if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
-    // The window that peers are offered is decided here.
-    const { receiveBufferSize } = options;
-    if (receiveBufferSize !== undefined) setOption(handle, c.SOL_SOCKET, c.SO_RCVBUF, receiveBufferSize, action);
+    // Accepted sockets get theirs one by one, but what is refused is refused here, and peers learn of the window here.
+    setOptions(handle, options, action);
     bindTo(handle, local, action);
     if (ws2.listen(handle, options.backlog ?? 4096) !== 0) throw win32Error(action, 'listen', ws2.WSAGetLastError());
     return handle;
