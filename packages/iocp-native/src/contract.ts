@@ -63,14 +63,40 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/**
+ * A local socket, as node:net names one: a Unix-domain socket's file, on Linux also an abstract name (which begins with
+ * "\0"), or on Windows a named pipe, `\\.\pipe\NAME`. What they lack, see `CompletionPort.listen`.
+ */
+export interface PipeEndpoint {
+  readonly path: string;
+}
+
+/** Probes of an idle connection, in seconds. What is not given is the system's. */
+export interface KeepAlive {
+  /** Seconds of idleness before the first probe. */
+  readonly idle: number;
+  /** Seconds between probes that are not answered (TCP_KEEPINTVL). ENOTSUP where the port is not `native`. */
+  readonly interval?: number;
+  /** Probes that are not answered before the connection is broken (TCP_KEEPCNT). ENOTSUP where the port is not `native`. */
+  readonly count?: number;
+}
+
+/** Local sockets have the buffers' sizes only, and take no notice of the rest. */
 export interface SocketOptions {
   /** TCP_NODELAY. Default true: a completion port sends what it is given. */
   readonly noDelay?: boolean;
-  /** SO_KEEPALIVE with this many seconds of idleness before the first probe. Default: off. */
-  readonly keepAlive?: number;
+  /** SO_KEEPALIVE; a number is that of idle seconds before the first probe. Default: off. */
+  readonly keepAlive?: number | KeepAlive;
+  /**
+   * SO_SNDBUF: bytes that the kernel holds for the peer; Linux takes twice as many, for its own bookkeeping. Default: as
+   * the system thinks fit, which mostly is better. ENOTSUP where the port is not `native`.
+   */
+  readonly sendBufferSize?: number;
+  /** SO_RCVBUF: bytes that the kernel holds for us, which is the window that the peer has. The rest as above. */
+  readonly receiveBufferSize?: number;
 }
 
-/** Sockets that are accepted inherit `noDelay` and `keepAlive`. */
+/** Sockets that are accepted inherit the options of a socket. */
 export interface ListenOptions extends SocketOptions {
   /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
   readonly backlog?: number;
@@ -106,12 +132,12 @@ export interface PortSocket {
   key: unknown;
   /** Operations whose last packet has not been dequeued yet. */
   readonly pending: number;
-  /** Asks the OS. Throws an IocpError when the socket is closed or not connected. */
+  /** Asks the OS. Throws an IocpError when the socket is closed, not connected, or local, which has no address. */
   localEndpoint(): Endpoint;
   remoteEndpoint(): Endpoint;
   setNoDelay(on: boolean): void;
-  /** SO_KEEPALIVE: probe after `seconds` of idleness; 0 turns it off. */
-  setKeepAlive(seconds: number): void;
+  /** SO_KEEPALIVE, as in SocketOptions; 0 turns it off. */
+  setKeepAlive(keepAlive: number | KeepAlive): void;
 }
 
 /** One completion packet. Reused: good until the next dequeue() into the same batch. */
@@ -222,8 +248,14 @@ export interface CompletionPort {
   /**
    * A listening socket, associated with this port. Port 0 takes a free one. Rejects with an IocpError
    * (EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL ...).
+   *
+   * On a path: EADDRINUSE also for the file that a dead process left, which is for its owner to remove; ENAMETOOLONG,
+   * ENOENT or EACCES for its folder. The file is removed when the close of the listener starts. Local sockets know no
+   * reset: a peer may see the end instead. Named pipes have no half-close either (shutdown() fails with ENOTSUP), no
+   * sendFile() (ENOTSUP), since the kernel has none for them, and no detached accepts (ENOTSUP), since a pipe is with its
+   * port before its client comes.
    */
-  listen(local: Endpoint, options?: ListenOptions): Promise<PortSocket>;
+  listen(local: Endpoint | PipeEndpoint, options?: ListenOptions): Promise<PortSocket>;
 
   /**
    * Starts one accept (AcceptEx). Its packet has the listener's key and the new socket, associated, whose own key is
@@ -241,7 +273,7 @@ export interface CompletionPort {
   adopt(handle: number): PortSocket;
 
   /** Starts a connect (ConnectEx) from a new socket, which is returned at once; on failure, close it. */
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): PortSocket;
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options?: SocketOptions): PortSocket;
 
   /**
    * A UDP socket, bound and associated with this port. Port 0 takes a free one. Rejects with an IocpError (EADDRINUSE,
@@ -284,6 +316,12 @@ export interface CompletionPort {
 
   /** Sends all of the pieces, in order. One packet, when all bytes are with the kernel, or an error. */
   send(socket: PortSocket, event: Overlapped, pieces: GatherList): void;
+
+  /**
+   * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
+   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had.
+   */
+  sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void;
 
   /** Half-close: sends FIN after what has been sent. No send may be in flight or follow. Gives a Shutdown packet. */
   shutdown(socket: PortSocket): void;

@@ -27,6 +27,11 @@ export function isIocpError(value: unknown): value is IocpError {
   return typeof value === 'object' && value !== null && (value as { [MARK]?: boolean })[MARK] === true;
 }
 
+/** A file has fewer bytes than were to be sent of it. */
+export function endsEarly(): IocpError {
+  return new IocpError('send a file', 'it ends early', 'ENODATA', 'read');
+}
+
 /** How a backend turns its OS's error number into an IocpError. */
 export interface ErrorTable {
   error(action: string, syscall: string, errno: number): IocpError;

@@ -9,7 +9,9 @@ import { connecting } from './contract/connecting.js';
 import { datagramPeers } from './contract/datagram-peers.js';
 import { datagrams } from './contract/datagrams.js';
 import { destroying } from './contract/destroying.js';
+import { files } from './contract/files.js';
 import { hosting } from './contract/hosting.js';
+import { local } from './contract/local.js';
 import { moving } from './contract/moving.js';
 import { posting } from './contract/posting.js';
 import { reaping } from './contract/reaping.js';
@@ -27,11 +29,13 @@ const themes = {
   connecting,
   receiving,
   sending,
+  files,
   closing,
   moving,
   addresses,
   datagrams,
   datagramPeers,
+  local,
   waiting,
   hosting,
   destroying,

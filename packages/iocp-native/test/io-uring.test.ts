@@ -11,6 +11,7 @@ if (availability.available) {
     'sharing an address rejects with ENOTSUP': 'Linux has SO_REUSEPORT',
     'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
     'a port that is not native moves no connection: ENOTSUP': 'it is native',
+    'an option that node:net lacks is refused: ENOTSUP': 'it has these options',
   });
 } else {
   describe('the contract, by io_uring', () => {

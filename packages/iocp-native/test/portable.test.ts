@@ -27,6 +27,10 @@ contract('portable', (options) => openPort({ ...options, backend: 'portable' }),
   'what a terminated thread had in flight is given back, and other ports go on': notNative,
   'what was posted to a thread that ended, and that it never dequeued, is left over': notNative,
   'a thread that ends in order leaves memory only': notNative,
+  'a detached accept on a path brings a handle, which a port adopts': notNative,
+  'a connect to a path whose listener takes nobody can be canceled and closed': 'node:net gives EAGAIN at once',
+  'keep-alive probes are as asked for, at the start and later': 'node:net has the idle time only',
+  'buffers have the sizes asked for': 'node:net has no such options',
   'sockets have the options asked for, and accepted ones those of their listener': 'node:net shows no socket number',
 });
 

@@ -7,17 +7,18 @@ import {
   endpoint,
   IocpError,
   Operation,
+  type PipeEndpoint,
   type PortSocket,
+  type SocketOptions,
 } from '@overlapped/iocp-native';
 import type { CompletionOwner, IocpCore, Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
+import { socketOptions } from './socket-options.js';
 
-export interface ConnectorOptions extends SessionOptions {
-  /** TCP_NODELAY on the sessions. Default true. */
-  readonly noDelay?: boolean;
-}
+/** The options of sockets are those of the sessions. */
+export interface ConnectorOptions extends SessionOptions, SocketOptions {}
 
 export interface ConnectTarget {
   /** A name or an address. */
@@ -28,7 +29,7 @@ export interface ConnectTarget {
 export class Connector implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
-  readonly #noDelay: boolean;
+  readonly #options: SocketOptions;
   readonly #attempts = new Set<Attempt>();
   #attemptsOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
@@ -36,7 +37,7 @@ export class Connector implements Stoppable {
   constructor(core: IocpCore, options: ConnectorOptions) {
     this.#core = core;
     this.#set = new SessionSet(core, options);
-    this.#noDelay = options.noDelay !== false;
+    this.#options = socketOptions(options);
     core.attach(this);
   }
 
@@ -47,11 +48,11 @@ export class Connector implements Stoppable {
 
   /**
    * Connects, and resolves with the session after its onConnected. Rejects with an IocpError (ECONNREFUSED, ETIMEDOUT,
-   * EHOSTUNREACH, EMFILE ...; ECANCELED when the connector stops), or with what the resolver says of the name.
+   * EHOSTUNREACH, EMFILE ..., for a path ENOENT; ECANCELED when the connector stops), or with what the resolver says of
+   * the name. A path is that of a Unix-domain socket, or of a named pipe.
    */
-  async connect(target: ConnectTarget): Promise<Session> {
-    const { address } = await lookup(target.host);
-    const remote = endpoint(address, target.port);
+  async connect(target: ConnectTarget | PipeEndpoint): Promise<Session> {
+    const remote = 'path' in target ? target : endpoint((await lookup(target.host)).address, target.port);
     return new Promise((resolve, reject) => {
       const attempt = new Attempt(this.#core, (error, socket) => {
         this.#attempts.delete(attempt);
@@ -61,7 +62,7 @@ export class Connector implements Stoppable {
       });
       this.#attempts.add(attempt);
       if (this.#stopped) attempt.fail(new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
-      else attempt.start(remote, this.#noDelay);
+      else attempt.start(remote, this.#options);
     });
   }
 
@@ -102,10 +103,10 @@ class Attempt implements CompletionOwner {
     this.#settle = settle;
   }
 
-  start(remote: Endpoint, noDelay: boolean): void {
+  start(remote: Endpoint | PipeEndpoint, options: SocketOptions): void {
     const event = this.#core.events.acquire(this, Operation.Connect);
     if (event === null) this.fail(new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect'));
-    else this.#socket = this.#core.port.connect(event, remote, this, { noDelay });
+    else this.#socket = this.#core.port.connect(event, remote, this, options);
   }
 
   fail(error: Error): void {

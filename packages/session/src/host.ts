@@ -6,21 +6,20 @@ import { closeHandle } from '@overlapped/iocp-native/threads';
 import { Figure, type Hosted, type IocpCore } from '@overlapped/net-core';
 import { EVERYONE } from './groups.js';
 import { loadKind } from './intake.js';
-import { Listener, type ListenOptions } from './listener.js';
-import { type SessionOptions, SessionSet, type Watermarks } from './session-set.js';
+import { Listener, type ListenOptions, type LocalListenOptions } from './listener.js';
+import { type SessionLimits, type SessionOptions, SessionSet } from './session-set.js';
 
 /** The listener's options, as they cross to another thread. */
-export interface HostData extends ListenOptions, Watermarks {
-  readonly module: string;
-  readonly reusePort?: boolean;
-}
+export type HostData = (ListenOptions | LocalListenOptions) &
+  SessionLimits & { readonly module: string; readonly reusePort?: boolean };
 
 export async function start(core: IocpCore, data: HostData, first: unknown): Promise<Hosted> {
   const { module, ...rest } = data;
   const options = { ...rest, session: await loadKind(module) };
   const { onPost } = await import(module);
   const posts = typeof onPost === 'function' ? { onPost } : {};
-  return { ...posts, ...(data.reusePort ? await listen(core, options, first) : adopt(core, options)) };
+  const own = data.reusePort && !('path' in options);
+  return { ...posts, ...(own ? await listen(core, options, first) : adopt(core, options)) };
 }
 
 /** The thread has a listening socket of its own, where the first one's is. */

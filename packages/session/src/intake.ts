@@ -7,11 +7,11 @@ import type { CompletionOwner, IocpCore, WorkerService } from '@overlapped/net-c
 import { EVERYONE } from './groups.js';
 import type { SessionKind } from './handlers.js';
 import type { HostData } from './host.js';
-import type { ListenOptions } from './listener.js';
+import type { ListenOptions, LocalListenOptions } from './listener.js';
 import { Session } from './session.js';
-import { type SessionOptions, SessionSet, type Watermarks } from './session-set.js';
+import { type SessionLimits, type SessionOptions, SessionSet } from './session-set.js';
 
-export interface WorkerSessionOptions extends Watermarks {
+export interface WorkerSessionOptions extends SessionLimits {
   /**
    * The module that each worker thread loads. Its default export says what a session does: a subclass of Session, or an
    * object of handlers. It may export `onPost(key, bytes)` for packets that are posted to its thread. Where the core has
@@ -82,7 +82,10 @@ export class WorkerIntake implements Intake {
   }
 
   /** Has the worker threads load the module. Rejects with what that throws. */
-  static async open(core: IocpCore, options: ListenOptions & WorkerSessionOptions): Promise<WorkerIntake> {
+  static async open(
+    core: IocpCore,
+    options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
+  ): Promise<WorkerIntake> {
     const data: HostData = { ...options, module: options.module.href };
     return new WorkerIntake(await core.workers.host(HOST, data));
   }

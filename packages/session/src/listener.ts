@@ -8,27 +8,44 @@ import {
   endpoint,
   isIocpError,
   Operation,
+  type PipeEndpoint,
   type PortSocket,
+  type SocketOptions,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
+import { socketOptions } from './socket-options.js';
 
-export interface ListenOptions {
+/** The options of sockets are those of the sessions. */
+export interface ListenOptions extends SocketOptions {
   /** 0 takes a free one; `listener.endpoint` says which. */
   readonly port: number;
   /** A name or an address. Default `::`, which takes IPv4 clients too; `0.0.0.0` where there is no IPv6. */
   readonly host?: string;
   /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
   readonly backlog?: number;
-  /** TCP_NODELAY on the sessions. Default true. */
-  readonly noDelay?: boolean;
 }
 
 /** Sessions on the core's own thread (`session`), or in its worker threads (`module`). */
 export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOptions);
+
+/** A local socket: the options of TCP mean nothing to it. */
+export interface LocalListenOptions extends SocketOptions {
+  /**
+   * The file of a Unix-domain socket, which is removed when the listener closes; on Linux also an abstract name, which
+   * begins with "\0"; on Windows a named pipe, `\\.\pipe\NAME`.
+   */
+  readonly path: string;
+  readonly backlog?: number;
+}
+
+/** A named pipe serves the core's own thread only: with `module` it rejects with ENOTSUP, unless `threads` is 0. */
+export type LocalListenerOptions = LocalListenOptions & (SessionOptions | Omit<WorkerSessionOptions, 'reusePort'>);
+
+type AnyListenOptions = (ListenOptions | LocalListenOptions) & { readonly reusePort?: boolean };
 
 /** Counters since the listener opened. */
 export interface ListenerFigures {
@@ -46,9 +63,9 @@ const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
 
-export class Listener implements CompletionOwner, Stoppable {
-  /** Where it listens. */
-  readonly endpoint: Endpoint;
+export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements CompletionOwner, Stoppable {
+  /** Where it listens: an address and a port, or the path. */
+  readonly endpoint: At;
   readonly figures: ListenerFigures = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
   /** Null when each worker thread listens for itself. */
@@ -60,7 +77,7 @@ export class Listener implements CompletionOwner, Stoppable {
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: Endpoint) {
+  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: At) {
     this.#core = core;
     this.#socket = socket;
     this.#intake = intake;
@@ -77,9 +94,14 @@ export class Listener implements CompletionOwner, Stoppable {
 
   /**
    * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL ...), or with what the
-   * resolver says of the name.
+   * resolver says of the name. A path is in use, too, while the file of a listener that died is there.
    */
-  static async listen(core: IocpCore, options: ListenerOptions): Promise<Listener> {
+  static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
+  static listen(core: IocpCore, options: ListenerOptions): Promise<Listener>;
+  static async listen(
+    core: IocpCore,
+    options: ListenerOptions | LocalListenerOptions,
+  ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options));
     if (core.threads === 0) {
       return Listener.#bind(
@@ -97,11 +119,12 @@ export class Listener implements CompletionOwner, Stoppable {
   /** Opens the socket and starts to accept. */
   static async #bind(
     core: IocpCore,
-    options: ListenOptions & { reusePort?: boolean },
+    options: AnyListenOptions,
     intake: Intake,
-  ): Promise<Listener> {
+  ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     try {
       const socket = await bind(core, options, intake.detached);
+      if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path });
       return new Listener(core, socket, intake, socket.localEndpoint());
     } catch (error) {
       await intake.stop(0);
@@ -172,14 +195,16 @@ export class Listener implements CompletionOwner, Stoppable {
   }
 }
 
-async function bind(core: IocpCore, options: ListenOptions & { reusePort?: boolean }, detached: boolean) {
-  const { host, port, backlog, noDelay, reusePort } = options;
+async function bind(core: IocpCore, options: AnyListenOptions, detached: boolean): Promise<PortSocket> {
+  const { backlog, reusePort } = options;
   const rest = {
+    ...socketOptions(options),
     detached,
     ...(backlog !== undefined && { backlog }),
-    ...(noDelay !== undefined && { noDelay }),
     ...(reusePort !== undefined && { reusePort }),
   };
+  if ('path' in options) return core.port.listen({ path: options.path }, rest);
+  const { host, port } = options;
   const address = host === undefined ? '::' : (await lookup(host)).address;
   return core.port.listen(endpoint(address, port), rest).catch((error: unknown) => {
     const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');

@@ -6,10 +6,11 @@
 //
 // A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), in the
 // exchange (what many sessions send), or still in the caller's own memory (what is larger than a send buffer; copied piece
-// by piece as it is sent).
+// by piece as it is sent). A file is a segment without bytes, which goes out by itself, at the head of the queue.
 
 import { GatherList, MAX_GATHER } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
+import type { FileQueue, FileSend } from './file-send.js';
 
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
@@ -21,7 +22,8 @@ const RECEIVE_BUFFER = 0;
 const SEND_BUFFER = 1;
 const CALLER = 2;
 const MESSAGE = 3;
-type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE;
+const FILE = 4;
+type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE | typeof FILE;
 
 class Segment {
   place: Place = CALLER;
@@ -33,6 +35,7 @@ class Segment {
   source: Uint8Array | null = null;
   /** Where a message lies that other sessions send, too. */
   exchange: Exchange | null = null;
+  file: FileSend | null = null;
   next: Segment | null = null;
 }
 
@@ -51,8 +54,8 @@ function makeSegment(place: Place, buffer: number, offset: number, length: numbe
   return segment;
 }
 
-export class SendQueue {
-  /** Bytes that wait or are in flight. */
+export class SendQueue implements FileQueue {
+  /** Bytes that wait or are in flight, but for those of files, which take no memory. */
   bytes = 0;
   readonly #core: IocpCore;
   #head: Segment | null = null;
@@ -65,7 +68,31 @@ export class SendQueue {
   }
 
   get idle(): boolean {
-    return this.bytes === 0;
+    return this.bytes === 0 && this.#head === null;
+  }
+
+  /** The file that is next to be sent, or is being sent; null for none. */
+  get file(): FileSend | null {
+    return this.#inFlight === null && this.#head !== null ? this.#head.file : null;
+  }
+
+  /** Adds a file. */
+  pushFile(file: FileSend): void {
+    const segment = makeSegment(FILE, -1, 0, 0);
+    segment.file = file;
+    this.#append(segment);
+  }
+
+  /** Takes a file out, wherever it is. */
+  dropFile(file: FileSend): void {
+    let before: Segment | null = null;
+    for (let segment = this.#head; segment !== null && segment.file !== file; segment = segment.next) before = segment;
+    const found = before === null ? this.#head! : before.next!;
+    if (before === null) this.#head = found.next;
+    else before.next = found.next;
+    if (this.#tail === found) this.#tail = before;
+    found.next = null;
+    this.#recycle(found);
   }
 
   /** Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now. */
@@ -112,6 +139,7 @@ export class SendQueue {
     const { port, sendBuffers } = this.#core;
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
+      if (this.#head.place === FILE) break;
       const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(this.#head) : this.#takeHead();
       if (segment === null) break;
       if (last === null) this.#inFlight = segment;
@@ -127,7 +155,13 @@ export class SendQueue {
   }
 
   /** The send's packet is here: its buffers go back. */
-  sent(): void {
+  sent(bytes: number, error: Error | null): void {
+    const { file } = this;
+    if (file !== null) {
+      file.sent(bytes, error);
+      if (file.over) this.dropFile(file);
+      return;
+    }
     this.bytes -= this.#bytesInFlight;
     this.#core.board.values[QUEUED]! -= this.#bytesInFlight;
     this.#bytesInFlight = 0;
@@ -140,9 +174,15 @@ export class SendQueue {
   discard(): void {
     this.#core.board.values[QUEUED]! -= this.bytes - this.#bytesInFlight;
     this.bytes = this.#bytesInFlight;
+    // A file in flight stays at the head until its packet is here.
+    const kept = this.file?.inFlight ? this.#takeHead() : null;
     const list = this.#head;
-    this.#head = null;
-    this.#tail = null;
+    this.#head = kept;
+    this.#tail = kept;
+    if (kept !== null) {
+      kept.next = null;
+      kept.file!.abandon();
+    }
     this.#recycle(list);
   }
 
@@ -220,7 +260,9 @@ export class SendQueue {
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer);
       else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
+      else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
       segment.exchange = null;
+      segment.file = null;
       segment.source = null;
       segment.next = spare;
       spare = segment;

@@ -1,6 +1,6 @@
 // What a listener and a connector share: the sessions that they made, their watermarks, and how these end together.
 
-import type { PortSocket } from '@overlapped/iocp-native';
+import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import { openSession, type Session } from './session.js';
@@ -12,7 +12,18 @@ export interface Watermarks {
   readonly lowWatermark?: number;
 }
 
-export interface SessionOptions extends Watermarks {
+export interface SessionLimits extends Watermarks {
+  /**
+   * Seconds that a session has to end in order, from its end() or the peer's: what the peer has not taken by then is
+   * dropped, and the connection reset, as by SO_LINGER (onDisconnected gets an ETIMEDOUT). 0 resets at once, without an
+   * error. Default: as long as it takes.
+   *
+   * The system's own SO_LINGER is of no use here: it would block, in close, the thread that serves everybody.
+   */
+  readonly linger?: number;
+}
+
+export interface SessionOptions extends SessionLimits {
   /** What each session does: a subclass of Session, or an object of handlers. */
   readonly session: SessionKind;
 }
@@ -23,6 +34,8 @@ export interface SessionHost {
   readonly lowWatermark: number;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
+  /** The session has begun to end in order. May be called again. */
+  ending(session: Session): void;
   /** The session's Close packet is here; nothing of it is in flight. */
   closed(session: Session): void;
 }
@@ -38,15 +51,20 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
   readonly #makeSession: () => Session;
+  readonly #linger: number | undefined;
+  /** What cuts off the sessions that are ending, if there is a limit. */
+  readonly #lingering = new Map<Session, Timer>();
   #emptied: (() => void) | undefined;
   #stopping = false;
 
-  /** Throws a RangeError when the watermarks make no sense. */
+  /** Throws a RangeError for limits that make no sense. */
   constructor(core: IocpCore, options: SessionOptions, group: string | null = null) {
-    const { highWatermark = DEFAULT_HIGH_WATERMARK, lowWatermark = highWatermark >> 2 } = options;
+    const { highWatermark = DEFAULT_HIGH_WATERMARK, lowWatermark = highWatermark >> 2, linger } = options;
     if (!(lowWatermark >= 0 && lowWatermark <= highWatermark)) {
       throw new RangeError(`the watermarks must be 0 <= low <= high, not ${lowWatermark} and ${highWatermark}`);
     }
+    if (!(linger === undefined || linger >= 0)) throw new RangeError(`linger must be 0 or more, not ${linger}`);
+    this.#linger = linger;
     this.highWatermark = highWatermark;
     this.lowWatermark = lowWatermark;
     this.group = group;
@@ -63,7 +81,21 @@ export class SessionSet implements SessionHost, Stoppable {
     return session;
   }
 
+  ending(session: Session): void {
+    if (this.#linger === undefined || this.#lingering.has(session)) return;
+    if (this.#linger === 0) {
+      session.destroy();
+      return;
+    }
+    const timer = new Timer(() => session.destroy(lingeredOut()));
+    this.#lingering.set(session, timer);
+    this.#core.timers.set(timer, this.#linger * 1000);
+  }
+
   closed(session: Session): void {
+    const timer = this.#lingering.get(session);
+    if (timer) this.#core.timers.clear(timer);
+    this.#lingering.delete(session);
     this.sessions.delete(session);
     this.#core.dismiss();
     if (this.sessions.size === 0) this.#emptied?.();
@@ -85,4 +117,8 @@ export class SessionSet implements SessionHost, Stoppable {
     await emptied;
     timers.clear(cut);
   }
+}
+
+function lingeredOut(): IocpError {
+  return new IocpError('end the connection', 'the peer has not taken everything in time', 'ETIMEDOUT', 'linger');
 }

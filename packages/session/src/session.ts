@@ -4,16 +4,12 @@
 //   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
 //   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
-import {
-  type CompletionPacket,
-  type Endpoint,
-  type IocpError,
-  isIocpError,
-  Operation,
-  type PortSocket,
-} from '@overlapped/iocp-native';
+import type { FileHandle } from 'node:fs/promises';
+import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { attachSocket, Connection } from './connection.js';
+import { type FileRange, FileSend } from './file-send.js';
 import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
@@ -43,10 +39,10 @@ let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: Se
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 
 /**
- * One TCP connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
+ * One connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
  * promise rejects, closes its own session with that error.
  */
-export class Session implements CompletionOwner, Flushable {
+export class Session extends Connection implements CompletionOwner, Flushable {
   /** Bytes received, and bytes that the kernel has taken to send. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -115,6 +111,18 @@ export class Session implements CompletionOwner, Flushable {
     return false;
   }
 
+  /**
+   * Queues a file, which goes out after what was queued before and ahead of what comes after. Resolves with its bytes when
+   * the kernel has taken them all. Rejects with what fs says (ENOENT ...), or with an IocpError: ENODATA for a range that
+   * the file does not have, EINVAL for what is no file or no range, EPIPE when the session takes no more or ends before;
+   * nothing of the file is sent then, and the session goes on. One that gets shorter on its way ends the session (ENODATA),
+   * as the peer would take for the file what comes next. A FileHandle stays the caller's, and open until then.
+   */
+  sendFile(file: string | FileHandle, range?: FileRange): Promise<number> {
+    if (this.writable) this.#queue ??= new SendQueue(this.#core!);
+    return FileSend.queue(this.writable ? this.#queue : null, () => this.#flushSoon(), file, range);
+  }
+
   /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
   join(group: string): void {
     if ((this.#state & OPENED) === 0) return;
@@ -161,37 +169,13 @@ export class Session implements CompletionOwner, Flushable {
     if (data !== undefined) this.send(data);
     if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
     this.#state |= ENDING;
+    this.#host!.ending(this);
     this.#flushSoon();
   }
 
   /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
-  }
-
-  /** Addresses are asked of the OS when first needed. Undefined once the connection is gone. */
-  get remote(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.remoteEndpoint());
-  }
-
-  get local(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.localEndpoint());
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.remote?.address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.remote?.port;
-  }
-
-  get localAddress(): string | undefined {
-    return this.local?.address;
-  }
-
-  get localPort(): number | undefined {
-    return this.local?.port;
   }
 
   /** For the core: a packet of one of this session's operations. */
@@ -230,6 +214,7 @@ export class Session implements CompletionOwner, Flushable {
     this.#host = host;
     this.#state = OPENED;
     socket.key = this;
+    attachSocket(this, socket);
     if (host.group !== null) this.join(host.group);
     try {
       this.#follow(this.onConnected());
@@ -283,21 +268,27 @@ export class Session implements CompletionOwner, Flushable {
     this.#core!.events.release(this.#receiveEvent!);
     this.#receiveEvent = null;
     if ((this.#state & CLOSING) !== 0) return;
-    if (error === null) this.#state |= PEER_ENDED;
-    else if (error.code !== 'ECANCELED') this.#close(error, true);
+    if (error === null) {
+      this.#state |= PEER_ENDED;
+      this.#host!.ending(this);
+    } else if (error.code !== 'ECANCELED') this.#close(error, true);
     this.#flushSoon();
   }
 
   #startSend(): void {
-    const pieces = this.#queue!.gather();
-    if (pieces === null) {
+    const { file } = this.#queue!;
+    // It flushes when it is open.
+    if (file !== null && !file.open) return;
+    const pieces = file === null ? this.#queue!.gather() : null;
+    if (file === null && pieces === null) {
       this.#core!.awaitSendBuffer(this);
       return;
     }
     const event = this.#core!.events.acquire(this, Operation.Send);
     if (event === null) throw new Error('the event pool is smaller than its sessions need');
     this.#sendEvent = event;
-    this.#core!.port.send(this.#socket!, event, pieces);
+    if (pieces !== null) this.#core!.port.send(this.#socket!, event, pieces);
+    else file!.start(this.#core!.port, this.#socket!, event);
   }
 
   #sent(bytes: number, error: IocpError | null): void {
@@ -306,7 +297,7 @@ export class Session implements CompletionOwner, Flushable {
     this.#sendEvent = null;
     this.bytesSent += bytes;
     this.#core!.board.values[SENT]! += bytes;
-    queue.sent();
+    queue.sent(bytes, error);
     if ((this.#state & CLOSING) !== 0) return;
     if (error !== null) {
       this.#close(error, true);
@@ -337,8 +328,10 @@ export class Session implements CompletionOwner, Flushable {
 
   #shutDown(error: IocpError | null): void {
     if ((this.#state & CLOSING) !== 0) return;
+    // A named pipe ends as a whole, or the peer would wait for an end that cannot come.
+    if (error?.code === 'ENOTSUP') this.#close(undefined, false);
     // ENOTCONN: the peer has reset the connection meanwhile, which the receive stream tells better.
-    if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
+    else if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -364,6 +357,7 @@ export class Session implements CompletionOwner, Flushable {
     for (const group of this.#groups ?? []) this.leave(group);
     this.#host!.closed(this);
     this.#state &= ~OPENED;
+    attachSocket(this, null);
     try {
       const result = this.onDisconnected(this.#error);
       if (isThenable(result)) result.then(undefined, warn);
@@ -381,16 +375,6 @@ export class Session implements CompletionOwner, Flushable {
     if ((this.#state & DIRTY) !== 0) return;
     this.#state |= DIRTY;
     this.#core!.flushSoon(this);
-  }
-
-  #endpoint(ask: () => Endpoint): Endpoint | undefined {
-    if ((this.#state & OPENED) === 0) return undefined;
-    try {
-      return ask();
-    } catch (error) {
-      if (isIocpError(error)) return undefined;
-      throw error;
-    }
   }
 }
 

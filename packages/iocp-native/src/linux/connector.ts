@@ -1,29 +1,47 @@
 // Connecting: a new socket, and the address that it wants in its event's own memory.
 
-import { type CompletionPacket, type Endpoint, Operation, type Overlapped, type SocketOptions } from '../contract.js';
-import { endpointText } from '../endpoint.js';
+import {
+  type CompletionPacket,
+  type Endpoint,
+  Operation,
+  type Overlapped,
+  type PipeEndpoint,
+  type SocketOptions,
+} from '../contract.js';
+import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
-import { readSockaddr, writeSockaddr } from '../sockaddr.js';
+import { LocalConnects } from '../local-connects.js';
+import { addressText, writeAddress } from './address.js';
 import { ARGUMENTS, fill } from './completion.js';
 import type { Engine } from './engine.js';
 import { linuxError } from './errors.js';
-import { AF_INET6, OP } from './layout.js';
-import { createSocket, type UringSocket } from './socket.js';
+import { OP } from './layout.js';
+import { connectLocal, createSocket, type UringSocket } from './socket.js';
 
 export class Connector {
   readonly #engine: Engine;
+  readonly #local: LocalConnects<UringSocket>;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#local = new LocalConnects(
+      (socket, remote) => connectLocal(socket.handle, remote),
+      (socket, event, error) => {
+        socket.connecting = null;
+        engine.queueEnd(Operation.Connect, socket, event, error);
+      },
+    );
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): UringSocket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): UringSocket {
     const at = event.offset + ARGUMENTS;
-    const length = writeSockaddr(remote, event.block.bytes, at, AF_INET6);
+    const action = `connect to ${endpointText(remote)}`;
+    let length = 0;
     let handle = -1;
     let failure: IocpError | null = null;
     try {
-      handle = createSocket(remote.family, options, connectAction(event));
+      length = writeAddress(remote, event.block.bytes, at, action);
+      handle = createSocket(remote, options, action);
     } catch (error) {
       failure = error as IocpError;
     }
@@ -32,6 +50,9 @@ export class Connector {
     this.#engine.start(socket, event);
     if (failure) {
       this.#engine.queueEnd(Operation.Connect, socket, event, failure);
+    } else if (isPipe(remote)) {
+      socket.connecting = event;
+      this.#local.start(socket, event, remote);
     } else {
       socket.connecting = event;
       const address = event.block.address + at;
@@ -40,17 +61,23 @@ export class Connector {
     return socket;
   }
 
+  cancel(socket: UringSocket, event: Overlapped): void {
+    this.#local.cancel(socket);
+    this.#engine.cancel(socket, Operation.Connect, event.tag);
+  }
+
+  /** Tries again what found no room in the backlog of a local listener. */
+  retry(): void {
+    this.#local.retry();
+  }
+
   /** A connect's completion: fills the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
     socket.connecting = null;
-    const error = result < 0 ? linuxError(connectAction(event), 'connect', -result) : null;
+    const action = () => `connect to ${addressText(event.block.bytes, event.offset + ARGUMENTS)}`;
+    const error = result < 0 ? linuxError(action(), 'connect', -result) : null;
     fill(packet, Operation.Connect, socket.key, event, socket, 0, error);
     this.#engine.finish(socket, event);
     return true;
   }
-}
-
-/** What a connect wanted, from the address that it left in its event. */
-function connectAction(event: Overlapped): string {
-  return `connect to ${endpointText(readSockaddr(event.block.bytes, event.offset + ARGUMENTS))}`;
 }

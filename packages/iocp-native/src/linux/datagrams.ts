@@ -23,7 +23,7 @@ import { ARGUMENTS, fill } from './completion.js';
 import type { Engine } from './engine.js';
 import { EAFNOSUPPORT, EMSGSIZE, linuxError } from './errors.js';
 import * as abi from './layout.js';
-import { bindSocket, check, connect } from './libc.js';
+import { bindSocket, check, connectSocket } from './libc.js';
 import { writeMessage } from './sender.js';
 import { createSocket, discardHandle, setOption, type UringSocket } from './socket.js';
 
@@ -121,7 +121,7 @@ function actionOf(socket: UringSocket, event: Overlapped): string {
 
 function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: DatagramOptions): number {
   const action = `bind to ${endpointText(local)}`;
-  const fd = createSocket(local.family, { noDelay: false }, action, abi.SOCK_DGRAM);
+  const fd = createSocket(local, { noDelay: false }, action, abi.SOCK_DGRAM);
   try {
     if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, ipv6Only ? 1 : 0, action);
     if (broadcast) setOption(fd, abi.SOL_SOCKET, abi.SO_BROADCAST, 1, action);
@@ -140,5 +140,5 @@ function connectTo(fd: number, remote: Endpoint, family: 4 | 6): void {
   const target = inFamily(remote, family);
   if (target === null) throw linuxError(action, 'connect', EAFNOSUPPORT);
   const address = Buffer.alloc(SOCKADDR_SIZE);
-  check(connect(fd, address, writeSockaddr(target, address, 0, abi.AF_INET6)), action, 'connect');
+  check(connectSocket(fd, address, writeSockaddr(target, address, 0, abi.AF_INET6)), action, 'connect');
 }

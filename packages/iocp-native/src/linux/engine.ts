@@ -146,6 +146,15 @@ export class Engine {
     this.ring.sqe(opcode, flags, ioprio, socket.handle, offset, 0, address, high, length, opFlags, low, tag, 0);
   }
 
+  /** Reads a piece of a file that `socket` sends. It completes as the send does. */
+  read(socket: UringSocket, file: number, offset: number, address: number, length: number): void {
+    const low = socket.index | (Operation.Send << OPERATION_SHIFT);
+    const { tag } = socket.sending!;
+    const [offsetHigh, high] = [Math.floor(offset / 0x100000000), Math.floor(address / 0x100000000)];
+    this.ring.sqe(OP.READ, 0, 0, file, offset, offsetHigh, address, high, length, 0, low, tag, 0);
+    this.notifier.nudge();
+  }
+
   /** Asks the kernel to end one operation. Whether it did, that operation's own completion tells. */
   cancel(socket: UringSocket, operation: number, tag: number): void {
     const low = socket.index | (operation << OPERATION_SHIFT);

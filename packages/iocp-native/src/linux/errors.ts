@@ -15,6 +15,7 @@ export const ENOBUFS = constants.errno.ENOBUFS;
 export const ECANCELED = constants.errno.ECANCELED;
 export const EMSGSIZE = constants.errno.EMSGSIZE;
 export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
+export const ENOTSUP = constants.errno.ENOTSUP;
 export const ECONNRESET = constants.errno.ECONNRESET;
 
 /** @param errno positive */

@@ -54,6 +54,7 @@ export const OP = {
   ASYNC_CANCEL: 14,
   CONNECT: 16,
   CLOSE: 19,
+  READ: 22,
   SEND: 26,
   RECV: 27,
   SHUTDOWN: 34,
@@ -75,6 +76,7 @@ export const IOVEC = { size: 16, base: 0, len: 8 };
 /** struct io_uring_recvmsg_out: what a multishot recvmsg writes before the address. */
 export const RECVMSG_OUT = { size: 16, flags: 12 };
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
@@ -84,21 +86,28 @@ export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_ERROR = 4;
 export const SO_BROADCAST = 6;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
+export const TCP_KEEPINTVL = 5;
+export const TCP_KEEPCNT = 6;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
+export const POLLOUT = 4;
 export const EFD_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
 export const O_NONBLOCK = 0x800;
+export const F_SETFL = 4;

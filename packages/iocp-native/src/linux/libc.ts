@@ -30,7 +30,8 @@ export const errno = (): number => koffi().errno();
 
 export const socket = bind<[domain: number, type: number, protocol: number]>('int socket(int, int, int)');
 export const bindSocket = bind<[fd: number, address: Buffer, length: number]>('int bind(int, void *, uint32_t)');
-export const connect = bind<[fd: number, address: Buffer, length: number]>('int connect(int, void *, uint32_t)');
+export const connectSocket = bind<[fd: number, address: Buffer, length: number]>('int connect(int, void *, uint32_t)');
+export const fcntl = bind<[fd: number, command: number, value: number]>('int fcntl(int, int, int)');
 export const listen = bind<[fd: number, backlog: number]>('int listen(int, int)');
 export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
   'int setsockopt(int, int, int, void *, uint32_t)',

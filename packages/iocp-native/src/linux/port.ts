@@ -11,6 +11,7 @@ import {
   type ListenOptions,
   Operation,
   type Overlapped,
+  type PipeEndpoint,
   type PortFigures,
   type PortOptions,
   type PortToken,
@@ -29,6 +30,7 @@ import { Connector } from './connector.js';
 import { Datagrams } from './datagrams.js';
 import { Engine } from './engine.js';
 import { linuxError } from './errors.js';
+import { FileSender } from './file-sender.js';
 import * as abi from './layout.js';
 import { LoopHost } from './loop-host.js';
 import { linuxMemory } from './memory.js';
@@ -36,7 +38,7 @@ import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
 import { Ring } from './ring.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, ListenerState, setReset, type UringSocket } from './socket.js';
+import { createListener, discardHandle, ListenerState, removeFile, setReset, type UringSocket } from './socket.js';
 
 const SQ_ENTRIES = 4096;
 const CQ_ENTRIES = 16384;
@@ -64,6 +66,7 @@ export class UringPort implements CompletionPort {
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   readonly #datagrams: Datagrams;
+  readonly #files: FileSender;
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
@@ -86,6 +89,7 @@ export class UringPort implements CompletionPort {
       this.#connector = new Connector(this.#engine);
       this.#sender = new Sender(this.#engine);
       this.#datagrams = new Datagrams(this.#engine, this.#buffers);
+      this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes));
       this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing, this.#datagrams);
       this.figures = this.#engine.figures;
     } catch (error) {
@@ -104,9 +108,10 @@ export class UringPort implements CompletionPort {
     return block;
   }
 
-  async listen(local: Endpoint, options: ListenOptions = {}): Promise<UringSocket> {
+  async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<UringSocket> {
     this.#assertOpen();
-    return this.#engine.addSocket(createListener(local, options), new ListenerState(options.detached ?? false));
+    const state = new ListenerState(options.detached ?? false, local);
+    return this.#engine.addSocket(createListener(local, options), state);
   }
 
   accept(socket: UringSocket, event: Overlapped): void {
@@ -114,7 +119,7 @@ export class UringPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): UringSocket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options?: SocketOptions): UringSocket {
     this.#assertOpen();
     return this.#connector.connect(event, remote, key, options);
   }
@@ -160,6 +165,11 @@ export class UringPort implements CompletionPort {
     this.#datagrams.send(socket, event, pieces, to);
   }
 
+  sendFile(socket: UringSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#assertOpen();
+    this.#files.send(socket, event, file, offset, length);
+  }
+
   shutdown(socket: UringSocket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);
@@ -169,8 +179,10 @@ export class UringPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket, event);
-    else if (event === socket.sending || socket.datagrams) this.#engine.cancel(socket, Operation.Send, event.tag);
-    else if (event === socket.connecting) this.#engine.cancel(socket, Operation.Connect, event.tag);
+    else if (event === socket.sending || socket.datagrams) {
+      if (socket.file !== null) this.#files.cancel(socket);
+      else this.#engine.cancel(socket, Operation.Send, event.tag);
+    } else if (event === socket.connecting) this.#connector.cancel(socket, event);
   }
 
   close(socket: UringSocket, reset = false): void {
@@ -178,6 +190,9 @@ export class UringPort implements CompletionPort {
     if (socket.closing) return;
     socket.closing = true;
     if (reset && socket.handle >= 0) setReset(socket.handle);
+    if (socket.listener?.file) removeFile(socket.listener.file);
+    if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
+    if (socket.file !== null) this.#files.cancel(socket);
     if (socket.receiving !== null) {
       if (socket.starved) this.#receiver.cancel(socket, socket.receiving);
       socket.receiveCanceled = true;
@@ -201,6 +216,7 @@ export class UringPort implements CompletionPort {
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#assertOpen();
     const ring = this.#ring;
+    this.#connector.retry();
     // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
     let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
     let wait = n > 0 ? 0 : timeout;
@@ -317,6 +333,7 @@ export class UringPort implements CompletionPort {
             break;
           }
           if (socket.sending === null || socket.sending.tag !== tag) break;
+          if (socket.file !== null) return this.#files.complete(socket, socket.sending, result, packet);
           return this.#sender.complete(socket, socket.sending, result, packet);
         case Operation.Accept:
           return this.#acceptor.complete(socket, result, flags, packet);

@@ -2,18 +2,31 @@
 // everything that may wait goes through the ring (port.ts).
 
 import assert from 'node:assert';
-import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
+import { unlinkSync } from 'node:fs';
+import type {
+  Endpoint,
+  KeepAlive,
+  ListenOptions,
+  Overlapped,
+  PipeEndpoint,
+  PortSocket,
+  SocketOptions,
+} from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
-import { endpointText } from '../endpoint.js';
+import { endpointText, isPipe } from '../endpoint.js';
+import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
-import { linuxError } from './errors.js';
+import { ADDRESS_SIZE, readAddress, writeAddress } from './address.js';
+import { EAGAIN, ENOTSUP, linuxError } from './errors.js';
+import type { FileInFlight } from './file-sender.js';
 import * as abi from './layout.js';
 import {
   bindSocket,
   check,
   close,
+  connectSocket,
   errno,
+  fcntl,
   getpeername,
   getsockname,
   getsockopt,
@@ -31,6 +44,8 @@ export class UringSocket implements PortSocket {
   receiving: Overlapped | null = null;
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
+  /** The file that `sending` sends; null when that sends from memory. */
+  file: FileInFlight | null = null;
   /** Bytes that the send in flight is for. */
   sendBytes = 0;
   /** cancel() was asked of the receive stream. */
@@ -65,17 +80,16 @@ export class UringSocket implements PortSocket {
     setOption(this.handle, abi.IPPROTO_TCP, abi.TCP_NODELAY, on ? 1 : 0, 'set TCP_NODELAY');
   }
 
-  setKeepAlive(seconds: number): void {
-    setOption(this.handle, abi.SOL_SOCKET, abi.SO_KEEPALIVE, seconds > 0 ? 1 : 0, 'set SO_KEEPALIVE');
-    if (seconds > 0) setOption(this.handle, abi.IPPROTO_TCP, abi.TCP_KEEPIDLE, seconds, 'set TCP_KEEPIDLE');
+  setKeepAlive(keepAlive: number | KeepAlive): void {
+    applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
   }
 
   #endpoint(syscall: string, ask: typeof getsockname): Endpoint {
-    const address = Buffer.alloc(SOCKADDR_SIZE);
+    const address = Buffer.alloc(ADDRESS_SIZE);
     const length = Buffer.alloc(4);
-    length.writeUInt32LE(SOCKADDR_SIZE, 0);
+    length.writeUInt32LE(ADDRESS_SIZE, 0);
     check(ask(this.handle, address, length), 'read an address', syscall);
-    return readSockaddr(address, 0);
+    return readAddress(address, syscall);
   }
 }
 
@@ -89,28 +103,32 @@ export class ListenerState {
   armed = false;
   /** What it accepts is handed out as a number, for a port of any thread. */
   readonly detached: boolean;
+  /** The file of a local listener, to be removed with it. */
+  readonly file: string | null;
 
-  constructor(detached: boolean) {
+  constructor(detached: boolean, local: Endpoint | PipeEndpoint) {
     this.detached = detached;
+    this.file = isPipe(local) && local.path[0] !== '\0' ? local.path : null;
   }
 }
 
-/** A new socket, of TCP unless `type` says otherwise. */
+/** A new socket of the family that an endpoint is of, a stream's unless `type` says otherwise. */
 export function createSocket(
-  family: 4 | 6,
+  at: Endpoint | PipeEndpoint,
   options: SocketOptions,
   action: string,
   type: number = abi.SOCK_STREAM,
 ): number {
-  taken[0] = socket(family === 6 ? abi.AF_INET6 : abi.AF_INET, type | abi.SOCK_CLOEXEC, 0);
+  const family = isPipe(at) ? abi.AF_UNIX : at.family === 6 ? abi.AF_INET6 : abi.AF_INET;
+  taken[0] = socket(family, type | abi.SOCK_CLOEXEC, 0);
   const fd = check(taken[0], action, 'socket');
   own(Owned.Handle, fd);
   try {
-    if (options.noDelay !== false) setOption(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1, action);
-    if (options.keepAlive) {
-      setOption(fd, abi.SOL_SOCKET, abi.SO_KEEPALIVE, 1, action);
-      setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPIDLE, options.keepAlive, action);
-    }
+    const { noDelay, keepAlive, sendBufferSize, receiveBufferSize } = options;
+    if (sendBufferSize !== undefined) setOption(fd, abi.SOL_SOCKET, abi.SO_SNDBUF, sendBufferSize, action);
+    if (receiveBufferSize !== undefined) setOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, receiveBufferSize, action);
+    if (noDelay !== false && !isPipe(at)) setOption(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1, action);
+    if (keepAlive) applyKeepAlive(fd, keepAlive, action);
     return fd;
   } catch (error) {
     discardHandle(fd);
@@ -119,15 +137,21 @@ export function createSocket(
 }
 
 /** A bound and listening socket. What is set on it here, the sockets that it accepts inherit. */
-export function createListener(local: Endpoint, options: ListenOptions): number {
+export function createListener(local: Endpoint | PipeEndpoint, options: ListenOptions): number {
   const action = `listen on ${endpointText(local)}`;
-  const fd = createSocket(local.family, options, action);
+  const address = Buffer.alloc(ADDRESS_SIZE);
+  const length = writeAddress(local, address, 0, action);
+  if (isPipe(local) && options.reusePort) {
+    throw new IocpError(action, 'a path has one listener', 'ENOTSUP', 'setsockopt');
+  }
+  const fd = createSocket(local, options, action);
   try {
-    setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEADDR, 1, action);
-    if (options.reusePort) setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEPORT, 1, action);
-    if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
-    const address = Buffer.alloc(SOCKADDR_SIZE);
-    check(bindSocket(fd, address, writeSockaddr(local, address, 0, abi.AF_INET6)), action, 'bind');
+    if (!isPipe(local)) {
+      setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEADDR, 1, action);
+      if (options.reusePort) setOption(fd, abi.SOL_SOCKET, abi.SO_REUSEPORT, 1, action);
+      if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
+    }
+    check(bindSocket(fd, address, length), action, 'bind');
     check(listen(fd, options.backlog ?? 4096), action, 'listen');
     return fd;
   } catch (error) {
@@ -136,10 +160,32 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   }
 }
 
+/**
+ * Connects a local socket, which the kernel does at once. False when the listener's backlog is full: an io_uring would wait
+ * for room on a thread of the kernel's, which it may fail to cancel. Throws an IocpError (ENOENT, ECONNREFUSED ...).
+ */
+export function connectLocal(fd: number, remote: PipeEndpoint): boolean {
+  const action = `connect to ${endpointText(remote)}`;
+  const address = Buffer.alloc(ADDRESS_SIZE);
+  const length = writeAddress(remote, address, 0, action);
+  check(fcntl(fd, abi.F_SETFL, abi.O_NONBLOCK), action, 'fcntl');
+  const failed = connectSocket(fd, address, length) < 0 ? errno() : 0;
+  check(fcntl(fd, abi.F_SETFL, 0), action, 'fcntl');
+  if (failed !== 0 && failed !== EAGAIN) throw linuxError(action, 'connect', failed);
+  return failed === 0;
+}
+
 /** Closes what no operation was started on, and need not be a socket at all. */
 export function discardHandle(fd: number): void {
   disown(Owned.Handle, fd);
   close(fd);
+}
+
+/** Removes the file of a local listener, if it is still there and may be removed; as its close, this does not fail. */
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {}
 }
 
 /** close() will discard what is unsent and send RST. Fails harmlessly on a socket that is past caring. */
@@ -158,8 +204,20 @@ export function pendingError(fd: number): number {
   return result < 0 ? errno() : value.readInt32LE(0);
 }
 
+function applyKeepAlive(fd: number, keepAlive: number | KeepAlive, action: string): void {
+  const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
+  setOption(fd, abi.SOL_SOCKET, abi.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);
+  if (idle > 0) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPIDLE, idle, action);
+  if (interval !== undefined) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPINTVL, interval, action);
+  if (count !== undefined) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPCNT, count, action);
+}
+
 export function setOption(fd: number, level: number, name: number, value: number, action: string): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value, 0);
-  if (setsockopt(fd, level, name, bytes, 4) < 0) throw linuxError(action, 'setsockopt', errno());
+  if (setsockopt(fd, level, name, bytes, 4) >= 0) return;
+  const code = errno();
+  // What a local socket says of the options that are TCP's.
+  if (level === abi.IPPROTO_TCP && code === ENOTSUP) return;
+  throw linuxError(action, 'setsockopt', code);
 }

@@ -1,7 +1,7 @@
 // Node's errors as IocpErrors. Node has already made the codes portable; what is left is the message and its own codes.
 
 import { getSystemErrorMap } from 'node:util';
-import { IocpError } from '../errors.js';
+import { IocpError, isIocpError } from '../errors.js';
 
 /** What node:net calls by a code of its own. The portable code, and the reason. */
 const own: Record<string, readonly [code: string, reason: string]> = {
@@ -15,6 +15,7 @@ const own: Record<string, readonly [code: string, reason: string]> = {
 /** The IocpError for what node:net reported. `syscall` is for errors that name none. */
 export function fromNode(action: string, syscall: string, cause: NodeJS.ErrnoException): IocpError {
   const code = cause.code ?? 'EIO';
+  if (isIocpError(cause)) return cause;
   const known = own[code];
   if (known) return new IocpError(action, known[1], known[0], syscall, 0, { cause });
   const number = cause.errno ?? 0;
@@ -35,6 +36,11 @@ export function closed(action: string, what: 'port' | 'socket', syscall: string)
 /** For what only a port of the kernel can do. */
 export function needsKernel(action: string, syscall: string): IocpError {
   return new IocpError(action, 'the portable backend has no handles to move or share', 'ENOTSUP', syscall);
+}
+
+/** For an option that node:net does not have. */
+export function hasNoOption(action: string): IocpError {
+  return new IocpError(action, 'node:net has no such option', 'ENOTSUP', 'setsockopt');
 }
 
 export function notConnected(action: string, syscall: string): IocpError {

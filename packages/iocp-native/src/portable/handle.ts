@@ -1,6 +1,6 @@
 // What a socket and a listener have in common, and what both need of their port.
 
-import type { CompletionPacket, Endpoint, Operation, Overlapped, PortSocket } from '../contract.js';
+import type { CompletionPacket, Endpoint, KeepAlive, Operation, Overlapped, PortSocket } from '../contract.js';
 import type { IocpError } from '../errors.js';
 import type { ReceiveBuffers } from '../receive-buffers.js';
 
@@ -50,7 +50,7 @@ export abstract class PortableHandle implements PortSocket {
   abstract localEndpoint(): Endpoint;
   abstract remoteEndpoint(): Endpoint;
   abstract setNoDelay(on: boolean): void;
-  abstract setKeepAlive(seconds: number): void;
+  abstract setKeepAlive(keepAlive: number | KeepAlive): void;
   abstract cancel(event: Overlapped): void;
   /** Starts the close; the packets of what is in flight and the Close packet follow. */
   abstract close(reset: boolean): void;

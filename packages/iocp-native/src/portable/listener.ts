@@ -3,7 +3,7 @@
 
 import type { Server, Socket } from 'node:net';
 import { type Endpoint, Operation, type Overlapped } from '../contract.js';
-import { endpoint } from '../endpoint.js';
+import { endpoint, hasNoAddress } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
@@ -11,7 +11,8 @@ import { PortableSocket } from './socket.js';
 
 export class PortableListener extends PortableHandle {
   readonly #server: Server;
-  readonly #local: Endpoint;
+  /** Null for a local one. */
+  readonly #local: Endpoint | null;
   // At most one of the two has anything in it.
   #accepts: Overlapped[] = [];
   #connections: PortableSocket[] = [];
@@ -20,8 +21,8 @@ export class PortableListener extends PortableHandle {
   constructor(host: Host, server: Server) {
     super(host);
     this.#server = server;
-    const { address, port } = server.address() as { address: string; port: number };
-    this.#local = endpoint(address, port);
+    const at = server.address();
+    this.#local = typeof at === 'object' && at !== null ? endpoint(at.address, at.port) : null;
     host.opened(this);
     server.unref();
     server.on('connection', (raw) => this.#onConnection(raw));
@@ -65,6 +66,7 @@ export class PortableListener extends PortableHandle {
 
   override localEndpoint(): Endpoint {
     if (this.closing) throw closed('get the local endpoint', 'socket', 'getsockname');
+    if (this.#local === null) throw hasNoAddress('getsockname');
     return this.#local;
   }
 

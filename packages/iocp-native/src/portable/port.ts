@@ -2,7 +2,7 @@
 // dequeue() takes no timeout; watch() tells when to call it.
 
 import assert from 'node:assert';
-import { createConnection, createServer } from 'node:net';
+import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -12,23 +12,24 @@ import {
   type ListenOptions,
   Operation,
   type Overlapped,
+  type PipeEndpoint,
   type PortFigures,
   type PortOptions,
   type PortSocket,
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
-import { endpointText } from '../endpoint.js';
+import { endpointText, isPipe, pathTooLong } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
 import { openDatagrams, PortableDatagrams } from './datagrams.js';
-import { closed, fromNode, needsKernel } from './errors.js';
+import { closed, fromNode, hasNoOption, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
 import { Inbox } from './inbox.js';
 import { PortableListener } from './listener.js';
-import { PortableSocket } from './socket.js';
+import { idleSeconds, PortableSocket } from './socket.js';
 
 const store = new BlockStore(plainMemory);
 
@@ -72,17 +73,17 @@ export class PortablePort implements CompletionPort, Host {
     return block;
   }
 
-  async listen(local: Endpoint, options: ListenOptions = {}): Promise<PortSocket> {
+  async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<PortSocket> {
     const action = `listen on ${endpointText(local)}`;
     this.#check(action, 'listen');
     if (options.detached || options.reusePort) throw needsKernel(action, 'listen');
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options) });
+    if (isTooLong(local)) throw pathTooLong(action);
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options, action) });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));
       server.listen(
         {
-          host: local.address,
-          port: local.port,
+          ...(isPipe(local) ? local : { host: local.address, port: local.port }),
           backlog: options.backlog ?? 4096,
           ipv6Only: options.ipv6Only ?? false,
           exclusive: true,
@@ -108,11 +109,14 @@ export class PortablePort implements CompletionPort, Host {
     throw needsKernel('adopt a connection', 'adopt');
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): PortSocket {
-    this.#check(`connect to ${endpointText(remote)}`, 'connect');
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): PortSocket {
+    const action = `connect to ${endpointText(remote)}`;
+    this.#check(action, 'connect');
     assert(!event.pending, 'the event is already in flight');
-    const { address: host, port } = remote;
-    const raw = createConnection({ host, port, allowHalfOpen: true, ...nodeOptions(options) });
+    const to = isPipe(remote) ? remote : { host: remote.address, port: remote.port };
+    const raw = isTooLong(remote)
+      ? new Socket().destroy(pathTooLong(action))
+      : connectRaw({ ...to, allowHalfOpen: true }, options, action);
     raw.pause();
     const socket = new PortableSocket(this, raw);
     socket.key = key;
@@ -145,6 +149,11 @@ export class PortablePort implements CompletionPort, Host {
     this.#check('send', 'send');
     assert(socket instanceof PortableDatagrams, 'not a datagram socket');
     this.#own(socket).send(event, pieces, to);
+  }
+
+  sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#check('send a file', 'write');
+    this.#connection(socket).sendFile(event, file, offset, length);
   }
 
   shutdown(socket: PortSocket): void {
@@ -355,8 +364,28 @@ export class PortablePort implements CompletionPort, Host {
   }
 }
 
-function nodeOptions({ noDelay = true, keepAlive = 0 }: SocketOptions) {
-  return { noDelay, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive * 1000 };
+/** Bytes of a path: what sockaddr_un holds, with its end, or what Windows allows a pipe. */
+const LONGEST_PATH = { win32: 256, linux: 107 }[process.platform as string] ?? 103;
+
+function isTooLong(at: Endpoint | PipeEndpoint): boolean {
+  return isPipe(at) && Buffer.byteLength(at.path) > LONGEST_PATH;
+}
+
+/** A socket that connects; one that fails at once, as any other tells by events. */
+function connectRaw(to: NetConnectOpts, options: SocketOptions, action: string): Socket {
+  try {
+    return createConnection({ ...to, ...nodeOptions(options, action) });
+  } catch (error) {
+    return new Socket().destroy(error as Error);
+  }
+}
+
+/** Throws an IocpError (ENOTSUP) for what node:net has no option for. */
+function nodeOptions(options: SocketOptions, action: string) {
+  const { noDelay = true, keepAlive = 0, sendBufferSize, receiveBufferSize } = options;
+  if (sendBufferSize !== undefined || receiveBufferSize !== undefined) throw hasNoOption(action);
+  const seconds = idleSeconds(keepAlive, action);
+  return { noDelay, keepAlive: seconds > 0, keepAliveInitialDelay: seconds * 1000 };
 }
 
 function cannotWait(call: string): IocpError {

@@ -3,10 +3,18 @@
 
 import assert from 'node:assert';
 import type { Socket } from 'node:net';
-import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
+import {
+  type Endpoint,
+  type GatherList,
+  type KeepAlive,
+  Operation,
+  type Overlapped,
+  type PipeEndpoint,
+} from '../contract.js';
 import { endpoint, endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
-import { canceled, closed, fromNode, notConnected } from './errors.js';
+import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
+import { FileSend } from './file-send.js';
 import { type Host, PortableHandle } from './handle.js';
 
 export class PortableSocket extends PortableHandle {
@@ -19,6 +27,8 @@ export class PortableSocket extends PortableHandle {
   #receiving: Overlapped | null = null;
   #sending: Overlapped | null = null;
   #sendingBytes = 0;
+  /** The file that `#sending` sends, if it does. */
+  #file: FileSend | null = null;
   /** A Shutdown packet is owed. */
   #shuttingDown = false;
   /** shutdown() was called, once and for all. */
@@ -58,7 +68,7 @@ export class PortableSocket extends PortableHandle {
     if (!raw.connecting) this.#learnEndpoints();
   }
 
-  connect(event: Overlapped, remote: Endpoint): void {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint): void {
     this.#action = `connect to ${endpointText(remote)}`;
     this.host.start(this, event);
     this.#connecting = event;
@@ -127,6 +137,34 @@ export class PortableSocket extends PortableHandle {
     raw.uncork();
   }
 
+  sendFile(event: Overlapped, file: number, offset: number, length: number): void {
+    assert(this.#sending === null, 'a send is already in flight');
+    assert(!this.#isShut, 'a send after shutdown()');
+    this.host.start(this, event);
+    if (this.#gone || this.#failure) {
+      this.host.queue(Operation.Send, this, event, this.#broken());
+      return;
+    }
+    this.#sending = event;
+    const raw = this.#raw;
+    // Whatever the socket's own end cuts short, 'close' tells; but not before the descriptor is free.
+    const lives = (error?: Error | null) => !error && !raw.destroyed && this.#sending === event;
+    const send: FileSend = new FileSend(
+      [file, offset, length],
+      (bytes, done) => raw.write(bytes, (error) => lives(error) && done()),
+      () => {
+        if (this.#gone) this.#onClose();
+        return lives();
+      },
+      (error) => {
+        this.#sending = null;
+        this.#file = null;
+        this.host.queue(Operation.Send, this, event, error).bytes = send.sent;
+      },
+    );
+    this.#file = send;
+  }
+
   shutdown(): void {
     assert(this.#sending === null, 'shutdown() while a send is in flight');
     assert(!this.#isShut, 'shutdown() twice');
@@ -145,12 +183,14 @@ export class PortableSocket extends PortableHandle {
     });
   }
 
-  /** A write cannot be recalled, so a send keeps its result. */
+  /** A write cannot be recalled, so a send keeps its result; one of a file ends with its next piece. */
   override cancel(event: Overlapped): void {
     if (event === this.#receiving) {
       this.host.forget(this);
       this.#raw.pause();
       this.#endReceive(canceled('receive', 'read'));
+    } else if (event === this.#sending) {
+      if (this.#file) this.#file.canceled = true;
     } else if (event === this.#connecting) {
       this.#failure ??= canceled(this.#action, 'connect');
       this.#raw.destroy();
@@ -163,11 +203,11 @@ export class PortableSocket extends PortableHandle {
     this.host.start(this, null);
     this.#kept = [];
     if (this.#gone) {
-      this.#finish();
-    } else if (reset && !this.#raw.connecting && !this.#isShut && !this.#raw.destroyed) {
+      if (!this.#file?.reading) this.#finish();
+    } else if (reset && this.#local !== null && !this.#isShut && !this.#raw.destroyed) {
       this.#raw.resetAndDestroy();
     } else {
-      // libuv refuses to reset what is being shut down, and would then not close it.
+      // A local socket knows no reset. And libuv refuses to reset what is being shut down, and would then not close it.
       this.#raw.destroy();
     }
   }
@@ -176,7 +216,7 @@ export class PortableSocket extends PortableHandle {
     this.#abandoned = true;
     this.#receiving = null;
     this.#kept = [];
-    if (this.#gone) this.host.gone(this);
+    if (this.#gone && !this.#file?.reading) this.host.gone(this);
     else this.#raw.destroy();
   }
 
@@ -197,8 +237,9 @@ export class PortableSocket extends PortableHandle {
     this.#raw.setNoDelay(on);
   }
 
-  override setKeepAlive(seconds: number): void {
+  override setKeepAlive(keepAlive: number | KeepAlive): void {
     if (this.closing) throw closed('set SO_KEEPALIVE', 'socket', 'setsockopt');
+    const seconds = idleSeconds(keepAlive, 'set SO_KEEPALIVE');
     this.#raw.setKeepAlive(seconds > 0, seconds * 1000);
   }
 
@@ -230,6 +271,7 @@ export class PortableSocket extends PortableHandle {
 
   #onClose(): void {
     this.#gone = true;
+    if (this.#file?.reading) return;
     if (this.#abandoned) {
       this.host.gone(this);
       return;
@@ -257,10 +299,18 @@ export class PortableSocket extends PortableHandle {
   #endWrites(error: IocpError | null): void {
     const { host } = this;
     if (this.#connecting) host.queue(Operation.Connect, this, this.#connecting, error);
-    if (this.#sending) host.queue(Operation.Send, this, this.#sending, error);
+    if (this.#sending) host.queue(Operation.Send, this, this.#sending, error).bytes = this.#file?.sent ?? 0;
+    this.#file = null;
     if (this.#shuttingDown) host.queue(Operation.Shutdown, this, null, error);
     this.#connecting = null;
     this.#sending = null;
     this.#shuttingDown = false;
   }
+}
+
+/** node:net takes the idle time only. Throws an IocpError (ENOTSUP) for more. */
+export function idleSeconds(keepAlive: number | KeepAlive, action: string): number {
+  if (typeof keepAlive === 'number') return keepAlive;
+  if (keepAlive.interval !== undefined || keepAlive.count !== undefined) throw hasNoOption(action);
+  return keepAlive.idle;
 }

@@ -1,13 +1,24 @@
 // Accepting: each accept is an AcceptEx into a socket of its own.
 
 import assert from 'node:assert';
-import { Operation, type Overlapped } from '../contract.js';
+import { type Endpoint, type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract.js';
+import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import { ERROR_IO_PENDING, ERROR_NETNAME_DELETED, WSAECONNRESET } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES } from './layout.js';
-import { closeHandle, createSocket, finishAccept, orClose, type PendingAccept, type Win32Socket } from './socket.js';
+import { PipeAcceptor, PipeListenerState } from './pipe-acceptor.js';
+import {
+  closeHandle,
+  createListener,
+  createSocket,
+  finishAccept,
+  type ListenerState,
+  orClose,
+  type PendingAccept,
+  type Win32Socket,
+} from './socket.js';
 import { AcceptEx, WSAGetLastError } from './ws2_32.js';
 
 const ACTION = 'accept a connection';
@@ -16,14 +27,27 @@ const STATUS_CONNECTION_RESET = 0xc000020d;
 
 export class Acceptor {
   readonly #engine: Engine;
+  readonly #pipes: PipeAcceptor;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#pipes = new PipeAcceptor(engine);
+  }
+
+  /** Throws an IocpError. */
+  listen(local: Endpoint | PipeEndpoint, options: ListenOptions): Win32Socket {
+    if (isPipe(local)) return this.#pipes.listen(local, options);
+    const state = { family: local.family, options, accepts: new Map() };
+    return this.#engine.addSocket(createListener(local, options), state, `listen on ${endpointText(local)}`);
   }
 
   accept(socket: Win32Socket, event: Overlapped): void {
     const { listener } = socket;
     assert(listener, 'accept on a socket that does not listen');
+    if (listener instanceof PipeListenerState) {
+      this.#pipes.accept(socket, listener, event);
+      return;
+    }
     this.#engine.start(socket, event);
     let handle: number;
     try {
@@ -43,15 +67,30 @@ export class Acceptor {
   }
 
   cancel(socket: Win32Socket, event: Overlapped): void {
+    const listener = socket.listener!;
     const overlapped = event.block.address + event.offset;
-    if (socket.listener!.accepts.has(overlapped)) this.#engine.cancel(socket, overlapped);
+    if (listener instanceof PipeListenerState) this.#pipes.cancel(listener, event);
+    else if (listener.accepts.has(overlapped)) this.#engine.cancel(socket, overlapped);
+  }
+
+  /** The accepts of a listener that closes. */
+  close(socket: Win32Socket): void {
+    const listener = socket.listener!;
+    if (listener instanceof PipeListenerState) this.#pipes.close(listener);
+    else this.#engine.cancel(socket, 0);
+  }
+
+  /** The packet of a ConnectNamedPipe. */
+  completePipe(instance: Win32Socket, status: number): void {
+    this.#pipes.complete(instance, status);
   }
 
   /** The packet of an AcceptEx. False when this listener has none at that address. */
   complete(socket: Win32Socket, overlapped: number): boolean {
-    const accept = socket.listener!.accepts.get(overlapped);
+    const { accepts } = socket.listener as ListenerState;
+    const accept = accepts.get(overlapped);
     if (accept === undefined) return false;
-    socket.listener!.accepts.delete(overlapped);
+    accepts.delete(overlapped);
     this.#done(socket, accept, accept.event.block.words[accept.event.offset >> 2]!);
     return true;
   }
@@ -73,7 +112,7 @@ export class Acceptor {
     try {
       orClose(handle, () => finishAccept(handle, socket));
       // A handle that another port is to adopt must have none: it cannot change it.
-      const { detached } = socket.listener!.options;
+      const { detached } = (socket.listener as ListenerState).options;
       const connection = detached ? null : this.#engine.addSocket(handle, null, ACTION);
       const packet = this.#engine.queuePacket(Operation.Accept, socket, event, null);
       packet.socket = connection;

@@ -1,23 +1,37 @@
 // Connecting: ConnectEx from a new socket, to the address that it wants in its event's own memory.
 
-import { type Endpoint, Operation, type Overlapped, type SocketOptions } from '../contract.js';
+import { type Endpoint, Operation, type Overlapped, type PipeEndpoint, type SocketOptions } from '../contract.js';
+import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
+import { LocalConnects } from '../local-connects.js';
 import { readSockaddr, writeSockaddr } from '../sockaddr.js';
 import { AF_INET6, ERROR_IO_PENDING } from './constants.js';
 import type { Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { EVENT_ADDRESSES } from './layout.js';
-import { createConnector, endpointText, finishConnect, type Win32Socket } from './socket.js';
+import { openClient } from './pipe.js';
+import { createConnector, finishConnect, type Win32Socket } from './socket.js';
 import { ConnectEx, WSAGetLastError } from './ws2_32.js';
 
 export class Connector {
   readonly #engine: Engine;
+  readonly #pipes: LocalConnects<Win32Socket>;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#pipes = new LocalConnects(
+      (socket, remote) => {
+        const action = `connect to ${remote.path}`;
+        const handle = openClient(remote, action);
+        if (handle >= 0) engine.attach(socket, handle, action);
+        return handle >= 0;
+      },
+      (socket, event, error) => void engine.queuePacket(Operation.Connect, socket, event, error),
+    );
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options: SocketOptions = {}): Win32Socket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): Win32Socket {
+    if (isPipe(remote)) return this.#connectPipe(event, remote, key);
     const action = `connect to ${endpointText(remote)}`;
     const length = writeSockaddr(remote, event.block.bytes, event.offset + EVENT_ADDRESSES, AF_INET6);
     let socket: Win32Socket;
@@ -44,6 +58,25 @@ export class Connector {
     this.#engine.settle();
     this.complete(socket, event, errno);
     return socket;
+  }
+
+  #connectPipe(event: Overlapped, remote: PipeEndpoint, key: unknown): Win32Socket {
+    const socket = this.#engine.addSocket(-1, null, '', 'client');
+    socket.key = key;
+    this.#engine.start(socket, event);
+    socket.connecting = event;
+    this.#pipes.start(socket, event, remote);
+    return socket;
+  }
+
+  cancel(socket: Win32Socket, event: Overlapped): void {
+    if (socket.pipe !== null) this.#pipes.cancel(socket);
+    else this.#engine.cancel(socket, event.block.address + event.offset);
+  }
+
+  /** Tries again what waits for a free pipe. */
+  retry(): void {
+    this.#pipes.retry();
   }
 
   /** A connect has ended with this NTSTATUS or error number. */

@@ -8,6 +8,13 @@ export const ERROR_OPERATION_ABORTED = 995;
 export const ERROR_NOT_FOUND = 1168;
 export const ERROR_NETNAME_DELETED = 64;
 export const ERROR_INVALID_HANDLE = 6;
+export const ERROR_ACCESS_DENIED = 5;
+export const ERROR_NOT_SUPPORTED = 50;
+export const ERROR_BROKEN_PIPE = 109;
+export const ERROR_NO_DATA = 232;
+export const ERROR_PIPE_BUSY = 231;
+export const ERROR_PIPE_CONNECTED = 535;
+export const STATUS_PIPE_BROKEN = 0xc000014b;
 export const WAIT_TIMEOUT = 258;
 export const WAIT_FAILED = 0xffffffff;
 export const WSA_IO_PENDING = 997;
@@ -19,6 +26,16 @@ export const WSAECONNREFUSED = 10061;
 
 export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
 export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
+
+export const GENERIC_READ_WRITE = 0xc0000000;
+export const OPEN_EXISTING = 3;
+export const FILE_FLAG_OVERLAPPED = 0x40000000;
+export const FILE_FLAG_FIRST_PIPE_INSTANCE = 0x00080000;
+export const SECURITY_SQOS_PRESENT = 0x00100000;
+export const SECURITY_IDENTIFICATION = 0x00010000;
+export const PIPE_ACCESS_DUPLEX = 3;
+export const PIPE_REJECT_REMOTE_CLIENTS = 8;
+export const PIPE_UNLIMITED_INSTANCES = 255;
 
 export const MEM_COMMIT = 0x1000;
 export const MEM_RESERVE = 0x2000;
@@ -46,6 +63,8 @@ export const SOL_SOCKET = 0xffff;
 export const SO_EXCLUSIVEADDRUSE = ~4;
 export const SO_KEEPALIVE = 8;
 export const SO_BROADCAST = 0x20;
+export const SO_SNDBUF = 0x1001;
+export const SO_RCVBUF = 0x1002;
 export const SO_LINGER = 0x80;
 export const SO_PROTOCOL_INFOW = 0x2005;
 export const SO_UPDATE_ACCEPT_CONTEXT = 0x700b;
@@ -53,6 +72,9 @@ export const SO_UPDATE_CONNECT_CONTEXT = 0x7010;
 export const TCP_NODELAY = 1;
 /** Seconds of idleness before the first probe; also called TCP_KEEPIDLE. */
 export const TCP_KEEPALIVE = 3;
+/** These two since Windows 10 1709. */
+export const TCP_KEEPCNT = 16;
+export const TCP_KEEPINTVL = 17;
 export const IPV6_V6ONLY = 27;
 /** WSAPROTOCOL_INFOW.dwServiceFlags1: handles of this provider are real ones of the file system. */
 export const XP1_IFS_HANDLES = 0x00020000;

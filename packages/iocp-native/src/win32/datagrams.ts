@@ -11,6 +11,7 @@
 import assert from 'node:assert';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
 import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../datagrams.js';
+import { endpointText } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import type { NativeBlock } from '../memory.js';
 import type { ReceiveBuffers } from '../receive-buffers.js';
@@ -20,7 +21,7 @@ import type { Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
-import { bindTo, createSocket, endpointText, orClose, setOption, type Win32Socket } from './socket.js';
+import { bindTo, createSocket, orClose, setOption, type Win32Socket } from './socket.js';
 import { connect, ioctlsocket, WSAGetLastError, WSAIoctl, WSARecvFrom, WSASendTo } from './ws2_32.js';
 
 const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
@@ -54,7 +55,7 @@ export class Datagrams {
   open(local: Endpoint, options: DatagramOptions): Win32Socket {
     const state = new DatagramState(local.family, options.remote !== undefined);
     const handle = createDatagramSocket(local, options);
-    return this.#engine.addSocket(handle, null, `bind to ${endpointText(local)}`, state);
+    return this.#engine.addSocket(handle, null, `bind to ${endpointText(local)}`, null, state);
   }
 
   /** Gives the kernel a buffer to receive into. An error number when it did not take it, else 0. */

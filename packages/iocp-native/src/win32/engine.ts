@@ -29,6 +29,8 @@ import {
   SetFileCompletionNotificationModes,
 } from './kernel32.js';
 import { PAGE } from './layout.js';
+import { closePipe, type PipeEnd } from './pipe.js';
+import type { PipeListenerState } from './pipe-acceptor.js';
 import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } from './socket.js';
 
 /** Completion keys of packets that no socket brought. */
@@ -82,26 +84,40 @@ export class Engine {
   /** Takes a socket over and associates it with the port. Closes it and throws an IocpError when that fails. */
   addSocket(
     handle: number,
-    listener: ListenerState | null,
+    listener: ListenerState | PipeListenerState | null,
     action: string,
+    pipe: PipeEnd | null = null,
     datagrams: DatagramState | null = null,
   ): Win32Socket {
     const index = this.#freeIndexes.pop() ?? this.#sockets.length;
     assert(index < MAX_SOCKETS, 'more sockets than a port can hold');
     const generation = this.#generations[index] ?? 0;
+    const key = generation * 2 ** 32 + index;
     let skips = false;
     try {
-      const key = generation * 2 ** 32 + index;
-      if (handle >= 0) skips = orClose(handle, () => this.#associate(handle, key, action, datagrams === null));
+      if (pipe === null && handle >= 0) {
+        skips = orClose(handle, () => this.#associate(handle, key, action, datagrams === null));
+      }
     } catch (error) {
       this.#sockets[index] = null;
       this.#freeIndexes.push(index);
       throw error;
     }
-    const socket = new Win32Socket(handle, index, generation, skips, listener, datagrams);
+    const socket = new Win32Socket(handle, index, generation, skips, listener, pipe, datagrams);
     this.#sockets[index] = socket;
     this.figures.sockets++;
     return socket;
+  }
+
+  /** Associates an end of a pipe, whose socket is there already. Closes it and throws an IocpError when that fails. */
+  attach(socket: Win32Socket, handle: number, action: string): void {
+    const key = socket.generation * 2 ** 32 + socket.index;
+    if (CreateIoCompletionPort(handle, this.port, key, 0) === 0) {
+      const errno = GetLastError();
+      closePipe(handle, socket.pipe!, true);
+      throw win32Error(action, 'CreateIoCompletionPort', errno);
+    }
+    socket.handle = handle;
   }
 
   /** The socket that a packet is about, or null when it is gone. */
@@ -161,7 +177,8 @@ export class Engine {
 
   /** Closes a socket that the kernel holds no operation of, and frees its place. */
   removeSocket(socket: Win32Socket): void {
-    if (socket.handle >= 0) closeHandle(socket.handle, socket.reset);
+    if (socket.pipe !== null && socket.handle >= 0) closePipe(socket.handle, socket.pipe, socket.reset);
+    else if (socket.handle >= 0) closeHandle(socket.handle, socket.reset);
     socket.handle = -1;
     this.#sockets[socket.index] = null;
     this.#generations[socket.index] = (socket.generation + 1) % GENERATIONS;

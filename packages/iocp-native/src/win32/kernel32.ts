@@ -62,6 +62,75 @@ export const SetFileCompletionNotificationModes = kernel32<[file: Handle, modes:
   'uint8_t',
 );
 
+/**
+ * A new instance of a named pipe; `name` is UTF-16, with its end. Gives -1 on failure: ERROR_ACCESS_DENIED (5) when
+ * FILE_FLAG_FIRST_PIPE_INSTANCE is not met. (namedpipeapi/nf-namedpipeapi-createnamedpipew)
+ */
+export const CreateNamedPipeW = kernel32<
+  [
+    name: Pointer,
+    openMode: number,
+    pipeMode: number,
+    most: number,
+    out: number,
+    into: number,
+    timeout: number,
+    security: Pointer,
+  ]
+>('CreateNamedPipeW', HANDLE, POINTER, 'uint32_t', 'uint32_t', 'uint32_t', 'uint32_t', 'uint32_t', 'uint32_t', POINTER);
+
+/**
+ * Waits for a client. 0 with ERROR_IO_PENDING (997) is no failure, nor is it with ERROR_PIPE_CONNECTED (535), for which no
+ * packet comes: the client was there already. (namedpipeapi/nf-namedpipeapi-connectnamedpipe)
+ */
+export const ConnectNamedPipe = kernel32<[pipe: Handle, overlapped: Address]>(
+  'ConnectNamedPipe',
+  'int',
+  HANDLE,
+  ADDRESS,
+);
+
+/** Breaks off an instance; what the client has not read is discarded. (namedpipeapi/nf-namedpipeapi-disconnectnamedpipe) */
+export const DisconnectNamedPipe = kernel32<[pipe: Handle]>('DisconnectNamedPipe', 'int', HANDLE);
+
+/**
+ * Opens a pipe, among others; `name` as above. -1 with ERROR_PIPE_BUSY (231) when no instance is free.
+ * (fileapi/nf-fileapi-createfilew)
+ */
+export const CreateFileW = kernel32<
+  [
+    name: Pointer,
+    access: number,
+    share: number,
+    security: Pointer,
+    disposition: number,
+    flags: number,
+    template: Handle,
+  ]
+>('CreateFileW', HANDLE, POINTER, 'uint32_t', 'uint32_t', POINTER, 'uint32_t', 'uint32_t', HANDLE);
+
+/** 0 with ERROR_IO_PENDING (997) is no failure. (fileapi/nf-fileapi-readfile) */
+export const ReadFile = kernel32<[file: Handle, into: Address, length: number, read: Pointer, overlapped: Address]>(
+  'ReadFile',
+  'int',
+  HANDLE,
+  ADDRESS,
+  'uint32_t',
+  POINTER,
+  ADDRESS,
+);
+
+/** 0 with ERROR_IO_PENDING (997) is no failure. (fileapi/nf-fileapi-writefile) */
+export const WriteFile = kernel32<[file: Handle, from: Address, length: number, written: Pointer, overlapped: Address]>(
+  'WriteFile',
+  'int',
+  HANDLE,
+  ADDRESS,
+  'uint32_t',
+  POINTER,
+  ADDRESS,
+);
+
 /** Closes a port, among others. It cancels nothing. (handleapi/nf-handleapi-closehandle) */
 export const CloseHandle = kernel32<[handle: Handle]>('CloseHandle', 'int', HANDLE);
 

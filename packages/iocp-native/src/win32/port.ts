@@ -11,6 +11,7 @@ import {
   type ListenOptions,
   Operation,
   type Overlapped,
+  type PipeEndpoint,
   type PortFigures,
   type PortOptions,
   type PortToken,
@@ -35,7 +36,7 @@ import { clearEntries, Notifier, WATCHED_SIZE } from './notifier.js';
 import { Gate } from './poster.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, endpointText, type Win32Socket } from './socket.js';
+import { discardHandle, type Win32Socket } from './socket.js';
 
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 /** Entries that one call may bring. */
@@ -118,10 +119,9 @@ export class IocpPort implements CompletionPort {
     return block;
   }
 
-  async listen(local: Endpoint, options: ListenOptions = {}): Promise<Win32Socket> {
+  async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<Win32Socket> {
     this.#assertOpen();
-    const state = { family: local.family, options, accepts: new Map() };
-    return this.#engine.addSocket(createListener(local, options), state, `listen on ${endpointText(local)}`);
+    return this.#acceptor.listen(local, options);
   }
 
   accept(socket: Win32Socket, event: Overlapped): void {
@@ -129,7 +129,7 @@ export class IocpPort implements CompletionPort {
     this.#acceptor.accept(socket, event);
   }
 
-  connect(event: Overlapped, remote: Endpoint, key: unknown, options?: SocketOptions): Win32Socket {
+  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options?: SocketOptions): Win32Socket {
     this.#assertOpen();
     return this.#connector.connect(event, remote, key, options);
   }
@@ -175,6 +175,11 @@ export class IocpPort implements CompletionPort {
     this.#datagrams.send(socket, event, pieces, to);
   }
 
+  sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
+    this.#assertOpen();
+    this.#sender.sendFile(socket, event, file, offset, length);
+  }
+
   shutdown(socket: Win32Socket): void {
     this.#assertOpen();
     this.#sender.shutdown(socket);
@@ -184,7 +189,8 @@ export class IocpPort implements CompletionPort {
     this.#assertOpen();
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket);
-    else if (event === socket.sending || event === socket.connecting || socket.datagrams !== null) {
+    else if (event === socket.connecting) this.#connector.cancel(socket, event);
+    else if (event === socket.sending || socket.datagrams !== null) {
       this.#engine.cancel(socket, event.block.address + event.offset);
     }
   }
@@ -195,6 +201,8 @@ export class IocpPort implements CompletionPort {
     socket.closing = true;
     socket.reset = reset;
     if (socket.receiving !== null) this.#receiver.cancel(socket);
+    if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
+    if (socket.listener !== null) this.#acceptor.close(socket);
     if (socket.pending > 0) this.#engine.cancel(socket, 0);
     else this.#engine.closeWhenDrained(socket);
   }
@@ -213,6 +221,7 @@ export class IocpPort implements CompletionPort {
     this.#assertOpen();
     const { queue } = this.#engine;
     this.#receiver.rearm();
+    this.#connector.retry();
     // While the event loop's waiter is in the kernel, there is nothing that it would not take itself.
     let alone = this.#notifier.collect();
     if (!alone && timeout !== 0 && queue.length === 0) {
@@ -345,7 +354,7 @@ export class IocpPort implements CompletionPort {
   #complete(index: number, generation: number, overlapped: number, bytes: number): boolean {
     const socket = this.#engine.find(index, generation);
     if (socket === null) return false;
-    const { receiving, sending, connecting } = socket;
+    const { receiving, sending, connecting, accepting } = socket;
     if (receiving !== null && overlapped === receiving.block.address + receiving.offset) {
       this.#receiver.complete(socket, statusOf(receiving), bytes);
     } else if (sending !== null && overlapped === sending.block.address + sending.offset) {
@@ -354,6 +363,8 @@ export class IocpPort implements CompletionPort {
       this.#connector.complete(socket, connecting, statusOf(connecting));
     } else if (socket.datagrams !== null) {
       return this.#datagrams.complete(socket, overlapped, bytes);
+    } else if (accepting !== null && overlapped === accepting.event.block.address + accepting.event.offset) {
+      this.#acceptor.completePipe(socket, statusOf(accepting.event));
     } else if (socket.listener !== null) {
       return this.#acceptor.complete(socket, overlapped);
     } else {

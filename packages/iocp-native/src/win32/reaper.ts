@@ -20,7 +20,10 @@ export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
   const of = (kind: Owned) => records.filter((record) => record.kind === kind);
   for (const { value: key, detail: bytes } of of(Owned.Post)) left(key, bytes);
   const queues = of(Owned.Queue).map(({ value, detail }) => new DeadPort(value, detail, left));
-  for (const socket of new Set(of(Owned.Handle).map(({ value }) => value))) closesocket(socket);
+  // What is no socket is an end of a pipe.
+  for (const handle of new Set(of(Owned.Handle).map(({ value }) => value))) {
+    if (closesocket(handle) !== 0) CloseHandle(handle);
+  }
   const until = performance.now() + PATIENCE;
   const settled = queues.map((queue) => queue.drain(until));
   if (settled.includes(false)) return;

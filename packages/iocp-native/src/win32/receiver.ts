@@ -6,11 +6,12 @@ import assert from 'node:assert';
 import { Operation, type Overlapped } from '../contract.js';
 import type { IocpError } from '../errors.js';
 import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
-import { WSA_IO_PENDING, WSAEWOULDBLOCK } from './constants.js';
+import { WSA_IO_PENDING, WSAECONNRESET, WSAEWOULDBLOCK } from './constants.js';
 import { type Datagrams, endOfStream } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
 import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
+import { isPipeEnd, readPipe } from './pipe.js';
 import { Stream, type Win32Socket } from './socket.js';
 import { WSAGetLastError, WSARecv } from './ws2_32.js';
 
@@ -76,7 +77,7 @@ export class Receiver {
     }
     if (status !== 0) {
       if (buffer >= 0) this.#give(buffer);
-      this.#end(socket, win32Error('receive', 'WSARecv', status));
+      this.#fail(socket, status);
     } else if (buffer >= 0) {
       this.#received(socket, buffer, bytes);
     } else if (socket.receiveCanceled) {
@@ -173,6 +174,10 @@ export class Receiver {
     socket.receiveBuffer = buffer;
     socket.stream = Stream.Kernel;
     const overlapped = this.#engine.prepare(event);
+    if (socket.pipe !== null) {
+      const errno = readPipe(socket.handle, buffer < 0 ? scratch.address : target, words[at]!, overlapped);
+      return errno === 0 ? -1 : this.#refused(socket, buffer, errno);
+    }
     const list = overlapped + EVENT_BUFFERS;
     if (this.#recv(socket.handle, list, 1, scratch.address, scratch.address + PAGE.flags * 4, overlapped, 0) === 0) {
       if (!socket.skipsPacketOnSuccess) return -1;
@@ -180,17 +185,34 @@ export class Receiver {
       return scratch.words[PAGE.bytes]!;
     }
     const errno = WSAGetLastError();
-    if (errno === WSA_IO_PENDING) return -1;
+    return errno === WSA_IO_PENDING ? -1 : this.#refused(socket, buffer, errno);
+  }
+
+  /** The kernel has not taken a receive, so no packet comes. */
+  #refused(socket: Win32Socket, buffer: number, errno: number): -1 {
     this.#engine.settle();
     if (buffer >= 0) this.#give(buffer);
-    this.#end(socket, win32Error('receive', 'WSARecv', errno));
+    this.#fail(socket, errno);
     return -1;
+  }
+
+  /** Ends the stream with the error of this number. Pipes have numbers of their own for the end, and for being cut off. */
+  #fail(socket: Win32Socket, errno: number): void {
+    if (socket.pipe === null) this.#end(socket, win32Error('receive', 'WSARecv', errno));
+    else if (isPipeEnd(errno)) this.#end(socket, null);
+    else {
+      const error = win32Error('receive', 'ReadFile', errno);
+      this.#end(socket, error.code === 'EPIPE' ? win32Error('receive', 'ReadFile', WSAECONNRESET) : error);
+    }
   }
 
   #received(socket: Win32Socket, buffer: number, bytes: number): void {
     if (bytes === 0) {
       this.#give(buffer);
-      this.#end(socket, null);
+      if (socket.pipe === null) this.#end(socket, null);
+      // Somebody has written nothing to the pipe.
+      else if (socket.receiveCanceled) this.#end(socket, canceled('receive', 'ReadFile'));
+      else this.#await(socket);
       return;
     }
     const packet = this.#engine.queuePacket(Operation.Receive, socket, socket.receiving, null);

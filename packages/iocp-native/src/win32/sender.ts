@@ -2,12 +2,15 @@
 
 import assert from 'node:assert';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
-import { SD_SEND, WSA_IO_PENDING } from './constants.js';
-import type { Engine } from './engine.js';
+import { endsEarly } from '../errors.js';
+import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
+import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
-import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
+import { handleOf } from './file.js';
+import { EVENT_BUFFERS, OVERLAPPED, PAGE, WSABUF } from './layout.js';
+import { writePipe } from './pipe.js';
 import type { Win32Socket } from './socket.js';
-import { shutdown, WSAGetLastError, WSASend } from './ws2_32.js';
+import { shutdown, TransmitFile, WSAGetLastError, WSASend } from './ws2_32.js';
 
 export class Sender {
   readonly #engine: Engine;
@@ -23,6 +26,13 @@ export class Sender {
     this.#engine.start(socket, event);
     socket.sending = event;
     writeBuffers(event, pieces);
+    if (socket.pipe !== null) {
+      socket.piece = 0;
+      socket.pieces = pieces.count;
+      socket.piecesBytes = 0;
+      this.#writePiece(socket, event);
+      return;
+    }
     const overlapped = this.#engine.prepare(event);
     const { scratch } = this.#engine;
     const list = overlapped + EVENT_BUFFERS;
@@ -38,16 +48,72 @@ export class Sender {
     this.complete(socket, event, errno, 0);
   }
 
+  sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
+    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
+    this.#engine.start(socket, event);
+    socket.sending = event;
+    if (socket.pipe !== null) {
+      const error = win32Error('send a file to a pipe', 'TransmitFile', ERROR_NOT_SUPPORTED);
+      this.#engine.queuePacket(Operation.Send, socket, event, error);
+      return;
+    }
+    socket.fileBytes = length;
+    const overlapped = this.#engine.prepare(event);
+    const { words } = event.block;
+    const at = (event.offset + OVERLAPPED.Offset) >> 2;
+    words[at] = offset;
+    words[at + 1] = Math.floor(offset / 0x100000000);
+    const done = TransmitFile(socket.handle, handleOf(file), length, 0, overlapped, 0, 0) !== 0;
+    const errno = done ? 0 : WSAGetLastError();
+    if (errno === WSA_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return;
+    this.#engine.settle();
+    this.complete(socket, event, errno, done ? words[(event.offset + OVERLAPPED.InternalHigh) >> 2]! : 0);
+  }
+
   /** A send has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
-    const error = errno === 0 ? null : win32Error('send', 'WSASend', errno);
-    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = bytes;
+    if (socket.pipe !== null) {
+      socket.piecesBytes += bytes;
+      if (errno === 0) {
+        socket.piece++;
+        this.#writePiece(socket, event);
+        return;
+      }
+    }
+    const short = errno === 0 && bytes < socket.fileBytes;
+    socket.fileBytes = 0;
+    const syscall = socket.pipe ? 'WriteFile' : 'WSASend';
+    const error = short ? endsEarly() : errno === 0 ? null : win32Error('send', syscall, errno);
+    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.pipe ? socket.piecesBytes : bytes;
+  }
+
+  /** Writes the next piece to a pipe. A write of no bytes would be taken for a message by its reader. */
+  #writePiece(socket: Win32Socket, event: Overlapped): void {
+    const { words } = event.block;
+    const at = () => (event.offset + EVENT_BUFFERS + socket.piece * WSABUF.size) >> 2;
+    while (socket.piece < socket.pieces && words[at()] === 0) socket.piece++;
+    if (socket.piece === socket.pieces || socket.closing) {
+      const error = socket.piece === socket.pieces ? null : canceled('send', 'WriteFile');
+      this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.piecesBytes;
+      return;
+    }
+    const low = at() + (WSABUF.buf >> 2);
+    const from = words[low + 1]! * 0x100000000 + words[low]!;
+    const errno = writePipe(socket.handle, from, words[at()]!, this.#engine.prepare(event));
+    if (errno === 0) return;
+    this.#engine.settle();
+    this.complete(socket, event, errno, 0);
   }
 
   shutdown(socket: Win32Socket): void {
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, null);
     socket.shuttingDown = true;
+    if (socket.pipe !== null) {
+      const error = win32Error('shut down one direction of a pipe', 'shutdown', ERROR_NOT_SUPPORTED);
+      this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
+      return;
+    }
     const failed = shutdown(socket.handle, SD_SEND) !== 0;
     const error = failed ? win32Error('shut down', 'shutdown', WSAGetLastError()) : null;
     this.#engine.queuePacket(Operation.Shutdown, socket, null, error);

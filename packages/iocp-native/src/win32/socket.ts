@@ -1,14 +1,17 @@
 // Sockets of an IOCP port: their options, addresses and state. What may wait goes through the port.
 
 import assert from 'node:assert';
-import type { Endpoint, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
+import type { Endpoint, KeepAlive, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
+import { endpointText, hasNoAddress } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import { WSAPROTOCOL_INFOW } from './layout.js';
+import type { PipeEnd } from './pipe.js';
+import type { PipeListenerState } from './pipe-acceptor.js';
 import * as ws2 from './ws2_32.js';
 
 /** Where a receive stream is. */
@@ -48,13 +51,23 @@ export class Win32Socket implements PortSocket {
   readonly generation: number;
   /** The kernel queues no packet for what succeeds at once. */
   readonly skipsPacketOnSuccess: boolean;
-  readonly listener: ListenerState | null;
+  readonly listener: ListenerState | PipeListenerState | null;
+  /** Which end of a named pipe this is; null for a socket. */
+  readonly pipe: PipeEnd | null;
   /** A datagram socket's own; null for others. */
   readonly datagrams: DatagramState | null;
+  /** An instance of a pipe waits for its client: the listener, and the event of its accept. */
+  accepting: { readonly listener: Win32Socket; readonly event: Overlapped } | null = null;
   receiving: Overlapped | null = null;
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
   stream: Stream = Stream.None;
+  /** A pipe takes the pieces of a send one after the other: which is with the kernel, of how many, and what is done. */
+  piece = 0;
+  pieces = 0;
+  piecesBytes = 0;
+  /** Bytes that a send of a file is to send; 0 for any other. */
+  fileBytes = 0;
   /** The receive buffer that the WSARecv in flight fills; -1 for one of zero bytes. */
   receiveBuffer = -1;
   /** The last receive filled its buffer, so more is likely to be there. */
@@ -72,7 +85,8 @@ export class Win32Socket implements PortSocket {
     index: number,
     generation: number,
     skips: boolean,
-    listener: ListenerState | null,
+    listener: ListenerState | PipeListenerState | null,
+    pipe: PipeEnd | null,
     datagrams: DatagramState | null,
   ) {
     this.handle = handle;
@@ -80,24 +94,26 @@ export class Win32Socket implements PortSocket {
     this.generation = generation;
     this.skipsPacketOnSuccess = skips;
     this.listener = listener;
+    this.pipe = pipe;
     this.datagrams = datagrams;
   }
 
   localEndpoint(): Endpoint {
-    return endpointOf(this.handle, 'getsockname', ws2.getsockname);
+    return endpointOf(this, 'getsockname', ws2.getsockname);
   }
 
   remoteEndpoint(): Endpoint {
-    return endpointOf(this.handle, 'getpeername', ws2.getpeername);
+    return endpointOf(this, 'getpeername', ws2.getpeername);
   }
 
   setNoDelay(on: boolean): void {
-    setOption(this.handle, c.IPPROTO_TCP, c.TCP_NODELAY, on ? 1 : 0, 'set TCP_NODELAY');
+    assertHandle(this.handle, 'set TCP_NODELAY', 'setsockopt');
+    if (!this.pipe) setOption(this.handle, c.IPPROTO_TCP, c.TCP_NODELAY, on ? 1 : 0, 'set TCP_NODELAY');
   }
 
-  setKeepAlive(seconds: number): void {
-    setOption(this.handle, c.SOL_SOCKET, c.SO_KEEPALIVE, seconds > 0 ? 1 : 0, 'set SO_KEEPALIVE');
-    if (seconds > 0) setOption(this.handle, c.IPPROTO_TCP, c.TCP_KEEPALIVE, seconds, 'set TCP_KEEPALIVE');
+  setKeepAlive(keepAlive: number | KeepAlive): void {
+    assertHandle(this.handle, 'set SO_KEEPALIVE', 'setsockopt');
+    if (!this.pipe) applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
   }
 }
 
@@ -133,11 +149,19 @@ export function discardHandle(handle: number): void {
 }
 
 export function setOptions(handle: number, options: SocketOptions, action: string): void {
-  if (options.noDelay !== false) setOption(handle, c.IPPROTO_TCP, c.TCP_NODELAY, 1, action);
-  if (options.keepAlive) {
-    setOption(handle, c.SOL_SOCKET, c.SO_KEEPALIVE, 1, action);
-    setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPALIVE, options.keepAlive, action);
-  }
+  const { noDelay, keepAlive, sendBufferSize, receiveBufferSize } = options;
+  if (noDelay !== false) setOption(handle, c.IPPROTO_TCP, c.TCP_NODELAY, 1, action);
+  if (keepAlive) applyKeepAlive(handle, keepAlive, action);
+  if (sendBufferSize !== undefined) setOption(handle, c.SOL_SOCKET, c.SO_SNDBUF, sendBufferSize, action);
+  if (receiveBufferSize !== undefined) setOption(handle, c.SOL_SOCKET, c.SO_RCVBUF, receiveBufferSize, action);
+}
+
+function applyKeepAlive(handle: number, keepAlive: number | KeepAlive, action: string): void {
+  const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
+  setOption(handle, c.SOL_SOCKET, c.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);
+  if (idle > 0) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPALIVE, idle, action);
+  if (interval !== undefined) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPINTVL, interval, action);
+  if (count !== undefined) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPCNT, count, action);
 }
 
 /** A bound and listening socket. */
@@ -148,6 +172,8 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   return orClose(handle, () => {
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
     if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
+    // Accepted sockets get theirs one by one, but what is refused is refused here, and peers learn of the window here.
+    setOptions(handle, options, action);
     bindTo(handle, local, action);
     if (ws2.listen(handle, options.backlog ?? 4096) !== 0) throw win32Error(action, 'listen', ws2.WSAGetLastError());
     return handle;
@@ -172,7 +198,7 @@ export function finishAccept(handle: number, listener: Win32Socket): void {
   if (ws2.setsockopt(handle, c.SOL_SOCKET, c.SO_UPDATE_ACCEPT_CONTEXT, context, 8) !== 0) {
     throw win32Error('accept a connection', 'setsockopt', ws2.WSAGetLastError());
   }
-  setOptions(handle, listener.listener!.options, 'accept a connection');
+  setOptions(handle, (listener.listener as ListenerState).options, 'accept a connection');
 }
 
 /** The error number of giving a connected socket its context; 0 for none. */
@@ -201,10 +227,6 @@ export function hasIfsHandles(handle: number): boolean {
   return (info.readUInt32LE(WSAPROTOCOL_INFOW.dwServiceFlags1) & c.XP1_IFS_HANDLES) !== 0;
 }
 
-export function endpointText({ address, family, port }: Endpoint): string {
-  return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 export function bindTo(handle: number, local: Endpoint, action: string): void {
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = writeSockaddr(local, address, 0, c.AF_INET6);
@@ -220,7 +242,9 @@ export function setOption(handle: number, level: number, name: number, value: nu
   }
 }
 
-function endpointOf(handle: number, syscall: string, ask: typeof ws2.getsockname): Endpoint {
+function endpointOf(socket: Win32Socket, syscall: string, ask: typeof ws2.getsockname): Endpoint {
+  const { handle, listener, pipe } = socket;
+  if (pipe !== null || (listener !== null && 'path' in listener)) throw hasNoAddress(syscall);
   assertHandle(handle, 'read an address', syscall);
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = Buffer.alloc(4);

@@ -247,6 +247,22 @@ export const ConnectEx = extension<
   ADDRESS,
 ]);
 
+/**
+ * Sends a file from OVERLAPPED.Offset. 0 with ERROR_IO_PENDING (997) is no failure. Windows for clients performs two at a
+ * time, and the others after them. (mswsock/nf-mswsock-transmitfile)
+ */
+export const TransmitFile = extension<
+  [socket: Handle, file: Handle, length: number, perSend: number, overlapped: Address, buffers: Address, flags: number]
+>('TransmitFile', 'f07d36b5accbcf1195ca00805f48a192', 'int', [
+  HANDLE,
+  HANDLE,
+  'uint32_t',
+  'uint32_t',
+  ADDRESS,
+  ADDRESS,
+  'uint32_t',
+]);
+
 /** Disconnects; with TF_REUSE_SOCKET (2) the socket can serve AcceptEx again. (mswsock/nc-mswsock-lpfn_disconnectex) */
 export const DisconnectEx = extension<[socket: Handle, overlapped: Address, flags: number, reserved: number]>(
   'DisconnectEx',

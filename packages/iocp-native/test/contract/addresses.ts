@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { type Endpoint, Operation } from '../../src/contract.js';
 import { isIocpError } from '../../src/errors.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
-import { hasKeepAlive, hasNoDelay } from '../support/socket-options.js';
+import { bufferSizesOf, hasKeepAlive, hasNoDelay, keepAliveOf } from '../support/socket-options.js';
 import type { Suite } from '../support/suite.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
@@ -113,6 +113,45 @@ export function addresses(suite: Suite): void {
       client.setKeepAlive(10);
       expect([server, client].map(({ handle }) => hasNoDelay(handle))).toEqual([false, true]);
       expect([server, client].map(({ handle }) => hasKeepAlive(handle))).toEqual([false, true]);
+    }
+  });
+
+  suite.rule('keep-alive probes are as asked for, at the start and later', async () => {
+    const r = suite.rig();
+    const keepAlive = { idle: 30, interval: 5, count: 3 };
+    const { server, client } = await r.pair({ keepAlive });
+    for (const socket of [server, client]) {
+      expect(keepAliveOf(socket.handle)).toEqual(keepAlive);
+      socket.setKeepAlive({ idle: 40, count: 4 });
+      expect(hasKeepAlive(socket.handle)).toBe(true);
+      expect(keepAliveOf(socket.handle)).toEqual({ idle: 40, interval: 5, count: 4 });
+      socket.setKeepAlive(0);
+      expect(hasKeepAlive(socket.handle)).toBe(false);
+    }
+    // A value that the system refuses fails the listener, not each of its accepts.
+    const listener = await r.listen({ keepAlive: { idle: 1 << 20 } }).catch(({ code }) => expect(code).toBe('EINVAL'));
+    if (listener) await r.dial(listener);
+  });
+
+  suite.rule('buffers have the sizes asked for', async () => {
+    const r = suite.rig();
+    const sizes = { sendBufferSize: 24_576, receiveBufferSize: 49_152 };
+    const { server, client } = await r.pair(sizes);
+    for (const { handle } of [server, client]) expect(bufferSizesOf(handle)).toEqual(sizes);
+  });
+
+  suite.rule('an option that node:net lacks is refused: ENOTSUP', async () => {
+    const r = suite.rig();
+    const { server } = await r.pair({ keepAlive: { idle: 30 } });
+    server.setKeepAlive({ idle: 10 });
+    expect(() => server.setKeepAlive({ idle: 10, count: 2 })).toThrow(/^Cannot .+ENOTSUP/);
+    const refused = [{ keepAlive: { idle: 1, interval: 1 } }, { sendBufferSize: 4096 }, { receiveBufferSize: 4096 }];
+    for (const options of refused) {
+      await expect(r.listen(options)).rejects.toMatchObject({ code: 'ENOTSUP', name: 'IocpError' });
+      const event = r.event();
+      const socket = r.port.connect(event, { ...LOOPBACK, port: 9 }, undefined, options);
+      expect((await r.pump.next('Connect', event)).error?.code).toBe('ENOTSUP');
+      await r.close(socket);
     }
   });
 

@@ -1,7 +1,7 @@
 // The other end of a connection, over node:net: an implementation that shares nothing with the port under test.
 
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import type { Endpoint } from '../../src/contract.js';
+import type { Endpoint, PipeEndpoint } from '../../src/contract.js';
 import { Waits } from './waits.js';
 
 export class Peer {
@@ -44,8 +44,9 @@ export class Peer {
     });
   }
 
-  static connect(to: Endpoint, reading = true): Peer {
-    return new Peer(createConnection({ host: to.address, port: to.port, allowHalfOpen: true, noDelay: true }), reading);
+  static connect(to: Endpoint | PipeEndpoint, reading = true): Peer {
+    const target = 'path' in to ? to : { host: to.address, port: to.port };
+    return new Peer(createConnection({ ...target, allowHalfOpen: true, noDelay: true }), reading);
   }
 
   get received(): number {
@@ -88,9 +89,9 @@ export class PeerServer {
     });
   }
 
-  static listen(): Promise<PeerServer> {
+  static listen(at: { readonly path: string } | { readonly port: number } = { port: 0 }): Promise<PeerServer> {
     const server = createServer({ allowHalfOpen: true });
-    return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(new PeerServer(server))));
+    return new Promise((resolve) => server.listen({ host: '127.0.0.1', ...at }, () => resolve(new PeerServer(server))));
   }
 
   get endpoint(): Endpoint {

@@ -6,6 +6,7 @@ import {
   type Endpoint,
   GatherList,
   type ListenOptions,
+  type PipeEndpoint,
   type PortSocket,
   type SocketOptions,
 } from '../../src/contract.js';
@@ -44,7 +45,7 @@ export class Rig {
     return this.events.take();
   }
 
-  listen(options?: ListenOptions, local = LOOPBACK): Promise<PortSocket> {
+  listen(options?: ListenOptions, local: Endpoint | PipeEndpoint = LOOPBACK): Promise<PortSocket> {
     return this.port.listen(local, options);
   }
 
@@ -55,7 +56,7 @@ export class Rig {
     return event;
   }
 
-  peer(to: Endpoint, reading = true): Peer {
+  peer(to: Endpoint | PipeEndpoint, reading = true): Peer {
     const peer = Peer.connect(to, reading);
     this.#peers.push(peer);
     return peer;
@@ -88,10 +89,14 @@ export class Rig {
     return pair;
   }
 
-  async dial(listener: PortSocket, options?: SocketOptions): Promise<{ server: PortSocket; client: PortSocket }> {
+  async dial(
+    listener: PortSocket,
+    options?: SocketOptions,
+    to: Endpoint | PipeEndpoint = listener.localEndpoint(),
+  ): Promise<{ server: PortSocket; client: PortSocket }> {
     const accepting = this.accept(listener);
     const connecting = this.event();
-    const client = this.port.connect(connecting, listener.localEndpoint(), undefined, options);
+    const client = this.port.connect(connecting, to, undefined, options);
     expect((await this.pump.next('Connect', connecting)).error).toBeNull();
     const { socket, error } = await this.pump.next('Accept', accepting);
     expect(error).toBeNull();

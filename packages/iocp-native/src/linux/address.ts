@@ -1,0 +1,41 @@
+// Addresses of any family that a socket of this backend may have, as the kernel wants them: those of sockaddr.ts, and
+// sockaddr_un, which is the family and a path of up to 108 bytes. unix(7)
+
+import type { Endpoint, PipeEndpoint } from '../contract.js';
+import { endpointText, hasNoAddress, isPipe, pathTooLong } from '../endpoint.js';
+import { IocpError } from '../errors.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
+import { AF_INET6, AF_UNIX } from './layout.js';
+
+/** Bytes of a sockaddr_un, the largest of them. */
+export const ADDRESS_SIZE = 110;
+const PATH = 2;
+const LONGEST_PATH = 107;
+
+/** Writes an address at `at` and returns its length. Throws an IocpError for a path that is none. */
+export function writeAddress(endpoint: Endpoint | PipeEndpoint, into: Buffer, at: number, action: string): number {
+  if (!isPipe(endpoint)) return writeSockaddr(endpoint, into, at, AF_INET6);
+  const path = Buffer.from(endpoint.path);
+  if (path.length === 0 || path.indexOf(0, 1) >= 0) {
+    throw new IocpError(action, 'this is no path', 'EINVAL', 'socket');
+  }
+  if (path.length > LONGEST_PATH) throw pathTooLong(action);
+  into.fill(0, at, at + ADDRESS_SIZE);
+  into.writeUInt16LE(AF_UNIX, at);
+  path.copy(into, at + PATH);
+  // An abstract name is as long as the address says; a path has its end marked.
+  return PATH + path.length + (path[0] === 0 ? 0 : 1);
+}
+
+/** What writeAddress() wrote, as people write it. */
+export function addressText(from: Buffer, at: number): string {
+  if (from.readUInt16LE(at) !== AF_UNIX) return endpointText(readSockaddr(from, at));
+  const path = from.toString('utf8', at + PATH, at + ADDRESS_SIZE);
+  return endpointText({ path: path[0] + path.slice(1).replace(/\0.*/s, '') });
+}
+
+/** An address of the kernel's, which is SOCKADDR_SIZE bytes or less. Throws an IocpError for a local socket's. */
+export function readAddress(from: Buffer, syscall: string): Endpoint {
+  if (from.readUInt16LE(0) === AF_UNIX) throw hasNoAddress(syscall);
+  return readSockaddr(from.subarray(0, SOCKADDR_SIZE), 0);
+}

@@ -1,0 +1,95 @@
+// Named pipes: what a local socket is on Windows. Each instance of a pipe is a connection, or waits to be one; a connection
+// is associated with its port before its client comes. The kernel queues a packet for whatever succeeds, also at once.
+
+import type { PipeEndpoint, SocketOptions } from '../contract.js';
+import { pathTooLong } from '../endpoint.js';
+import { IocpError } from '../errors.js';
+import { disown, Owned, own, taken } from '../ledger.js';
+import * as c from './constants.js';
+import { win32Error } from './errors.js';
+import {
+  CloseHandle,
+  CreateFileW,
+  CreateNamedPipeW,
+  DisconnectNamedPipe,
+  GetLastError,
+  ReadFile,
+  WriteFile,
+} from './kernel32.js';
+
+/** Which end of a pipe a handle is: only the server can cut off what its peer has not read. */
+export type PipeEnd = 'server' | 'client';
+
+const PREFIX = /^\\\\[.?]\\pipe\\./i;
+const LONGEST = 256;
+/** Bytes that the kernel holds in each direction. */
+const BUFFER_SIZE = 65536;
+const WSAEADDRINUSE = 10048;
+
+/** A new instance of a pipe, which waits for a client from now on. `first` fails with EADDRINUSE when there are others. */
+export function createInstance(path: string, options: SocketOptions, first: boolean, action: string): number {
+  const mode = c.PIPE_ACCESS_DUPLEX | c.FILE_FLAG_OVERLAPPED | (first ? c.FILE_FLAG_FIRST_PIPE_INSTANCE : 0);
+  const { sendBufferSize = BUFFER_SIZE, receiveBufferSize = BUFFER_SIZE } = options;
+  const name = nameOf(path, action);
+  const most = c.PIPE_UNLIMITED_INSTANCES;
+  const remote = c.PIPE_REJECT_REMOTE_CLIENTS;
+  taken[0] = CreateNamedPipeW(name, mode, remote, most, sendBufferSize, receiveBufferSize, 0, null);
+  const handle = taken[0];
+  if (handle === c.INVALID_HANDLE_VALUE) {
+    const errno = GetLastError();
+    const inUse = first && errno === c.ERROR_ACCESS_DENIED;
+    throw win32Error(action, 'CreateNamedPipeW', inUse ? WSAEADDRINUSE : errno);
+  }
+  own(Owned.Handle, handle);
+  return handle;
+}
+
+/** The client's end of a free instance, or -1 when none is free at the moment. The server may ask who we are, no more. */
+export function openClient({ path }: PipeEndpoint, action: string): number {
+  const flags = c.FILE_FLAG_OVERLAPPED | c.SECURITY_SQOS_PRESENT | c.SECURITY_IDENTIFICATION;
+  const name = nameOf(path, action);
+  taken[0] = CreateFileW(name, c.GENERIC_READ_WRITE, 0, null, c.OPEN_EXISTING, flags, 0);
+  const handle = taken[0];
+  if (handle === c.INVALID_HANDLE_VALUE) {
+    const errno = GetLastError();
+    if (errno === c.ERROR_PIPE_BUSY) return -1;
+    throw win32Error(action, 'CreateFileW', errno);
+  }
+  own(Owned.Handle, handle);
+  return handle;
+}
+
+export function closePipe(handle: number, end: PipeEnd, reset: boolean): void {
+  if (reset && end === 'server') DisconnectNamedPipe(handle);
+  disown(Owned.Handle, handle);
+  CloseHandle(handle);
+}
+
+/** The error number of starting a read; 0 when its packet comes. */
+export function readPipe(handle: number, into: number, length: number, overlapped: number): number {
+  return started(ReadFile(handle, into, length, null, overlapped));
+}
+
+/** The same for a write. */
+export function writePipe(handle: number, from: number, length: number, overlapped: number): number {
+  return started(WriteFile(handle, from, length, null, overlapped));
+}
+
+/** The number by which a read tells that the other end is closed, after all that it has written. */
+export function isPipeEnd(status: number): boolean {
+  return status === c.ERROR_BROKEN_PIPE || status >>> 0 === c.STATUS_PIPE_BROKEN;
+}
+
+function started(result: number): number {
+  if (result !== 0) return 0;
+  const errno = GetLastError();
+  return errno === c.ERROR_IO_PENDING ? 0 : errno;
+}
+
+function nameOf(path: string, action: string): Buffer {
+  if (!PREFIX.test(path)) {
+    throw new IocpError(action, 'a local socket is named \\\\.\\pipe\\NAME here', 'EINVAL', 'CreateFileW');
+  }
+  if (path.length > LONGEST) throw pathTooLong(action);
+  return Buffer.from(`${path}\0`, 'utf16le');
+}

@@ -1,0 +1,147 @@
+// A file in a session's send queue: opened while what is before it goes out, then sent piece by piece by the port.
+//
+//   queued -> open -> in flight -> ... -> over: all is sent, it failed, or the session is over
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { type CompletionPort, IocpError, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
+import { warn } from './outcomes.js';
+
+/** Which bytes of a file, as for fs.createReadStream: both are inclusive. Default: all of them. */
+export interface FileRange {
+  readonly start?: number;
+  readonly end?: number;
+}
+
+/** The most that one operation sends: its packets tell that the peer still takes something. */
+const PIECE = 1 << 20;
+
+/** Where a file waits. */
+export interface FileQueue {
+  pushFile(file: FileSend): void;
+  /** It is over without having been in flight. */
+  dropFile(file: FileSend): void;
+}
+
+export class FileSend {
+  /** Resolves with the bytes sent. */
+  readonly done: Promise<number>;
+  /** It can be sent from now on. */
+  open = false;
+  inFlight = false;
+  over = false;
+  #resolve!: (bytes: number) => void;
+  #reject!: (error: Error) => void;
+  #handle: FileHandle | null = null;
+  /** The handle is ours to close. */
+  readonly #ours: boolean;
+  #offset = 0;
+  #left = 0;
+  #bytes = 0;
+  /** Why it must end when its operation does. */
+  #abandoned: Error | null = null;
+
+  private constructor(file: string | FileHandle) {
+    this.#ours = typeof file === 'string';
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Queues a file; without a queue it fails, since the session takes no more. `wake` is called when it can be sent. */
+  static queue(
+    queue: FileQueue | null,
+    wake: () => void,
+    file: string | FileHandle,
+    range: FileRange = {},
+  ): Promise<number> {
+    const send = new FileSend(file);
+    if (queue === null) {
+      send.abandon();
+    } else {
+      queue.pushFile(send);
+      void send.#open(queue, wake, file, range);
+    }
+    return send.done;
+  }
+
+  /** Starts the next operation. */
+  start(port: CompletionPort, socket: PortSocket, event: Overlapped): void {
+    this.inFlight = true;
+    port.sendFile(socket, event, this.#handle!.fd, this.#offset, Math.min(this.#left, PIECE));
+  }
+
+  /** The packet of an operation is here. */
+  sent(bytes: number, error: Error | null): void {
+    this.inFlight = false;
+    this.#offset += bytes;
+    this.#left -= bytes;
+    this.#bytes += bytes;
+    if (error !== null || this.#abandoned !== null) this.#end(this.#abandoned ?? error);
+    else if (this.#left === 0) this.#end(null);
+  }
+
+  /** The session is over. What is in flight ends with its packet: until then the descriptor is the kernel's. */
+  abandon(): void {
+    this.#abandoned = sessionOver();
+    if (!this.inFlight) this.#end(this.#abandoned);
+  }
+
+  async #open(queue: FileQueue, wake: () => void, file: string | FileHandle, range: FileRange): Promise<void> {
+    let failed: Error | null = null;
+    try {
+      const handle = typeof file === 'string' ? await open(file) : file;
+      this.#handle = handle;
+      if (!this.over) await this.#measure(handle, range);
+      this.open = this.#left > 0;
+    } catch (error) {
+      failed = error as Error;
+    }
+    if (this.over) {
+      this.#close();
+      return;
+    }
+    if (!this.open) {
+      this.#end(failed);
+      queue.dropFile(this);
+    }
+    wake();
+  }
+
+  async #measure(handle: FileHandle, { start = 0, end }: FileRange): Promise<void> {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw failure('it is no regular file', 'EINVAL', 'fstat');
+    const last = end ?? stat.size - 1;
+    if (!(Number.isSafeInteger(start) && Number.isSafeInteger(last) && start >= 0 && start <= last + 1)) {
+      throw failure(`${start} to ${last} is no range`, 'EINVAL', 'sendFile');
+    }
+    if (last >= stat.size)
+      throw failure(`it has ${stat.size} bytes, and byte ${last} was asked for`, 'ENODATA', 'fstat');
+    this.#offset = start;
+    this.#left = last + 1 - start;
+  }
+
+  #end(error: Error | null): void {
+    this.#close();
+    if (this.over) return;
+    this.over = true;
+    // That the session is over is told by onDisconnected: nobody need listen here.
+    if (this.#abandoned !== null) this.done.catch(() => {});
+    if (error === null) this.#resolve(this.#bytes);
+    else this.#reject(error);
+  }
+
+  #close(): void {
+    const handle = this.#handle;
+    this.#handle = null;
+    if (this.#ours) handle?.close().catch(warn);
+  }
+}
+
+function sessionOver(): IocpError {
+  return failure('the session takes no more', 'EPIPE', 'sendFile');
+}
+
+function failure(reason: string, code: string, syscall: string): IocpError {
+  return new IocpError('send a file', reason, code, syscall);
+}
