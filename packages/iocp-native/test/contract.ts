@@ -1,5 +1,5 @@
-// The conformance suite: every rule of src/contract.ts, against any backend, over real sockets on the loopback
-// interface. A backend's own test file calls it with how to open a port and with what it skips and why.
+// The conformance suite: every rule of src/contract.ts, against any backend, with peers on the loopback interface (or in a
+// simulation). A backend's own test file calls it with how to open a port and with what it skips and why.
 
 import { describe } from 'vitest';
 import { accepting } from './contract/accepting.js';
@@ -16,6 +16,7 @@ import { sending } from './contract/sending.js';
 import { starting } from './contract/starting.js';
 import { volume } from './contract/volume.js';
 import { waiting } from './contract/waiting.js';
+import { loopback } from './support/network.js';
 import { type Open, Suite } from './support/suite.js';
 
 const themes = {
@@ -36,9 +37,9 @@ const themes = {
 };
 
 /** @param skips the reason for each rule, by its name, that the backend does not follow. */
-export function contract(name: string, open: Open, skips: Readonly<Record<string, string>>): void {
+export function contract(name: string, open: Open, skips: Readonly<Record<string, string>>, network = loopback): void {
   describe(`the contract, by ${name}`, () => {
-    const suite = new Suite(open, skips);
+    const suite = new Suite(open, skips, network);
     for (const [theme, rules] of Object.entries(themes)) describe(theme, () => rules(suite));
     suite.checkSkips();
   });
