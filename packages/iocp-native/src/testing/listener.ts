@@ -15,6 +15,8 @@ export class SimulatedListener extends SimulatedHandle {
   /** Those that no connection has been found for. */
   readonly #accepts: Overlapped[] = [];
   readonly #connections: End[] = [];
+  /** The kernel is about to learn of the accepts. */
+  #submitting = false;
   /** Those that have found an accept, whose packet is on its way. */
   readonly #matched = new Set<End>();
 
@@ -27,7 +29,12 @@ export class SimulatedListener extends SimulatedHandle {
     const { world } = this.host;
     this.host.start(this, event);
     this.#accepts.push(event);
-    world.after(world.faults.submission, () => this.#match());
+    if (this.#submitting) return;
+    this.#submitting = true;
+    world.after(world.faults.submission, () => {
+      this.#submitting = false;
+      this.#match();
+    });
   }
 
   /** From the network: a connection. */
@@ -47,7 +54,11 @@ export class SimulatedListener extends SimulatedHandle {
 
   override cancelAll(): void {
     this.host.network.unbind(this);
-    for (const event of this.#accepts.splice(0)) this.#fail(event, 'ECANCELED');
+    const canceled = this.#accepts.splice(0);
+    if (canceled.length > 0)
+      this.host.complete(this.host.world.faults.completion, this, () => {
+        for (const event of canceled) this.#failNow(event, 'ECANCELED');
+      });
     // What a kernel had handed over without being asked comes out, too; what it had not is reset.
     for (const end of this.#connections.splice(0)) {
       if (this.host.world.random.chance(0.5)) this.#give(end, null);

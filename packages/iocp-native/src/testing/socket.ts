@@ -25,6 +25,8 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
   #owesReceive = false;
   #owesSend = false;
   #receiving: Overlapped | null = null;
+  /** Receive streams that were started: an event may serve several. */
+  #streams = 0;
   /** The kernel knows of the receive stream. */
   #streaming = false;
   #sending: Overlapped | null = null;
@@ -71,6 +73,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     const { random, faults } = host.world;
     host.start(this, event);
     this.#owesReceive = true;
+    this.#streams++;
     this.#receiving = event;
     this.#streaming = false;
     host.world.after(faults.submission, () => {
@@ -140,8 +143,9 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     if (event === this.#receiving) {
       this.host.forget(this);
       // Until then more may come, and the stream may end by itself.
-      this.host.complete(faults.completion, this, () => {
-        if (this.#receiving === event) this.#endReceive('ECANCELED');
+      const stream = this.#streams;
+      this.host.world.after(faults.completion, () => {
+        if (this.#receiving !== null && this.#streams === stream) this.#endReceive('ECANCELED');
       });
     } else if (event === this.#sending) {
       if (!random.chance(faults.lateCancel)) this.#endSend('ECANCELED');
