@@ -66,6 +66,11 @@ export class SimulatedPeer implements EndOwner {
     return this.#end?.remote;
   }
 
+  /** Whether write() and end() have an effect. */
+  get writable(): boolean {
+    return !this.closed && !this.#ending;
+  }
+
   /** Sends bytes, as the other end's window allows; they must not change until `sent` is called. */
   write(bytes: Uint8Array | string, sent?: () => void): void {
     this.#outgoing.push({ bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes, at: 0, sent });
