@@ -155,6 +155,26 @@ onEachBackend((backend) => {
       });
     });
 
+    test('no onDrain follows a destroy() in onSend', async () => {
+      await withCore({ backend }, async (core) => {
+        const calls: string[] = [];
+        const over = deferred();
+        const listener = await listen(core, {
+          highWatermark: 0,
+          session: {
+            onConnected: (session) => session.send('x'),
+            onSend: (session) => session.destroy(),
+            onDrain: () => calls.push('drain'),
+            onDisconnected: () => over.resolve(),
+          },
+        });
+        const peer = dial(listener);
+        await over.promise;
+        peer.destroy();
+        expect(calls).toEqual([]);
+      });
+    });
+
     test('bytes that were copied may be changed after send()', async () => {
       await withCore({ backend }, async (core) => {
         const listener = await listen(core, {
