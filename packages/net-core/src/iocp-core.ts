@@ -16,6 +16,7 @@ import {
 import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-pool';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportLoss } from './diagnostics.js';
+import { EventShare } from './event-share.js';
 import { type CoreFigures, Figure, FigureBoard, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
@@ -73,7 +74,7 @@ export interface IocpCoreOptions {
   readonly onPost?: (key: number, bytes: number) => void;
 }
 
-/** Each session has at most a receive and a send in flight. Listeners share the rest. */
+/** Each session has at most a receive and a send in flight. Listeners and connects share the rest. */
 const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 1024;
 const DEFAULT_MAX_SESSIONS = 65536;
@@ -87,6 +88,8 @@ export class IocpCore {
   readonly maxSessions: number;
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
+  /** Those of them that listeners and connects take. */
+  readonly listenerEvents: EventShare<CompletionOwner>;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
   readonly timers: TimerQueue;
@@ -158,6 +161,7 @@ export class IocpCore {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS;
       this.events = new IocpEventPool(this.port.allocate(events * EVENT_SIZE), events);
+      this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(count * size), size, count);
       this.#onPost = onPost;

@@ -103,7 +103,7 @@ class Attempt implements CompletionOwner {
   }
 
   start(remote: Endpoint, noDelay: boolean): void {
-    const event = this.#core.events.acquire(this, Operation.Connect);
+    const event = this.#core.listenerEvents.acquire(this, Operation.Connect);
     if (event === null) this.fail(new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect'));
     else this.#socket = this.#core.port.connect(event, remote, this, { noDelay });
   }
@@ -122,7 +122,7 @@ class Attempt implements CompletionOwner {
       this.fail(this.#error ?? new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
       return;
     }
-    this.#core.events.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
     this.#error = packet.error;
     if (packet.error === null && !this.#canceled && this.#admitted()) this.#settle(null, this.#socket);
     else this.#core.port.close(this.#socket);

@@ -6,13 +6,14 @@ import {
   type CompletionPacket,
   type Endpoint,
   endpoint,
+  IocpError,
   isIocpError,
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
+import { type Intake, ignored, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 
@@ -68,16 +69,14 @@ export class Listener implements CompletionOwner, Stoppable {
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
-    for (let i = 0; i < ACCEPTS; i++) {
-      const event = core.events.acquire(this, Operation.Accept);
-      if (event === null) break;
-      core.port.accept(socket, event);
-    }
+    // At most half of what is left, so that the next listener finds some.
+    const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 2));
+    for (let i = 0; i < accepts; i++) core.port.accept(socket, core.listenerEvents.acquire(this, Operation.Accept)!);
   }
 
   /**
-   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL ...), or with what the
-   * resolver says of the name.
+   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners
+   * have taken all events ...), or with what the resolver says of the name.
    */
   static async listen(core: IocpCore, options: ListenerOptions): Promise<Listener> {
     if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options));
@@ -102,7 +101,10 @@ export class Listener implements CompletionOwner, Stoppable {
   ): Promise<Listener> {
     try {
       const socket = await bind(core, options, intake.detached);
-      return new Listener(core, socket, intake, socket.localEndpoint());
+      if (core.listenerEvents.free > 0) return new Listener(core, socket, intake, socket.localEndpoint());
+      socket.key = ignored;
+      core.port.close(socket);
+      throw new IocpError('listen', 'the core has no free event for an accept', 'ENOBUFS', 'listen');
     } catch (error) {
       await intake.stop(0);
       throw error;
@@ -143,7 +145,7 @@ export class Listener implements CompletionOwner, Stoppable {
     }
     if (event === null) return;
     if (this.#stopped === undefined) this.#core.port.accept(this.#socket!, event);
-    else this.#core.events.release(event);
+    else this.#core.listenerEvents.release(event);
   }
 
   #rest(event: AcceptEvent): void {
@@ -166,7 +168,7 @@ export class Listener implements CompletionOwner, Stoppable {
       this.#closed = resolve;
     });
     this.#core.timers.clear(this.#backOff);
-    for (const event of this.#resting.splice(0)) this.#core.events.release(event);
+    for (const event of this.#resting.splice(0)) this.#core.listenerEvents.release(event);
     this.#core.port.close(socket);
     await closed;
   }
