@@ -37,7 +37,12 @@ export class VirtualClock {
 
   /** Calls `run` in `delay` milliseconds; what was set first comes first at equal moments. */
   setTimeout(run: () => void, delay: number): Task {
-    const task = new Task(this.#now + Math.max(0, delay), this.#tasks++, run);
+    return this.schedule(run, this.#now + Math.max(0, delay));
+  }
+
+  /** The same, at a moment. */
+  schedule(run: () => void, at: number): Task {
+    const task = new Task(at, this.#tasks++, run);
     this.#push(task);
     return task;
   }

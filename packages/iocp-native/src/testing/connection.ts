@@ -134,7 +134,7 @@ export class End {
   #arrive(run: () => void): void {
     const { clock, faults } = this.#world;
     this.#lastArrival = Math.max(this.#lastArrival, clock.now() + this.#world.delay(faults.latency));
-    clock.setTimeout(run, this.#lastArrival - clock.now());
+    clock.schedule(run, this.#lastArrival);
   }
 
   #receive(piece: Buffer): void {

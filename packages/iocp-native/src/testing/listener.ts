@@ -7,8 +7,6 @@ import { failure } from './errors.js';
 import { type Host, SimulatedHandle } from './handle.js';
 import { SimulatedSocket } from './socket.js';
 
-const ACCEPT = 'accept a connection';
-
 export class SimulatedListener extends SimulatedHandle {
   local!: Endpoint;
   readonly #backlog: number;
@@ -48,17 +46,12 @@ export class SimulatedListener extends SimulatedHandle {
   override cancel(event: Overlapped): void {
     const at = this.#accepts.indexOf(event);
     if (at === -1) return;
-    this.#accepts.splice(at, 1);
-    this.#fail(event, 'ECANCELED');
+    this.#cancel(this.#accepts.splice(at, 1));
   }
 
   override cancelAll(): void {
     this.host.network.unbind(this);
-    const canceled = this.#accepts.splice(0);
-    if (canceled.length > 0)
-      this.host.complete(this.host.world.faults.completion, this, () => {
-        for (const event of canceled) this.#failNow(event, 'ECANCELED');
-      });
+    this.#cancel(this.#accepts.splice(0));
     // What a kernel had handed over without being asked comes out, too; what it had not is reset.
     for (const end of this.#connections.splice(0)) {
       if (this.host.world.random.chance(0.5)) this.#give(end, null);
@@ -90,7 +83,7 @@ export class SimulatedListener extends SimulatedHandle {
       if (random.chance(faults.accept)) {
         const code = random.pick(['ECONNABORTED', 'EMFILE', 'ENFILE', 'ENOBUFS']);
         if (code === 'ECONNABORTED') this.#connections.shift()!.close(true);
-        this.#fail(event, code);
+        this.host.complete(faults.completion, this, () => this.#fail([event], code));
       } else {
         this.#complete(event, this.#connections.shift()!);
       }
@@ -102,7 +95,7 @@ export class SimulatedListener extends SimulatedHandle {
     this.host.complete(this.host.world.faults.completion, this, () => {
       this.#matched.delete(end);
       // Some systems tell that it has been reset since, some give the connection all the same.
-      if (end.broken !== null && this.host.world.random.chance(0.5)) this.#failNow(event, 'ECONNABORTED');
+      if (end.broken !== null && this.host.world.random.chance(0.5)) this.#fail([event], 'ECONNABORTED');
       else this.#give(end, event);
     });
   }
@@ -112,11 +105,13 @@ export class SimulatedListener extends SimulatedHandle {
     this.host.queue(Operation.Accept, this, event, null, event !== null).socket = socket;
   }
 
-  #fail(event: Overlapped, code: string): void {
-    this.host.complete(this.host.world.faults.completion, this, () => this.#failNow(event, code));
+  #cancel(events: readonly Overlapped[]): void {
+    if (events.length === 0) return;
+    this.host.complete(this.host.world.faults.completion, this, () => this.#fail(events, 'ECANCELED'));
   }
 
-  #failNow(event: Overlapped, code: string): void {
-    this.host.queue(Operation.Accept, this, event, failure(ACCEPT, code, 'accept')).socket = null;
+  #fail(events: readonly Overlapped[], code: string): void {
+    const error = failure('accept a connection', code, 'accept');
+    for (const event of events) this.host.queue(Operation.Accept, this, event, error).socket = null;
   }
 }

@@ -82,7 +82,7 @@ export function draw(seed: number): Plan {
     liveliness: random.pick([0, 0.1, 0.5]),
     echo: random.chance(0.5),
     pace: random.pick([0.1, 2, 20]),
-    steps: random.between(5, 40),
+    steps: random.between(5, 50),
     abrupt: random.chance(0.4),
     grace: random.pick([1, 20, 500]),
   };
@@ -92,5 +92,5 @@ export function draw(seed: number): Plan {
 function mix<T>(random: Random, all: readonly T[]): T[] {
   const weighted = all.flatMap((one) => Array<T>(random.pick([0, 0, 1, 2, 6])).fill(one));
   // Nothing comes of nobody.
-  return [...weighted, all[0]!, all[0]!];
+  return [...weighted, all[0]!];
 }

@@ -1,7 +1,7 @@
 // One run of the swarm: a server on a simulation, and what one seed does to it. It throws when a promise is broken.
 
 import assert from 'node:assert';
-import type { Endpoint } from '@overlapped/iocp-native';
+import { type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { createSimulation, type Random, type SimulatedPeer, type Simulation } from '@overlapped/iocp-native/testing';
 import { IocpCore, Timer } from '@overlapped/net-core';
 import { broadcast, Connector, Listener } from '../../src/index.js';
@@ -59,6 +59,7 @@ export class Run {
     await this.#listen();
     this.#connectors.push(new Connector(this.core, this.#options()));
     this.#serverEndpoint = this.simulation.listen(this.#peerHandlers()).endpoint;
+    for (let i = this.random.below(6); i > 0; i--) this.#connectPeer();
     const stopAt = this.plan.abrupt ? this.random.below(this.plan.steps) : -1;
     for (let step = 0; step < this.plan.steps; step++) {
       this.#operate(this.random.pick(this.plan.operations));
@@ -113,6 +114,11 @@ export class Run {
     this.#listeners.push(await Listener.listen(this.core, { host: '127.0.0.1', port: 0, ...this.#options() }));
   }
 
+  /** A core has room for so many listeners. */
+  #refused(error: unknown): void {
+    if (!isIocpError(error) || error.code !== 'ENOBUFS') this.fail(error);
+  }
+
   #stopListener(): void {
     const listener = this.#listeners.shift()!;
     listener.stop(this.random.below(100)).catch((error) => this.fail(error));
@@ -159,7 +165,7 @@ export class Run {
         break;
       case 'listener':
         if (this.#stopped) break;
-        if (random.chance(0.5)) this.#listen().catch((error) => this.fail(error));
+        if (random.chance(0.5)) this.#listen().catch((error) => this.#refused(error));
         else if (this.#listeners.length > 1) this.#stopListener();
         break;
     }
@@ -270,14 +276,32 @@ export class Run {
     await promise;
   }
 
-  #until(what: string, test: () => boolean): Promise<void> {
+  async #until(what: string, test: () => boolean): Promise<void> {
     const { clock } = this.simulation;
-    const last = clock.now() + MOST_TIME;
-    return this.simulation.until(() => {
+    const steps = clock.steps + MOST_STEPS;
+    const met = () => {
       this.#throwIfFailed();
-      if (clock.steps > MOST_STEPS || clock.now() > last) throw new Error(`waited too long for ${what}`);
-      return test();
-    }, Number.POSITIVE_INFINITY);
+      return clock.steps > steps || test();
+    };
+    await this.simulation.until(met, MOST_TIME).catch((error) => this.fail(error));
+    if (!test()) this.fail(new Error(`waited in vain for ${what}: ${this.#left()}`));
+    this.#throwIfFailed();
+  }
+
+  /** What is not over, in words. */
+  #left(): string {
+    const { core, simulation } = this;
+    const peers = [...this.#peers.keys()].filter(({ closed }) => !closed);
+    const sessions = [...this.#sessions].map(
+      (s) => `${s.localPort}-${s.remotePort} with ${s.bytesQueued} bytes queued`,
+    );
+    return JSON.stringify({
+      time: simulation.clock.now(),
+      sessions,
+      peers: peers.map(({ local, remote }) => `${local?.port}-${remote?.port}`),
+      connecting: this.#connecting,
+      figures: core.port.figures,
+    });
   }
 
   #throwIfFailed(): void {
