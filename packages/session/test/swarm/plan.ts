@@ -52,13 +52,14 @@ export function draw(seed: number): Plan {
   const random = new Random(seed ^ 0x5a5a5a5a);
   /** Mostly never, else up to `most`. */
   const rarely = (most: number) => (random.chance(0.7) ? 0 : random.next() * most);
+  const latency = random.pick([0.1, 1, 20]);
   const largest = random.pick([10, 100, 1000, 4000]);
   const highWatermark = random.pick([0, 100, 2000, 20_000]);
   return {
     faults: {
       segment: Math.max(largest >> 3, random.pick([16, 100, 1460])),
       window: Math.max(largest >> 2, random.pick([256, 1024, 16_384])),
-      latency: random.pick([0.1, 1, 20]),
+      latency,
       completion: random.pick([0, 0.1, 5]),
       submission: random.pick([0, 0, 0.1, 5]),
       wakeUp: random.pick([0, 0.01, 2]),
@@ -77,20 +78,25 @@ export function draw(seed: number): Plan {
     highWatermark,
     lowWatermark: random.chance(0.5) ? highWatermark >> 2 : random.pick([0, highWatermark]),
     largest,
-    operations: mix(random, operations),
-    actions: mix(random, actions),
-    liveliness: random.pick([0, 0.1, 0.5]),
+    operations: mix(random, operations, [
+      'peer connects',
+      'peer writes',
+      'peer writes',
+      'session acts',
+      'session acts',
+    ]),
+    actions: mix(random, actions, ['send', 'send']),
+    liveliness: random.pick([0.02, 0.2, 0.5]),
     echo: random.chance(0.5),
-    pace: random.pick([0.1, 2, 20]),
-    steps: random.between(5, 50),
+    pace: latency * random.pick([0.2, 1, 5]),
+    steps: random.between(5, 100),
     abrupt: random.chance(0.4),
     grace: random.pick([1, 20, 500]),
   };
 }
 
-/** Each at its own weight, and about half of them not at all. */
-function mix<T>(random: Random, all: readonly T[]): T[] {
+/** Each at its own weight, and about half of them not at all; but without some nothing comes of the others. */
+function mix<T>(random: Random, all: readonly T[], needed: readonly T[]): T[] {
   const weighted = all.flatMap((one) => Array<T>(random.pick([0, 0, 1, 2, 6])).fill(one));
-  // Nothing comes of nobody.
-  return [...weighted, all[0]!];
+  return [...weighted, ...needed];
 }

@@ -35,7 +35,7 @@ export class Run {
   readonly #listeners: Listener[] = [];
   readonly #connectors: Connector[] = [];
   #connecting = 0;
-  #budget = 60;
+  #budget = 100;
   #broadcasts = 0;
   #posts = { sent: 0, seen: 0 };
   #timers = { set: 0, seen: 0 };
@@ -59,7 +59,7 @@ export class Run {
     await this.#listen();
     this.#connectors.push(new Connector(this.core, this.#options()));
     this.#serverEndpoint = this.simulation.listen(this.#peerHandlers()).endpoint;
-    for (let i = this.random.below(6); i > 0; i--) this.#connectPeer();
+    for (let i = this.random.between(1, 6); i > 0; i--) this.#connectPeer();
     const stopAt = this.plan.abrupt ? this.random.below(this.plan.steps) : -1;
     for (let step = 0; step < this.plan.steps; step++) {
       this.#operate(this.random.pick(this.plan.operations));
@@ -283,8 +283,12 @@ export class Run {
       this.#throwIfFailed();
       return clock.steps > steps || test();
     };
-    await this.simulation.until(met, MOST_TIME).catch((error) => this.fail(error));
-    if (!test()) this.fail(new Error(`waited in vain for ${what}: ${this.#left()}`));
+    try {
+      await this.simulation.until(met, MOST_TIME);
+      assert(test(), 'there were too many steps');
+    } catch (cause) {
+      this.fail(new Error(`${what} does not come: ${this.#left()}`, { cause }));
+    }
     this.#throwIfFailed();
   }
 

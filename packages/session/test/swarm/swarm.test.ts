@@ -6,13 +6,14 @@ import { plants } from './plants.js';
 import { play } from './play.js';
 import { regressions } from './regressions.js';
 
-const count = Number(process.env.OVERLAPPED_SWARM_SEEDS ?? 10_000);
+// A seed is the same run on every platform, so that one of them may play most of them.
+const count = Number(process.env.OVERLAPPED_SWARM_SEEDS ?? (process.platform === 'linux' ? 10_000 : 500));
 const first = Number(process.env.OVERLAPPED_SWARM_FIRST ?? 1);
 const traced = process.env.OVERLAPPED_SWARM_TRACE !== undefined;
 /** Seeds of one test: a failure costs no more than the rest of its batch. */
 const BATCH = 1000;
 /** Seeds within which a planted bug is found. */
-const MOST = 300;
+const MOST = 500;
 
 /** Plays seeds until one fails, which it throws with the command that plays it again. */
 async function playAll(seeds: Iterable<number>): Promise<void> {
@@ -44,10 +45,7 @@ describe.skipIf(process.env.OVERLAPPED_SWARM_SEEDS !== undefined)('the swarm its
   test.each(Object.keys(plants))(`finds, within ${MOST} seeds, %s`, async (name) => {
     for (const seed of range(1, MOST)) {
       const failure = await play(seed, { plant: plants[name] });
-      if (failure) {
-        console.log(`${name}: seed ${seed}: ${failure.error}`);
-        return;
-      }
+      if (failure) return;
     }
     expect.fail('it was not found');
   });
