@@ -3,16 +3,21 @@
 import assert from 'node:assert';
 import { type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { createSimulation, type Random, type SimulatedPeer, type Simulation } from '@overlapped/iocp-native/testing';
-import { IocpCore, Timer } from '@overlapped/net-core';
+import { type Exchange, IocpCore, Timer } from '@overlapped/net-core';
+import { groupsOf } from '../../src/groups.js';
 import { broadcast, Connector, Listener } from '../../src/index.js';
 import { frame, Kind } from './frames.js';
 import { draw, type OperationName, type Plan } from './plan.js';
 import { type Side, Sides } from './side.js';
 import { SwarmSession } from './swarm-session.js';
 
-/** Milliseconds of virtual time, and tasks of the simulation, within which everything ends that was asked to. */
-const MOST_TIME = 600_000;
-const MOST_STEPS = 400_000;
+/**
+ * Milliseconds of virtual time, and tasks of the simulation, within which everything ends that was asked to; and milliseconds
+ * that a stop may take beyond its grace. Several times the most that was ever seen.
+ */
+const MOST_TIME = 20_000;
+const MOST_STEPS = 20_000;
+const AFTER_GRACE = 1000;
 
 export interface RunOptions {
   readonly trace?: ((line: string) => void) | undefined;
@@ -36,6 +41,8 @@ export class Run {
   readonly #connectors: Connector[] = [];
   #connecting = 0;
   #budget = 100;
+  #bytesReceived = 0;
+  #exchange: Exchange | undefined;
   #broadcasts = 0;
   #posts = { sent: 0, seen: 0 };
   #timers = { set: 0, seen: 0 };
@@ -49,6 +56,12 @@ export class Run {
     this.random = this.simulation.random;
     this.core = new IocpCore({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
     plant?.(this.core, this.random);
+    groupsOf(this.core);
+    const deliver = this.core.onMessage!;
+    this.core.onMessage = (exchange, message) => {
+      this.#exchange = exchange;
+      deliver(exchange, message);
+    };
     const run = this;
     this.#kind = class extends SwarmSession {
       readonly run = run;
@@ -68,7 +81,7 @@ export class Run {
       this.#throwIfFailed();
     }
     if (!this.plan.abrupt) await this.#calmDown();
-    await this.#over('the stop', this.#stop());
+    await this.#over(this.#stop());
     this.#check();
   }
 
@@ -89,6 +102,7 @@ export class Run {
   }
 
   closed(session: SwarmSession): void {
+    this.#bytesReceived += session.bytesReceived;
     assert(this.#sessions.delete(session), 'a session is over once');
   }
 
@@ -266,17 +280,17 @@ export class Run {
     return this.#stopped;
   }
 
-  async #over(what: string, promise: Promise<void>): Promise<void> {
+  async #over(stopped: Promise<void>): Promise<void> {
     let over = false;
     const end = () => {
       over = true;
     };
-    promise.then(end, end);
-    await this.#until(what, () => over);
-    await promise;
+    stopped.then(end, end);
+    await this.#until('the end of the stop', () => over, this.plan.grace + AFTER_GRACE);
+    await stopped;
   }
 
-  async #until(what: string, test: () => boolean): Promise<void> {
+  async #until(what: string, test: () => boolean, limit = MOST_TIME): Promise<void> {
     const { clock } = this.simulation;
     const steps = clock.steps + MOST_STEPS;
     const met = () => {
@@ -284,7 +298,7 @@ export class Run {
       return clock.steps > steps || test();
     };
     try {
-      await this.simulation.until(met, MOST_TIME);
+      await this.simulation.until(met, limit);
       assert(test(), 'there were too many steps');
     } catch (cause) {
       this.fail(new Error(`${what} does not come: ${this.#left()}`, { cause }));
@@ -323,5 +337,8 @@ export class Run {
     for (const { sessions } of [...this.#listeners, ...this.#connectors]) assert.strictEqual(sessions.size, 0);
     const { total } = core.figures();
     assert.strictEqual(total.bytesQueued, 0, 'bytes are counted as queued');
+    assert.strictEqual(total.accepted, total.ended, 'every session is counted in and out');
+    assert.strictEqual(total.bytesReceived, this.#bytesReceived, 'bytes are counted as received');
+    assert.strictEqual(this.#exchange?.out ?? 0, 0, 'messages of the exchange are held');
   }
 }

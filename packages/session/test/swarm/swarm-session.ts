@@ -83,6 +83,7 @@ export abstract class SwarmSession extends Session {
     this.#enter('onDisconnected');
     this.#state = 'over';
     const { run, side } = this;
+    assert.strictEqual(this.bytesReceived, side.reader.total, 'bytesReceived');
     run.closed(this);
     // What closed it first counts.
     const known = error === undefined || error === this.#planned || (isIocpError(error) && CODES.has(error.code));
