@@ -13,7 +13,9 @@ const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hd
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, and starting the command again and again.
  */
-const EXCLUDE = ['portable', 'io-uring', 'shared-port-memory', 'echo'].map((name) => `**/${name}.test.ts`);
+const EXCLUDE = ['portable', 'io-uring', 'shared-port-memory', 'echo', 'simulation', 'simulation-faults', 'swarm'].map(
+  (name) => `**/${name}.test.ts`,
+);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Node under Wine mostly waits for Wine's server, and its vitest runs one file after the other. */
 const SHARDS = 3;

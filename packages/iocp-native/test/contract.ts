@@ -1,5 +1,5 @@
-// The conformance suite: every rule of src/contract.ts, against any backend, over real sockets on the loopback
-// interface. A backend's own test file calls it with how to open a port and with what it skips and why.
+// The conformance suite: every rule of src/contract.ts, against any backend, with peers on the loopback interface (or in a
+// simulation). A backend's own test file calls it with how to open a port and with what it skips and why.
 
 import { describe } from 'vitest';
 import { accepting } from './contract/accepting.js';
@@ -20,6 +20,7 @@ import { sending } from './contract/sending.js';
 import { starting } from './contract/starting.js';
 import { volume } from './contract/volume.js';
 import { waiting } from './contract/waiting.js';
+import { loopback } from './support/network.js';
 import { type Open, Suite } from './support/suite.js';
 
 const themes = {
@@ -43,11 +44,24 @@ const themes = {
   volume,
 };
 
-/** @param skips the reason for each rule, by its name, that the backend does not follow. */
-export function contract(name: string, open: Open, skips: Readonly<Record<string, string>>): void {
+/**
+ * @param skips the reason for each rule, by its name, that the backend does not follow
+ * @param without the reason for each theme that it lacks altogether
+ */
+export function contract(
+  name: string,
+  open: Open,
+  skips: Readonly<Record<string, string>>,
+  network = loopback,
+  without: Partial<Record<keyof typeof themes, string>> = {},
+): void {
   describe(`the contract, by ${name}`, () => {
-    const suite = new Suite(open, skips);
-    for (const [theme, rules] of Object.entries(themes)) describe(theme, () => rules(suite));
+    const suite = new Suite(open, skips, network);
+    for (const [theme, rules] of Object.entries(themes)) {
+      const reason = without[theme as keyof typeof themes];
+      if (reason === undefined) describe(theme, () => rules(suite));
+      else describe.skip(`${theme} (${reason})`, () => {});
+    }
     suite.checkSkips();
   });
 }

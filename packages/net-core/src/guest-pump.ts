@@ -3,6 +3,7 @@
 
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { Drain, type Pump, type PumpTarget } from './pump.js';
+import { type Clock, thisSystem } from './system.js';
 
 /** Batches in one turn of the event loop. */
 const BATCHES_PER_TURN = 8;
@@ -11,14 +12,16 @@ export class GuestPump implements Pump {
   readonly #port: CompletionPort;
   readonly #target: PumpTarget;
   readonly #drain: Drain;
+  readonly #clock: Clock;
   #running = true;
   #turning = false;
   #woken = false;
 
-  constructor(port: CompletionPort, target: PumpTarget) {
+  constructor(port: CompletionPort, target: PumpTarget, clock = thisSystem.clock) {
     this.#port = port;
     this.#target = target;
     this.#drain = new Drain(port, target);
+    this.#clock = clock;
     port.watch(this.#turn);
   }
 
@@ -57,7 +60,7 @@ export class GuestPump implements Pump {
   #turnAgain(): void {
     if (this.#woken) return;
     this.#woken = true;
-    setImmediate(() => {
+    this.#clock.setImmediate(() => {
       this.#woken = false;
       this.#turn();
     });

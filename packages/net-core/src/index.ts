@@ -5,6 +5,7 @@ export { type CompletionOwner, type Flushable, IocpCore, type IocpCoreOptions, t
 export { blocking, jobSignal, transfer } from './jobs/context.js';
 export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
+export type { Clock, System } from './system.js';
 export { Timer } from './timers.js';
 export type { PostTarget } from './user-events.js';
 export type { Exchange } from './workers/exchange.js';

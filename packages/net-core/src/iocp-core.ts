@@ -10,16 +10,18 @@ import {
   type CompletionPort,
   EVENT_SIZE,
   Operation,
-  openPort,
   type PortPoster,
   type PortToken,
 } from '@overlapped/iocp-native';
 import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-pool';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportLoss } from './diagnostics.js';
+import { EventShare } from './event-share.js';
 import { type CoreFigures, Figure, FigureBoard, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
+import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import { type Pump, surface } from './pump.js';
+import { type System, thisSystem } from './system.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
 import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
@@ -66,23 +68,15 @@ export interface IocpCoreOptions {
    * CPU time for each message. Default false: the pump is a guest of the event loop.
    */
   readonly dedicated?: boolean;
+  /** For tests: what to run on instead of this system, such as a simulation of `@overlapped/iocp-native/testing`. */
+  readonly system?: System;
   /** Gets the numbers that other threads post, through `openPoster(core.share())`. The key 2^32 - 1 is the core's own. */
   readonly onPost?: (key: number, bytes: number) => void;
 }
 
-/** What the core of a worker thread shares with the one that started it. */
-interface Shared {
-  readonly board?: FigureBoard;
-  readonly exchange?: Exchange;
-}
-
-/** Each session has at most a receive and a send in flight. Listeners share the rest. */
+/** Each session has at most a receive and a send in flight. Listeners and connects share the rest. */
 const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 1024;
-// Sizes that are no multiple of a page's: the first bytes of different buffers compete for different cache lines.
-const RECEIVE_BUFFERS = { count: 1024, size: 8192 + 64 };
-const SEND_BUFFERS = 1024;
-const SEND_BUFFER_SIZE = 16384 + 64;
 const DEFAULT_MAX_SESSIONS = 65536;
 const DEFAULT_GRACE = 5000;
 
@@ -94,16 +88,18 @@ export class IocpCore {
   readonly maxSessions: number;
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
+  /** Those of them that listeners and connects take. */
+  readonly listenerEvents: EventShare<CompletionOwner>;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
-  readonly timers = new TimerQueue();
+  readonly timers: TimerQueue;
   /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. */
   delivered: Buffer | null = null;
   deliveredBuffer = -1;
   /** Bytes of each receive buffer. */
-  readonly receiveBufferSize = RECEIVE_BUFFERS.size;
+  readonly receiveBufferSize: number;
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
-  readonly receiveBuffersToLend = RECEIVE_BUFFERS.count / 2;
+  readonly receiveBuffersToLend: number;
   readonly #pump: Pump;
   /** Figures of this core alone; its thread writes them, any thread may read them. */
   readonly board: FigureBoard;
@@ -132,22 +128,26 @@ export class IocpCore {
    * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
    * asked for is not available, ENOMEM.
    */
-  constructor(options: IocpCoreOptions = {}, shared: Shared = {}) {
+  constructor(options: IocpCoreOptions = {}, internals: Internals = {}) {
     const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
-    const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn } = options;
+    const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn, system = thisSystem } = options;
+    const { receiveBuffers = RECEIVE_BUFFERS, sendBuffers = SEND_BUFFERS } = internals;
     if (!Number.isInteger(threads) || threads < 0 || threads > 256) {
       throw new RangeError(`threads must be a whole number from 0 to 256, not ${threads}`);
     }
     if (!Number.isInteger(maxSessions) || maxSessions < 1 || maxSessions > 500_000) {
       throw new RangeError(`maxSessions must be a whole number from 1 to 500000, not ${maxSessions}`);
     }
-    this.port = openPort({
-      receiveBuffers: RECEIVE_BUFFERS,
+    this.port = system.openPort({
+      receiveBuffers,
       ...(backend && { backend }),
       ...(concurrency !== undefined && { concurrency }),
     });
-    this.board = shared.board ?? new FigureBoard();
-    this.#exchange = shared.exchange;
+    this.receiveBufferSize = receiveBuffers.size;
+    this.receiveBuffersToLend = receiveBuffers.count / 2;
+    this.timers = new TimerQueue(system.clock);
+    this.board = internals.board ?? new FigureBoard();
+    this.#exchange = internals.exchange;
     this.threads = this.port.native ? threads : 0;
     this.#workerOptions = {
       resourceLimits,
@@ -161,15 +161,16 @@ export class IocpCore {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS;
       this.events = new IocpEventPool(this.port.allocate(events * EVENT_SIZE), events);
-      const bytes = SEND_BUFFERS * SEND_BUFFER_SIZE;
-      this.sendBuffers = new BufferPool(this.port.allocate(bytes), SEND_BUFFER_SIZE, SEND_BUFFERS);
+      this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
+      const { count, size } = sendBuffers;
+      this.sendBuffers = new BufferPool(this.port.allocate(count * size), size, count);
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
         flush: () => this.#flush(),
       };
-      this.#endReports = shared.board ? () => {} : reportFigures(this);
-      this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target);
+      this.#endReports = internals.board ? () => {} : reportFigures(this);
+      this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
     } catch (error) {
       this.port.destroy();
       throw error;

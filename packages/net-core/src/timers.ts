@@ -1,10 +1,12 @@
 // Timers of one core: a binary heap by due time, under one timer of the event loop. A session that sets none costs
 // nothing here.
 
+import { type Clock, thisSystem } from './system.js';
+
 /** A timer, made once and set as often as needed: setting one allocates nothing. */
 export class Timer {
   readonly callback: () => void;
-  /** When it is due, in milliseconds of performance.now(). */
+  /** When it is due, in milliseconds of the core's clock: performance.now(). */
   due = 0;
   /** Its place in the heap; -1 while it is not set. */
   index = -1;
@@ -25,9 +27,14 @@ export class TimerQueue {
   readonly #heap: Timer[] = [];
   /** Timers that ran more than LATE after they were due. */
   late = 0;
-  #loopTimer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #loopTimer: unknown;
   /** When the event loop's timer is due; Infinity when it is not set. */
   #loopDue = Number.POSITIVE_INFINITY;
+
+  constructor(clock = thisSystem.clock) {
+    this.#clock = clock;
+  }
 
   /** Timers that are set. */
   get size(): number {
@@ -37,7 +44,7 @@ export class TimerQueue {
   /** Sets a timer to run once, in `delay` milliseconds, 1 at least; one that is set already is moved. */
   set(timer: Timer, delay: number): void {
     // A timer that sets itself again comes due in a later turn of the event loop, as with setTimeout().
-    timer.due = performance.now() + Math.max(1, delay);
+    timer.due = this.#clock.now() + Math.max(1, delay);
     if (timer.index < 0) {
       timer.index = this.#heap.length;
       this.#heap.push(timer);
@@ -71,12 +78,12 @@ export class TimerQueue {
     if (due >= this.#loopDue) return;
     this.#disarm();
     this.#loopDue = due;
-    const rest = Math.ceil(due - performance.now());
-    this.#loopTimer = setTimeout(this.#run, Math.min(Math.max(1, rest), LONGEST));
+    const rest = Math.ceil(due - this.#clock.now());
+    this.#loopTimer = this.#clock.setTimeout(this.#run, Math.min(Math.max(1, rest), LONGEST));
   }
 
   #disarm(): void {
-    clearTimeout(this.#loopTimer);
+    this.#clock.clearTimeout(this.#loopTimer);
     this.#loopDue = Number.POSITIVE_INFINITY;
   }
 
@@ -84,7 +91,7 @@ export class TimerQueue {
   // the rest.
   readonly #run = (): void => {
     this.#loopDue = Number.POSITIVE_INFINITY;
-    const now = performance.now();
+    const now = this.#clock.now();
     try {
       while (this.#heap.length > 0 && this.#heap[0]!.due <= now) {
         const timer = this.#heap[0]!;

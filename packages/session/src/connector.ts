@@ -104,7 +104,7 @@ class Attempt implements CompletionOwner {
   }
 
   start(remote: Endpoint | PipeEndpoint, options: SocketOptions): void {
-    const event = this.#core.events.acquire(this, Operation.Connect);
+    const event = this.#core.listenerEvents.acquire(this, Operation.Connect);
     if (event === null) this.fail(new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect'));
     else this.#socket = this.#core.port.connect(event, remote, this, options);
   }
@@ -123,7 +123,7 @@ class Attempt implements CompletionOwner {
       this.fail(this.#error ?? new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
       return;
     }
-    this.#core.events.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
     this.#error = packet.error;
     if (packet.error === null && !this.#canceled && this.#admitted()) this.#settle(null, this.#socket);
     else this.#core.port.close(this.#socket);

@@ -110,4 +110,4 @@ export async function loadKind(module: URL | string): Promise<SessionKind> {
 }
 
 /** Whose Close packet nobody waits for. */
-const ignored: CompletionOwner = { onCompletion() {} };
+export const ignored: CompletionOwner = { onCompletion() {} };

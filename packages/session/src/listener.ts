@@ -6,6 +6,7 @@ import {
   type CompletionPacket,
   type Endpoint,
   endpoint,
+  IocpError,
   isIocpError,
   Operation,
   type PipeEndpoint,
@@ -14,7 +15,7 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
+import { type Intake, ignored, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 import { socketOptions } from './socket-options.js';
@@ -85,16 +86,15 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
-    for (let i = 0; i < ACCEPTS; i++) {
-      const event = core.events.acquire(this, Operation.Accept);
-      if (event === null) break;
-      core.port.accept(socket, event);
-    }
+    // At most half of what is left, so that the next listener finds some.
+    const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 2));
+    for (let i = 0; i < accepts; i++) core.port.accept(socket, core.listenerEvents.acquire(this, Operation.Accept)!);
   }
 
   /**
-   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL ...), or with what the
-   * resolver says of the name. A path is in use, too, while the file of a listener that died is there.
+   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners
+   * have taken all events ...), or with what the resolver says of the name. A path is in use, too, while the file of a
+   * listener that died is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
   static listen(core: IocpCore, options: ListenerOptions): Promise<Listener>;
@@ -124,6 +124,11 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     try {
       const socket = await bind(core, options, intake.detached);
+      if (core.listenerEvents.free === 0) {
+        socket.key = ignored;
+        core.port.close(socket);
+        throw new IocpError('listen', 'the core has no free event for an accept', 'ENOBUFS', 'listen');
+      }
       if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path });
       return new Listener(core, socket, intake, socket.localEndpoint());
     } catch (error) {
@@ -166,7 +171,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     }
     if (event === null) return;
     if (this.#stopped === undefined) this.#core.port.accept(this.#socket!, event);
-    else this.#core.events.release(event);
+    else this.#core.listenerEvents.release(event);
   }
 
   #rest(event: AcceptEvent): void {
@@ -189,7 +194,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
       this.#closed = resolve;
     });
     this.#core.timers.clear(this.#backOff);
-    for (const event of this.#resting.splice(0)) this.#core.events.release(event);
+    for (const event of this.#resting.splice(0)) this.#core.listenerEvents.release(event);
     this.#core.port.close(socket);
     await closed;
   }

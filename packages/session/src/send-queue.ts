@@ -10,10 +10,19 @@
 
 import { GatherList, MAX_GATHER } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
+import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
 
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
+
+/**
+ * Whether a buffer may be taken for bytes that wait. The last ones are for sends that start now, which give them back by
+ * themselves: else all could wait behind bytes that need one.
+ */
+function mayWait({ out, capacity }: BufferPool): boolean {
+  return out < capacity - (capacity >> 4) - 1;
+}
 
 /** Where the core's figure lies. */
 const QUEUED = Figure.bytesQueued;
@@ -215,7 +224,7 @@ export class SendQueue implements FileQueue {
 
   #appendCopy(data: Uint8Array): void {
     const { sendBuffers } = this.#core;
-    const buffer = data.length <= sendBuffers.size ? sendBuffers.acquire() : -1;
+    const buffer = data.length <= sendBuffers.size && mayWait(sendBuffers) ? sendBuffers.acquire() : -1;
     if (buffer < 0) {
       this.#appendSource(Uint8Array.prototype.slice.call(data));
       return;

@@ -307,7 +307,8 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     try {
       const result = this.onSend(bytes);
       if (result !== undefined) this.#follow(result);
-      if ((this.#state & CONGESTED) !== 0 && queue.bytes <= this.#host!.lowWatermark) {
+      // onSend may have destroyed the session.
+      if ((this.#state & (CONGESTED | CLOSING)) === CONGESTED && queue.bytes <= this.#host!.lowWatermark) {
         this.#state &= ~CONGESTED;
         this.#follow(this.onDrain());
       }

@@ -27,6 +27,24 @@ onEachBackend((backend) => {
       });
     });
 
+    test('sessions find their events, however many listeners there are', async () => {
+      await withCore({ backend, maxSessions: 2 }, async (core) => {
+        const listeners: Listener[] = [];
+        const refused = await (async () => {
+          for (;;) listeners.push(await listen(core, { session: Echo }));
+        })().catch((error) => error);
+        expect(refused).toMatchObject({ name: 'IocpError', code: 'ENOBUFS' });
+        expect(listeners.length).toBeGreaterThan(4);
+        for (const listener of [listeners[0]!, listeners.at(-1)!]) {
+          const peer = await peerOf(listener);
+          peer.write('served');
+          expect((await read(peer, 6)).toString()).toBe('served');
+        }
+        await listeners[1]!.stop();
+        listeners.push(await listen(core, { session: Echo }));
+      });
+    });
+
     test('a bad port or name is refused, and nothing is left of it', async () => {
       await withCore({ backend }, async (core) => {
         await expect(Listener.listen(core, { port: 70_000, session: Echo })).rejects.toMatchObject({ code: 'EINVAL' });

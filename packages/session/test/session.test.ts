@@ -155,6 +155,44 @@ onEachBackend((backend) => {
       });
     });
 
+    test('more bytes than there are send buffers arrive, behind bytes that need one', async () => {
+      await withCore({ backend }, async (core) => {
+        const large = pattern(2 * core.sendBuffers.size);
+        const small = pattern(core.sendBuffers.size);
+        const count = core.sendBuffers.capacity + 1;
+        const listener = await listen(core, {
+          session: {
+            onConnected: (session) => {
+              session.send(large);
+              for (let i = 0; i < count; i++) session.send(small);
+            },
+          },
+        });
+        const length = large.length + count * small.length;
+        expect((await read(await peerOf(listener), length)).length).toBe(length);
+      });
+    });
+
+    test('no onDrain follows a destroy() in onSend', async () => {
+      await withCore({ backend }, async (core) => {
+        const calls: string[] = [];
+        const over = deferred();
+        const listener = await listen(core, {
+          highWatermark: 0,
+          session: {
+            onConnected: (session) => session.send('x'),
+            onSend: (session) => session.destroy(),
+            onDrain: () => calls.push('drain'),
+            onDisconnected: () => over.resolve(),
+          },
+        });
+        const peer = dial(listener);
+        await over.promise;
+        peer.destroy();
+        expect(calls).toEqual([]);
+      });
+    });
+
     test('bytes that were copied may be changed after send()', async () => {
       await withCore({ backend }, async (core) => {
         const listener = await listen(core, {

@@ -4,13 +4,12 @@ import { createServer } from 'node:net';
 import { expect } from 'vitest';
 import type { Endpoint } from '../../src/contract.js';
 import { isIocpError } from '../../src/errors.js';
-import { PeerServer } from '../support/peer.js';
 import type { Suite } from '../support/suite.js';
 
 export function connecting(suite: Suite): void {
   suite.rule('a connect gives one packet, and then the socket works', async () => {
     const r = suite.rig();
-    const server = await PeerServer.listen();
+    const server = await r.server();
     const event = r.event();
     const socket = r.port.connect(event, server.endpoint, 'key');
     expect(event.pending).toBe(true);

@@ -7,7 +7,6 @@ import type { PipeEndpoint, PortSocket } from '../../src/contract.js';
 import { isIocpError } from '../../src/errors.js';
 import { localPath } from '../support/local.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';
-import { PeerServer } from '../support/peer.js';
 import type { Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
 
@@ -82,7 +81,7 @@ export function local(suite: Suite): void {
   suite.rule('a server of node:net on a path', async () => {
     const r = suite.rig();
     const at = { path: localPath() };
-    const server = await PeerServer.listen(at);
+    const server = await r.server(at);
     const event = r.event();
     const socket = r.port.connect(event, at, 'key');
     expect(await r.pump.next('Connect', event)).toMatchObject({ key: 'key', error: null });

@@ -1,11 +1,11 @@
-// The other end of a connection, over node:net: an implementation that shares nothing with the port under test.
+// The other end of a connection, and how the rules wait for what happens there.
 
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import type { Endpoint, PipeEndpoint } from '../../src/contract.js';
+import type { PeerNetwork, RawServer, RawSocket } from './network.js';
 import { Waits } from './waits.js';
 
 export class Peer {
-  readonly raw: Socket;
+  readonly raw: RawSocket;
   ended = false;
   error: NodeJS.ErrnoException | null = null;
   closed = false;
@@ -15,7 +15,7 @@ export class Peer {
   #length = 0;
 
   /** @param reading whether to read from the start; later with raw.resume(). */
-  constructor(raw: Socket, reading = true) {
+  constructor(raw: RawSocket, reading = true) {
     this.raw = raw;
     this.connected = !raw.connecting;
     if (!reading) raw.pause();
@@ -44,11 +44,6 @@ export class Peer {
     });
   }
 
-  static connect(to: Endpoint | PipeEndpoint, reading = true): Peer {
-    const target = 'path' in to ? to : { host: to.address, port: to.port };
-    return new Peer(createConnection({ ...target, allowHalfOpen: true, noDelay: true }), reading);
-  }
-
   get received(): number {
     return this.#length;
   }
@@ -75,28 +70,23 @@ export class Peer {
   }
 }
 
-/** A node:net server, for ports that connect. */
+/** A server of peers, for ports that connect. */
 export class PeerServer {
-  readonly #server: Server;
+  #server!: RawServer;
   readonly #peers: Peer[] = [];
   readonly #waits = new Waits();
 
-  private constructor(server: Server) {
-    this.#server = server;
-    server.on('connection', (raw) => {
-      this.#peers.push(new Peer(raw));
-      this.#waits.check();
-    });
-  }
-
-  static listen(at: { readonly path: string } | { readonly port: number } = { port: 0 }): Promise<PeerServer> {
-    const server = createServer({ allowHalfOpen: true });
-    return new Promise((resolve) => server.listen({ host: '127.0.0.1', ...at }, () => resolve(new PeerServer(server))));
+  static async listen(network: PeerNetwork, at?: PipeEndpoint): Promise<PeerServer> {
+    const server = new PeerServer();
+    server.#server = await network.listen((raw) => {
+      server.#peers.push(new Peer(raw));
+      server.#waits.check();
+    }, at);
+    return server;
   }
 
   get endpoint(): Endpoint {
-    const { port } = this.#server.address() as { port: number };
-    return { address: '127.0.0.1', family: 4, port };
+    return this.#server.endpoint;
   }
 
   next(): Promise<Peer> {
@@ -104,6 +94,6 @@ export class PeerServer {
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    return this.#server.close();
   }
 }

@@ -11,7 +11,8 @@ import {
   type SocketOptions,
 } from '../../src/contract.js';
 import { type TestEvent, TestEvents } from './event.js';
-import { Peer } from './peer.js';
+import { loopback, type PeerNetwork } from './network.js';
+import { Peer, PeerServer } from './peer.js';
 import { type Packet, Pump } from './pump.js';
 
 export const LOOPBACK: Endpoint = { address: '127.0.0.1', family: 4, port: 0 };
@@ -20,11 +21,13 @@ export class Rig {
   readonly port: CompletionPort;
   readonly pump: Pump;
   readonly events: TestEvents;
+  readonly #network: PeerNetwork;
   readonly #peers: Peer[] = [];
 
   /** Pumps the port until the test ends, then destroys it; a packet for a slot of another time fails the test. */
-  constructor(port: CompletionPort) {
+  constructor(port: CompletionPort, network = loopback) {
     this.port = port;
+    this.#network = network;
     this.pump = new Pump(port);
     this.events = new TestEvents(port);
     this.pump.start();
@@ -57,9 +60,14 @@ export class Rig {
   }
 
   peer(to: Endpoint | PipeEndpoint, reading = true): Peer {
-    const peer = Peer.connect(to, reading);
+    const peer = new Peer(this.#network.connect(to), reading);
     this.#peers.push(peer);
     return peer;
+  }
+
+  /** A server of peers. */
+  server(at?: PipeEndpoint): Promise<PeerServer> {
+    return PeerServer.listen(this.#network, at);
   }
 
   /** Starts a receive stream. */
@@ -69,7 +77,7 @@ export class Rig {
     return event;
   }
 
-  /** A connection that the port accepted, and its peer over node:net. */
+  /** A connection that the port accepted, and its peer. */
   async served(reading = true, options?: ListenOptions): Promise<{ socket: PortSocket; peer: Peer }> {
     const listener = await this.listen(options);
     const event = this.accept(listener);

@@ -2,6 +2,7 @@
 
 import { expect, it, type TestContext } from 'vitest';
 import type { CompletionPort, PortOptions } from '../../src/contract.js';
+import type { PeerNetwork } from './network.js';
 import { Rig } from './rig.js';
 
 export type Open = (options?: PortOptions) => CompletionPort;
@@ -9,15 +10,17 @@ export type Open = (options?: PortOptions) => CompletionPort;
 export class Suite {
   readonly open: Open;
   readonly #skips: Readonly<Record<string, string>>;
+  readonly #network: PeerNetwork;
   readonly #names = new Set<string>();
 
-  constructor(open: Open, skips: Readonly<Record<string, string>>) {
+  constructor(open: Open, skips: Readonly<Record<string, string>>, network: PeerNetwork) {
     this.open = open;
     this.#skips = skips;
+    this.#network = network;
   }
 
   rig(options?: PortOptions): Rig {
-    return new Rig(this.open(options));
+    return new Rig(this.open(options), this.#network);
   }
 
   rule(name: string, test: (context: TestContext) => void | Promise<void>, timeout = 30_000): void {

@@ -1,0 +1,199 @@
+// The other end of a connection, for scripts: a TCP client or server that does what a test tells it to, byte by byte.
+
+import type { Endpoint } from '../contract.js';
+import type { End, EndOwner } from './connection.js';
+import type { Acceptor, Network } from './network.js';
+
+/** What a peer calls when something happens to it. All of it is optional: a script may as well look at the peer. */
+export interface PeerHandlers {
+  onConnected?(peer: SimulatedPeer): void;
+  /** Bytes have come. Without this they wait for read(). */
+  onData?(peer: SimulatedPeer, data: Buffer): void;
+  /** The other end's FIN has come, after its last byte. */
+  onEnd?(peer: SimulatedPeer): void;
+  /** Both directions have ended, or the connection is broken: `error` says so. */
+  onClosed?(peer: SimulatedPeer): void;
+}
+
+interface Outgoing {
+  readonly bytes: Uint8Array;
+  at: number;
+  readonly sent: (() => void) | undefined;
+}
+
+export class SimulatedPeer implements EndOwner {
+  connected = false;
+  /** The other end's FIN has come, after its last byte. */
+  ended = false;
+  closed = false;
+  /** Why the connection could not be had, or broke: an error code, such as ECONNREFUSED or ECONNRESET. */
+  error: string | null = null;
+  /** Where it connects from, or listens. */
+  local: Endpoint | undefined;
+  readonly #handlers: PeerHandlers;
+  #end: End | null = null;
+  #reading = true;
+  #received: Buffer[] = [];
+  /** Bytes that wait for read(). */
+  received = 0;
+  readonly #outgoing: Outgoing[] = [];
+  #ending = false;
+  #shut = false;
+
+  constructor(handlers: PeerHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** For the simulation: the connection is there, or is not to be had. */
+  settle(result: End | string): void {
+    if (this.closed) {
+      if (typeof result !== 'string') result.close(true);
+    } else if (typeof result === 'string') {
+      this.#over(result);
+    } else {
+      this.#end = result;
+      this.connected = true;
+      this.local = result.local;
+      result.owner = this;
+      this.#handlers.onConnected?.(this);
+      this.onWritable();
+      this.onReadable();
+      if (result.broken !== null) this.onBroken();
+    }
+  }
+
+  get remote(): Endpoint | undefined {
+    return this.#end?.remote;
+  }
+
+  /** Whether write() and end() have an effect. */
+  get writable(): boolean {
+    return !this.closed && !this.#ending;
+  }
+
+  /** Sends bytes, as the other end's window allows; they must not change until `sent` is called. */
+  write(bytes: Uint8Array | string, sent?: () => void): void {
+    this.#outgoing.push({ bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes, at: 0, sent });
+    this.onWritable();
+  }
+
+  /** Sends bytes, then half-closes. */
+  end(bytes?: Uint8Array | string): void {
+    if (bytes !== undefined) this.write(bytes);
+    this.#ending = true;
+    this.onWritable();
+  }
+
+  /** Closes at once: what waits is dropped. Whatever was not read makes it a reset. */
+  destroy(): void {
+    this.#close(false);
+  }
+
+  /** The same, and the other end sees a reset in any case. */
+  reset(): void {
+    this.#close(true);
+  }
+
+  /** Reads no more: the window holds the other end back. */
+  pause(): void {
+    this.#reading = false;
+  }
+
+  resume(): void {
+    this.#reading = true;
+    this.onReadable();
+  }
+
+  /** Takes what has come, or `length` bytes of it. */
+  read(length = this.received): Buffer {
+    const all = Buffer.concat(this.#received);
+    const rest = all.subarray(length);
+    this.#received = rest.length > 0 ? [rest] : [];
+    this.received = rest.length;
+    return all.subarray(0, length);
+  }
+
+  onReadable(): void {
+    const end = this.#end;
+    while (end !== null && this.#reading && !this.closed && end.unread > 0) {
+      const piece = end.take();
+      if (this.#handlers.onData) {
+        this.#handlers.onData(this, piece);
+      } else {
+        this.#received.push(piece);
+        this.received += piece.length;
+      }
+    }
+    if (end === null || !this.#reading || this.closed || this.ended || !end.finished) return;
+    this.ended = true;
+    this.#handlers.onEnd?.(this);
+    this.#closeWhenOver();
+  }
+
+  onWritable(): void {
+    const end = this.#end;
+    if (end === null || this.closed) return;
+    for (let next = this.#outgoing[0]; next !== undefined; next = this.#outgoing[0]) {
+      next.at += end.write(next.bytes.subarray(next.at));
+      if (next.at < next.bytes.length) return;
+      this.#outgoing.shift();
+      next.sent?.();
+    }
+    if (!this.#ending || this.#shut) return;
+    this.#shut = true;
+    end.shutdown();
+    this.#closeWhenOver();
+  }
+
+  onBroken(): void {
+    this.onReadable();
+    if (!this.closed) this.#over(this.#end!.broken);
+  }
+
+  #closeWhenOver(): void {
+    if (this.ended && this.#shut) this.#close(false);
+  }
+
+  #close(reset: boolean): void {
+    if (this.closed) return;
+    this.#end?.close(reset);
+    this.#over(null);
+  }
+
+  #over(error: string | null): void {
+    this.closed = true;
+    this.error = error;
+    this.#outgoing.length = 0;
+    this.#handlers.onClosed?.(this);
+  }
+}
+
+/** A server of peers, for programs that connect. */
+export class SimulatedServer implements Acceptor {
+  readonly endpoint: Endpoint;
+  /** Every peer that it has made, oldest first. */
+  readonly peers: SimulatedPeer[] = [];
+  readonly #network: Network;
+  readonly #handlers: PeerHandlers;
+
+  /** Throws an Error when it cannot listen there. */
+  constructor(network: Network, local: Endpoint, handlers: PeerHandlers) {
+    const bound = network.bind(local, false, this);
+    if (typeof bound === 'string') throw new Error(`a simulated server cannot listen: ${bound}`);
+    this.endpoint = bound;
+    this.#network = network;
+    this.#handlers = handlers;
+  }
+
+  onConnection(end: End): boolean {
+    const peer = new SimulatedPeer(this.#handlers);
+    this.peers.push(peer);
+    peer.settle(end);
+    return true;
+  }
+
+  /** Listens no more; connections go on. */
+  close(): void {
+    this.#network.unbind(this);
+  }
+}

@@ -1,0 +1,61 @@
+// The simulation against the contract, with a kind network and with one that does whatever the rules allow.
+
+import { beforeEach, describe, onTestFinished } from 'vitest';
+import { createSimulation, type Faults, type Simulation } from '../src/testing/index.js';
+import { contract } from './contract.js';
+import type { PeerNetwork } from './support/network.js';
+import { drive, simulatedNetwork } from './support/simulated-network.js';
+
+const notNative = 'a simulation has no handles to move or share';
+const cannotWait = 'time is virtual, so dequeue() cannot wait';
+const noSystem = 'a simulation runs in its own process, with descriptors that are its own';
+
+const skips = {
+  'dequeue with a timeout waits about that long': cannotWait,
+  'a post of another thread wakes dequeue': cannotWait,
+  'I/O wakes dequeue': cannotWait,
+  'no wake-up is lost, however a wait and the posts of other threads meet': cannotWait,
+  'worker.terminate() ends a thread that waits in dequeue()': cannotWait,
+  'a wait ends for whatever the event loop has to do': cannotWait,
+  'a port that hosts the loop sleeps as long as that may': cannotWait,
+  'watch keeps the process alive, and nothing else of a port does': cannotWait,
+  'a detached accept brings a handle, which the port of another owner adopts': notNative,
+  'a port adopts what it accepted detached itself': notNative,
+  'a detached connection that no accept waits for when the listener closes comes out as a handle': notNative,
+  'closeHandle ends a connection that nobody adopted': notNative,
+  'what a port that is closed is to adopt is closed': notNative,
+  'destroy closes detached connections that nobody dequeued': notNative,
+  'a connection with data in flight moves to a thread, whose port echoes': notNative,
+  'listeners with reusePort share an address, and take every connection between them': notNative,
+  'what a terminated thread had in flight is given back, and other ports go on': notNative,
+  'what was posted to a thread that ended, and that it never dequeued, is left over': notNative,
+  'a thread that ends in order leaves memory only': notNative,
+  'running out of descriptors fails accepts, not the listener': noSystem,
+  'sockets have the options asked for, and accepted ones those of their listener': noSystem,
+  'keep-alive probes are as asked for, at the start and later': noSystem,
+  'buffers have the sizes asked for': noSystem,
+  'an option that node:net lacks is refused: ENOTSUP': 'it takes every option, and no notice of it',
+};
+
+const streamsOnly = 'a simulation has connections between addresses only';
+const without = { files: streamsOnly, datagrams: streamsOnly, datagramPeers: streamsOnly, local: streamsOnly };
+
+// The watcher is called at once: a stream's data and its end leave in batches of their own, as one rule has it.
+const large = { segment: 1 << 16, window: 1 << 18, wakeUp: 0 };
+const networks: Record<string, Partial<Faults>> = {
+  'a simulation': large,
+  'a simulation whose kernel and network are slow': { ...large, latency: 20, completion: 5, submission: 5 },
+};
+
+describe.each(Object.entries(networks))('%s', (name, faults) => {
+  let simulation: Simulation;
+  beforeEach(() => {
+    simulation = createSimulation({ seed: 1, faults });
+    onTestFinished(drive(simulation));
+  });
+  const network: PeerNetwork = {
+    connect: (to) => simulatedNetwork(simulation).connect(to),
+    listen: (onConnection) => simulatedNetwork(simulation).listen(onConnection),
+  };
+  contract(name, (options) => simulation.openPort(options), skips, network, without);
+});

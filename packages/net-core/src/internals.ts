@@ -1,0 +1,21 @@
+// What only this repository gives a core: what a worker thread shares with the one that started it, and sizes for tests that
+// run out of buffers.
+
+import type { FigureBoard } from './figures.js';
+import type { Exchange } from './workers/exchange.js';
+
+interface Buffers {
+  readonly count: number;
+  readonly size: number;
+}
+
+export interface Internals {
+  readonly board?: FigureBoard;
+  readonly exchange?: Exchange;
+  readonly receiveBuffers?: Buffers;
+  readonly sendBuffers?: Buffers;
+}
+
+// Sizes that are no multiple of a page's: the first bytes of different buffers compete for different cache lines.
+export const RECEIVE_BUFFERS: Buffers = { count: 1024, size: 8192 + 64 };
+export const SEND_BUFFERS: Buffers = { count: 1024, size: 16384 + 64 };

@@ -1,0 +1,29 @@
+// Where a core runs: what opens its port, and whose time it goes by. This system's own; or a simulation's, for tests.
+
+import { type CompletionPort, type OpenOptions, openPort } from '@overlapped/iocp-native';
+
+/** The time, and what is to happen later. Moments are milliseconds. */
+export interface Clock {
+  now(): number;
+  /** Gives what clearTimeout() takes. */
+  setTimeout(run: () => void, delay: number): unknown;
+  clearTimeout(timer: unknown): void;
+  /** In the next turn of the event loop. */
+  setImmediate(run: () => void): void;
+}
+
+export interface System {
+  openPort(options: OpenOptions): CompletionPort;
+  readonly clock: Clock;
+}
+
+// Looked up at each call, as tests put other timers in their place.
+export const thisSystem: System = {
+  openPort,
+  clock: {
+    now: () => performance.now(),
+    setTimeout: (run, delay) => setTimeout(run, delay),
+    clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+    setImmediate: (run) => void setImmediate(run),
+  },
+};

@@ -1,0 +1,175 @@
+// A session of the swarm: does what its run draws, and asserts what a session promises to its handlers.
+
+import assert from 'node:assert';
+import { isIocpError } from '@overlapped/iocp-native';
+import { Session } from '../../src/index.js';
+import { isDirectFrom } from './frames.js';
+import type { ActionName } from './plan.js';
+import type { Run } from './run.js';
+import type { Side } from './side.js';
+
+/** What a handler throws, and what destroy() is given. */
+class Planned extends Error {}
+
+/** Why a connection may end without anybody's fault in this process. */
+const CODES = new Set(['ECONNRESET', 'EPIPE', 'ENOBUFS', 'ENOTCONN']);
+
+export abstract class SwarmSession extends Session {
+  abstract readonly run: Run;
+  side!: Side;
+  #state: 'new' | 'open' | 'over' = 'new';
+  #paused = false;
+  /** destroy() was called, by the run or by the product. */
+  #destroyed = false;
+  #planned: Error | undefined;
+  /** send() said false, and onDrain has not come. */
+  #congested = false;
+  /** onDrain must be what is called next. */
+  #drains = false;
+
+  override onConnected(): void {
+    this.#guard(() => this.#onConnected());
+  }
+
+  override onReceive(data: Buffer): void {
+    this.#guard(() => this.#onReceive(data));
+  }
+
+  override onSend(bytes: number): void {
+    this.#guard(() => this.#onSend(bytes));
+  }
+
+  override onDrain(): void {
+    this.#guard(() => this.#onDrain());
+  }
+
+  override onDisconnected(error?: Error): void {
+    this.#guard(() => this.#onDisconnected(error));
+  }
+
+  #onConnected(): void {
+    assert.strictEqual(this.#state, 'new', 'onConnected comes once');
+    this.#state = 'open';
+    this.run.opened(this);
+    this.#maybeAct();
+  }
+
+  #onReceive(data: Buffer): void {
+    this.#enter('onReceive');
+    assert(!this.#paused, 'a paused session is handed nothing');
+    const { run, side } = this;
+    side.reader.push(data, (frame) => {
+      if (run.plan.echo && isDirectFrom(frame, side.id)) this.#send(frame, false);
+    });
+    this.#maybeAct();
+  }
+
+  #onSend(bytes: number): void {
+    this.#enter('onSend');
+    assert(bytes > 0, 'a send of nothing');
+    this.#maybeAct();
+    this.#drains = this.#congested && !this.#destroyed && this.bytesQueued <= this.run.plan.lowWatermark;
+  }
+
+  #onDrain(): void {
+    assert(this.#drains, 'onDrain comes after a send() that said false, at the low watermark');
+    this.#drains = false;
+    this.#enter('onDrain');
+    this.#congested = false;
+    this.#maybeAct();
+  }
+
+  #onDisconnected(error?: Error): void {
+    this.#enter('onDisconnected');
+    this.#state = 'over';
+    const { run, side } = this;
+    assert.strictEqual(this.bytesReceived, side.reader.total, 'bytesReceived');
+    run.closed(this);
+    // What closed it first counts.
+    const known = error === undefined || error === this.#planned || (isIocpError(error) && CODES.has(error.code));
+    assert(known, `ended by ${error}`);
+    if (error === undefined && !this.#destroyed) run.sides.ended(side);
+    else side.cut = true;
+  }
+
+  override destroy(error?: Error): void {
+    if (this.#state === 'open' && !this.#destroyed) {
+      this.#destroyed = true;
+      this.#planned = error;
+      this.side.cut = true;
+    }
+    super.destroy(error);
+  }
+
+  override pause(): void {
+    this.#paused = true;
+    super.pause();
+  }
+
+  override resume(): void {
+    this.#paused = false;
+    super.resume();
+  }
+
+  /** Does one thing, as the run draws it. From outside, or in a handler. */
+  act(name: ActionName = this.run.random.pick(this.run.plan.actions), inHandler = false): void {
+    const { run } = this;
+    switch (name) {
+      case 'send':
+        this.#send(this.side.next(run.random.below(run.plan.largest)), true);
+        break;
+      case 'end':
+        this.end();
+        break;
+      case 'destroy':
+        this.destroy(run.random.chance(0.5) ? new Planned('as planned') : undefined);
+        break;
+      case 'pause':
+        this.pause();
+        run.simulation.clock.setTimeout(() => this.resume(), run.random.next() * 50);
+        break;
+      case 'resume':
+        this.resume();
+        break;
+      case 'join':
+      case 'leave':
+        this[name](run.random.pick(['red', 'blue']));
+        break;
+      case 'broadcast':
+        run.broadcast();
+        break;
+      case 'throw':
+        if (inHandler) throw new Planned('as planned');
+        break;
+    }
+  }
+
+  #send(bytes: Buffer, isFrame: boolean): void {
+    const { writable } = this;
+    const taken = this.send(bytes);
+    const above = this.bytesQueued > this.run.plan.highWatermark;
+    assert.strictEqual(taken, writable && !above, 'send() says false above the high watermark');
+    if (!writable) return;
+    this.side.accept(bytes.length, isFrame);
+    this.#congested ||= !taken;
+  }
+
+  #maybeAct(): void {
+    if (this.run.spends()) this.act(undefined, true);
+  }
+
+  /** What a handler throws closes its session; what breaks a promise fails the run, too. */
+  #guard(handler: () => void): void {
+    try {
+      handler();
+    } catch (error) {
+      if (!(error instanceof Planned)) this.run.fail(error);
+      throw error;
+    }
+  }
+
+  #enter(handler: string): void {
+    assert.strictEqual(this.#state, 'open', `${handler} of a session that is ${this.#state}`);
+    assert(!this.#drains || handler === 'onDisconnected', `${handler} comes in the place of onDrain`);
+  }
+}
