@@ -75,6 +75,8 @@ export class SendQueue {
     this.bytes += length;
     const core = this.#core;
     core.board.values[QUEUED]! += length;
+    // Behind bytes that were copied, a header say, it is copied too: many short pieces would take a send buffer each.
+    if (this.#appendToTail(data)) return;
     const { port, sendBuffers } = core;
     // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
     const whole = data === core.delivered;
@@ -83,8 +85,6 @@ export class SendQueue {
       port.retain(borrowed);
       const offset = whole ? borrowed * core.receiveBufferSize : data.byteOffset - port.receiveBlock.bytes.byteOffset;
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
-    } else if (this.#appendToTail(data)) {
-      return;
     } else if (length <= sendBuffers.size || borrowed >= 0) {
       this.#appendCopy(data);
     } else {
