@@ -9,6 +9,8 @@ import { type Framer, frameTooLong, NOTHING } from './framer.js';
 /** The least memory that a frame is gathered in, unless it is shorter; and the least that is taken to learn its length. */
 const LEAST_CAPACITY = 512;
 const LEAST_STEP = 64;
+/** How much more memory than what has come a frame in parts may have. */
+const GROWTH = 4;
 
 export class FrameReader {
   readonly #framer: Framer;
@@ -97,13 +99,13 @@ export class FrameReader {
     return this.#framer.body(gathered, 0, length);
   }
 
-  /** Takes `count` bytes of the piece. The memory has at most twice the bytes that have come, whatever length was announced. */
+  /** Takes `count` bytes of the piece. The memory grows with what has come, whatever length was announced. */
   #gather(count: number): Buffer {
     const filled = this.#filled + count;
     let gathered = this.#gathered;
     if (gathered === null || gathered.length < filled) {
       const most = this.#length > 0 ? this.#length : this.#framer.maxFrameLength;
-      const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(LEAST_CAPACITY, filled * 2)));
+      const larger = Buffer.allocUnsafe(Math.min(most, Math.max(LEAST_CAPACITY, filled * GROWTH)));
       gathered?.copy(larger, 0, 0, this.#filled);
       this.#gathered = larger;
       gathered = larger;

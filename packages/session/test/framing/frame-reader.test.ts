@@ -53,10 +53,10 @@ const few = [[1, 2, 3], [], [59, 13, 10, 9, 9], Array.from({ length: 90 }, (_, i
 let allocated: number[] = [];
 beforeEach(() => {
   allocated = [];
-  const { allocUnsafeSlow } = Buffer;
-  vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((size) => {
+  const { allocUnsafe } = Buffer;
+  vi.spyOn(Buffer, 'allocUnsafe').mockImplementation((size) => {
     allocated.push(size);
-    return allocUnsafeSlow(size);
+    return allocUnsafe(size);
   });
 });
 afterEach(() => vi.restoreAllMocks());
@@ -87,20 +87,21 @@ describe.each(kinds)('$name', (kind) => {
     for (let i = 1; i < bytes.length; i++) expect(readAll(framer, [bytes.subarray(0, i)]).partial).toBe(true);
   });
 
-  test('any bytes give the same, however they are cut, and cost no more than twice their length', () => {
+  test('any bytes give the same, however they are cut, and cost memory by their length', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 1500, size: 'max' }), points, (any, where) => {
         const bytes = Buffer.from(any);
         allocated = [];
         const whole = readAll(framer, [bytes]);
         expect(readAll(framer, cut(bytes, where))).toEqual(whole);
-        expect(Math.max(0, ...allocated)).toBeLessThanOrEqual(Math.min(framer.maxFrameLength, 2 * bytes.length + 512));
+        expect(Math.max(0, ...allocated)).toBeLessThanOrEqual(Math.min(framer.maxFrameLength, 4 * bytes.length + 512));
         if (whole.code !== undefined) expect(['EMSGSIZE', 'EPROTO']).toContain(whole.code);
       }),
     );
   });
 
-  test.skipIf(kind.receiveOnly)('is written as it is read (skipped where a part is known to the peer alone)', () => {
+  // Where a part is known to the peer alone, nothing can be written.
+  test.skipIf(kind.receiveOnly)('is written as it is read', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200, size: 'max' }), (content) => {
         const { bytes, packets } = streamOf(kind, [content]);
@@ -128,7 +129,7 @@ describe('limits', () => {
     const framer = lengthPrefixed({ maxFrameLength: 2 ** 31 });
     const start = Buffer.concat([fixed(2 ** 30, 4), Buffer.alloc(600)]);
     expect(readAll(framer, cut(start, [2, 300])).partial).toBe(true);
-    expect(Math.max(...allocated)).toBeLessThanOrEqual(2 * start.length);
+    expect(Math.max(...allocated)).toBeLessThanOrEqual(4 * start.length);
   });
 
   test('a large frame is gathered in memory of its own length in the end', () => {
@@ -139,7 +140,7 @@ describe('limits', () => {
     );
     expect(readAll(lengthPrefixed(), pieces).packets).toEqual([body.toString('hex')]);
     expect(allocated.at(-1)).toBe(bytes.length);
-    expect(allocated.length).toBeLessThan(10);
+    expect(allocated.length).toBeLessThan(6);
   });
 
   test('a frame that lies whole in a piece is a view of it', () => {
