@@ -14,6 +14,9 @@ import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
 
+/** Bytes of a message that take less of the exchange than copying them costs. */
+const SHORT_MESSAGE = 4096;
+
 /** Where the core's figure lies. */
 const QUEUED = Figure.bytesQueued;
 
@@ -92,11 +95,19 @@ export class SendQueue {
     }
   }
 
-  /** Adds a message of the exchange: bytes that other sessions send, too, and that nobody copies. */
+  /**
+   * Adds a message of the exchange: bytes that other sessions send, too. A short one behind others is copied, as a session
+   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few.
+   */
   pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (length === 0) return;
     this.bytes += length;
     this.#core.board.values[QUEUED]! += length;
+    if (length <= SHORT_MESSAGE && (this.#inFlight !== null || this.#head !== null)) {
+      const data = exchange.block.bytes.subarray(offset, offset + length);
+      if (!this.#appendToTail(data)) this.#appendCopy(data);
+      return;
+    }
     exchange.use(message);
     const segment = makeSegment(MESSAGE, message, offset, length);
     segment.exchange = exchange;
