@@ -3,12 +3,12 @@
 import { Session } from './session.js';
 
 /** What a session calls; see Session for each. `session` is the one that calls. */
-export interface SessionHandlers {
-  onConnected?(session: Session): unknown;
-  onReceive?(session: Session, data: Buffer): unknown;
-  onSend?(session: Session, bytes: number): unknown;
-  onDrain?(session: Session): unknown;
-  onDisconnected?(session: Session, error?: Error): unknown;
+export interface SessionHandlers<Kind extends Session = Session> {
+  onConnected?(session: Kind): unknown;
+  onReceive?(session: Kind, data: Buffer): unknown;
+  onSend?(session: Kind, bytes: number): unknown;
+  onDrain?(session: Kind): unknown;
+  onDisconnected?(session: Kind, error?: Error): unknown;
 }
 
 /** Either way to say what a session does: a subclass of Session, or an object of handlers. */

@@ -10,6 +10,11 @@ export {
   DatagramSession,
 } from './datagram-session.js';
 export type { FileRange } from './file-send.js';
+export { delimited, lines } from './framing/delimited.js';
+export { fixedLength } from './framing/fixed-length.js';
+export { encodeFrame, type FrameLimit, type Framer } from './framing/framer.js';
+export { type LengthPrefixOptions, lengthPrefixed } from './framing/length-prefixed.js';
+export { framed, type PacketHandlers, PacketSession } from './framing/packet-session.js';
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';

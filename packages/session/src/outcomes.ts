@@ -8,6 +8,11 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`);
 }
 
+/** A handler's promise may reject: that closes the session, too. */
+export function follow(session: { destroy(error: Error): void }, result: unknown): void {
+  if (isThenable(result)) result.then(undefined, (error: unknown) => session.destroy(asError(error)));
+}
+
 /** onDisconnected has no session left to close. */
 export function warn(error: unknown): void {
   process.emitWarning(asError(error));

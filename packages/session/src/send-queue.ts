@@ -16,6 +16,9 @@ import type { FileQueue, FileSend } from './file-send.js';
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
 
+/** Bytes of a message that take less of the exchange than copying them costs. */
+const SHORT_MESSAGE = 4096;
+
 /**
  * Whether a buffer may be taken for bytes that wait. The last ones are for sends that start now, which give them back by
  * themselves: else all could wait behind bytes that need one.
@@ -111,6 +114,8 @@ export class SendQueue implements FileQueue {
     this.bytes += length;
     const core = this.#core;
     core.board.values[QUEUED]! += length;
+    // Behind bytes that were copied, a header say, it is copied too: many short pieces would take a send buffer each.
+    if (this.#appendToTail(data)) return;
     const { port, sendBuffers } = core;
     // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
     const whole = data === core.delivered;
@@ -119,8 +124,6 @@ export class SendQueue implements FileQueue {
       port.retain(borrowed);
       const offset = whole ? borrowed * core.receiveBufferSize : data.byteOffset - port.receiveBlock.bytes.byteOffset;
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
-    } else if (this.#appendToTail(data)) {
-      return;
     } else if (length <= sendBuffers.size || borrowed >= 0) {
       this.#appendCopy(data);
     } else {
@@ -128,11 +131,19 @@ export class SendQueue implements FileQueue {
     }
   }
 
-  /** Adds a message of the exchange: bytes that other sessions send, too, and that nobody copies. */
+  /**
+   * Adds a message of the exchange: bytes that other sessions send, too. A short one behind others is copied, as a session
+   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few.
+   */
   pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (length === 0) return;
     this.bytes += length;
     this.#core.board.values[QUEUED]! += length;
+    if (length <= SHORT_MESSAGE && (this.#inFlight !== null || this.#head !== null)) {
+      const data = exchange.block.bytes.subarray(offset, offset + length);
+      if (!this.#appendToTail(data)) this.#appendCopy(data);
+      return;
+    }
     exchange.use(message);
     const segment = makeSegment(MESSAGE, message, offset, length);
     segment.exchange = exchange;

@@ -11,31 +11,19 @@ import type { IocpEvent } from '@overlapped/object-pool';
 import { attachSocket, Connection } from './connection.js';
 import { type FileRange, FileSend } from './file-send.js';
 import { broadcast, groupsOf } from './groups.js';
-import { asError, isThenable, warn } from './outcomes.js';
+import { asError, follow, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
 import type { SessionHost } from './session-set.js';
+import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './session-state.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
-
-const PAUSED = 1 << 0;
-/** end() was called: nothing more is taken to be sent. */
-const ENDING = 1 << 1;
-/** The FIN is sent, or about to be. */
-const SHUT = 1 << 2;
-/** The peer's FIN has come. */
-const PEER_ENDED = 1 << 3;
-/** The socket is being closed. */
-const CLOSING = 1 << 4;
-/** The core will call flush(). */
-const DIRTY = 1 << 5;
-/** send() said false, and onDrain has not been called since. */
-const CONGESTED = 1 << 6;
-const OPENED = 1 << 7;
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
 
 let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
+let isReceiving: (session: Session) => boolean;
+let unread: (session: Session, rest: Buffer) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 
 /**
@@ -60,6 +48,8 @@ export class Session extends Connection implements CompletionOwner, Flushable {
 
   static {
     openSession = (session, core, socket, host) => session.#open(core, socket, host);
+    isReceiving = (session) => (session.#state & (PAUSED | CLOSING)) === 0;
+    unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
   }
 
@@ -178,6 +168,11 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
   }
 
+  /** For PacketSession: what is missing, now that the peer has ended. */
+  cutShort(): Error | undefined {
+    return undefined;
+  }
+
   /** For the core: a packet of one of this session's operations. */
   onCompletion(packet: CompletionPacket): void {
     switch (packet.operation) {
@@ -217,7 +212,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     attachSocket(this, socket);
     if (host.group !== null) this.join(host.group);
     try {
-      this.#follow(this.onConnected());
+      follow(this, this.onConnected());
     } catch (error) {
       this.destroy(asError(error));
     }
@@ -251,10 +246,20 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     this.#core!.board.values[RECEIVED]! += data.length;
     try {
       const result = this.onReceive(data);
-      if (result !== undefined) this.#follow(result);
+      if (result !== undefined) follow(this, result);
     } catch (error) {
       this.destroy(asError(error));
     }
+  }
+
+  /** Takes back the end of what onReceive was just handed. It is handed out again, before anything else. */
+  #unread(rest: Buffer): void {
+    if ((this.#state & CLOSING) !== 0 || rest.length === 0) return;
+    this.bytesReceived -= rest.length;
+    this.#core!.board.values[RECEIVED]! -= rest.length;
+    this.#held ??= [];
+    // What is held already is a copy.
+    this.#held.unshift(this.#core!.delivered === null ? rest : Buffer.from(rest));
   }
 
   #deliverHeld(): void {
@@ -306,11 +311,11 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
       const result = this.onSend(bytes);
-      if (result !== undefined) this.#follow(result);
+      if (result !== undefined) follow(this, result);
       // onSend may have destroyed the session.
       if ((this.#state & (CONGESTED | CLOSING)) === CONGESTED && queue.bytes <= this.#host!.lowWatermark) {
         this.#state &= ~CONGESTED;
-        this.#follow(this.onDrain());
+        follow(this, this.onDrain());
       }
     } catch (thrown) {
       this.destroy(asError(thrown));
@@ -320,7 +325,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0) {
-      this.#close(undefined, false);
+      this.#close(this.cutShort(), false);
     } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
       this.#state |= SHUT;
       this.#core!.port.shutdown(this.#socket!);
@@ -367,11 +372,6 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     }
   }
 
-  /** A handler's promise may reject: that closes the session, too. */
-  #follow(result: unknown): void {
-    if (isThenable(result)) result.then(undefined, (error: unknown) => this.destroy(asError(error)));
-  }
-
   #flushSoon(): void {
     if ((this.#state & DIRTY) !== 0) return;
     this.#state |= DIRTY;
@@ -379,4 +379,4 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   }
 }
 
-export { openSession, sendMessage };
+export { isReceiving, openSession, sendMessage, unread };

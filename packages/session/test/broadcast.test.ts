@@ -78,6 +78,22 @@ onEachBackend((backend) => {
     expect(await Promise.all(heard)).toEqual(clients.map(() => 'still here'));
   });
 
+  test('clients that do not read do not keep short messages from the others, however many there are', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT, highWatermark: 1 << 24 });
+    const clients = await connect(port, 4);
+    await byThread(clients);
+    for (const { socket } of clients.slice(1)) socket.pause();
+    const say = async (text: string, times: number) => {
+      const heard = read(clients[0]!, times * text.length);
+      for (let i = 0; i < times; i++) expect(broadcast(core, text)).toBe(true);
+      await heard;
+    };
+    // The kernel takes the first megabytes. When the rest waits, short ones, more than can be under way at a time.
+    while (core.figures().total.bytesQueued < 1_000_000) await say('x'.repeat(20_000), 10);
+    for (let i = 0; i < 30; i++) await say('short', 100);
+    expect(core.figures().total).toMatchObject({ skipped: 0 });
+  });
+
   test('what is too long is refused', async () => {
     const { core } = await serve({ backend }, { module: CHAT });
     expect(() => broadcast(core, Buffer.alloc(1 << 20))).toThrow(RangeError);

@@ -1,0 +1,112 @@
+// The numbers that say how long a frame is: of 1, 2, 4 or 8 bytes in either order, or of as many as they need.
+
+import { badFrame } from './framer.js';
+
+export type LengthSize = 1 | 2 | 4 | 8 | 'varint';
+
+/** How a length is written. All positions are those of its first byte. */
+export interface LengthField {
+  /** Bytes of the shortest one. */
+  readonly least: number;
+  /** The length, or -1 when it is not all there. Throws an IocpError (EPROTO) when it is past 2^53 - 1. */
+  read(bytes: Buffer, at: number): number;
+  /** Bytes of the one that is there. */
+  widthAt(bytes: Buffer, at: number): number;
+  /** Bytes that a length takes, or -1 when it does not fit. */
+  widthOf(length: number): number;
+  write(into: Buffer, length: number): void;
+}
+
+export function lengthField(size: LengthSize, littleEndian: boolean): LengthField {
+  if (size === 'varint') return new Varint();
+  if (size === 1 || size === 2 || size === 4 || size === 8) return new FixedField(size, littleEndian);
+  throw new RangeError(`a length has 1, 2, 4 or 8 bytes, or is a varint, not ${size}`);
+}
+
+const WORD = 2 ** 32;
+
+class FixedField implements LengthField {
+  readonly least: number;
+  readonly #littleEndian: boolean;
+
+  constructor(size: 1 | 2 | 4 | 8, littleEndian: boolean) {
+    this.least = size;
+    this.#littleEndian = littleEndian;
+  }
+
+  read(bytes: Buffer, at: number): number {
+    const size = this.least;
+    if (bytes.length - at < size) return -1;
+    const little = this.#littleEndian;
+    if (size === 4) return little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+    if (size === 2) return little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+    if (size === 1) return bytes[at]!;
+    const high = little ? bytes.readUInt32LE(at + 4) : bytes.readUInt32BE(at);
+    const low = little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at + 4);
+    return safe(high * WORD + low);
+  }
+
+  widthAt(): number {
+    return this.least;
+  }
+
+  widthOf(length: number): number {
+    return length < 2 ** (8 * this.least) ? this.least : -1;
+  }
+
+  write(into: Buffer, length: number): void {
+    let rest = length;
+    for (let i = 0; i < this.least; i++) {
+      into[this.#littleEndian ? i : this.least - 1 - i] = rest % 256;
+      rest = Math.floor(rest / 256);
+    }
+  }
+}
+
+/** 53 bits, at 7 a byte. */
+const LONGEST_VARINT = 8;
+
+/**
+ * Base 128: seven bits a byte, lowest first, and the top bit says that more follow.
+ * https://protobuf.dev/programming-guides/encoding/#varints
+ */
+class Varint implements LengthField {
+  readonly least = 1;
+
+  read(bytes: Buffer, at: number): number {
+    let length = 0;
+    let weight = 1;
+    for (let i = 0; i < LONGEST_VARINT; i++) {
+      if (at + i >= bytes.length) return -1;
+      const byte = bytes[at + i]!;
+      length += (byte & 0x7f) * weight;
+      if (byte < 0x80) return safe(length);
+      weight *= 128;
+    }
+    throw badFrame(`its length has more than ${LONGEST_VARINT} bytes`);
+  }
+
+  widthAt(bytes: Buffer, at: number): number {
+    let end = at;
+    while (bytes[end]! >= 0x80) end++;
+    return end + 1 - at;
+  }
+
+  widthOf(length: number): number {
+    let width = 1;
+    for (let most = 128; length >= most; most *= 128) width++;
+    return width;
+  }
+
+  write(into: Buffer, length: number): void {
+    let rest = length;
+    let at = 0;
+    for (; rest >= 0x80; rest = Math.floor(rest / 128)) into[at++] = (rest % 128) | 0x80;
+    into[at] = rest;
+  }
+}
+
+function safe(length: number): number {
+  if (Number.isSafeInteger(length)) return length;
+  throw badFrame('its length is past 2^53 - 1');
+}

@@ -1,0 +1,98 @@
+// PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
+
+import type { IocpError } from '@overlapped/iocp-native';
+import type { SessionHandlers } from '../handlers.js';
+import { follow } from '../outcomes.js';
+import { isReceiving, Session, unread } from '../session.js';
+import { FrameReader } from './frame-reader.js';
+import { badFrame, type Framer } from './framer.js';
+
+/**
+ * A connection whose bytes a framer cuts into frames. A frame that is too long, or is none, closes the session with an
+ * IocpError: EMSGSIZE when it is past the framer's maxFrameLength, for which another limit would do; EPROTO when its bytes
+ * make no frame at all, or when the peer ends in the middle of one. In the last case what is queued is flushed first.
+ */
+export class PacketSession extends Session {
+  readonly #framer: Framer;
+  readonly #reader: FrameReader;
+
+  /** The framer may be shared with other sessions. */
+  constructor(framer: Framer) {
+    super();
+    this.#framer = framer;
+    this.#reader = new FrameReader(framer);
+  }
+
+  /**
+   * A frame has come, without what its framer strips. It is borrowed: good until this returns, or, in an async handler,
+   * until its first await. send() and sendPacket() keep it; anything else that needs it later must copy it. After pause()
+   * the frames that are here already wait for resume().
+   */
+  onPacket(_frame: Buffer): unknown {
+    return undefined;
+  }
+
+  /**
+   * Sends a frame of these bytes, under the rules of send(): what onPacket would get of it. Throws a RangeError for what
+   * the framer has no frame for.
+   */
+  sendPacket(data: Uint8Array | string): boolean {
+    const body = typeof data === 'string' ? Buffer.from(data) : data;
+    const header = this.#framer.header(body);
+    const trailer = this.#framer.trailer(body);
+    if (header.length > 0) this.send(header);
+    const sent = this.send(body);
+    return trailer.length > 0 ? this.send(trailer) : sent;
+  }
+
+  /** Cuts what has come; not for overriding. */
+  override onReceive(data: Buffer): void {
+    const reader = this.#reader;
+    reader.add(data);
+    while (isReceiving(this)) {
+      const frame = reader.next();
+      if (frame === null) return;
+      const result = this.onPacket(frame);
+      if (result !== undefined) follow(this, result);
+    }
+    unread(this, reader.rest());
+  }
+
+  override cutShort(): IocpError | undefined {
+    return this.#reader.partial ? badFrame('the peer ended in the middle of it') : undefined;
+  }
+}
+
+/** What a session of frames calls; see PacketSession for each. `session` is the one that calls. */
+export interface PacketHandlers extends Omit<SessionHandlers<PacketSession>, 'onReceive'> {
+  onPacket?(session: PacketSession, frame: Buffer): unknown;
+}
+
+/** Sessions of frames through one object of handlers for a whole listener, in the place of a class. */
+export function framed(framer: Framer, handlers: PacketHandlers): new () => PacketSession {
+  return class extends PacketSession {
+    constructor() {
+      super(framer);
+    }
+
+    override onConnected(): unknown {
+      return handlers.onConnected?.(this);
+    }
+
+    override onPacket(frame: Buffer): unknown {
+      return handlers.onPacket?.(this, frame);
+    }
+
+    override onSend(bytes: number): unknown {
+      return handlers.onSend?.(this, bytes);
+    }
+
+    override onDrain(): unknown {
+      return handlers.onDrain?.(this);
+    }
+
+    override onDisconnected(error?: Error): unknown {
+      return handlers.onDisconnected?.(this, error);
+    }
+  };
+}
