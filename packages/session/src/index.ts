@@ -1,6 +1,7 @@
 // The package's face: who listens, who connects, and what a connection is.
 
 export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
+export type { SessionDuplex } from './duplex.js';
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';

@@ -12,3 +12,10 @@ export function asError(thrown: unknown): Error {
 export function warn(error: unknown): void {
   process.emitWarning(asError(error));
 }
+
+/** For what no session is to blame for: an uncaught exception. */
+export function surface(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}

@@ -1,9 +1,7 @@
 // Session: one connection. It owns a socket, its receive stream and its send queue, and turns their packets into calls
 // of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
-//
-//   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
-//   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
+import assert from 'node:assert';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -14,39 +12,31 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { chunksOf, type SessionDuplex, SessionSocket } from './duplex.js';
 import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
+import { SessionBase } from './session-base.js';
 import type { SessionHost } from './session-set.js';
+import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './session-state.js';
+import { type WebStreams, webStreamsOf } from './web.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
-
-const PAUSED = 1 << 0;
-/** end() was called: nothing more is taken to be sent. */
-const ENDING = 1 << 1;
-/** The FIN is sent, or about to be. */
-const SHUT = 1 << 2;
-/** The peer's FIN has come. */
-const PEER_ENDED = 1 << 3;
-/** The socket is being closed. */
-const CLOSING = 1 << 4;
-/** The core will call flush(). */
-const DIRTY = 1 << 5;
-/** send() said false, and onDrain has not been called since. */
-const CONGESTED = 1 << 6;
-const OPENED = 1 << 7;
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
 
 let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
+/** For its stream: end() and destroy() of the session itself; `reset` is false for a close in order. */
+let endSession: (session: Session) => void;
+let closeSession: (session: Session, error: Error | undefined, reset: boolean) => void;
 
 /**
- * One TCP connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
- * promise rejects, closes its own session with that error.
+ * One TCP connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws,
+ * or whose promise rejects, closes its own session with that error.
  */
-export class Session implements CompletionOwner, Flushable {
+export class Session extends SessionBase implements CompletionOwner, Flushable {
   /** Bytes received, and bytes that the kernel has taken to send. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -61,41 +51,13 @@ export class Session implements CompletionOwner, Flushable {
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
   #groups: Set<string> | null = null;
+  #stream: SessionSocket | null = null;
 
   static {
     openSession = (session, core, socket, host) => session.#open(core, socket, host);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
-  }
-
-  /** The connection is there. Nothing has been received yet. */
-  onConnected(): unknown {
-    return undefined;
-  }
-
-  /**
-   * Bytes have come. `data` is borrowed: it is good until this returns, or, in an async handler, until its first await.
-   * send(data) keeps it; anything else that needs it later must copy it.
-   */
-  onReceive(_data: Buffer): unknown {
-    return undefined;
-  }
-
-  /** A send has completed: the kernel has taken `bytes` more. */
-  onSend(_bytes: number): unknown {
-    return undefined;
-  }
-
-  /** After a send() that said false: what waits has fallen to the low watermark. */
-  onDrain(): unknown {
-    return undefined;
-  }
-
-  /**
-   * The session is over; no other handler runs after this one. `error` is why, unless it ended in order: an IocpError,
-   * what a handler threw, or what destroy() was given.
-   */
-  onDisconnected(_error?: Error): unknown {
-    return undefined;
+    endSession = (session) => session.#end();
+    closeSession = (session, error, reset) => session.#closeOpen(error, reset);
   }
 
   /**
@@ -159,39 +121,51 @@ export class Session implements CompletionOwner, Flushable {
   /** Sends `data` and all that waits, then half-closes. The session closes when the peer has ended too. */
   end(data?: Uint8Array | string): void {
     if (data !== undefined) this.send(data);
-    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
-    this.#state |= ENDING;
-    this.#flushSoon();
+    // What was written to the stream, and has not come here yet, goes first.
+    if (this.#stream !== null) this.#stream.end();
+    else this.#end();
   }
 
   /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
-    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
+    this.#closeOpen(error, true);
+  }
+
+  /**
+   * The session as a stream like net.Socket, to be had from onConnected on; the same one each time. It takes the place of
+   * onReceive, onSend and onDrain; onDisconnected is still called. The session stays open when the peer ends, until the
+   * stream is ended, too. Write to the stream then, and not to the session.
+   */
+  toDuplex(): SessionDuplex {
+    assert(this.#host !== null, 'toDuplex() before onConnected');
+    if (this.#stream === null) {
+      this.#stream = new SessionSocket(this, this.#socket!, this.#host.highWatermark);
+      if ((this.#state & OPENED) === 0) this.#stream.onDisconnected(this.#error);
+      else if ((this.#state & ENDING) !== 0) this.#stream.end();
+    }
+    return this.#stream;
+  }
+
+  /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */
+  toWeb(): WebStreams {
+    return webStreamsOf(this.toDuplex());
+  }
+
+  /**
+   * What is received, in chunks that are copies, as fast as the loop takes them. When the loop is left, in whatever way,
+   * the session ends as with end(), and what still comes is dropped.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
+    return chunksOf(this.toDuplex());
   }
 
   /** Addresses are asked of the OS when first needed. Undefined once the connection is gone. */
-  get remote(): Endpoint | undefined {
+  override get remote(): Endpoint | undefined {
     return this.#endpoint(() => this.#socket!.remoteEndpoint());
   }
 
-  get local(): Endpoint | undefined {
+  override get local(): Endpoint | undefined {
     return this.#endpoint(() => this.#socket!.localEndpoint());
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.remote?.address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.remote?.port;
-  }
-
-  get localAddress(): string | undefined {
-    return this.local?.address;
-  }
-
-  get localPort(): number | undefined {
-    return this.local?.port;
   }
 
   /** For the core: a packet of one of this session's operations. */
@@ -219,6 +193,7 @@ export class Session implements CompletionOwner, Flushable {
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
     if ((this.#state & (PAUSED | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
+    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#stream?.onEnd();
     if (this.#sendEvent !== null) return;
     if (this.#queue !== null && !this.#queue.idle) this.#startSend();
     else if (this.#held === null) this.#finish();
@@ -265,7 +240,7 @@ export class Session implements CompletionOwner, Flushable {
     this.bytesReceived += data.length;
     this.#core!.board.values[RECEIVED]! += data.length;
     try {
-      const result = this.onReceive(data);
+      const result = (this.#stream ?? this).onReceive(data);
       if (result !== undefined) this.#follow(result);
     } catch (error) {
       this.destroy(asError(error));
@@ -314,11 +289,11 @@ export class Session implements CompletionOwner, Flushable {
     }
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
-      const result = this.onSend(bytes);
+      const result = (this.#stream ?? this).onSend(bytes);
       if (result !== undefined) this.#follow(result);
       if ((this.#state & CONGESTED) !== 0 && queue.bytes <= this.#host!.lowWatermark) {
         this.#state &= ~CONGESTED;
-        this.#follow(this.onDrain());
+        if (this.#stream === null) this.#follow(this.onDrain());
       }
     } catch (thrown) {
       this.destroy(asError(thrown));
@@ -328,7 +303,7 @@ export class Session implements CompletionOwner, Flushable {
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0) {
-      this.#close(undefined, false);
+      if (this.#stream === null || (this.#state & ENDING) !== 0) this.#close(undefined, false);
     } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
       this.#state |= SHUT;
       this.#core!.port.shutdown(this.#socket!);
@@ -339,6 +314,16 @@ export class Session implements CompletionOwner, Flushable {
     if ((this.#state & CLOSING) !== 0) return;
     // ENOTCONN: the peer has reset the connection meanwhile, which the receive stream tells better.
     if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
+  }
+
+  #end(): void {
+    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
+    this.#state |= ENDING;
+    this.#flushSoon();
+  }
+
+  #closeOpen(error: Error | undefined, reset: boolean): void {
+    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, reset);
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -364,6 +349,7 @@ export class Session implements CompletionOwner, Flushable {
     for (const group of this.#groups ?? []) this.leave(group);
     this.#host!.closed(this);
     this.#state &= ~OPENED;
+    this.#stream?.onDisconnected(this.#error);
     try {
       const result = this.onDisconnected(this.#error);
       if (isThenable(result)) result.then(undefined, warn);
@@ -394,4 +380,4 @@ export class Session implements CompletionOwner, Flushable {
   }
 }
 
-export { openSession, sendMessage };
+export { closeSession, endSession, openSession, sendMessage };
