@@ -12,8 +12,8 @@ import { closeSession, endSession, type Session } from './session.js';
 
 /**
  * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the
- * stream ends when the peer does. destroy() drops what waits to be sent: the peer sees a reset when something was dropped, or
- * when there is an error.
+ * stream ends when the peer does. destroy() drops what the kernel does not take at once, and then the peer sees a reset; so it
+ * does of destroy(error), unless that follows right on a write.
  */
 export interface SessionDuplex extends Duplex {
   readonly connecting: false;
@@ -133,7 +133,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    const dropped = this.#session.bytesQueued > 0 || this.writableLength > 0;
+    const cut = this.#reset || this.writableLength > this.#writing;
     clearTimeout(this.#timer);
     this.#destroyed = () => {
       this.#settle(error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write'));
@@ -141,7 +141,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       process.nextTick(emitClose, this, error !== null);
     };
     if (this.#over) this.#destroyed();
-    else closeSession(this.#session, error ?? undefined, error !== null || this.#reset || dropped);
+    else closeSession(this.#session, error ?? undefined, cut);
   }
 
   // net.Socket has these.

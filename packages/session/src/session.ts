@@ -28,9 +28,9 @@ const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
 
 let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
-/** For its stream: end() and destroy() of the session itself; `reset` is false for a close in order. */
+/** For its stream. `cut`: some of it is lost. */
 let endSession: (session: Session) => void;
-let closeSession: (session: Session, error: Error | undefined, reset: boolean) => void;
+let closeSession: (session: Session, error: Error | undefined, cut: boolean) => void;
 
 /**
  * One TCP connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws,
@@ -57,7 +57,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     openSession = (session, core, socket, host) => session.#open(core, socket, host);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
-    closeSession = (session, error, reset) => session.#closeOpen(error, reset);
+    closeSession = (session, error, cut) => session.#closeStream(error, cut);
   }
 
   /**
@@ -128,7 +128,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
 
   /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
-    this.#closeOpen(error, true);
+    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
   }
 
   /**
@@ -322,8 +322,13 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#flushSoon();
   }
 
-  #closeOpen(error: Error | undefined, reset: boolean): void {
-    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, reset);
+  /** Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once. */
+  #closeStream(error: Error | undefined, cut: boolean): void {
+    if ((this.#state & (OPENED | CLOSING)) !== OPENED) return;
+    const lastWords = !cut && this.#sendEvent === null && this.bytesQueued > 0;
+    if (lastWords) this.#startSend();
+    const lost = lastWords ? this.#queue!.waits : error !== undefined || this.bytesQueued > 0;
+    this.#close(error, cut || lost);
   }
 
   #close(error: Error | undefined, reset: boolean): void {

@@ -148,6 +148,18 @@ export const endings: Row[] = [
     },
   },
   {
+    name: 'destroy(error) right after a write(): the last words arrive, and the peer sees an end',
+    async run({ socket, peer, notes, closed, peerClosed }) {
+      const ended = once(peer, 'end');
+      socket.write('this is why');
+      socket.destroy(new Error('enough'));
+      notes.push((await read(peer, 11)).toString());
+      await Promise.all([closed, ended]);
+      peer.end();
+      await peerClosed;
+    },
+  },
+  {
     name: 'destroy() while bytes wait',
     async run({ socket, peer, log, closed, peerClosed }) {
       socket.write(pattern(MUCH), (error) => log.push(`first ${error ? 'failed' : 'done'}`));
