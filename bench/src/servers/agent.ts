@@ -21,9 +21,9 @@ export interface Ready {
 
 /**
  * `echo` sends everything back; `burn` does, too, after some work; `life` does, and reports how else its thread fares;
- * `knock` ends each connection as soon as it is there.
+ * `knock` ends each connection as soon as it is there. `http` answers requests.
  */
-export type Behaviour = 'echo' | 'burn' | 'life' | 'knock';
+export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'http';
 
 export const behaviour = process.argv[2] as Behaviour;
 /** How many threads serve, where they are the server's own. */
