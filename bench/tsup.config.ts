@@ -6,6 +6,8 @@ export default defineConfig(
   options(
     {
       session: 'src/session.ts',
+      http: 'src/http.ts',
+      'cannon-process': 'src/cannon-process.ts',
       idle: 'src/idle.ts',
       dedicated: 'src/dedicated.ts',
       broadcast: 'src/broadcast.ts',
@@ -19,12 +21,14 @@ export default defineConfig(
       'servers/node-net': 'src/servers/node-net.ts',
       'servers/datagrams': 'src/servers/datagrams.ts',
       'servers/node-dgram': 'src/servers/node-dgram.ts',
+      'servers/http-sessions': 'src/servers/http-sessions.ts',
+      'servers/http-net': 'src/servers/http-net.ts',
       'servers/dedicated': 'src/servers/dedicated.ts',
       'servers/echo-session': 'src/servers/echo-session.ts',
       'servers/burn-session': 'src/servers/burn-session.ts',
       'servers/life-session': 'src/servers/life-session.ts',
     },
     // They find their own workers by where they lie.
-    { dts: false, external: ['piscina', 'tinypool'] },
+    { dts: false, external: ['autocannon', 'piscina', 'tinypool'] },
   ),
 );

@@ -8,7 +8,14 @@ import { kill, type Server } from './server.js';
 import type { Behaviour, Figures, Ready, Request } from './servers/agent.js';
 
 /** The programs in src/servers. */
-export type Program = 'overlapped' | 'dedicated' | 'node-net' | 'datagrams' | 'node-dgram';
+export type Program =
+  | 'overlapped'
+  | 'dedicated'
+  | 'node-net'
+  | 'datagrams'
+  | 'node-dgram'
+  | 'http-sessions'
+  | 'http-net';
 
 /** An answer that takes longer than this is none, in milliseconds. */
 const PATIENCE = 60_000;

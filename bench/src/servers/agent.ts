@@ -22,9 +22,9 @@ export interface Ready {
 /**
  * `echo` sends everything back; `burn` does, too, after some work; `life` does, and reports how else its thread fares;
  * `knock` ends each connection as soon as it is there; `crowd` greets each with as many bytes as a message has, and sends
- * what one says to all.
+ * what one says to all; `http` answers requests.
  */
-export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'crowd';
+export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'crowd' | 'http';
 
 /** What a crowd's members are greeted with. */
 export const GREETING = Buffer.alloc(64, 'g');

@@ -9,6 +9,7 @@ export {
   type DatagramHandlers,
   DatagramSession,
 } from './datagram-session.js';
+export type { SessionDuplex } from './duplex.js';
 export type { FileRange } from './file-send.js';
 export { delimited, lines } from './framing/delimited.js';
 export { fixedLength } from './framing/fixed-length.js';

@@ -17,3 +17,10 @@ export function follow(session: { destroy(error: Error): void }, result: unknown
 export function warn(error: unknown): void {
   process.emitWarning(asError(error));
 }
+
+/** For what no session is to blame for: an uncaught exception. */
+export function surface(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}

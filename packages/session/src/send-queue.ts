@@ -107,6 +107,11 @@ export class SendQueue implements FileQueue {
     this.#recycle(found);
   }
 
+  /** Whether there is something that is not in flight. */
+  get waits(): boolean {
+    return this.#head !== null;
+  }
+
   /** Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now. */
   push(data: Uint8Array): void {
     const { length } = data;

@@ -1,4 +1,7 @@
-// The bits of a session's state.
+// The states that a session is in, as bits.
+//
+//   open -> [end(), or the peer's FIN; as a stream: both] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
+//   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
 export const PAUSED = 1 << 0;
 /** end() was called: nothing more is taken to be sent. */

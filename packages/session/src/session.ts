@@ -1,20 +1,21 @@
 // Session: one connection. It owns a socket, its receive stream and its send queue, and turns their packets into calls
 // of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
-//
-//   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
-//   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
+import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { attachSocket, Connection } from './connection.js';
+import { attachSocket } from './connection.js';
+import { chunksOf, type SessionDuplex, SessionSocket } from './duplex.js';
 import { type FileRange, FileSend } from './file-send.js';
 import { broadcast, groupsOf } from './groups.js';
 import { asError, follow, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
+import { SessionBase } from './session-base.js';
 import type { SessionHost } from './session-set.js';
 import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './session-state.js';
+import { type WebStreams, webStreamsOf } from './web.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
 
@@ -25,12 +26,16 @@ let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: Se
 let isReceiving: (session: Session) => boolean;
 let unread: (session: Session, rest: Buffer) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
+/** For its stream. `cut`: some of it is lost. */
+let endSession: (session: Session) => void;
+let closeSession: (session: Session, error: Error | undefined, cut: boolean) => void;
 
 /**
- * One connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
- * promise rejects, closes its own session with that error.
+/**
+ * One connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws, or
+ * whose promise rejects, closes its own session with that error.
  */
-export class Session extends Connection implements CompletionOwner, Flushable {
+export class Session extends SessionBase implements CompletionOwner, Flushable {
   /** Bytes received, and bytes that the kernel has taken to send. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -45,43 +50,15 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
   #groups: Set<string> | null = null;
+  #stream: SessionSocket | null = null;
 
   static {
     openSession = (session, core, socket, host) => session.#open(core, socket, host);
     isReceiving = (session) => (session.#state & (PAUSED | CLOSING)) === 0;
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
-  }
-
-  /** The connection is there. Nothing has been received yet. */
-  onConnected(): unknown {
-    return undefined;
-  }
-
-  /**
-   * Bytes have come. `data` is borrowed: it is good until this returns, or, in an async handler, until its first await.
-   * send(data) keeps it; anything else that needs it later must copy it.
-   */
-  onReceive(_data: Buffer): unknown {
-    return undefined;
-  }
-
-  /** A send has completed: the kernel has taken `bytes` more. */
-  onSend(_bytes: number): unknown {
-    return undefined;
-  }
-
-  /** After a send() that said false: what waits has fallen to the low watermark. */
-  onDrain(): unknown {
-    return undefined;
-  }
-
-  /**
-   * The session is over; no other handler runs after this one. `error` is why, unless it ended in order: an IocpError,
-   * what a handler threw, or what destroy() was given.
-   */
-  onDisconnected(_error?: Error): unknown {
-    return undefined;
+    endSession = (session) => session.#end();
+    closeSession = (session, error, cut) => session.#closeStream(error, cut);
   }
 
   /**
@@ -157,15 +134,42 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   /** Sends `data` and all that waits, then half-closes. The session closes when the peer has ended too. */
   end(data?: Uint8Array | string): void {
     if (data !== undefined) this.send(data);
-    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
-    this.#state |= ENDING;
-    this.#host!.ending(this);
-    this.#flushSoon();
+    // What was written to the stream, and has not come here yet, goes first.
+    if (this.#stream !== null) this.#stream.end();
+    else this.#end();
   }
 
   /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
+  }
+
+  /**
+   * The session as a stream like net.Socket, to be had from onConnected on; the same one each time. It takes the place of
+   * onReceive, onSend and onDrain; onDisconnected is still called. The session stays open when the peer ends, until the
+   * stream is ended, too. Write to the stream then, and not to the session.
+   */
+  toDuplex(): SessionDuplex {
+    assert(this.#host !== null, 'toDuplex() before onConnected');
+    if (this.#stream === null) {
+      this.#stream = new SessionSocket(this, this.#socket!, this.#host.highWatermark);
+      if ((this.#state & OPENED) === 0) this.#stream.onDisconnected(this.#error);
+      else if ((this.#state & ENDING) !== 0) this.#stream.end();
+    }
+    return this.#stream;
+  }
+
+  /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */
+  toWeb(): WebStreams {
+    return webStreamsOf(this.toDuplex());
+  }
+
+  /**
+   * What is received, in chunks that are copies, as fast as the loop takes them. When the loop is left, in whatever way,
+   * the session ends as with end(), and what still comes is dropped.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
+    return chunksOf(this.toDuplex());
   }
 
   /** For PacketSession: what is missing, now that the peer has ended. */
@@ -198,6 +202,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
     if ((this.#state & (PAUSED | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
+    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#stream?.onEnd();
     if (this.#sendEvent !== null) return;
     if (this.#queue !== null && !this.#queue.idle) this.#startSend();
     else if (this.#held === null) this.#finish();
@@ -245,7 +250,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     this.bytesReceived += data.length;
     this.#core!.board.values[RECEIVED]! += data.length;
     try {
-      const result = this.onReceive(data);
+      const result = (this.#stream ?? this).onReceive(data);
       if (result !== undefined) follow(this, result);
     } catch (error) {
       this.destroy(asError(error));
@@ -310,12 +315,12 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     }
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
-      const result = this.onSend(bytes);
+      const result = (this.#stream ?? this).onSend(bytes);
       if (result !== undefined) follow(this, result);
       // onSend may have destroyed the session.
       if ((this.#state & (CONGESTED | CLOSING)) === CONGESTED && queue.bytes <= this.#host!.lowWatermark) {
         this.#state &= ~CONGESTED;
-        follow(this, this.onDrain());
+        if (this.#stream === null) follow(this, this.onDrain());
       }
     } catch (thrown) {
       this.destroy(asError(thrown));
@@ -325,7 +330,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0) {
-      this.#close(this.cutShort(), false);
+      if (this.#stream === null || (this.#state & ENDING) !== 0) this.#close(this.cutShort(), false);
     } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
       this.#state |= SHUT;
       this.#core!.port.shutdown(this.#socket!);
@@ -338,6 +343,22 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     if (error?.code === 'ENOTSUP') this.#close(undefined, false);
     // ENOTCONN: the peer has reset the connection meanwhile, which the receive stream tells better.
     else if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
+  }
+
+  #end(): void {
+    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
+    this.#state |= ENDING;
+    this.#host!.ending(this);
+    this.#flushSoon();
+  }
+
+  /** Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once. */
+  #closeStream(error: Error | undefined, cut: boolean): void {
+    if ((this.#state & (OPENED | CLOSING)) !== OPENED) return;
+    const lastWords = !cut && this.#sendEvent === null && this.bytesQueued > 0;
+    if (lastWords) this.#startSend();
+    const lost = lastWords ? this.#queue!.waits : error !== undefined || this.bytesQueued > 0;
+    this.#close(error, cut || lost);
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -364,6 +385,7 @@ export class Session extends Connection implements CompletionOwner, Flushable {
     this.#host!.closed(this);
     this.#state &= ~OPENED;
     attachSocket(this, null);
+    this.#stream?.onDisconnected(this.#error);
     try {
       const result = this.onDisconnected(this.#error);
       if (isThenable(result)) result.then(undefined, warn);
@@ -379,4 +401,4 @@ export class Session extends Connection implements CompletionOwner, Flushable {
   }
 }
 
-export { isReceiving, openSession, sendMessage, unread };
+export { closeSession, endSession, isReceiving, openSession, sendMessage, unread };

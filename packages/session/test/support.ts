@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
+import type { Readable } from 'node:stream';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { IocpCore, type IocpCoreOptions } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
@@ -61,7 +62,7 @@ export function closing(socket: net.Socket): Promise<void> {
 }
 
 /** Reads exactly `length` bytes. */
-export function read(socket: net.Socket, length: number): Promise<Buffer> {
+export function read(socket: Readable, length: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let got = 0;

@@ -1,0 +1,312 @@
+// A session as a Node stream that behaves like a net.Socket, so that http, tls and everything that takes a socket serve
+// sessions. Both ways have back-pressure:
+//
+//   session.onReceive -> copy -> push()     a full readable side pauses the session, and the kernel's window the peer
+//   write() -> session.send()               a write calls back when the kernel has its last byte, and then the next one goes
+
+import type net from 'node:net';
+import { Duplex } from 'node:stream';
+import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
+import { surface } from './outcomes.js';
+import { closeSession, endSession, type Session } from './session.js';
+
+/**
+ * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the
+ * stream ends when the peer does. destroy() drops what the kernel does not take at once, and then the peer sees a reset; so it
+ * does of destroy(error), unless that follows right on a write.
+ */
+export interface SessionDuplex extends Duplex {
+  readonly connecting: false;
+  /** Undefined once the connection is gone, unless they were asked for before. */
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  address(): net.AddressInfo | Record<string, never>;
+  readonly bytesRead: number;
+  /** Also those that wait. */
+  readonly bytesWritten: number;
+  setNoDelay(on?: boolean): this;
+  /** Milliseconds of idleness before the first probe; whole seconds count. Default, and below 1000: the system's 2 hours. */
+  setKeepAlive(on?: boolean, delay?: number): this;
+  /** Milliseconds without a byte received or sent until 'timeout'; 0 for never. */
+  setTimeout(delay: number, callback?: () => void): this;
+  readonly timeout?: number;
+  /** Ends, and closes as soon as everything is sent. */
+  destroySoon(): void;
+  /** Drops what waits; the peer sees a reset. */
+  resetAndDestroy(): this;
+  /** Nothing: a core keeps its process alive until it stops. */
+  ref(): this;
+  unref(): this;
+}
+
+/** Bytes that are kept for a reader before the session is paused. That and resuming it cost two operations. */
+const READ_AHEAD = 65_536;
+
+type Callback = (error?: Error | null) => void;
+
+export class SessionSocket extends Duplex implements SessionDuplex {
+  readonly connecting = false;
+  timeout?: number;
+  readonly #session: Session;
+  readonly #socket: PortSocket;
+  /** Of the write, or of the end, that is under way. */
+  #callback: Callback | null = null;
+  /** Bytes of the write that is under way, and of those that are over. */
+  #writing = 0;
+  #written = 0;
+  /** Of _destroy(), while the session closes. */
+  #destroyed: (() => void) | null = null;
+  /** When the end came, nothing was left to send. */
+  #allSent = false;
+  #reset = false;
+  #peerEnded = false;
+  /** The session has closed. */
+  #over = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDelay = 0;
+  #remote: Endpoint | undefined;
+  #local: Endpoint | undefined;
+
+  constructor(session: Session, socket: PortSocket, writableHighWaterMark: number) {
+    // 'close' is emitted here, as it says whether there was an error.
+    super({ readableHighWaterMark: READ_AHEAD, writableHighWaterMark, emitClose: false });
+    this.#session = session;
+    this.#socket = socket;
+  }
+
+  // The session calls these.
+
+  onReceive(data: Buffer): void {
+    this.#active();
+    if (!this.#push(Buffer.from(data))) this.#session.pause();
+  }
+
+  onSend(): void {
+    this.#active();
+    if (this.#session.bytesQueued === 0) this.#settle();
+  }
+
+  /** All that the peer has sent was received. May be called again. */
+  onEnd(): void {
+    if (this.#peerEnded) return;
+    this.#peerEnded = true;
+    this.#push(null);
+  }
+
+  onDisconnected(error: Error | undefined): void {
+    this.#over = true;
+    if (this.#destroyed !== null) {
+      this.#destroyed();
+      return;
+    }
+    if (this.#allSent) this.#settle();
+    // After an orderly end the stream destroys itself, when what it has is read.
+    if (error || !this.#peerEnded || !this.writableEnded || this.#callback !== null) this.destroy(error);
+  }
+
+  // Duplex calls these.
+
+  override _read(): void {
+    this.#session.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
+    this.#send(chunk);
+    this.#wait(callback);
+  }
+
+  /** What was written while corked, or while another write was under way, goes in one send. */
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], callback: Callback): void {
+    for (const { chunk } of chunks) this.#send(chunk);
+    this.#wait(callback);
+  }
+
+  override _final(callback: Callback): void {
+    this.#callback = callback;
+    this.#allSent = this.#session.writable && this.#session.bytesQueued === 0;
+    endSession(this.#session);
+    // Later, as with net.Socket: who destroys right after end() sees no 'finish'.
+    if (this.#allSent) process.nextTick(() => this.#settle());
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    const cut = this.#reset || this.writableLength > this.#writing;
+    clearTimeout(this.#timer);
+    this.#destroyed = () => {
+      this.#settle(error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write'));
+      callback(error);
+      process.nextTick(emitClose, this, error !== null);
+    };
+    if (this.#over) this.#destroyed();
+    else closeSession(this.#session, error ?? undefined, cut);
+  }
+
+  // net.Socket has these.
+
+  get bytesRead(): number {
+    return this.#session.bytesReceived;
+  }
+
+  get bytesWritten(): number {
+    return this.#written + this.writableLength;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#remoteEnd?.address;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#remoteEnd?.port;
+  }
+
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return familyOf(this.#remoteEnd);
+  }
+
+  get localAddress(): string | undefined {
+    return this.#localEnd?.address;
+  }
+
+  get localPort(): number | undefined {
+    return this.#localEnd?.port;
+  }
+
+  address(): net.AddressInfo | Record<string, never> {
+    const local = this.#localEnd;
+    return local ? { address: local.address, family: familyOf(local)!, port: local.port } : {};
+  }
+
+  setNoDelay(on = true): this {
+    this.#tune(() => this.#socket.setNoDelay(on));
+    return this;
+  }
+
+  setKeepAlive(on = false, delay = 0): this {
+    this.#tune(() => this.#socket.setKeepAlive(on ? Math.floor(delay / 1000) || SYSTEM_KEEP_ALIVE : 0));
+    return this;
+  }
+
+  /** One timer serves all the times that it is set: http sets and unsets it for each request. */
+  setTimeout(delay: number, callback?: () => void): this {
+    this.timeout = delay;
+    if (delay > 0 && delay !== this.#timerDelay && !this.destroyed) {
+      clearTimeout(this.#timer);
+      this.#timerDelay = delay;
+      this.#timer = setTimeout(onIdle, delay, this).unref();
+    } else {
+      this.#active();
+    }
+    if (callback !== undefined) {
+      if (delay > 0) this.once('timeout', callback);
+      else this.removeListener('timeout', callback);
+    }
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  destroySoon(): void {
+    this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
+  resetAndDestroy(): this {
+    this.#reset = true;
+    return this.destroy();
+  }
+
+  get #remoteEnd(): Endpoint | undefined {
+    this.#remote ??= this.#session.remote;
+    return this.#remote;
+  }
+
+  get #localEnd(): Endpoint | undefined {
+    this.#local ??= this.#session.local;
+    return this.#local;
+  }
+
+  #send(chunk: Buffer): void {
+    this.#writing += chunk.length;
+    this.#session.send(chunk);
+  }
+
+  /** A session that closes meanwhile settles what is under way when it is over. */
+  #wait(callback: Callback): void {
+    this.#active();
+    this.#callback = callback;
+    if (this.#session.writable && this.#session.bytesQueued === 0) this.#settle();
+  }
+
+  #settle(error?: Error): void {
+    const callback = this.#callback;
+    if (callback === null) return;
+    this.#callback = null;
+    if (error === undefined) this.#written += this.#writing;
+    this.#writing = 0;
+    try {
+      callback(error);
+    } catch (thrown) {
+      surface(thrown);
+    }
+  }
+
+  /** Listeners run in here. One that throws has a bug, which is not for the session to handle. */
+  #push(chunk: Buffer | null): boolean {
+    try {
+      return this.push(chunk);
+    } catch (error) {
+      surface(error);
+      return true;
+    }
+  }
+
+  #active(): void {
+    if (this.timeout) this.#timer?.refresh();
+  }
+
+  /** Options are lost on a connection that is gone, as with net.Socket. */
+  #tune(set: () => void): void {
+    try {
+      if (!this.#over) set();
+    } catch (error) {
+      if (!isIocpError(error)) throw error;
+    }
+  }
+}
+
+/** Seconds that Linux and Windows wait by default. */
+const SYSTEM_KEEP_ALIVE = 7200;
+
+function familyOf(endpoint: Endpoint | undefined): 'IPv4' | 'IPv6' | undefined {
+  return endpoint && (endpoint.family === 6 ? 'IPv6' : 'IPv4');
+}
+
+function emitClose(stream: SessionSocket, hadError: boolean): void {
+  stream.emit('close', hadError);
+}
+
+function onIdle(stream: SessionSocket): void {
+  if (stream.timeout) stream.emit('timeout');
+}
+
+/** See Session's [Symbol.asyncIterator](). */
+export async function* chunksOf(stream: Duplex): AsyncGenerator<Buffer> {
+  // What fails after the loop goes to onDisconnected alone.
+  stream.on('error', () => {});
+  try {
+    yield* stream.iterator({ destroyOnReturn: false });
+  } finally {
+    stream.resume();
+    stream.end();
+  }
+}

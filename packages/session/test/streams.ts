@@ -1,0 +1,90 @@
+// What the tests of streams share: a connection whose one end is a net.Socket or a session's stream, and the other a peer
+// that is a net.Socket; and what happens at an end, written down.
+
+import { once } from 'node:events';
+import net from 'node:net';
+import type { BackendName } from '@overlapped/iocp-native';
+import { IocpCore } from '@overlapped/net-core';
+import { onTestFinished } from 'vitest';
+import type { Session, SessionDuplex } from '../src/index.js';
+import { deferred, listen } from './support.js';
+
+/** What both kinds of sockets have. */
+export type StreamSocket = Pick<net.Socket, keyof net.Socket & keyof SessionDuplex>;
+
+export interface Pair {
+  readonly socket: net.Socket;
+  readonly peer: net.Socket;
+}
+
+/** A core that stops with the test. */
+export function openCore(backend: BackendName): IocpCore {
+  const core = new IocpCore({ backend, threads: 0, maxSessions: 1000 });
+  onTestFinished(() => core.stop(1000));
+  return core;
+}
+
+/** Listens with a core, and calls `serve` with the stream of each session. */
+export async function listenForStreams(core: IocpCore, serve: (stream: SessionDuplex, session: Session) => void) {
+  const listener = await listen(core, { session: { onConnected: (session) => serve(session.toDuplex(), session) } });
+  return listener.endpoint.port;
+}
+
+/** A connection whose `socket` is a net.Socket of a server that allows it to be half open. */
+export async function netPair(): Promise<Pair> {
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const peer = await dialPeer((server.address() as net.AddressInfo).port);
+  const [socket] = await accepted;
+  return ending({ socket, peer });
+}
+
+/** The same, where `socket` is the stream of a session. */
+export async function sessionPair(backend: BackendName): Promise<Pair> {
+  const opened = deferred<SessionDuplex>();
+  const port = await listenForStreams(openCore(backend), opened.resolve);
+  const peer = await dialPeer(port);
+  return ending({ socket: (await opened.promise) as unknown as net.Socket, peer });
+}
+
+async function dialPeer(port: number): Promise<net.Socket> {
+  const peer = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+  await once(peer, 'connect');
+  return peer;
+}
+
+/** Both ends close with the test, and neither ends the process by an error. */
+function ending(pair: Pair): Pair {
+  pair.socket.on('error', () => {});
+  pair.peer.on('error', () => {});
+  onTestFinished(() => {
+    pair.socket.destroy();
+    pair.peer.destroy();
+  });
+  return pair;
+}
+
+/** Writes down the events of a socket, in the order in which they come. */
+export function logOf(socket: net.Socket, events = ['end', 'finish', 'drain', 'timeout', 'error', 'close']): string[] {
+  const log: string[] = [];
+  for (const event of events) {
+    socket.on(event, (about: unknown) => {
+      const what = event === 'error' ? codeOf(about) : about;
+      log.push(what === undefined ? event : `${event} ${what}`);
+    });
+  }
+  return log;
+}
+
+/** What tells one error from another, whoever made it. */
+export function codeOf(error: unknown): string {
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  return code ?? (name === 'Error' ? message : name);
+}
+
+/** How often a buffer fills is a matter of chance. */
+export function drop(log: string[], event: string): void {
+  for (let i = log.length - 1; i >= 0; i--) if (log[i] === event) log.splice(i, 1);
+}
