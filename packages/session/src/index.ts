@@ -1,5 +1,7 @@
 // The package's face: who listens, who connects, and what a connection is.
 
+export { ClientService, type ClientServiceOptions } from './client-service.js';
+export type { ConnectOptions } from './connecting.js';
 export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';

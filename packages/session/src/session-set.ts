@@ -24,8 +24,11 @@ export interface SessionHost {
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
   /** The session's Close packet is here; nothing of it is in flight. */
-  closed(session: Session): void;
+  closed(session: Session, error: Error | undefined): void;
 }
+
+/** Is told of each session that is over, and why, before its onDisconnected. */
+export type SessionEnd = (session: Session, error: Error | undefined) => void;
 
 /** Milliseconds that sessions have to end in order. */
 export const DEFAULT_GRACE = 5000;
@@ -38,11 +41,12 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
   readonly #makeSession: () => Session;
+  readonly #onEnd: SessionEnd | undefined;
   #emptied: (() => void) | undefined;
   #stopping = false;
 
   /** Throws a RangeError when the watermarks make no sense. */
-  constructor(core: IocpCore, options: SessionOptions, group: string | null = null) {
+  constructor(core: IocpCore, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
     const { highWatermark = DEFAULT_HIGH_WATERMARK, lowWatermark = highWatermark >> 2 } = options;
     if (!(lowWatermark >= 0 && lowWatermark <= highWatermark)) {
       throw new RangeError(`the watermarks must be 0 <= low <= high, not ${lowWatermark} and ${highWatermark}`);
@@ -51,6 +55,7 @@ export class SessionSet implements SessionHost, Stoppable {
     this.lowWatermark = lowWatermark;
     this.group = group;
     this.#core = core;
+    this.#onEnd = onEnd;
     this.#makeSession = sessionFactory(options.session);
   }
 
@@ -63,9 +68,10 @@ export class SessionSet implements SessionHost, Stoppable {
     return session;
   }
 
-  closed(session: Session): void {
+  closed(session: Session, error: Error | undefined): void {
     this.sessions.delete(session);
     this.#core.dismiss();
+    this.#onEnd?.(session, error);
     if (this.sessions.size === 0) this.#emptied?.();
   }
 

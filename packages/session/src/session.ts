@@ -362,7 +362,7 @@ export class Session implements CompletionOwner, Flushable {
 
   #closed(): void {
     for (const group of this.#groups ?? []) this.leave(group);
-    this.#host!.closed(this);
+    this.#host!.closed(this, this.#error);
     this.#state &= ~OPENED;
     try {
       const result = this.onDisconnected(this.#error);
