@@ -8,7 +8,17 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`);
 }
 
-/** onDisconnected has no session left to close. */
+/** Runs onDisconnected, which has no session left to close. */
+export function runLast(handler: () => unknown): void {
+  try {
+    const result = handler();
+    if (isThenable(result)) result.then(undefined, warn);
+  } catch (error) {
+    warn(error);
+  }
+}
+
+/** Tells of an error that nobody else gets. */
 export function warn(error: unknown): void {
   process.emitWarning(asError(error));
 }

@@ -8,45 +8,48 @@ import {
   type CompletionPacket,
   type Endpoint,
   type IocpError,
-  isIocpError,
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { Endpoints, endpointOf } from './endpoints.js';
 import { broadcast, groupsOf } from './groups.js';
-import { asError, isThenable, warn } from './outcomes.js';
+import { asError, isThenable, runLast } from './outcomes.js';
+import type { Introduction } from './preface.js';
 import { SendQueue } from './send-queue.js';
 import type { SessionHost } from './session-set.js';
+import {
+  AWAITS_DRAIN,
+  CLOSING,
+  CONGESTED,
+  DIRTY,
+  ENDING,
+  HELD_BACK,
+  OPENED,
+  PAUSED,
+  PEER_ENDED,
+  SHUT,
+  THROTTLED,
+} from './session-state.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
-
-const PAUSED = 1 << 0;
-/** end() was called: nothing more is taken to be sent. */
-const ENDING = 1 << 1;
-/** The FIN is sent, or about to be. */
-const SHUT = 1 << 2;
-/** The peer's FIN has come. */
-const PEER_ENDED = 1 << 3;
-/** The socket is being closed. */
-const CLOSING = 1 << 4;
-/** The core will call flush(). */
-const DIRTY = 1 << 5;
-/** send() said false, and onDrain has not been called since. */
-const CONGESTED = 1 << 6;
-const OPENED = 1 << 7;
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
 
-let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
+type Start = [core: IocpCore, socket: PortSocket, host: SessionHost, introduction: Introduction | null];
+
+let openSession: (session: Session, ...start: Start) => void;
+/** Whether bytes of the peer are waited for. */
+let isReceiving: (session: Session) => boolean;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 
 /**
  * One TCP connection. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose
  * promise rejects, closes its own session with that error.
  */
-export class Session implements CompletionOwner, Flushable {
+export class Session extends Endpoints implements CompletionOwner, Flushable {
   /** Bytes received, and bytes that the kernel has taken to send. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -61,9 +64,11 @@ export class Session implements CompletionOwner, Flushable {
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
   #groups: Set<string> | null = null;
+  #introduction: Introduction | null = null;
 
   static {
-    openSession = (session, core, socket, host) => session.#open(core, socket, host);
+    openSession = (session, ...start) => session.#open(...start);
+    isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
     sendMessage = (session, ...message) => session.#sendMessage(...message);
   }
 
@@ -101,16 +106,21 @@ export class Session implements CompletionOwner, Flushable {
   /**
    * Queues bytes. Everything that was queued by the end of the handler goes in one operation. Bytes of up to 16,384 are
    * copied (or kept, if borrowed) at once; a larger array is the session's until it is sent, and must not change.
-   * False when the queue is above the high watermark (the bytes are queued all the same; wait for onDrain), or when the
-   * session takes no more (`writable` is false; the bytes are dropped).
+   * False when the queue is above the high watermark (the bytes are queued all the same; wait for onDrain), when its limit
+   * forbids (see QueueLimitOptions), or when the session takes no more (`writable` is false; the bytes are dropped).
    */
   send(data: Uint8Array | string): boolean {
     if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return false;
     this.#queue ??= new SendQueue(this.#core!);
     const queue = this.#queue;
-    queue.push(typeof data === 'string' ? Buffer.from(data) : data);
+    const { queueLimit, highWatermark } = this.#host!;
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     this.#flushSoon();
-    if (queue.bytes <= this.#host!.highWatermark) return true;
+    const full = queueLimit !== null && !queueLimit.admits(queue.bytes, bytes.length);
+    const dropped = full && !queueLimit.exceeded(this);
+    if (full && !dropped) this.#holdBack(THROTTLED);
+    if (!dropped) queue.push(bytes);
+    if (!dropped && queue.bytes <= highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
   }
@@ -144,9 +154,7 @@ export class Session implements CompletionOwner, Flushable {
 
   /** Stops onReceive; the kernel's window then holds the peer back. What has come already is kept. */
   pause(): void {
-    if ((this.#state & (PAUSED | CLOSING)) !== 0) return;
-    this.#state |= PAUSED;
-    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
+    this.#holdBack(PAUSED);
   }
 
   /** Undoes pause(). onReceive is not called before this returns. */
@@ -169,29 +177,12 @@ export class Session implements CompletionOwner, Flushable {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
   }
 
-  /** Addresses are asked of the OS when first needed. Undefined once the connection is gone. */
   get remote(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.remoteEndpoint());
+    return this.#introduction?.source ?? endpointOf(this.#socket, 'remoteEndpoint');
   }
 
   get local(): Endpoint | undefined {
-    return this.#endpoint(() => this.#socket!.localEndpoint());
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.remote?.address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.remote?.port;
-  }
-
-  get localAddress(): string | undefined {
-    return this.local?.address;
-  }
-
-  get localPort(): number | undefined {
-    return this.local?.port;
+    return endpointOf(this.#socket, 'localEndpoint');
   }
 
   /** For the core: a packet of one of this session's operations. */
@@ -218,25 +209,25 @@ export class Session implements CompletionOwner, Flushable {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
-    if ((this.#state & (PAUSED | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
+    if ((this.#state & (HELD_BACK | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
     if (this.#sendEvent !== null) return;
     if (this.#queue !== null && !this.#queue.idle) this.#startSend();
+    else if ((this.#state & AWAITS_DRAIN) !== 0) this.#relieve();
     else if (this.#held === null) this.#finish();
   }
 
-  #open(core: IocpCore, socket: PortSocket, host: SessionHost): void {
+  #open(...[core, socket, host, introduction]: Start): void {
     this.#core = core;
     this.#socket = socket;
     this.#host = host;
     this.#state = OPENED;
     socket.key = this;
+    this.#introduction = introduction;
+    this.#held = introduction?.rest ?? null;
     if (host.group !== null) this.join(host.group);
-    try {
-      this.#follow(this.onConnected());
-    } catch (error) {
-      this.destroy(asError(error));
-    }
-    if ((this.#state & (PAUSED | CLOSING)) === 0) this.#receive();
+    if (this.#held !== null) this.#flushSoon();
+    this.#run(() => this.onConnected());
+    if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
   }
 
   #receive(): void {
@@ -248,7 +239,7 @@ export class Session implements CompletionOwner, Flushable {
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
-    if ((this.#state & (PAUSED | CLOSING)) === 0 && this.#held === null) {
+    if ((this.#state & (HELD_BACK | CLOSING)) === 0 && this.#held === null) {
       core.delivered = data;
       core.deliveredBuffer = buffer;
       this.#deliver(data);
@@ -274,7 +265,7 @@ export class Session implements CompletionOwner, Flushable {
 
   #deliverHeld(): void {
     const held = this.#held!;
-    while (held.length > 0 && (this.#state & (PAUSED | CLOSING)) === 0) this.#deliver(held.shift()!);
+    while (held.length > 0 && (this.#state & (HELD_BACK | CLOSING)) === 0) this.#deliver(held.shift()!);
     if (held.length === 0) this.#held = null;
   }
 
@@ -316,13 +307,25 @@ export class Session implements CompletionOwner, Flushable {
     try {
       const result = this.onSend(bytes);
       if (result !== undefined) this.#follow(result);
-      if ((this.#state & CONGESTED) !== 0 && queue.bytes <= this.#host!.lowWatermark) {
-        this.#state &= ~CONGESTED;
-        this.#follow(this.onDrain());
-      }
     } catch (thrown) {
       this.destroy(asError(thrown));
     }
+    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#host!.lowWatermark) this.#relieve();
+  }
+
+  /** The queue has drained: goes on with what waited for that. */
+  #relieve(): void {
+    const before = this.#state;
+    this.#state &= ~AWAITS_DRAIN;
+    this.#flushSoon();
+    if ((before & (CONGESTED | CLOSING)) !== CONGESTED) return;
+    this.#run(() => this.onDrain());
+  }
+
+  #holdBack(why: typeof PAUSED | typeof THROTTLED): void {
+    if ((this.#state & (why | CLOSING)) !== 0) return;
+    this.#state |= why;
+    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
   }
 
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
@@ -352,7 +355,9 @@ export class Session implements CompletionOwner, Flushable {
   #sendMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (!this.writable) return;
     this.#queue ??= new SendQueue(this.#core!);
-    if (this.#queue.bytes > this.#host!.highWatermark) {
+    const { queueLimit, highWatermark } = this.#host!;
+    const { bytes } = this.#queue;
+    if (bytes > highWatermark || (queueLimit !== null && !queueLimit.admits(bytes, length))) {
       this.#core!.board.values[SKIPPED]!++;
       return;
     }
@@ -364,11 +369,16 @@ export class Session implements CompletionOwner, Flushable {
     for (const group of this.#groups ?? []) this.leave(group);
     this.#host!.closed(this, this.#error);
     this.#state &= ~OPENED;
+    this.#introduction = null;
+    runLast(() => this.onDisconnected(this.#error));
+  }
+
+  /** Runs a handler that is not called for each packet. */
+  #run(handler: () => unknown): void {
     try {
-      const result = this.onDisconnected(this.#error);
-      if (isThenable(result)) result.then(undefined, warn);
+      this.#follow(handler());
     } catch (error) {
-      warn(error);
+      this.destroy(asError(error));
     }
   }
 
@@ -382,16 +392,6 @@ export class Session implements CompletionOwner, Flushable {
     this.#state |= DIRTY;
     this.#core!.flushSoon(this);
   }
-
-  #endpoint(ask: () => Endpoint): Endpoint | undefined {
-    if ((this.#state & OPENED) === 0) return undefined;
-    try {
-      return ask();
-    } catch (error) {
-      if (isIocpError(error)) return undefined;
-      throw error;
-    }
-  }
 }
 
-export { openSession, sendMessage };
+export { isReceiving, openSession, sendMessage };

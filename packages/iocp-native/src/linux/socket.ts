@@ -50,11 +50,11 @@ export class UringSocket implements PortSocket {
   }
 
   localEndpoint(): Endpoint {
-    return this.#endpoint('getsockname', getsockname);
+    return endpointOf(this.handle, 'getsockname', getsockname);
   }
 
   remoteEndpoint(): Endpoint {
-    return this.#endpoint('getpeername', getpeername);
+    return endpointOf(this.handle, 'getpeername', getpeername);
   }
 
   setNoDelay(on: boolean): void {
@@ -65,14 +65,14 @@ export class UringSocket implements PortSocket {
     setOption(this.handle, abi.SOL_SOCKET, abi.SO_KEEPALIVE, seconds > 0 ? 1 : 0, 'set SO_KEEPALIVE');
     if (seconds > 0) setOption(this.handle, abi.IPPROTO_TCP, abi.TCP_KEEPIDLE, seconds, 'set TCP_KEEPIDLE');
   }
+}
 
-  #endpoint(syscall: string, ask: typeof getsockname): Endpoint {
-    const address = Buffer.alloc(SOCKADDR_SIZE);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(SOCKADDR_SIZE, 0);
-    check(ask(this.handle, address, length), 'read an address', syscall);
-    return readSockaddr(address, 0);
-  }
+export function endpointOf(handle: number, syscall: string, ask: typeof getsockname): Endpoint {
+  const address = Buffer.alloc(SOCKADDR_SIZE);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(SOCKADDR_SIZE, 0);
+  check(ask(handle, address, length), 'read an address', syscall);
+  return readSockaddr(address, 0);
 }
 
 /** A listener keeps one multishot accept with the kernel while accepts wait, and matches the two in order. */

@@ -202,7 +202,7 @@ function setOption(handle: number, level: number, name: number, value: number, a
   }
 }
 
-function endpointOf(handle: number, syscall: string, ask: typeof ws2.getsockname): Endpoint {
+export function endpointOf(handle: number, syscall: string, ask: typeof ws2.getsockname): Endpoint {
   assertHandle(handle, 'read an address', syscall);
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = Buffer.alloc(4);
