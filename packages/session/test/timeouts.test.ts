@@ -116,12 +116,13 @@ onEachBackend((backend) => {
     });
 
     test('a peer that reads slowly, or has nothing to read, stays', async () => {
-      const error = await end({ write: 500 }, {}, async (peer, session) => {
-        session.send(pattern(8_000_000));
-        for (let left = 8_000_000; left > 0; left -= 1_000_000) {
-          await read(peer, 1);
+      const error = await end({ write: 600 }, {}, async (peer, session) => {
+        session.send(pattern(24_000_000));
+        // All of it takes longer than the timeout, and each step is far shorter.
+        for (let i = 0; i < 20; i++) {
+          await read(peer, 1_000_000);
           peer.pause();
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await new Promise((resolve) => setTimeout(resolve, 35));
           peer.resume();
         }
         while (session.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
