@@ -6,9 +6,9 @@ export { Connector, type ConnectorOptions, type ConnectTarget } from './connecto
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';
-export type { AcceptLimits, ProxyOptions } from './limits.js';
+export type { AcceptLimits } from './limits.js';
 export { Listener, type ListenerFigures, type ListenerOptions, type ListenOptions } from './listener.js';
 export type { QueueLimitOptions } from './queue-limit.js';
 export { Session } from './session.js';
-export type { SessionLimits, SessionOptions, Watermarks } from './session-set.js';
+export type { SessionOptions, Watermarks } from './session-set.js';
 export type { Timeouts } from './sweep.js';
