@@ -134,8 +134,8 @@ onEachBackend((backend) => {
         const target = { host: '127.0.0.1', port: peer.port };
         const living = new ClientService(core, { session: {}, target });
         const socket = await peer.next();
-        socket.resume();
-        const ended = once(socket, 'close');
+        while (living.sessions.size === 0) await new Promise((resolve) => setImmediate(resolve));
+        const ended = once(socket.resume(), 'close');
         await living.stop();
         await ended;
         const connecting = new ClientService(core, { session: {}, target });
