@@ -2,7 +2,7 @@
 // platform this is.
 
 import { availableParallelism } from 'node:os';
-import type { BackendName, CompletionPort, PortOptions, PortPoster, PortToken } from './contract.js';
+import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract.js';
 import { IocpError } from './errors.js';
 import { type OwnedRecord, takeRecords } from './ledger.js';
 import { linuxBackend } from './linux/backend.js';
@@ -23,6 +23,7 @@ export interface Backend {
   open(options: Required<PortOptions>): CompletionPort;
   openPoster(token: PortToken): PortPoster;
   closeHandle(handle: number): void;
+  remoteEndpointOf(handle: number): Endpoint;
   /** Closes the queue of posts to a port whose thread has ended, and gives what nobody took. */
   closeQueue(token: PortToken, left: LeftOver): void;
   /** Gives back what the ledger of a thread that has ended says is left. Never throws. */
@@ -69,6 +70,14 @@ export function openPoster(token: PortToken): PortPoster {
  */
 export function closeHandle(backend: BackendName, handle: number): void {
   named(backend).closeHandle(handle);
+}
+
+/**
+ * Where a connection comes from that a detached listener brought and that no port has adopted.
+ * Throws an IocpError: ENOTCONN when it is gone already, ENOTSUP for a backend that has none.
+ */
+export function remoteEndpointOf(backend: BackendName, handle: number): Endpoint {
+  return named(backend).remoteEndpointOf(handle);
 }
 
 /**

@@ -1,7 +1,7 @@
 // What goes from thread to thread: sockets that no port has adopted, memory, what a lost thread has left, and ports that
 // several threads wait on.
 
-export { closeHandle, type LeftOver, reap, recoverPoster } from './backend.js';
+export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
 export { createLedger, keepLedger } from './ledger.js';
 export { blockAt } from './memory.js';
 export {

@@ -7,6 +7,14 @@ const COUNTERS = [
   'accepted',
   'ended',
   'refused',
+  'refusedFull',
+  'refusedRate',
+  'refusedDenied',
+  'refusedAddress',
+  'refusedProxy',
+  'timedOut',
+  'overflowed',
+  'droppedMessages',
   'packets',
   'wakeUps',
   'bytesReceived',
@@ -32,8 +40,23 @@ export interface CoreFigures {
   /** Connections that became sessions, and sessions that are over. */
   readonly accepted: number;
   readonly ended: number;
-  /** Connections that were reset at once, since there were `maxSessions` already. */
+  /** Connections that were reset before they became sessions, for any of the next five reasons. */
   readonly refused: number;
+  /** There were as many sessions already as the core, or the listener, may have. */
+  readonly refusedFull: number;
+  /** More came than the listener takes in a second. */
+  readonly refusedRate: number;
+  /** The address is on the deny list, or not on the allow list. */
+  readonly refusedDenied: number;
+  /** The address has as many sessions already as one may have. */
+  readonly refusedAddress: number;
+  /** No PROXY header came that could be trusted, was well-formed, and in time. */
+  readonly refusedProxy: number;
+  /** Sessions that a timeout closed. */
+  readonly timedOut: number;
+  /** Sessions that were closed as too many bytes waited to be sent, and messages that were dropped for that. */
+  readonly overflowed: number;
+  readonly droppedMessages: number;
   /** Completion packets, and the times that the pump found some. */
   readonly packets: number;
   readonly wakeUps: number;

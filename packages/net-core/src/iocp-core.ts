@@ -261,12 +261,18 @@ export class IocpCore {
   /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
   admit(): boolean {
     if (this.#sessions === this.maxSessions) {
-      this.board.values[Figure.refused]!++;
+      this.refuse(Figure.refusedFull);
       return false;
     }
     this.#sessions++;
     this.board.values[Figure.accepted]!++;
     return true;
+  }
+
+  /** Counts a connection that is not to become a session, and why: one of the figures `refused...`. */
+  refuse(reason: number): void {
+    this.board.values[Figure.refused]!++;
+    this.board.values[reason]!++;
   }
 
   /** Counts a session out. */

@@ -1,26 +1,34 @@
 // What a session tells of its socket, and lets be set on it.
 
-import { type Endpoint, isIocpError, type KeepAlive, type PortSocket } from '@overlapped/iocp-native';
+import type { Endpoint, KeepAlive, PortSocket } from '@overlapped/iocp-native';
+import { endpointOf } from './endpoints.js';
 
-let attachSocket: (connection: Connection, socket: PortSocket | null) => void;
+/** @param client whom a trusted proxy connects for */
+let attachSocket: (connection: Connection, socket: PortSocket | null, client?: Endpoint | null) => void;
 
 export abstract class Connection {
   /** Null before the session opens and after its end. */
   #socket: PortSocket | null = null;
 
+  #client: Endpoint | null = null;
+
   static {
-    attachSocket = (connection, socket) => {
+    attachSocket = (connection, socket, client = null) => {
       connection.#socket = socket;
+      connection.#client = client;
     };
   }
 
-  /** Addresses are asked of the OS when first needed. Undefined once the connection is gone, and for local sockets. */
+  /**
+   * The peer; behind a proxy that is trusted, the client. Addresses are asked of the OS whenever they are needed. Undefined
+   * once the connection is gone, and for local sockets.
+   */
   get remote(): Endpoint | undefined {
-    return endpointOf(() => this.#socket?.remoteEndpoint());
+    return this.#client ?? endpointOf(this.#socket, 'remoteEndpoint');
   }
 
   get local(): Endpoint | undefined {
-    return endpointOf(() => this.#socket?.localEndpoint());
+    return endpointOf(this.#socket, 'localEndpoint');
   }
 
   get remoteAddress(): string | undefined {
@@ -47,15 +55,6 @@ export abstract class Connection {
   /** SO_KEEPALIVE, in seconds; 0 turns it off. Ignored as above. Throws an IocpError (EINVAL, ENOTSUP). */
   setKeepAlive(keepAlive: number | KeepAlive): void {
     this.#socket?.setKeepAlive(keepAlive);
-  }
-}
-
-function endpointOf(ask: () => Endpoint | undefined): Endpoint | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    if (isIocpError(error)) return undefined;
-    throw error;
   }
 }
 

@@ -1,20 +1,12 @@
 // Connector: opens connections of our own, as sessions of the same kinds that a listener makes.
 
 import { lookup } from 'node:dns/promises';
-import {
-  type CompletionPacket,
-  type Endpoint,
-  endpoint,
-  IocpError,
-  Operation,
-  type PipeEndpoint,
-  type PortSocket,
-  type SocketOptions,
-} from '@overlapped/iocp-native';
-import type { CompletionOwner, IocpCore, Stoppable } from '@overlapped/net-core';
-import type { IocpEvent } from '@overlapped/object-pool';
+import { isIP } from 'node:net';
+import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
+import type { IocpCore, Stoppable } from '@overlapped/net-core';
+import { Connecting, type ConnectOptions } from './connecting.js';
 import type { Session } from './session.js';
-import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
+import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
 import { socketOptions } from './socket-options.js';
 
 /** The options of sockets are those of the sessions. */
@@ -30,13 +22,14 @@ export class Connector implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
   readonly #options: SocketOptions;
-  readonly #attempts = new Set<Attempt>();
-  #attemptsOver: (() => void) | undefined;
+  readonly #connecting = new Set<Connecting>();
+  #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor(core: IocpCore, options: ConnectorOptions) {
+  /** @param onEnd is told of each session that is over, before its onDisconnected. */
+  constructor(core: IocpCore, options: ConnectorOptions, onEnd?: SessionEnd) {
     this.#core = core;
-    this.#set = new SessionSet(core, options);
+    this.#set = new SessionSet(core, options, null, onEnd);
     this.#options = socketOptions(options);
     core.attach(this);
   }
@@ -47,23 +40,21 @@ export class Connector implements Stoppable {
   }
 
   /**
-   * Connects, and resolves with the session after its onConnected. Rejects with an IocpError (ECONNREFUSED, ETIMEDOUT,
-   * EHOSTUNREACH, EMFILE ..., for a path ENOENT; ECANCELED when the connector stops), or with what the resolver says of
-   * the name. A path is that of a Unix-domain socket, or of a named pipe.
+   * Connects, and resolves with the session after its onConnected. A name's addresses are tried in turns of IPv6 and IPv4,
+   * 250 ms apart, and the first to connect wins (RFC 8305). A path is that of a Unix-domain socket, or of a named pipe.
+   * Rejects, when nothing is left of the attempts, with an IocpError (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EMFILE ...,
+   * for a path ENOENT; ECANCELED when the connector stops; for several addresses the first one's code, and all in
+   * `cause`), with the signal's reason, or with what the resolver says.
    */
-  async connect(target: ConnectTarget | PipeEndpoint): Promise<Session> {
-    const remote = 'path' in target ? target : endpoint((await lookup(target.host)).address, target.port);
-    return new Promise((resolve, reject) => {
-      const attempt = new Attempt(this.#core, (error, socket) => {
-        this.#attempts.delete(attempt);
-        if (error) reject(error);
-        else resolve(this.#set.open(socket));
-        if (this.#attempts.size === 0) this.#attemptsOver?.();
-      });
-      this.#attempts.add(attempt);
-      if (this.#stopped) attempt.fail(new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
-      else attempt.start(remote, this.#options);
+  async connect(target: ConnectTarget | PipeEndpoint, options: ConnectOptions = {}): Promise<Session> {
+    const connecting = new Connecting(this.#core, textOf(target), this.#options, options, (over) => {
+      this.#connecting.delete(over);
+      if (this.#connecting.size === 0) this.#connectingOver?.();
     });
+    this.#connecting.add(connecting);
+    if (this.#stopped) connecting.giveUp(stopped());
+    else connecting.start(resolve(target));
+    return this.#set.open(await connecting.socket);
   }
 
   /** Cancels what is connecting and ends the sessions; what has not ended after `grace` milliseconds is destroyed. */
@@ -77,10 +68,10 @@ export class Connector implements Stoppable {
   }
 
   async #stop(grace: number): Promise<void> {
-    if (this.#attempts.size > 0) {
+    if (this.#connecting.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#attemptsOver = resolve;
-        for (const attempt of this.#attempts) attempt.cancel();
+        this.#connectingOver = resolve;
+        for (const connecting of this.#connecting) connecting.giveUp(stopped());
       });
     }
     await this.#set.stop(grace);
@@ -88,50 +79,17 @@ export class Connector implements Stoppable {
   }
 }
 
-type Settle = (error: Error | null, socket: PortSocket) => void;
+async function resolve(target: ConnectTarget | PipeEndpoint): Promise<(Endpoint | PipeEndpoint)[]> {
+  if ('path' in target) return [target];
+  const addresses = await lookup(target.host, { all: true, verbatim: true });
+  return addresses.map(({ address }) => endpoint(address, target.port));
+}
 
-/** One connect in flight. A failed one is over when its socket has closed. */
-class Attempt implements CompletionOwner {
-  readonly #core: IocpCore;
-  readonly #settle: Settle;
-  #socket!: PortSocket;
-  #error: Error | null = null;
-  #canceled = false;
+function textOf(target: ConnectTarget | PipeEndpoint): string {
+  if ('path' in target) return target.path;
+  return `${isIP(target.host) === 6 ? `[${target.host}]` : target.host}:${target.port}`;
+}
 
-  constructor(core: IocpCore, settle: Settle) {
-    this.#core = core;
-    this.#settle = settle;
-  }
-
-  start(remote: Endpoint | PipeEndpoint, options: SocketOptions): void {
-    const event = this.#core.listenerEvents.acquire(this, Operation.Connect);
-    if (event === null) this.fail(new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect'));
-    else this.#socket = this.#core.port.connect(event, remote, this, options);
-  }
-
-  fail(error: Error): void {
-    this.#settle(error, this.#socket);
-  }
-
-  cancel(): void {
-    this.#canceled = true;
-    this.#core.port.close(this.#socket);
-  }
-
-  onCompletion(packet: CompletionPacket): void {
-    if (packet.operation === Operation.Close) {
-      this.fail(this.#error ?? new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
-      return;
-    }
-    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
-    this.#error = packet.error;
-    if (packet.error === null && !this.#canceled && this.#admitted()) this.#settle(null, this.#socket);
-    else this.#core.port.close(this.#socket);
-  }
-
-  #admitted(): boolean {
-    if (this.#core.admit()) return true;
-    this.#error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
-    return false;
-  }
+function stopped(): IocpError {
+  return new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect');
 }

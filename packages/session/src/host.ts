@@ -1,25 +1,25 @@
 // What each worker thread runs for a listener: it takes over the sockets that are handed to it, or listens for itself, and
 // makes sessions of the user's module.
 
-import { type Endpoint, isIocpError } from '@overlapped/iocp-native';
-import { closeHandle } from '@overlapped/iocp-native/threads';
+import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import { Figure, type Hosted, type IocpCore } from '@overlapped/net-core';
-import { EVERYONE } from './groups.js';
+import { Admission } from './admission.js';
 import { loadKind } from './intake.js';
+import type { AcceptLimits } from './limits.js';
 import { Listener, type ListenOptions, type LocalListenOptions } from './listener.js';
-import { type SessionLimits, type SessionOptions, SessionSet } from './session-set.js';
+import type { SessionLimits, SessionOptions } from './session-set.js';
 
 /** The listener's options, as they cross to another thread. */
 export type HostData = (ListenOptions | LocalListenOptions) &
   SessionLimits & { readonly module: string; readonly reusePort?: boolean };
 
-export async function start(core: IocpCore, data: HostData, first: unknown): Promise<Hosted> {
+export async function start(core: IocpCore, data: HostData, first: unknown, ended: Int32Array): Promise<Hosted> {
   const { module, ...rest } = data;
   const options = { ...rest, session: await loadKind(module) };
   const { onPost } = await import(module);
   const posts = typeof onPost === 'function' ? { onPost } : {};
   const own = data.reusePort && !('path' in options);
-  return { ...posts, ...(own ? await listen(core, options, first) : adopt(core, options)) };
+  return { ...posts, ...(own ? await listen(core, options, first) : adopt(core, options, ended)) };
 }
 
 /** The thread has a listening socket of its own, where the first one's is. */
@@ -31,29 +31,35 @@ async function listen(core: IocpCore, options: ListenOptions & SessionOptions, f
   return { value: listener.endpoint, onSocket() {}, stop: (grace) => listener.stop(grace) };
 }
 
-/** The thread takes over what another accepted. */
-function adopt(core: IocpCore, options: SessionOptions): Hosted {
-  const set = new SessionSet(core, options, EVERYONE);
-  core.attach(set);
+/** The thread takes over what another accepted, and let in as far as the limits go that hold for all threads. */
+function adopt(core: IocpCore, options: SessionOptions & AcceptLimits, ended: Int32Array): Hosted {
+  const over = () => {
+    Atomics.add(ended, 0, 1);
+  };
+  const admission = new Admission(core, options, over);
+  core.attach(admission);
   return {
     onSocket(handle) {
-      if (!core.admit()) {
-        closeHandle(core.backend, handle);
-        core.board.values[Figure.ended]!++;
-        return;
-      }
-      try {
-        set.open(core.port.adopt(handle));
-      } catch (error) {
-        core.dismiss();
-        // The connection is closed; that it was not to be had is nobody's fault here.
-        if (!isIocpError(error)) throw error;
-        process.emitWarning(error);
-      }
+      if (take(core, admission, handle)) return;
+      core.board.values[Figure.ended]!++;
+      over();
     },
     async stop(grace) {
-      await set.stop(grace);
-      core.detach(set);
+      await admission.stop(grace);
+      core.detach(admission);
     },
   };
+}
+
+function take(core: IocpCore, admission: Admission, handle: number): boolean {
+  let socket: PortSocket;
+  try {
+    socket = core.port.adopt(handle);
+  } catch (error) {
+    // The connection is closed; that it was not to be had is nobody's fault here.
+    if (!isIocpError(error)) throw error;
+    process.emitWarning(error);
+    return false;
+  }
+  return admission.take(socket);
 }

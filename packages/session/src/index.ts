@@ -1,5 +1,7 @@
 // The package's face: who listens, who connects, and what a connection is.
 
+export { ClientService, type ClientServiceOptions } from './client-service.js';
+export type { ConnectOptions } from './connecting.js';
 export type { Connection } from './connection.js';
 export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 export {
@@ -19,6 +21,7 @@ export { framed, type PacketHandlers, PacketSession } from './framing/packet-ses
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';
+export type { AcceptLimits } from './limits.js';
 export {
   Listener,
   type ListenerFigures,
@@ -27,5 +30,7 @@ export {
   type LocalListenerOptions,
   type LocalListenOptions,
 } from './listener.js';
+export type { QueueLimitOptions } from './queue-limit.js';
 export { Session } from './session.js';
 export type { SessionLimits, SessionOptions, Watermarks } from './session-set.js';
+export type { Timeouts } from './sweep.js';

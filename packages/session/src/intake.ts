@@ -2,14 +2,17 @@
 
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import type { CompletionPacket, Endpoint } from '@overlapped/iocp-native';
-import type { CompletionOwner, IocpCore, WorkerService } from '@overlapped/net-core';
-import { EVERYONE } from './groups.js';
+import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
+import { remoteEndpointOf } from '@overlapped/iocp-native/threads';
+import type { IocpCore, WorkerService } from '@overlapped/net-core';
+import { Admission, reset } from './admission.js';
+import { endpointOf } from './endpoints.js';
 import type { SessionKind } from './handlers.js';
 import type { HostData } from './host.js';
+import type { AcceptLimits } from './limits.js';
 import type { ListenOptions, LocalListenOptions } from './listener.js';
 import { Session } from './session.js';
-import { type SessionLimits, type SessionOptions, SessionSet } from './session-set.js';
+import type { SessionLimits, SessionOptions } from './session-set.js';
 
 export interface WorkerSessionOptions extends SessionLimits {
   /**
@@ -33,8 +36,14 @@ export interface Intake {
   readonly detached: boolean;
   /** Those of the core's own thread. */
   readonly sessions: ReadonlySet<Session>;
+  /** Sessions, and what may become one, in all threads. */
+  readonly count: number;
+  /** Where the connection of an accept comes from; undefined if it is gone already. */
+  addressOf(packet: CompletionPacket): string | undefined;
   /** A new connection. False when it is refused. */
   take(packet: CompletionPacket): boolean;
+  /** Resets a new connection. */
+  refuse(packet: CompletionPacket): void;
   /** The listener has closed: ends the sessions within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
@@ -42,30 +51,35 @@ export interface Intake {
 export class LocalIntake implements Intake {
   readonly detached = false;
   readonly #core: IocpCore;
-  readonly #set: SessionSet;
+  readonly #admission: Admission;
 
-  constructor(core: IocpCore, options: SessionOptions) {
+  constructor(core: IocpCore, options: SessionOptions & AcceptLimits) {
     this.#core = core;
-    this.#set = new SessionSet(core, options, EVERYONE);
+    this.#admission = new Admission(core, options, () => {});
   }
 
   get sessions(): ReadonlySet<Session> {
-    return this.#set.sessions;
+    return this.#admission.sessions;
+  }
+
+  get count(): number {
+    return this.#admission.count;
+  }
+
+  addressOf(packet: CompletionPacket): string | undefined {
+    return endpointOf(packet.socket, 'remoteEndpoint')?.address;
   }
 
   take(packet: CompletionPacket): boolean {
-    const socket = packet.socket!;
-    if (this.#core.admit()) {
-      this.#set.open(socket);
-      return true;
-    }
-    socket.key = ignored;
-    this.#core.port.close(socket, true);
-    return false;
+    return this.#admission.take(packet.socket!);
+  }
+
+  refuse(packet: CompletionPacket): void {
+    reset(this.#core, packet.socket!);
   }
 
   stop(grace: number): Promise<void> {
-    return this.#set.stop(grace);
+    return this.#admission.stop(grace);
   }
 }
 
@@ -74,9 +88,11 @@ export class WorkerIntake implements Intake {
   readonly sessions: ReadonlySet<Session> = new Set();
   /** Where the threads listen, if they do so themselves. */
   readonly endpoint: Endpoint | undefined;
+  readonly #core: IocpCore;
   readonly #service: WorkerService;
 
-  private constructor(service: WorkerService) {
+  private constructor(core: IocpCore, service: WorkerService) {
+    this.#core = core;
     this.#service = service;
     this.endpoint = service.first as Endpoint | undefined;
   }
@@ -87,12 +103,34 @@ export class WorkerIntake implements Intake {
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
   ): Promise<WorkerIntake> {
     const data: HostData = { ...options, module: options.module.href };
-    return new WorkerIntake(await core.workers.host(HOST, data));
+    return new WorkerIntake(core, await core.workers.host(HOST, data));
+  }
+
+  get count(): number {
+    return this.#service.sessions();
+  }
+
+  addressOf(packet: CompletionPacket): string | undefined {
+    try {
+      return remoteEndpointOf(this.#core.backend, packet.bytes).address;
+    } catch (error) {
+      if (isIocpError(error)) return undefined;
+      throw error;
+    }
   }
 
   take(packet: CompletionPacket): boolean {
     this.#service.give(packet.bytes);
     return true;
+  }
+
+  refuse(packet: CompletionPacket): void {
+    // Only a port's own socket can be reset. What cannot be adopted is closed.
+    try {
+      reset(this.#core, this.#core.port.adopt(packet.bytes));
+    } catch (error) {
+      if (!isIocpError(error)) throw error;
+    }
   }
 
   stop(grace: number): Promise<void> {
@@ -108,6 +146,3 @@ export async function loadKind(module: URL | string): Promise<SessionKind> {
   if (typeof kind === 'function' && kind.prototype instanceof Session) return kind;
   throw new TypeError(`${module} has no default export that is a subclass of Session, or an object of handlers`);
 }
-
-/** Whose Close packet nobody waits for. */
-export const ignored: CompletionOwner = { onCompletion() {} };

@@ -15,13 +15,15 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { type Intake, ignored, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
+import { ignored } from './admission.js';
+import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
+import { type AcceptLimits, Gate } from './limits.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 import { socketOptions } from './socket-options.js';
 
 /** The options of sockets are those of the sessions. */
-export interface ListenOptions extends SocketOptions {
+export interface ListenOptions extends SocketOptions, AcceptLimits {
   /** 0 takes a free one; `listener.endpoint` says which. */
   readonly port: number;
   /** A name or an address. Default `::`, which takes IPv4 clients too; `0.0.0.0` where there is no IPv6. */
@@ -34,7 +36,7 @@ export interface ListenOptions extends SocketOptions {
 export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOptions);
 
 /** A local socket: the options of TCP mean nothing to it. */
-export interface LocalListenOptions extends SocketOptions {
+export interface LocalListenOptions extends SocketOptions, Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'> {
   /**
    * The file of a Unix-domain socket, which is removed when the listener closes; on Linux also an abstract name, which
    * begins with "\0"; on Windows a named pipe, `\\.\pipe\NAME`.
@@ -53,13 +55,15 @@ export interface ListenerFigures {
   accepted: number;
   /** Accepts that failed. */
   failed: number;
-  /** Connections that were reset at once, since the core's own thread had `maxSessions` already. */
+  /** Connections that were reset at once. Why, the core's figures say; and there are those that its threads refuse. */
   refused: number;
 }
 
 const ACCEPTS = 256;
 /** Milliseconds that a failed accept waits when the system is out of descriptors or memory. */
 const BACK_OFF = 100;
+/** Milliseconds after which a listener that leaves connections to the kernel looks whether there is room. */
+const LOOK_AGAIN = 20;
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
@@ -72,23 +76,32 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** Null when each worker thread listens for itself. */
   readonly #socket: PortSocket | null;
   readonly #intake: Intake;
-  readonly #backOff = new Timer(() => this.#acceptAgain());
-  /** Accepts that failed and wait for the back-off to end. */
+  readonly #gate: Gate;
+  readonly #again = new Timer(() => {
+    this.#exhausted = false;
+    this.#acceptMore();
+  });
+  /** Events of accepts that are not with the port: for want of room, or of what the system is out of. */
   readonly #resting: AcceptEvent[] = [];
+  #accepting = 0;
+  /** An accept has failed, as the system was out of something: none is started until the back-off is over. */
+  #exhausted = false;
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: At) {
+  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: At, gate: Gate) {
     this.#core = core;
     this.#socket = socket;
     this.#intake = intake;
+    this.#gate = gate;
     this.endpoint = endpoint;
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
     // At most half of what is left, so that the next listener finds some.
     const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 2));
-    for (let i = 0; i < accepts; i++) core.port.accept(socket, core.listenerEvents.acquire(this, Operation.Accept)!);
+    for (let i = 0; i < accepts; i++) this.#resting.push(core.listenerEvents.acquire(this, Operation.Accept)!);
+    this.#acceptMore();
   }
 
   /**
@@ -102,18 +115,16 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core: IocpCore,
     options: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
-    if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options));
+    const gate = new Gate(options);
+    if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options), gate);
     if (core.threads === 0) {
-      return Listener.#bind(
-        core,
-        options,
-        new LocalIntake(core, { ...options, session: await loadKind(options.module) }),
-      );
+      const session = await loadKind(options.module);
+      return Listener.#bind(core, options, new LocalIntake(core, { ...options, session }), gate);
     }
     const intake = await WorkerIntake.open(core, options);
     // Each thread listens for itself.
-    if (intake.endpoint) return new Listener(core, null, intake, intake.endpoint);
-    return Listener.#bind(core, options, intake);
+    if (intake.endpoint) return new Listener(core, null, intake, intake.endpoint, gate);
+    return Listener.#bind(core, options, intake, gate);
   }
 
   /** Opens the socket and starts to accept. */
@@ -121,6 +132,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core: IocpCore,
     options: AnyListenOptions,
     intake: Intake,
+    gate: Gate,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     try {
       const socket = await bind(core, options, intake.detached);
@@ -129,8 +141,8 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
         core.port.close(socket);
         throw new IocpError('listen', 'the core has no free event for an accept', 'ENOBUFS', 'listen');
       }
-      if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path });
-      return new Listener(core, socket, intake, socket.localEndpoint());
+      if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path }, gate);
+      return new Listener(core, socket, intake, socket.localEndpoint(), gate);
     } catch (error) {
       await intake.stop(0);
       throw error;
@@ -160,27 +172,42 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     }
     const event = packet.event as AcceptEvent | null;
     if (packet.error === null) {
-      if (this.#intake.take(packet)) this.figures.accepted++;
+      if (this.#letIn(packet)) this.figures.accepted++;
       else this.figures.refused++;
     } else if (this.#stopped === undefined) {
       this.figures.failed++;
-      if (event !== null && EXHAUSTED.has(packet.error.code)) {
-        this.#rest(event);
-        return;
-      }
+      if (EXHAUSTED.has(packet.error.code)) this.#exhausted = true;
     }
     if (event === null) return;
-    if (this.#stopped === undefined) this.#core.port.accept(this.#socket!, event);
-    else this.#core.listenerEvents.release(event);
+    this.#accepting--;
+    if (this.#stopped === undefined) {
+      this.#resting.push(event);
+      this.#acceptMore();
+    } else {
+      this.#core.listenerEvents.release(event);
+    }
   }
 
-  #rest(event: AcceptEvent): void {
-    this.#resting.push(event);
-    if (this.#resting.length === 1) this.#core.timers.set(this.#backOff, BACK_OFF);
+  #letIn(packet: CompletionPacket): boolean {
+    const address = this.#gate.screens ? this.#intake.addressOf(packet) : undefined;
+    const reason = this.#gate.refuses(address, this.#intake);
+    if (reason < 0) return this.#intake.take(packet);
+    this.#core.refuse(reason);
+    this.#intake.refuse(packet);
+    return false;
   }
 
-  #acceptAgain(): void {
-    for (const event of this.#resting.splice(0)) this.#core.port.accept(this.#socket!, event);
+  /** Starts as many accepts as there may be; when that is not all of them, it is called again. */
+  #acceptMore(): void {
+    if (!this.#exhausted) {
+      const most = this.#gate.waits ? this.#gate.vacancies(this.#intake) : ACCEPTS;
+      while (this.#resting.length > 0 && this.#accepting < most) {
+        this.#accepting++;
+        this.#core.port.accept(this.#socket!, this.#resting.pop()!);
+      }
+    }
+    if (this.#resting.length === 0 || this.#again.index >= 0) return;
+    this.#core.timers.set(this.#again, this.#exhausted ? BACK_OFF : LOOK_AGAIN);
   }
 
   async #stop(grace: number): Promise<void> {
@@ -193,7 +220,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
-    this.#core.timers.clear(this.#backOff);
+    this.#core.timers.clear(this.#again);
     for (const event of this.#resting.splice(0)) this.#core.listenerEvents.release(event);
     this.#core.port.close(socket);
     await closed;

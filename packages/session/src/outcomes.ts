@@ -13,7 +13,17 @@ export function follow(session: { destroy(error: Error): void }, result: unknown
   if (isThenable(result)) result.then(undefined, (error: unknown) => session.destroy(asError(error)));
 }
 
-/** onDisconnected has no session left to close. */
+/** Runs onDisconnected, which has no session left to close. */
+export function runLast(handler: () => unknown): void {
+  try {
+    const result = handler();
+    if (isThenable(result)) result.then(undefined, warn);
+  } catch (error) {
+    warn(error);
+  }
+}
+
+/** Tells of an error that nobody else gets. */
 export function warn(error: unknown): void {
   process.emitWarning(asError(error));
 }

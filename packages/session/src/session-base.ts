@@ -1,8 +1,10 @@
-// The handlers of a session, for subclasses to override.
+// What of a session needs none of its state: the handlers, for subclasses to override, and the forms of its stream.
 
-import { Connection } from './connection.js';
+import { chunksOf, type SessionDuplex } from './duplex.js';
+import { Member } from './member.js';
+import { type WebStreams, webStreamsOf } from './web.js';
 
-export abstract class SessionBase extends Connection {
+export abstract class SessionBase extends Member {
   /** The connection is there. Nothing has been received yet. */
   onConnected(): unknown {
     return undefined;
@@ -32,5 +34,25 @@ export abstract class SessionBase extends Connection {
    */
   onDisconnected(_error?: Error): unknown {
     return undefined;
+  }
+
+  /** For PacketSession: what is missing, now that the peer has ended. */
+  cutShort(): Error | undefined {
+    return undefined;
+  }
+
+  abstract toDuplex(): SessionDuplex;
+
+  /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */
+  toWeb(): WebStreams {
+    return webStreamsOf(this.toDuplex());
+  }
+
+  /**
+   * What is received, in chunks that are copies, as fast as the loop takes them. When the loop is left, in whatever way,
+   * the session ends as with end(), and what still comes is dropped.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
+    return chunksOf(this.toDuplex());
   }
 }

@@ -1,12 +1,15 @@
-// What a listener and a connector share: the sessions that they made, their watermarks, and how these end together.
+// What a listener and a connector share: the sessions that they made, what these are given, and how they end together.
 
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
+import type { Introduction } from './preface.js';
+import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { openSession, type Session } from './session.js';
+import { Sweep, type Timeouts } from './sweep.js';
 
 export interface Watermarks {
-  /** Queued bytes above which send() says false. Default 262,144. */
+  /** Queued bytes above which send() says false. Default 262,144, or the queue's limit if that is lower. */
   readonly highWatermark?: number;
   /** Queued bytes at which onDrain follows. Default a quarter of the high watermark. */
   readonly lowWatermark?: number;
@@ -21,6 +24,9 @@ export interface SessionLimits extends Watermarks {
    * The system's own SO_LINGER is of no use here: it would block, in close, the thread that serves everybody.
    */
   readonly linger?: number;
+  readonly timeouts?: Timeouts;
+  /** Default: none. The watermarks only tell. */
+  readonly queueLimit?: QueueLimitOptions;
 }
 
 export interface SessionOptions extends SessionLimits {
@@ -32,13 +38,17 @@ export interface SessionOptions extends SessionLimits {
 export interface SessionHost {
   readonly highWatermark: number;
   readonly lowWatermark: number;
+  readonly queueLimit: QueueLimit | null;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
   /** The session has begun to end in order. May be called again. */
   ending(session: Session): void;
   /** The session's Close packet is here; nothing of it is in flight. */
-  closed(session: Session): void;
+  closed(session: Session, error: Error | undefined): void;
 }
+
+/** Is told of each session that is over, and why, before its onDisconnected. */
+export type SessionEnd = (session: Session, error: Error | undefined) => void;
 
 /** Milliseconds that sessions have to end in order. */
 export const DEFAULT_GRACE = 5000;
@@ -47,6 +57,7 @@ const DEFAULT_HIGH_WATERMARK = 262_144;
 export class SessionSet implements SessionHost, Stoppable {
   readonly highWatermark: number;
   readonly lowWatermark: number;
+  readonly queueLimit: QueueLimit | null;
   readonly group: string | null;
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
@@ -54,14 +65,22 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly #linger: number | undefined;
   /** What cuts off the sessions that are ending, if there is a limit. */
   readonly #lingering = new Map<Session, Timer>();
+  readonly #onEnd: SessionEnd | undefined;
+  readonly #sweep: Sweep | null;
   #emptied: (() => void) | undefined;
   #stopping = false;
 
-  /** Throws a RangeError for limits that make no sense. */
-  constructor(core: IocpCore, options: SessionOptions, group: string | null = null) {
-    const { highWatermark = DEFAULT_HIGH_WATERMARK, lowWatermark = highWatermark >> 2, linger } = options;
+  /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
+  constructor(core: IocpCore, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
+    const { timeouts, queueLimit, linger } = options;
+    this.queueLimit = queueLimit ? new QueueLimit(core, queueLimit) : null;
+    const most = this.queueLimit?.perSession ?? Number.POSITIVE_INFINITY;
+    const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = highWatermark >> 2 } = options;
     if (!(lowWatermark >= 0 && lowWatermark <= highWatermark)) {
       throw new RangeError(`the watermarks must be 0 <= low <= high, not ${lowWatermark} and ${highWatermark}`);
+    }
+    if (highWatermark > most) {
+      throw new RangeError(`the high watermark, ${highWatermark}, must be no more than the queue's limit, ${most}`);
     }
     if (!(linger === undefined || linger >= 0)) throw new RangeError(`linger must be 0 or more, not ${linger}`);
     this.#linger = linger;
@@ -69,14 +88,20 @@ export class SessionSet implements SessionHost, Stoppable {
     this.lowWatermark = lowWatermark;
     this.group = group;
     this.#core = core;
+    this.#onEnd = onEnd;
+    this.#sweep = timeouts && Object.keys(timeouts).length > 0 ? new Sweep(core, timeouts) : null;
     this.#makeSession = sessionFactory(options.session);
   }
 
-  /** Makes the session of a new connection and opens it. The core has admitted it. */
-  open(socket: PortSocket): Session {
+  /**
+   * Makes the session of a new connection and opens it. The core has admitted it.
+   * @param introduction by the proxy that the client came through.
+   */
+  open(socket: PortSocket, introduction: Introduction | null = null): Session {
     const session = this.#makeSession();
     this.sessions.add(session);
-    openSession(session, this.#core, socket, this);
+    this.#sweep?.watch(session);
+    openSession(session, this.#core, socket, this, introduction);
     if (this.#stopping) session.end();
     return session;
   }
@@ -92,12 +117,14 @@ export class SessionSet implements SessionHost, Stoppable {
     this.#core.timers.set(timer, this.#linger * 1000);
   }
 
-  closed(session: Session): void {
+  closed(session: Session, error: Error | undefined): void {
     const timer = this.#lingering.get(session);
     if (timer) this.#core.timers.clear(timer);
     this.#lingering.delete(session);
     this.sessions.delete(session);
+    this.#sweep?.unwatch(session);
     this.#core.dismiss();
+    this.#onEnd?.(session, error);
     if (this.sessions.size === 0) this.#emptied?.();
   }
 

@@ -18,3 +18,9 @@ export const DIRTY = 1 << 5;
 export const CONGESTED = 1 << 6;
 /** The socket is there, and onDisconnected has not been called. */
 export const OPENED = 1 << 7;
+/** More waits than the queue's limit: nothing is received until it has drained. */
+export const THROTTLED = 1 << 8;
+/** Nothing is received. */
+export const HELD_BACK = PAUSED | THROTTLED;
+/** Something goes on when the queue has drained. */
+export const AWAITS_DRAIN = CONGESTED | THROTTLED;

@@ -5,32 +5,46 @@ import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
-import type { IocpEvent } from '@overlapped/object-pool';
 import { attachSocket } from './connection.js';
-import { chunksOf, type SessionDuplex, SessionSocket } from './duplex.js';
+import { type SessionDuplex, SessionSocket } from './duplex.js';
 import { type FileRange, FileSend } from './file-send.js';
-import { broadcast, groupsOf } from './groups.js';
-import { asError, follow, isThenable, warn } from './outcomes.js';
+import { closeMember, openMember } from './member.js';
+import { asError, follow, runLast } from './outcomes.js';
+import type { Introduction } from './preface.js';
 import { SendQueue } from './send-queue.js';
 import { SessionBase } from './session-base.js';
+import { type SessionEvent, takeEvent } from './session-event.js';
 import type { SessionHost } from './session-set.js';
-import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './session-state.js';
-import { type WebStreams, webStreamsOf } from './web.js';
-
-type SessionEvent = IocpEvent<CompletionOwner>;
+import {
+  AWAITS_DRAIN,
+  CLOSING,
+  CONGESTED,
+  DIRTY,
+  ENDING,
+  HELD_BACK,
+  OPENED,
+  PAUSED,
+  PEER_ENDED,
+  SHUT,
+  THROTTLED,
+} from './session-state.js';
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
 
-let openSession: (session: Session, core: IocpCore, socket: PortSocket, host: SessionHost) => void;
+type Start = [core: IocpCore, socket: PortSocket, host: SessionHost, introduction: Introduction | null];
+
+let openSession: (session: Session, ...start: Start) => void;
+/** Whether bytes of the peer are waited for. */
 let isReceiving: (session: Session) => boolean;
+/** Whether bytes that are here are handed out. */
+let isDelivering: (session: Session) => boolean;
 let unread: (session: Session, rest: Buffer) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 /** For its stream. `cut`: some of it is lost. */
 let endSession: (session: Session) => void;
 let closeSession: (session: Session, error: Error | undefined, cut: boolean) => void;
 
-/**
 /**
  * One connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws, or
  * whose promise rejects, closes its own session with that error.
@@ -49,12 +63,12 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   /** Copies of what came while the session was paused: no slow session keeps receive buffers from the others. */
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
-  #groups: Set<string> | null = null;
   #stream: SessionSocket | null = null;
 
   static {
-    openSession = (session, core, socket, host) => session.#open(core, socket, host);
-    isReceiving = (session) => (session.#state & (PAUSED | CLOSING)) === 0;
+    openSession = (session, ...start) => session.#open(...start);
+    isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
+    isDelivering = (session) => (session.#state & (HELD_BACK | CLOSING)) === 0;
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
@@ -64,16 +78,21 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   /**
    * Queues bytes. Everything that was queued by the end of the handler goes in one operation. Bytes of up to 16,384 are
    * copied (or kept, if borrowed) at once; a larger array is the session's until it is sent, and must not change.
-   * False when the queue is above the high watermark (the bytes are queued all the same; wait for onDrain), or when the
-   * session takes no more (`writable` is false; the bytes are dropped).
+   * False when the queue is above the high watermark (the bytes are queued all the same; wait for onDrain), when its limit
+   * forbids (see QueueLimitOptions), or when the session takes no more (`writable` is false; the bytes are dropped).
    */
   send(data: Uint8Array | string): boolean {
     if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return false;
     this.#queue ??= new SendQueue(this.#core!);
     const queue = this.#queue;
-    queue.push(typeof data === 'string' ? Buffer.from(data) : data);
+    const { queueLimit, highWatermark } = this.#host!;
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     this.#flushSoon();
-    if (queue.bytes <= this.#host!.highWatermark) return true;
+    const full = queueLimit !== null && !queueLimit.admits(queue.bytes, bytes.length);
+    const dropped = full && !queueLimit.exceeded(this);
+    if (full && !dropped) this.#holdBack(THROTTLED);
+    if (!dropped) queue.push(bytes);
+    if (!dropped && queue.bytes <= highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
   }
@@ -90,23 +109,6 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     return FileSend.queue(this.writable ? this.#queue : null, () => this.#flushSoon(), file, range);
   }
 
-  /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
-  join(group: string): void {
-    if ((this.#state & OPENED) === 0) return;
-    this.#groups ??= new Set();
-    this.#groups.add(group);
-    groupsOf(this.#core!).join(this, group);
-  }
-
-  leave(group: string): void {
-    if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
-  }
-
-  /** broadcast() from the server of this session; also to itself. */
-  broadcast(data: Uint8Array | string, group?: string): boolean {
-    return (this.#state & OPENED) !== 0 && broadcast(this.#core!, data, group);
-  }
-
   /** Whether send() takes bytes. */
   get writable(): boolean {
     return (this.#state & (OPENED | ENDING | CLOSING)) === OPENED;
@@ -119,9 +121,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
 
   /** Stops onReceive; the kernel's window then holds the peer back. What has come already is kept. */
   pause(): void {
-    if ((this.#state & (PAUSED | CLOSING)) !== 0) return;
-    this.#state |= PAUSED;
-    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
+    this.#holdBack(PAUSED);
   }
 
   /** Undoes pause(). onReceive is not called before this returns. */
@@ -159,24 +159,6 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     return this.#stream;
   }
 
-  /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */
-  toWeb(): WebStreams {
-    return webStreamsOf(this.toDuplex());
-  }
-
-  /**
-   * What is received, in chunks that are copies, as fast as the loop takes them. When the loop is left, in whatever way,
-   * the session ends as with end(), and what still comes is dropped.
-   */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
-    return chunksOf(this.toDuplex());
-  }
-
-  /** For PacketSession: what is missing, now that the peer has ended. */
-  cutShort(): Error | undefined {
-    return undefined;
-  }
-
   /** For the core: a packet of one of this session's operations. */
   onCompletion(packet: CompletionPacket): void {
     switch (packet.operation) {
@@ -201,39 +183,38 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
-    if ((this.#state & (PAUSED | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
+    if ((this.#state & (HELD_BACK | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
     if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#stream?.onEnd();
     if (this.#sendEvent !== null) return;
     if (this.#queue !== null && !this.#queue.idle) this.#startSend();
+    else if ((this.#state & AWAITS_DRAIN) !== 0) this.#relieve();
     else if (this.#held === null) this.#finish();
   }
 
-  #open(core: IocpCore, socket: PortSocket, host: SessionHost): void {
+  #open(...[core, socket, host, introduction]: Start): void {
     this.#core = core;
     this.#socket = socket;
     this.#host = host;
     this.#state = OPENED;
     socket.key = this;
-    attachSocket(this, socket);
+    attachSocket(this, socket, introduction?.source);
+    openMember(this, core);
+    this.#held = introduction?.rest ?? null;
     if (host.group !== null) this.join(host.group);
-    try {
-      follow(this, this.onConnected());
-    } catch (error) {
-      this.destroy(asError(error));
-    }
-    if ((this.#state & (PAUSED | CLOSING)) === 0) this.#receive();
+    if (this.#held !== null) this.#flushSoon();
+    this.#run(() => this.onConnected());
+    if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
   }
 
   #receive(): void {
-    const event = this.#core!.events.acquire(this, Operation.Receive);
-    if (event === null) throw new Error('the event pool is smaller than its sessions need');
+    const event = takeEvent(this.#core!, this, Operation.Receive);
     this.#receiveEvent = event;
     this.#core!.port.receive(this.#socket!, event);
   }
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
-    if ((this.#state & (PAUSED | CLOSING)) === 0 && this.#held === null) {
+    if ((this.#state & (HELD_BACK | CLOSING)) === 0 && this.#held === null) {
       core.delivered = data;
       core.deliveredBuffer = buffer;
       this.#deliver(data);
@@ -269,7 +250,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
 
   #deliverHeld(): void {
     const held = this.#held!;
-    while (held.length > 0 && (this.#state & (PAUSED | CLOSING)) === 0) this.#deliver(held.shift()!);
+    while (held.length > 0 && (this.#state & (HELD_BACK | CLOSING)) === 0) this.#deliver(held.shift()!);
     if (held.length === 0) this.#held = null;
   }
 
@@ -294,8 +275,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
       this.#core!.awaitSendBuffer(this);
       return;
     }
-    const event = this.#core!.events.acquire(this, Operation.Send);
-    if (event === null) throw new Error('the event pool is smaller than its sessions need');
+    const event = takeEvent(this.#core!, this, Operation.Send);
     this.#sendEvent = event;
     if (pieces !== null) this.#core!.port.send(this.#socket!, event, pieces);
     else file!.start(this.#core!.port, this.#socket!, event);
@@ -317,14 +297,25 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     try {
       const result = (this.#stream ?? this).onSend(bytes);
       if (result !== undefined) follow(this, result);
-      // onSend may have destroyed the session.
-      if ((this.#state & (CONGESTED | CLOSING)) === CONGESTED && queue.bytes <= this.#host!.lowWatermark) {
-        this.#state &= ~CONGESTED;
-        if (this.#stream === null) follow(this, this.onDrain());
-      }
     } catch (thrown) {
       this.destroy(asError(thrown));
     }
+    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#host!.lowWatermark) this.#relieve();
+  }
+
+  /** The queue has drained: goes on with what waited for that. */
+  #relieve(): void {
+    const before = this.#state;
+    this.#state &= ~AWAITS_DRAIN;
+    this.#flushSoon();
+    if ((before & (CONGESTED | CLOSING)) !== CONGESTED) return;
+    if (this.#stream === null) this.#run(() => this.onDrain());
+  }
+
+  #holdBack(why: typeof PAUSED | typeof THROTTLED): void {
+    if ((this.#state & (why | CLOSING)) !== 0) return;
+    this.#state |= why;
+    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
   }
 
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
@@ -372,7 +363,9 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   #sendMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (!this.writable) return;
     this.#queue ??= new SendQueue(this.#core!);
-    if (this.#queue.bytes > this.#host!.highWatermark) {
+    const { queueLimit, highWatermark } = this.#host!;
+    const { bytes } = this.#queue;
+    if (bytes > highWatermark || (queueLimit !== null && !queueLimit.admits(bytes, length))) {
       this.#core!.board.values[SKIPPED]!++;
       return;
     }
@@ -381,16 +374,20 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 
   #closed(): void {
-    for (const group of this.#groups ?? []) this.leave(group);
-    this.#host!.closed(this);
+    closeMember(this);
+    this.#host!.closed(this, this.#error);
     this.#state &= ~OPENED;
     attachSocket(this, null);
     this.#stream?.onDisconnected(this.#error);
+    runLast(() => this.onDisconnected(this.#error));
+  }
+
+  /** Runs a handler that is not called for each packet. */
+  #run(handler: () => unknown): void {
     try {
-      const result = this.onDisconnected(this.#error);
-      if (isThenable(result)) result.then(undefined, warn);
+      follow(this, handler());
     } catch (error) {
-      warn(error);
+      this.destroy(asError(error));
     }
   }
 
@@ -401,4 +398,4 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 }
 
-export { closeSession, endSession, isReceiving, openSession, sendMessage, unread };
+export { closeSession, endSession, isDelivering, isReceiving, openSession, sendMessage, unread };

@@ -6,12 +6,13 @@ import { koffi } from '../koffi.js';
 import { closePostedQueue, PostedQueue } from '../posted-queue.js';
 import { assertLinuxLayout } from './abi.js';
 import { OP, REGISTER } from './layout.js';
-import { check, close, io_uring_register } from './libc.js';
+import { check, close, getpeername, io_uring_register } from './libc.js';
 import { signal } from './notifier.js';
 import { UringPort } from './port.js';
 import { UringPoster } from './poster.js';
 import { reap } from './reaper.js';
 import { Ring } from './ring.js';
+import { endpointOf } from './socket.js';
 
 let known: Availability | undefined;
 
@@ -26,6 +27,7 @@ export const linuxBackend: Backend = {
   closeHandle(handle) {
     check(close(handle), 'close a connection', 'close');
   },
+  remoteEndpointOf: (handle) => endpointOf(handle, 'getpeername', getpeername),
   closeQueue: closePostedQueue,
   reap,
   recoverPoster: (token, thread) => new PostedQueue(token.queue!).recover(thread, () => signal(token.handle)),

@@ -69,11 +69,11 @@ export class UringSocket implements PortSocket {
   }
 
   localEndpoint(): Endpoint {
-    return this.#endpoint('getsockname', getsockname);
+    return endpointOf(this.handle, 'getsockname', getsockname);
   }
 
   remoteEndpoint(): Endpoint {
-    return this.#endpoint('getpeername', getpeername);
+    return endpointOf(this.handle, 'getpeername', getpeername);
   }
 
   setNoDelay(on: boolean): void {
@@ -83,14 +83,14 @@ export class UringSocket implements PortSocket {
   setKeepAlive(keepAlive: number | KeepAlive): void {
     applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
   }
+}
 
-  #endpoint(syscall: string, ask: typeof getsockname): Endpoint {
-    const address = Buffer.alloc(ADDRESS_SIZE);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(ADDRESS_SIZE, 0);
-    check(ask(this.handle, address, length), 'read an address', syscall);
-    return readAddress(address, syscall);
-  }
+export function endpointOf(handle: number, syscall: string, ask: typeof getsockname): Endpoint {
+  const address = Buffer.alloc(ADDRESS_SIZE);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(ADDRESS_SIZE, 0);
+  check(ask(handle, address, length), 'read an address', syscall);
+  return readAddress(address, syscall);
 }
 
 /** A listener keeps one multishot accept with the kernel while accepts wait, and matches the two in order. */

@@ -14,6 +14,9 @@ export const portableBackend: Backend = {
   closeHandle() {
     throw needsKernel('close a connection', 'close');
   },
+  remoteEndpointOf() {
+    throw needsKernel('read an address', 'getpeername');
+  },
   closeQueue: closePostedQueue,
   reap() {},
   recoverPoster,

@@ -8,7 +8,8 @@ import { assertWin32Layout } from './layout.js';
 import { IocpPort } from './port.js';
 import { Gate, IocpPoster } from './poster.js';
 import { reap } from './reaper.js';
-import { ConnectEx, closesocket, WSAGetLastError, WSAStartup } from './ws2_32.js';
+import { endpointOf } from './socket.js';
+import { ConnectEx, closesocket, getpeername, WSAGetLastError, WSAStartup } from './ws2_32.js';
 
 const WINSOCK_2_2 = 0x202;
 const WSADATA_SIZE = 408;
@@ -27,6 +28,7 @@ export const win32Backend: Backend = {
   reap,
   // Nobody holds the kernel's own queue.
   recoverPoster() {},
+  remoteEndpointOf: (handle) => endpointOf(handle, 'getpeername', getpeername),
   closeHandle(handle) {
     if (closesocket(handle) !== 0) throw win32Error('close a connection', 'closesocket', WSAGetLastError());
   },

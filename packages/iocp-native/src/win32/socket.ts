@@ -99,11 +99,11 @@ export class Win32Socket implements PortSocket {
   }
 
   localEndpoint(): Endpoint {
-    return endpointOf(this, 'getsockname', ws2.getsockname);
+    return this.#endpoint('getsockname', ws2.getsockname);
   }
 
   remoteEndpoint(): Endpoint {
-    return endpointOf(this, 'getpeername', ws2.getpeername);
+    return this.#endpoint('getpeername', ws2.getpeername);
   }
 
   setNoDelay(on: boolean): void {
@@ -114,6 +114,11 @@ export class Win32Socket implements PortSocket {
   setKeepAlive(keepAlive: number | KeepAlive): void {
     assertHandle(this.handle, 'set SO_KEEPALIVE', 'setsockopt');
     if (!this.pipe) applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
+  }
+
+  #endpoint(syscall: string, ask: typeof ws2.getsockname): Endpoint {
+    if (this.pipe !== null || (this.listener !== null && 'path' in this.listener)) throw hasNoAddress(syscall);
+    return endpointOf(this.handle, syscall, ask);
   }
 }
 
@@ -242,9 +247,7 @@ export function setOption(handle: number, level: number, name: number, value: nu
   }
 }
 
-function endpointOf(socket: Win32Socket, syscall: string, ask: typeof ws2.getsockname): Endpoint {
-  const { handle, listener, pipe } = socket;
-  if (pipe !== null || (listener !== null && 'path' in listener)) throw hasNoAddress(syscall);
+export function endpointOf(handle: number, syscall: string, ask: typeof ws2.getsockname): Endpoint {
   assertHandle(handle, 'read an address', syscall);
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = Buffer.alloc(4);

@@ -1,7 +1,7 @@
 // Rules about connections that move between ports: detached accepts, adopt(), and listeners that share an address.
 
 import { expect } from 'vitest';
-import { closeHandle } from '../../src/backend.js';
+import { closeHandle, remoteEndpointOf } from '../../src/backend.js';
 import type { PortSocket } from '../../src/contract.js';
 import { isIocpError } from '../../src/errors.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
@@ -20,6 +20,7 @@ export function moving(suite: Suite): void {
     expect(packet).toMatchObject({ key: 'listener', error: null, data: null, buffer: -1 });
     expect(packet.socket).toBeNull();
     expect(acceptor.port.figures).toMatchObject({ sockets: 1, inFlight: 0 });
+    expect(remoteEndpointOf(acceptor.port.backend, packet.bytes).port).toBe(peer.raw.localPort);
     const socket = worker.port.adopt(packet.bytes);
     expect(socket).toMatchObject({ handle: packet.bytes, key: undefined, pending: 0 });
     expect(worker.port.figures.sockets).toBe(1);
@@ -79,6 +80,7 @@ export function moving(suite: Suite): void {
     closeHandle(r.port.backend, handles[0]!);
     await peers[0]!.until('the end', () => peers[0]!.ended);
     expect(caught(() => closeHandle(r.port.backend, handles[0]!))).toMatch(/^(EBADF|ENOTSOCK)$/);
+    expect(caught(() => remoteEndpointOf(r.port.backend, handles[0]!))).toMatch(/^(EBADF|ENOTSOCK)$/);
   });
 
   suite.rule('what a port that is closed is to adopt is closed', async () => {
@@ -157,6 +159,7 @@ export function moving(suite: Suite): void {
     await expect(r.port.listen(LOOPBACK, { detached: true })).rejects.toMatchObject({ code: 'ENOTSUP' });
     expect(caught(() => r.port.adopt(1))).toBe('ENOTSUP');
     expect(caught(() => closeHandle(r.port.backend, 1))).toBe('ENOTSUP');
+    expect(caught(() => remoteEndpointOf(r.port.backend, 1))).toBe('ENOTSUP');
   });
 }
 

@@ -30,6 +30,7 @@ export type Request =
       readonly module: string;
       readonly data: unknown;
       readonly first: unknown;
+      readonly ended: Int32Array;
     }
   | { readonly id: number; readonly ask: 'meet'; readonly peers: Peers }
   | { readonly id: number; readonly ask: 'endService'; readonly service: number; readonly grace: number }
@@ -43,8 +44,11 @@ export type Report =
 
 /** What runs in each worker: a module with a function `start`. */
 export interface HostModule {
-  /** `first` is the value of the first thread's start, undefined in that one. */
-  start(core: IocpCore, data: unknown, first: unknown): Promise<Hosted>;
+  /**
+   * `first` is the value of the first thread's start, undefined in that one. In `ended[0]`, which is shared memory, it counts
+   * the sockets that were handed to it and are over.
+   */
+  start(core: IocpCore, data: unknown, first: unknown, ended: Int32Array): Promise<Hosted>;
 }
 
 /** What `start` has made. */

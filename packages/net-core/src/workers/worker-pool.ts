@@ -91,6 +91,7 @@ export class WorkerPool {
     for (const place of this.#places) place.serving = true;
     return {
       first: service.first,
+      sessions: () => this.#sessionsOf(service.id),
       give: (handle) => this.#give(service.id, handle),
       stop: (grace) => this.#endService(service.id, grace),
     };
@@ -169,9 +170,7 @@ export class WorkerPool {
       return;
     }
     for (const { thread } of this.#byLoad()) {
-      if (!thread.post(service, handle)) continue;
-      thread.handed++;
-      return;
+      if (thread.give(service, handle)) return;
     }
     if (this.#waiting.length === MOST_WAITING) {
       this.#close(handle);
@@ -182,6 +181,11 @@ export class WorkerPool {
       this.#retry = undefined;
       for (const [id, waiting] of this.#waiting.splice(0)) this.#give(id, waiting);
     }, RETRY);
+  }
+
+  #sessionsOf(service: number): number {
+    const waiting = this.#waiting.filter(([id]) => id === service).length;
+    return this.#places.reduce((total, { thread }) => total + thread.sessionsOf(service), waiting);
   }
 
   /** Tells every thread how to post to the others. */
@@ -200,7 +204,7 @@ export class WorkerPool {
 
   async #endService(id: number, grace: number): Promise<void> {
     this.#services.delete(id);
-    const ends = this.#places.map(({ thread }) => thread.ask({ ask: 'endService', service: id, grace }));
+    const ends = this.#places.map(({ thread }) => thread.endService(id, grace));
     await Promise.allSettled(ends);
   }
 
@@ -213,6 +217,8 @@ export class WorkerPool {
 export interface WorkerService {
   /** What the first thread's `start` gave as its value. */
   readonly first: unknown;
+  /** Its sessions in all threads, and the sockets that are on their way to one. */
+  sessions(): number;
   /** Hands a detached socket to the thread with the fewest sessions. */
   give(handle: number): void;
   /** Ends it in every thread. */
@@ -220,5 +226,5 @@ export interface WorkerService {
 }
 
 function hostOn(thread: WorkerThread, { id, module, data, first }: Service): Promise<unknown> {
-  return thread.ask({ ask: 'host', service: id, module, data, first });
+  return thread.host(id, module, data, first);
 }

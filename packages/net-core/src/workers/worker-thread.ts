@@ -21,6 +21,12 @@ interface WorkerOptions {
 
 type Ask = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
 
+/** The sockets of one service: how many were posted to the thread, and how many of these the thread says are over. */
+interface Share {
+  handed: number;
+  readonly ended: Int32Array;
+}
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -34,11 +40,12 @@ export class WorkerThread {
   readonly ready: Promise<void>;
   /** Resolves when the thread is gone and what it left has been given back; with the error, if it did not end in order. */
   readonly ended: Promise<Error | undefined>;
-  /** Sockets that were posted to it. */
-  handed = 0;
   readonly #worker: Worker;
   readonly #ledger = createLedger();
   readonly #waiting = new Map<number, Waiting>();
+  readonly #shares = new Map<number, Share>();
+  /** Sockets that were posted to it. */
+  #handed = 0;
   #nextId = 1;
   #token: PortToken | undefined;
   #poster: PortPoster | undefined;
@@ -99,7 +106,33 @@ export class WorkerThread {
 
   /** Sessions that it has, or will have when it takes what was posted to it. */
   get load(): number {
-    return this.handed - this.board.values[Figure.ended]!;
+    return this.#handed - this.board.values[Figure.ended]!;
+  }
+
+  /** The same, of one service. */
+  sessionsOf(service: number): number {
+    const share = this.#shares.get(service);
+    return share === undefined ? 0 : share.handed - Atomics.load(share.ended, 0);
+  }
+
+  /** Has it host a module. */
+  host(service: number, module: string, data: unknown, first: unknown): Promise<unknown> {
+    const ended = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    this.#shares.set(service, { handed: 0, ended });
+    return this.ask({ ask: 'host', service, module, data, first, ended });
+  }
+
+  endService(service: number, grace: number): Promise<unknown> {
+    return this.ask({ ask: 'endService', service, grace }).finally(() => this.#shares.delete(service));
+  }
+
+  /** Hands it a socket of a service. False when it takes no more. */
+  give(service: number, handle: number): boolean {
+    if (!this.post(service, handle)) return false;
+    this.#handed++;
+    const share = this.#shares.get(service);
+    if (share) share.handed++;
+    return true;
   }
 
   /** False when the thread takes no more: its queue is full, or it is gone. */

@@ -50,7 +50,7 @@ async function serve(request: Request): Promise<unknown> {
   switch (request.ask) {
     case 'host': {
       const host = (await import(request.module)) as HostModule;
-      const hosted = await host.start(core, request.data, request.first);
+      const hosted = await host.start(core, request.data, request.first, request.ended);
       services.set(request.service, hosted);
       return hosted.value;
     }

@@ -3,7 +3,7 @@
 import type { IocpError } from '@overlapped/iocp-native';
 import type { SessionHandlers } from '../handlers.js';
 import { follow } from '../outcomes.js';
-import { isReceiving, Session, unread } from '../session.js';
+import { isDelivering, Session, unread } from '../session.js';
 import { FrameReader } from './frame-reader.js';
 import { badFrame, type Framer } from './framer.js';
 
@@ -49,7 +49,7 @@ export class PacketSession extends Session {
   override onReceive(data: Buffer): void {
     const reader = this.#reader;
     reader.add(data);
-    while (isReceiving(this)) {
+    while (isDelivering(this)) {
       const frame = reader.next();
       if (frame === null) return;
       const result = this.onPacket(frame);

@@ -14,6 +14,7 @@ export default class Line extends Session {
   onReceive(data) {
     const text = data.toString();
     if (text === 'who') this.send(String(threadId));
+    else if (text === 'where') this.send(String(this.remoteAddress));
     else if (text === 'posted') this.send(posted || 'nothing');
     else if (text === 'throw') throw new Error('in a handler');
     else if (text === 'crash') setImmediate(crash);

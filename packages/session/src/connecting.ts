@@ -1,0 +1,205 @@
+// One connect(): attempts at the addresses of a name, a little apart ("Happy Eyeballs", RFC 8305). The first to connect
+// wins; the others are closed. It is over when the last of its sockets has closed.
+//
+//   resolve -> attempt 1 --- 250 ms, or its failure ---> attempt 2 -> ...
+
+import {
+  type CompletionPacket,
+  type Endpoint,
+  IocpError,
+  isIocpError,
+  Operation,
+  type PipeEndpoint,
+  type PortSocket,
+  type SocketOptions,
+} from '@overlapped/iocp-native';
+import { type CompletionOwner, type IocpCore, Timer } from '@overlapped/net-core';
+import type { IocpEvent } from '@overlapped/object-pool';
+
+/** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
+const ATTEMPT_DELAY = 250;
+
+type Remote = Endpoint | PipeEndpoint;
+
+export interface ConnectOptions {
+  /** Milliseconds for all of it, the name's resolution included. Default: as long as the system tries. */
+  readonly timeout?: number;
+  /** Gives up; connect() then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export class Connecting {
+  /** Resolves with a connected socket that the core has admitted; rejects when nothing is left of the attempts. */
+  readonly socket: Promise<PortSocket>;
+  readonly #core: IocpCore;
+  /** What is connected to, in messages. */
+  readonly #target: string;
+  readonly #socketOptions: SocketOptions;
+  readonly #options: ConnectOptions;
+  readonly #over: (connecting: Connecting) => void;
+  readonly #attempts = new Set<Attempt>();
+  readonly #next = new Timer(() => this.#attempt());
+  readonly #deadline = new Timer(() => this.#expire());
+  readonly #aborted = () => this.giveUp(this.#options.signal!.reason);
+  readonly #failures: Error[] = [];
+  /** Addresses that have not been tried; null until the name is resolved. */
+  #remotes: Remote[] | null = null;
+  #won = false;
+  /** Why it was given up, in an array, as a signal's reason may be anything. */
+  #givenUp: [reason: unknown] | null = null;
+  #resolve!: (socket: PortSocket) => void;
+  #reject!: (reason: unknown) => void;
+
+  /** @param over is called once: no socket and no timer of this is left, but for the one that has won. */
+  constructor(
+    core: IocpCore,
+    target: string,
+    socketOptions: SocketOptions,
+    options: ConnectOptions,
+    over: (connecting: Connecting) => void,
+  ) {
+    this.#core = core;
+    this.#target = target;
+    this.#socketOptions = socketOptions;
+    this.#options = options;
+    this.#over = over;
+    this.socket = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** @param remotes what the name resolves to, in the order of preference. */
+  start(remotes: Promise<Remote[]>): void {
+    const { timeout, signal } = this.#options;
+    if (signal?.aborted) {
+      this.giveUp(signal.reason);
+      return;
+    }
+    signal?.addEventListener('abort', this.#aborted);
+    if (timeout !== undefined) this.#core.timers.set(this.#deadline, timeout);
+    remotes.then(
+      (resolved) => this.#resolved(interleave(resolved)),
+      (error) => {
+        this.#failures.push(error);
+        this.#resolved([]);
+      },
+    );
+  }
+
+  giveUp(reason: unknown): void {
+    if (this.#won || this.#givenUp !== null) return;
+    this.#givenUp = [reason];
+    for (const attempt of this.#attempts) attempt.close();
+    this.#endIfOver();
+  }
+
+  #expire(): void {
+    const reason = `it took more than ${this.#options.timeout} ms`;
+    this.giveUp(new IocpError(`connect to ${this.#target}`, reason, 'ETIMEDOUT', 'connect'));
+  }
+
+  #resolved(remotes: Remote[]): void {
+    if (this.#givenUp !== null) return;
+    this.#remotes = remotes;
+    if (remotes.length > 0) this.#attempt();
+    else this.#endIfOver();
+  }
+
+  #attempt(): void {
+    const { timers } = this.#core;
+    const remote = this.#remotes!.shift()!;
+    this.#attempts.add(new Attempt(this.#core, remote, this.#socketOptions, this));
+    if (this.#remotes!.length > 0) timers.set(this.#next, ATTEMPT_DELAY);
+    else timers.clear(this.#next);
+  }
+
+  /** For an attempt that has connected. False when it is to close. */
+  connected(attempt: Attempt, socket: PortSocket): boolean {
+    if (this.#won || this.#givenUp !== null) return false;
+    if (!this.#core.admit()) {
+      const action = `connect to ${this.#target}`;
+      this.giveUp(new IocpError(action, 'the core has maxSessions sessions', 'ENOBUFS', 'connect'));
+      return false;
+    }
+    this.#won = true;
+    this.#attempts.delete(attempt);
+    for (const loser of this.#attempts) loser.close();
+    this.#resolve(socket);
+    this.#endIfOver();
+    return true;
+  }
+
+  /** For an attempt whose socket has closed. */
+  ended(attempt: Attempt, error: Error | null): void {
+    this.#attempts.delete(attempt);
+    if (error !== null) this.#failures.push(error);
+    if (!this.#won && this.#givenUp === null && this.#remotes!.length > 0) this.#attempt();
+    else this.#endIfOver();
+  }
+
+  #endIfOver(): void {
+    const { timers } = this.#core;
+    const settled = this.#won || this.#givenUp !== null;
+    if (settled) timers.clear(this.#next);
+    if (this.#attempts.size > 0 || (!settled && this.#remotes!.length > 0)) return;
+    timers.clear(this.#deadline);
+    this.#options.signal?.removeEventListener('abort', this.#aborted);
+    if (this.#givenUp !== null) this.#reject(this.#givenUp[0]);
+    else if (!this.#won) this.#reject(this.#failure());
+    this.#over(this);
+  }
+
+  /** Of several, the first address is what the system prefers, so its failure gives the code. */
+  #failure(): Error {
+    const [first, ...others] = this.#failures;
+    if (others.length === 0) return first!;
+    const { code, syscall } = isIocpError(first) ? first : { code: 'ECONNREFUSED', syscall: 'connect' };
+    const reason = `none of ${this.#failures.length} addresses took the connection`;
+    const cause = new AggregateError(this.#failures);
+    return new IocpError(`connect to ${this.#target}`, reason, code, syscall, 0, { cause });
+  }
+}
+
+/** One connect in flight. A failed one is over when its socket has closed. */
+class Attempt implements CompletionOwner {
+  readonly #core: IocpCore;
+  readonly #connecting: Connecting;
+  readonly #socket: PortSocket | null = null;
+  #error: Error | null = null;
+
+  constructor(core: IocpCore, remote: Remote, options: SocketOptions, connecting: Connecting) {
+    this.#core = core;
+    this.#connecting = connecting;
+    const event = core.listenerEvents.acquire(this, Operation.Connect);
+    if (event !== null) {
+      this.#socket = core.port.connect(event, remote, this, options);
+      return;
+    }
+    const error = new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect');
+    queueMicrotask(() => connecting.ended(this, error));
+  }
+
+  close(): void {
+    if (this.#socket !== null) this.#core.port.close(this.#socket, true);
+  }
+
+  onCompletion(packet: CompletionPacket): void {
+    if (packet.operation === Operation.Close) {
+      this.#connecting.ended(this, this.#error);
+      return;
+    }
+    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#error = packet.error;
+    if (packet.error === null && this.#connecting.connected(this, this.#socket!)) return;
+    this.close();
+  }
+}
+
+/** The order of preference, but with the families in turns (RFC 8305, section 4). */
+export function interleave(remotes: readonly Remote[]): Remote[] {
+  const family = (remote: Remote | undefined) => (remote && 'family' in remote ? remote.family : 0);
+  const first = remotes.filter((remote) => family(remote) === family(remotes[0]));
+  const others = remotes.filter((remote) => family(remote) !== family(remotes[0]));
+  return first.flatMap((remote, i) => [remote, ...others.slice(i, i + 1)]).concat(others.slice(first.length));
+}

@@ -1,0 +1,44 @@
+// What a session has to do with groups: it joins them, leaves them, and sends to all that are in them.
+
+import type { IocpCore } from '@overlapped/net-core';
+import { Connection } from './connection.js';
+import { broadcast, groupsOf } from './groups.js';
+import type { Session } from './session.js';
+
+let openMember: (session: Session, core: IocpCore) => void;
+let closeMember: (session: Session) => void;
+
+export abstract class Member extends Connection {
+  /** Null before the session opens and after its end. */
+  #core: IocpCore | null = null;
+  #groups: Set<string> | null = null;
+
+  static {
+    openMember = (session, core) => {
+      session.#core = core;
+    };
+    closeMember = (session) => {
+      for (const group of session.#groups ?? []) session.leave(group);
+      session.#core = null;
+    };
+  }
+
+  /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
+  join(this: Session, group: string): void {
+    if (this.#core === null) return;
+    this.#groups ??= new Set();
+    this.#groups.add(group);
+    groupsOf(this.#core).join(this, group);
+  }
+
+  leave(this: Session, group: string): void {
+    if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
+  }
+
+  /** broadcast() from the server of this session; also to itself. */
+  broadcast(data: Uint8Array | string, group?: string): boolean {
+    return this.#core !== null && broadcast(this.#core, data, group);
+  }
+}
+
+export { closeMember, openMember };

@@ -1,0 +1,13 @@
+// The events of sessions: the core has as many as all of its sessions can need.
+
+import type { Operation } from '@overlapped/iocp-native';
+import type { CompletionOwner, IocpCore } from '@overlapped/net-core';
+import type { IocpEvent } from '@overlapped/object-pool';
+
+export type SessionEvent = IocpEvent<CompletionOwner>;
+
+export function takeEvent(core: IocpCore, owner: CompletionOwner, operation: Operation): SessionEvent {
+  const event = core.events.acquire(owner, operation);
+  if (event === null) throw new Error('the event pool is smaller than its sessions need');
+  return event;
+}

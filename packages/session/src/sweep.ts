@@ -1,0 +1,126 @@
+// Timeouts of a set of sessions, without a timer or a clock for each: a periodic sweep compares the bytes that each has
+// received and sent with those of the sweep before. The path of a packet pays nothing for it.
+
+import { IocpError } from '@overlapped/iocp-native';
+import { Figure, type IocpCore, Timer } from '@overlapped/net-core';
+import { isReceiving, type Session } from './session.js';
+
+/**
+ * Milliseconds after which a session is closed, its error an IocpError (ETIMEDOUT) that says which was over. Each is
+ * noticed late by up to a quarter of the shortest, and never early. Default: none.
+ */
+export interface Timeouts {
+  /** Nothing was received for so long. What is sent does not count, nor does the time in which nothing is to be received. */
+  readonly read?: number;
+  /**
+   * Bytes wait to be sent, and the kernel has taken none for so long. It takes them in operations of up to 64 KiB (of a
+   * broadcast, whole messages), so a slow peer needs time for one.
+   */
+  readonly write?: number;
+  /** Nothing has been received since the session opened. */
+  readonly firstByte?: number;
+}
+
+/** Sessions that one turn of the event loop looks at. */
+const AT_ONCE = 2048;
+const { timedOut: TIMED_OUT } = Figure;
+
+/** What the last sweep saw of a session. */
+class Watch {
+  readonly session: Session;
+  readonly opened: number;
+  received = 0;
+  /** When it was first seen with so many bytes received, ready for more; Infinity while it is not. */
+  silentSince = Number.POSITIVE_INFINITY;
+  sent = 0;
+  /** When it was first seen with so many bytes sent, and more that wait; Infinity while none do. */
+  stuckSince = Number.POSITIVE_INFINITY;
+
+  constructor(session: Session, now: number) {
+    this.session = session;
+    this.opened = now;
+  }
+}
+
+export class Sweep {
+  readonly #core: IocpCore;
+  readonly #read: number;
+  readonly #write: number;
+  readonly #firstByte: number;
+  readonly #interval: number;
+  readonly #watches = new Map<Session, Watch>();
+  readonly #timer = new Timer(() => this.#sweep());
+  /** How far a sweep has come that has more sessions than fit one turn of the event loop. */
+  #rest: Iterator<Watch> | null = null;
+
+  /** Throws a RangeError for a timeout that is not above 0. */
+  constructor(core: IocpCore, timeouts: Timeouts) {
+    const never = Number.POSITIVE_INFINITY;
+    const { read = never, write = never, firstByte = never } = timeouts;
+    const shortest = Math.min(read, write, firstByte);
+    if (!(shortest > 0)) throw new RangeError(`timeouts must be above 0: ${JSON.stringify(timeouts)}`);
+    this.#core = core;
+    this.#read = read;
+    this.#write = write;
+    this.#firstByte = firstByte;
+    this.#interval = Math.min(shortest / 8, 2 ** 30);
+  }
+
+  watch(session: Session): void {
+    this.#watches.set(session, new Watch(session, performance.now()));
+    if (this.#watches.size === 1) this.#core.timers.set(this.#timer, this.#interval);
+  }
+
+  unwatch(session: Session): void {
+    this.#watches.delete(session);
+    if (this.#watches.size === 0) this.#core.timers.clear(this.#timer);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    this.#rest ??= this.#watches.values();
+    for (let i = 0; i < AT_ONCE; i++) {
+      const { done, value } = this.#rest.next();
+      if (done) {
+        this.#rest = null;
+        break;
+      }
+      const error = this.#expired(value, now);
+      if (error !== null) this.#end(value.session, error);
+    }
+    if (this.#watches.size > 0) this.#core.timers.set(this.#timer, this.#rest === null ? this.#interval : 1);
+  }
+
+  #end(session: Session, error: IocpError): void {
+    this.unwatch(session);
+    this.#core.board.values[TIMED_OUT]!++;
+    session.destroy(error);
+  }
+
+  #expired(watch: Watch, now: number): IocpError | null {
+    const { session } = watch;
+    if (!isReceiving(session)) {
+      watch.silentSince = Number.POSITIVE_INFINITY;
+    } else if (session.bytesReceived === 0 && now - watch.opened >= this.#firstByte) {
+      return timedOut(`nothing was received in the first ${this.#firstByte} ms`, 'receive');
+    } else if (session.bytesReceived !== watch.received || watch.silentSince === Number.POSITIVE_INFINITY) {
+      watch.received = session.bytesReceived;
+      watch.silentSince = now;
+    } else if (now - watch.silentSince >= this.#read) {
+      return timedOut(`nothing was received for ${this.#read} ms`, 'receive');
+    }
+    if (session.bytesQueued === 0) {
+      watch.stuckSince = Number.POSITIVE_INFINITY;
+    } else if (session.bytesSent !== watch.sent || watch.stuckSince === Number.POSITIVE_INFINITY) {
+      watch.sent = session.bytesSent;
+      watch.stuckSince = now;
+    } else if (now - watch.stuckSince >= this.#write) {
+      return timedOut(`nothing that waits could be sent for ${this.#write} ms`, 'send');
+    }
+    return null;
+  }
+}
+
+function timedOut(reason: string, syscall: string): IocpError {
+  return new IocpError('keep the connection', reason, 'ETIMEDOUT', syscall);
+}
