@@ -268,8 +268,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
 
   #startSend(): void {
     const { file } = this.#queue!;
-    // It flushes when it is open.
-    if (file !== null && !file.open) return;
+    if (file !== null && !file.open) return; // It flushes when it is open.
     const pieces = file === null ? this.#queue!.gather() : null;
     if (file === null && pieces === null) {
       this.#core!.awaitSendBuffer(this);
