@@ -98,7 +98,7 @@ export class PortableDatagrams extends PortableHandle {
     }
     const length = pieces.bytes;
     const done = (cause: Error | null) => {
-      // The close has told its end already.
+      // The port may have gone meanwhile.
       if (this.#state.remove(name) === undefined) return;
       this.#sent(event, cause && fromNode(sendAction(to), 'send', cause), length);
     };
@@ -123,6 +123,7 @@ export class PortableDatagrams extends PortableHandle {
   override abandon(): void {
     this.#abandoned = true;
     this.#receiving = null;
+    this.#state.sends.clear();
     this.#closeRaw();
   }
 
@@ -160,13 +161,12 @@ export class PortableDatagrams extends PortableHandle {
     this.host.queue(Operation.Send, this, event, error).bytes = error ? 0 : bytes;
   }
 
+  /** The callbacks of all sends have been called. */
   #onClose(): void {
     if (!this.#abandoned) {
-      for (const event of this.#state.sends.values()) this.#sent(event, canceled('send', 'send'), 0);
       if (this.#receiving !== null) this.#endReceive(canceled('receive', 'recvmsg'));
       this.host.queue(Operation.Close, this, null, null);
     }
-    this.#state.sends.clear();
     this.host.gone(this);
   }
 }
