@@ -102,8 +102,13 @@ export class PortableDatagrams extends PortableHandle {
       if (this.#state.remove(name) === undefined) return;
       this.#sent(event, cause && fromNode(sendAction(to), 'send', cause), length);
     };
-    if (target === null) this.#raw.send(bytes, done);
-    else this.#raw.send(bytes, target.port, target.address, done);
+    try {
+      if (target === null) this.#raw.send(bytes, done);
+      else this.#raw.send(bytes, target.port, target.address, done);
+    } catch (cause) {
+      // Port 0 is a bug to node:dgram. Here any peer may have claimed to have it.
+      done(cause as Error);
+    }
   }
 
   /** A send cannot be recalled, so it keeps its result. */
@@ -206,10 +211,14 @@ function step(raw: Socket, action: string, syscall: string, start: (done: () => 
   return new Promise((resolve, reject) => {
     const failed = (cause: Error) => reject(fromNode(action, syscall, cause));
     raw.once('error', failed);
-    start(() => {
-      raw.off('error', failed);
-      resolve();
-    });
+    try {
+      start(() => {
+        raw.off('error', failed);
+        resolve();
+      });
+    } catch (cause) {
+      failed(cause as Error);
+    }
   });
 }
 
