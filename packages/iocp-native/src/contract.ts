@@ -283,7 +283,8 @@ export interface CompletionPort {
    * A receive buffer has room for datagrams of its size less 48 bytes. A larger one comes cut, in the only kind of packet
    * with both `data` and an `error`: EMSGSIZE. While no stream runs or no buffer is free, some datagrams are kept, and those
    * beyond are lost. On a connected socket, the stream or a send may end with ECONNREFUSED when nobody listens at the peer;
-   * the stream may then be started again. On one that is not connected no peer can end it.
+   * the stream may then be started again. On one that is not connected no peer can end it. On Windows a running stream has
+   * a receive buffer with the kernel all the time.
    */
   bind(local: Endpoint, options?: DatagramOptions): Promise<PortSocket>;
 

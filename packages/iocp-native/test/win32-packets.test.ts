@@ -22,6 +22,8 @@ if (availability.available) {
     'a thread that ends in order leaves memory only': same,
     'a thread that ended in the middle of a post is recovered from': 'see iocp.test.ts',
     'a pause holds the peer back': 'see iocp.test.ts',
+    'after ECONNREFUSED a connected datagram socket goes on': 'see iocp.test.ts',
+    'a broadcast needs the option: EACCES': 'see iocp.test.ts',
     'posts of other threads arrive, each thread in its order': same,
     'a post of another thread wakes dequeue': same,
     'no wake-up is lost, however a wait and the posts of other threads meet': same,

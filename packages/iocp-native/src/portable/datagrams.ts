@@ -98,12 +98,17 @@ export class PortableDatagrams extends PortableHandle {
     }
     const length = pieces.bytes;
     const done = (cause: Error | null) => {
-      // The close has told its end already.
+      // The port may have gone meanwhile.
       if (this.#state.remove(name) === undefined) return;
       this.#sent(event, cause && fromNode(sendAction(to), 'send', cause), length);
     };
-    if (target === null) this.#raw.send(bytes, done);
-    else this.#raw.send(bytes, target.port, target.address, done);
+    try {
+      if (target === null) this.#raw.send(bytes, done);
+      else this.#raw.send(bytes, target.port, target.address, done);
+    } catch (cause) {
+      // Port 0 is a bug to node:dgram. Here any peer may have claimed to have it.
+      done(cause as Error);
+    }
   }
 
   /** A send cannot be recalled, so it keeps its result. */
@@ -123,6 +128,7 @@ export class PortableDatagrams extends PortableHandle {
   override abandon(): void {
     this.#abandoned = true;
     this.#receiving = null;
+    this.#state.sends.clear();
     this.#closeRaw();
   }
 
@@ -160,13 +166,12 @@ export class PortableDatagrams extends PortableHandle {
     this.host.queue(Operation.Send, this, event, error).bytes = error ? 0 : bytes;
   }
 
+  /** The callbacks of all sends have been called. */
   #onClose(): void {
     if (!this.#abandoned) {
-      for (const event of this.#state.sends.values()) this.#sent(event, canceled('send', 'send'), 0);
       if (this.#receiving !== null) this.#endReceive(canceled('receive', 'recvmsg'));
       this.host.queue(Operation.Close, this, null, null);
     }
-    this.#state.sends.clear();
     this.host.gone(this);
   }
 }
@@ -206,10 +211,14 @@ function step(raw: Socket, action: string, syscall: string, start: (done: () => 
   return new Promise((resolve, reject) => {
     const failed = (cause: Error) => reject(fromNode(action, syscall, cause));
     raw.once('error', failed);
-    start(() => {
-      raw.off('error', failed);
-      resolve();
-    });
+    try {
+      start(() => {
+        raw.off('error', failed);
+        resolve();
+      });
+    } catch (cause) {
+      failed(cause as Error);
+    }
   });
 }
 

@@ -3,12 +3,13 @@
 import { getSystemErrorMap } from 'node:util';
 import { IocpError, isIocpError } from '../errors.js';
 
-/** What node:net calls by a code of its own. The portable code, and the reason. */
+/** What Node calls by a code of its own. The portable code, and the reason. */
 const own: Record<string, readonly [code: string, reason: string]> = {
   ERR_STREAM_DESTROYED: ['ECONNABORTED', 'the connection was ended'],
   ERR_SOCKET_CLOSED: ['ECONNABORTED', 'the connection was ended'],
   ERR_SOCKET_CLOSED_BEFORE_CONNECTION: ['ECONNABORTED', 'the connection was ended'],
   ERR_STREAM_PREMATURE_CLOSE: ['ECONNABORTED', 'the connection was ended'],
+  ERR_SOCKET_BAD_PORT: ['EINVAL', 'the port is 0'],
   ERR_STREAM_WRITE_AFTER_END: ['EPIPE', 'the socket has been shut down for sending'],
 };
 
