@@ -19,6 +19,8 @@ export class LocalConnects<Socket> {
   readonly #end: (socket: Socket, event: Overlapped, error: IocpError | null) => void;
   readonly #busy = new Map<Socket, Attempt>();
   #timer: NodeJS.Timeout | null = null;
+  /** When the next round is due. */
+  #due = 0;
 
   /**
    * @param connect tries once: false when there is no room. Throws an IocpError.
@@ -42,8 +44,10 @@ export class LocalConnects<Socket> {
     if (attempt) this.#finish(socket, attempt, failed(attempt, 'it was canceled', 'ECANCELED'));
   }
 
-  /** Tries again what found no room. The event loop calls this, and dequeue(), which may take the loop's place. */
+  /** Tries again what found no room, if it is time. For dequeue(), which may take the event loop's place. */
   retry(): void {
+    if (this.#busy.size === 0 || performance.now() < this.#due) return;
+    this.#due = performance.now() + PAUSE;
     for (const [socket, attempt] of this.#busy) this.#try(socket, attempt);
   }
 
@@ -64,6 +68,7 @@ export class LocalConnects<Socket> {
 
   readonly #expired = (): void => {
     this.#timer = null;
+    this.#due = 0;
     this.retry();
   };
 

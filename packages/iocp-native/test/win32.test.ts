@@ -11,6 +11,7 @@ import { readSockaddr, writeSockaddr } from '../src/sockaddr.js';
 import * as win32 from '../src/win32/index.js';
 import { assertWin32Layout } from '../src/win32/layout.js';
 import { win32Memory } from '../src/win32/memory.js';
+import { localPath } from './support/local.js';
 import { Rig } from './support/rig.js';
 import { library, Owner, recordsOf } from './support/threads.js';
 
@@ -21,7 +22,7 @@ describe('win32, anywhere', () => {
   // Windows has them.
   it.skipIf(onWindows)('every raw function throws ENOTSUP where there is none', () => {
     const functions = Object.values(win32).filter((value) => typeof value === 'function' && 'bound' in value);
-    expect(functions.length).toBe(33);
+    expect(functions.length).toBe(40);
     for (const raw of functions as (() => number)[]) expect(raw).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
   });
 
@@ -272,6 +273,22 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
       expect(win32.VirtualAlloc(value, detail, win32.MEM_RESERVE, win32.PAGE_READWRITE)).toBe(value);
       expect(win32.VirtualFree(value, 0, win32.MEM_RELEASE)).not.toBe(0);
     }
+  });
+
+  it('what a named pipe lacks is refused, and it stays good', async () => {
+    const r = new Rig(open());
+    const at = { path: localPath() };
+    await expect(r.listen({ detached: true }, at)).rejects.toMatchObject({ code: 'ENOTSUP' });
+    await expect(r.listen({}, { path: 'C:\\a.sock' })).rejects.toMatchObject({ code: 'EINVAL' });
+    const listener = await r.listen({}, at);
+    const { server, client } = await r.dial(listener, {}, at);
+    r.port.shutdown(server);
+    expect((await r.pump.next('Shutdown', server)).error?.code).toBe('ENOTSUP');
+    const event = r.event();
+    r.port.sendFile(client, event, 0, 0, 1);
+    expect((await r.pump.next('Send', event)).error?.code).toBe('ENOTSUP');
+    await r.sent(client, 'good');
+    expect(String(await r.read(r.receive(server), 4))).toBe('good');
   });
 
   it('a handle that has a port cannot be adopted, and is closed', () => {

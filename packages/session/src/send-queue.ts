@@ -8,7 +8,7 @@
 // exchange (what many sessions send), or still in the caller's own memory (what is larger than a send buffer; copied piece
 // by piece as it is sent). A file is a segment without bytes, which goes out by itself, at the head of the queue.
 
-import { GatherList, MAX_GATHER } from '@overlapped/iocp-native';
+import { GatherList, type IocpError, MAX_GATHER } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
@@ -179,13 +179,14 @@ export class SendQueue implements FileQueue {
     return pieces;
   }
 
-  /** The send's packet is here: its buffers go back. */
-  sent(bytes: number, error: Error | null): void {
+  /** The send's packet is here: its buffers go back. Gives the error that the session ends with. */
+  sent(bytes: number, error: IocpError | null): IocpError | null {
     const { file } = this;
     if (file !== null) {
       file.sent(bytes, error);
       if (file.over) this.dropFile(file);
-      return;
+      // A named pipe sends no file, and nothing of one.
+      return error?.code === 'ENOTSUP' ? null : error;
     }
     this.bytes -= this.#bytesInFlight;
     this.#core.board.values[QUEUED]! -= this.#bytesInFlight;
@@ -193,6 +194,7 @@ export class SendQueue implements FileQueue {
     const list = this.#inFlight;
     this.#inFlight = null;
     this.#recycle(list);
+    return error;
   }
 
   /** Drops what waits. What is in flight stays until sent(). */

@@ -100,9 +100,10 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   /**
    * Queues a file, which goes out after what was queued before and ahead of what comes after. Resolves with its bytes when
    * the kernel has taken them all. Rejects with what fs says (ENOENT ...), or with an IocpError: ENODATA for a range that
-   * the file does not have, EINVAL for what is no file or no range, EPIPE when the session takes no more or ends before;
-   * nothing of the file is sent then, and the session goes on. One that gets shorter on its way ends the session (ENODATA),
-   * as the peer would take for the file what comes next. A FileHandle stays the caller's, and open until then.
+   * the file does not have, EINVAL for what is no file or no range, ENOTSUP on a named pipe, EPIPE when the session takes
+   * no more or ends before. Nothing of the file is sent then, and the session goes on; but one that gets shorter on its way
+   * ends the session (ENODATA), as the peer would take for the file what comes next. A FileHandle stays the caller's, and
+   * must stay open until then.
    */
   sendFile(file: string | FileHandle, range?: FileRange): Promise<number> {
     if (this.writable) this.#queue ??= new SendQueue(this.#core!);
@@ -286,10 +287,10 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#sendEvent = null;
     this.bytesSent += bytes;
     this.#core!.board.values[SENT]! += bytes;
-    queue.sent(bytes, error);
+    const failure = queue.sent(bytes, error);
     if ((this.#state & CLOSING) !== 0) return;
-    if (error !== null) {
-      this.#close(error, true);
+    if (failure !== null) {
+      this.#close(failure, true);
       return;
     }
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();

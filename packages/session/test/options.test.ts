@@ -70,6 +70,23 @@ onEachBackend((backend) => {
       });
     });
 
+    test('so is one whose peer has ended, and does not take what it is sent', async () => {
+      await withCore({ backend }, async (core) => {
+        const over = deferred<Error | undefined>();
+        const listener = await listen(core, {
+          linger: 0.05,
+          session: {
+            onConnected: (session) => session.send(pattern(32 << 20)),
+            onDisconnected: (_, error) => over.resolve(error),
+          },
+        });
+        const peer = await peerOf(listener, true);
+        peer.end();
+        expect(await over.promise).toMatchObject({ code: 'ETIMEDOUT' });
+        await closing(peer.resume());
+      });
+    });
+
     test('a session that ends before does so in order', async () => {
       await withCore({ backend }, async (core) => {
         const over = deferred<Error | undefined>();

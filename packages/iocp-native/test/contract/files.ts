@@ -105,10 +105,11 @@ export function files(suite: Suite): void {
 
   suite.rule('a socket may close at any moment of a file', async () => {
     const r = suite.rig();
-    const file = fileOf(4 << 20);
+    const file = fileOf(24 << 20);
     for (let turns = 0; turns < 12; turns++) {
-      const { socket } = await r.served();
-      const event = sendFile(r, socket, file, 0, 4 << 20);
+      // What was not told to end would wait for this peer.
+      const { socket } = await r.served(false);
+      const event = sendFile(r, socket, file, 0, 24 << 20);
       await r.pump.turns(turns >> 1);
       if (turns % 2 === 0) r.port.cancel(socket, event);
       await r.close(socket);

@@ -3,12 +3,14 @@
 import { existsSync, renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect } from 'vitest';
+import { reap } from '../../src/backend.js';
 import type { PipeEndpoint, PortSocket } from '../../src/contract.js';
 import { isIocpError } from '../../src/errors.js';
 import { localPath } from '../support/local.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';
 import type { Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
+import { Owner } from '../support/threads.js';
 
 export function local(suite: Suite): void {
   suite.rule('a path is listened and connected to as an address is', async () => {
@@ -289,6 +291,26 @@ export function local(suite: Suite): void {
     const socket = worker.port.adopt(packet.bytes);
     await worker.sent(socket, 'mine');
     expect(String(await peer.read(4))).toBe('mine');
+  });
+
+  suite.rule('a terminated thread that listened on a path leaves nobody there, and nothing open', async () => {
+    const r = suite.rig();
+    const at = { path: localPath() };
+    const owner = (await Owner.open(r.port.backend, true, at.path)).start();
+    const peers = Array.from({ length: 3 }, () => r.peer(at, false));
+    for (const peer of peers) await peer.write('x');
+    await owner.heard('received', peers.length);
+    await owner.terminate();
+    reap(owner.ledger, owner.token);
+    for (const peer of peers) {
+      peer.raw.resume();
+      await peer.until('the end', () => peer.ended || peer.closed);
+    }
+    const event = r.event();
+    r.port.connect(event, at, undefined);
+    // The file is still there; a pipe is not.
+    const code = process.platform === 'win32' ? 'ENOENT' : 'ECONNREFUSED';
+    expect((await r.pump.next('Connect', event)).error?.code).toBe(code);
   });
 
   suite.rule('a path has one listener: reusePort rejects with ENOTSUP', async () => {

@@ -2,8 +2,8 @@
 // has a receive in flight, and a send that its peer does not read. The posts 0 and 1 are no handles: 0 asks for an orderly
 // end, and at 1 the thread is lost in a loop.
 //
-// workerData: library, backend, ledger, start (the thread does nothing before this is notified), and waits: whether
-// dequeue() waits, or the event loop does.
+// workerData: library, backend, ledger, start (the thread does nothing before this is notified), waits: whether dequeue()
+// waits, or the event loop does; and path, to listen there.
 
 import { parentPort, workerData } from 'node:worker_threads';
 
@@ -20,9 +20,10 @@ list.add(flood, 0, flood.size);
 const batch = createBatch(16);
 let ending = false;
 
-const listener = await port.listen(endpoint('127.0.0.1', 0));
+const { path } = workerData;
+const listener = await port.listen(path ? { path } : endpoint('127.0.0.1', 0));
 for (let i = 0; i < 4; i++) port.accept(listener, event());
-parentPort.postMessage({ token: port.share(), local: listener.localEndpoint() });
+parentPort.postMessage({ token: port.share(), local: path ? { path } : listener.localEndpoint() });
 Atomics.wait(new Int32Array(workerData.start), 0, 0);
 if (workerData.waits) wait();
 else port.watch(guest);

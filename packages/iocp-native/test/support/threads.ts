@@ -60,11 +60,11 @@ export class Owner {
   readonly #messages: string[] = [];
   readonly #waits = new Waits();
 
-  private constructor(backend: BackendName, waits: boolean) {
+  private constructor(backend: BackendName, waits: boolean, path?: string) {
     const { ledger } = this;
     const start = this.#start.buffer;
     this.worker = new Worker(new URL('./owner.js', import.meta.url), {
-      workerData: { library, backend, ledger, start, waits },
+      workerData: { library, backend, ledger, start, waits, path },
     });
     this.#exit = once(this.worker, 'exit');
     this.worker.on('message', (message: string) => {
@@ -73,9 +73,12 @@ export class Owner {
     });
   }
 
-  /** @param waits whether the thread waits in dequeue(), or is a guest of its event loop. */
-  static async open(backend: BackendName, waits: boolean): Promise<Owner> {
-    const owner = new Owner(backend, waits);
+  /**
+   * @param path where it listens; default: an address.
+   * @param waits whether the thread waits in dequeue(), or is a guest of its event loop.
+   */
+  static async open(backend: BackendName, waits: boolean, path?: string): Promise<Owner> {
+    const owner = new Owner(backend, waits, path);
     const [{ token, local }] = (await once(owner.worker, 'message')) as [{ token: PortToken; local: Endpoint }];
     owner.token = token;
     owner.local = local;
