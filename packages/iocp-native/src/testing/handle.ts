@@ -45,7 +45,7 @@ export abstract class SimulatedHandle implements PortSocket {
   pending = 0;
   /** close() was called. */
   closing = false;
-  /** Its place in the port's table, and how often that was used before. */
+  /** Its place in the port's table, and a number that no other handle of the port has. */
   slot = -1;
   generation = 0;
   readonly host: Host;
@@ -63,6 +63,7 @@ export abstract class SimulatedHandle implements PortSocket {
   abstract cancelAll(): void;
   /** Nothing is in flight: gives up what is left with the network. */
   abstract release(reset: boolean): void;
+
   /** The last packet of an operation has been dequeued. */
   finished(_operation: Operation): void {
     this.proceed();

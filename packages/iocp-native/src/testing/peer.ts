@@ -1,7 +1,7 @@
 // The other end of a connection, for scripts: a TCP client or server that does what a test tells it to, byte by byte.
 
 import type { Endpoint } from '../contract.js';
-import type { End, EndOwner } from './connection.js';
+import type { End } from './connection.js';
 import type { Acceptor, Network } from './network.js';
 
 /** What a peer calls when something happens to it. All of it is optional: a script may as well look at the peer. */
@@ -21,7 +21,8 @@ interface Outgoing {
   readonly sent: (() => void) | undefined;
 }
 
-export class SimulatedPeer implements EndOwner {
+/** One TCP connection, as a script has it. */
+export class SimulatedPeer {
   connected = false;
   /** The other end's FIN has come, after its last byte. */
   ended = false;
@@ -54,11 +55,15 @@ export class SimulatedPeer implements EndOwner {
       this.#end = result;
       this.connected = true;
       this.local = result.local;
-      result.owner = this;
+      result.owner = {
+        onReadable: () => this.#take(),
+        onWritable: () => this.#send(),
+        onBroken: () => this.#onBroken(),
+      };
       this.#handlers.onConnected?.(this);
-      this.onWritable();
-      this.onReadable();
-      if (result.broken !== null) this.onBroken();
+      this.#send();
+      this.#take();
+      if (result.broken !== null) this.#onBroken();
     }
   }
 
@@ -74,14 +79,14 @@ export class SimulatedPeer implements EndOwner {
   /** Sends bytes, as the other end's window allows; they must not change until `sent` is called. */
   write(bytes: Uint8Array | string, sent?: () => void): void {
     this.#outgoing.push({ bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes, at: 0, sent });
-    this.onWritable();
+    this.#send();
   }
 
   /** Sends bytes, then half-closes. */
   end(bytes?: Uint8Array | string): void {
     if (bytes !== undefined) this.write(bytes);
     this.#ending = true;
-    this.onWritable();
+    this.#send();
   }
 
   /** Closes at once: what waits is dropped. Whatever was not read makes it a reset. */
@@ -101,7 +106,7 @@ export class SimulatedPeer implements EndOwner {
 
   resume(): void {
     this.#reading = true;
-    this.onReadable();
+    this.#take();
   }
 
   /** Takes what has come, or `length` bytes of it. */
@@ -113,7 +118,7 @@ export class SimulatedPeer implements EndOwner {
     return all.subarray(0, length);
   }
 
-  onReadable(): void {
+  #take(): void {
     const end = this.#end;
     while (end !== null && this.#reading && !this.closed && end.unread > 0) {
       const piece = end.take();
@@ -130,7 +135,7 @@ export class SimulatedPeer implements EndOwner {
     this.#closeWhenOver();
   }
 
-  onWritable(): void {
+  #send(): void {
     const end = this.#end;
     if (end === null || this.closed) return;
     for (let next = this.#outgoing[0]; next !== undefined; next = this.#outgoing[0]) {
@@ -145,8 +150,8 @@ export class SimulatedPeer implements EndOwner {
     this.#closeWhenOver();
   }
 
-  onBroken(): void {
-    this.onReadable();
+  #onBroken(): void {
+    this.#take();
     if (!this.closed) this.#over(this.#end!.broken);
   }
 
@@ -185,6 +190,7 @@ export class SimulatedServer implements Acceptor {
     this.#handlers = handlers;
   }
 
+  /** For the simulation. */
   onConnection(end: End): boolean {
     const peer = new SimulatedPeer(this.#handlers);
     this.peers.push(peer);

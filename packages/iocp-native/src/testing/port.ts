@@ -314,7 +314,7 @@ export class SimulatedPort implements CompletionPort, Host {
     this.#gone(handle);
     const { random, faults } = this.world;
     if (!random.chance(faults.latePacket)) return;
-    this.complete(10 * faults.completion, handle, () => assert.fail('a late packet reached another socket'));
+    this.complete(10 * faults.latency, handle, () => assert.fail('a late packet reached another socket'));
   }
 
   #gone(handle: SimulatedHandle): void {

@@ -73,7 +73,7 @@ export class Simulation {
   }
 }
 
-/** See Simulation. */
+/** A simulation: give it to a core as its `system`, connect peers, and let time pass by run() or until(). */
 export function createSimulation(options: SimulationOptions): Simulation {
   return new Simulation(options);
 }

@@ -17,11 +17,23 @@ export const operations = [
   'timer',
   'post',
   'listener',
+  'connector',
 ] as const;
 export type OperationName = (typeof operations)[number];
 
 /** What a session does, from outside or in its handlers. */
-export const actions = ['send', 'end', 'destroy', 'pause', 'resume', 'join', 'leave', 'broadcast', 'throw'] as const;
+export const actions = [
+  'send',
+  'end',
+  'destroy',
+  'pause',
+  'resume',
+  'join',
+  'leave',
+  'broadcast',
+  'throw',
+  'reject',
+] as const;
 export type ActionName = (typeof actions)[number];
 
 export interface Plan {

@@ -19,6 +19,9 @@ const MOST_TIME = 20_000;
 const MOST_STEPS = 20_000;
 const AFTER_GRACE = 1000;
 
+/** Why a connect may fail. */
+const REFUSALS = new Set(['ECONNREFUSED', 'ETIMEDOUT', 'ECANCELED', 'EMFILE', 'ENOBUFS']);
+
 export interface RunOptions {
   readonly trace?: ((line: string) => void) | undefined;
   /** Plants a bug in a core. */
@@ -39,6 +42,7 @@ export class Run {
   readonly #kind: new () => SwarmSession;
   readonly #listeners: Listener[] = [];
   readonly #connectors: Connector[] = [];
+  readonly #ended: (Listener | Connector)[] = [];
   #connecting = 0;
   #budget = 100;
   #bytesReceived = 0;
@@ -70,7 +74,7 @@ export class Run {
 
   async play(): Promise<void> {
     await this.#listen();
-    this.#connectors.push(new Connector(this.core, this.#options()));
+    this.#openConnector();
     this.#serverEndpoint = this.simulation.listen(this.#peerHandlers()).endpoint;
     for (let i = this.random.between(1, 6); i > 0; i--) this.#connectPeer();
     const stopAt = this.plan.abrupt ? this.random.below(this.plan.steps) : -1;
@@ -133,9 +137,13 @@ export class Run {
     if (!isIocpError(error) || error.code !== 'ENOBUFS') this.fail(error);
   }
 
-  #stopListener(): void {
-    const listener = this.#listeners.shift()!;
-    listener.stop(this.random.below(100)).catch((error) => this.fail(error));
+  #openConnector(): void {
+    this.#connectors.push(new Connector(this.core, this.#options()));
+  }
+
+  #end(one: Listener | Connector): void {
+    this.#ended.push(one);
+    one.stop(this.random.below(100)).catch((error) => this.fail(error));
   }
 
   #operate(name: OperationName): void {
@@ -180,7 +188,12 @@ export class Run {
       case 'listener':
         if (this.#stopped) break;
         if (random.chance(0.5)) this.#listen().catch((error) => this.#refused(error));
-        else if (this.#listeners.length > 1) this.#stopListener();
+        else if (this.#listeners.length > 1) this.#end(this.#listeners.shift()!);
+        break;
+      case 'connector':
+        if (this.#stopped) break;
+        this.#openConnector();
+        this.#end(this.#connectors.shift()!);
         break;
     }
   }
@@ -235,10 +248,15 @@ export class Run {
     const targets = [this.#serverEndpoint, this.#listeners[0]!.endpoint, { address: '127.0.0.1', port: 1 }];
     const { address: host, port } = random.pick(targets);
     this.#connecting++;
-    const settle = () => {
-      this.#connecting--;
-    };
-    random.pick(this.#connectors).connect({ host, port }).then(settle, settle);
+    random
+      .pick(this.#connectors)
+      .connect({ host, port })
+      .catch((error) => {
+        if (!isIocpError(error) || !REFUSALS.has(error.code)) this.fail(error);
+      })
+      .finally(() => {
+        this.#connecting--;
+      });
   }
 
   #setTimer(): void {
@@ -334,7 +352,9 @@ export class Run {
     assert.strictEqual(core.timers.size, 0, 'timers are set');
     const { inFlight, sockets, buffersOut } = core.port.figures;
     assert.deepStrictEqual({ inFlight, sockets, buffersOut }, { inFlight: 0, sockets: 0, buffersOut: 0 });
-    for (const { sessions } of [...this.#listeners, ...this.#connectors]) assert.strictEqual(sessions.size, 0);
+    for (const { sessions } of [...this.#listeners, ...this.#connectors, ...this.#ended]) {
+      assert.strictEqual(sessions.size, 0, 'sessions of a listener or a connector');
+    }
     const { total } = core.figures();
     assert.strictEqual(total.bytesQueued, 0, 'bytes are counted as queued');
     assert.strictEqual(total.accepted, total.ended, 'every session is counted in and out');

@@ -27,61 +27,63 @@ export abstract class SwarmSession extends Session {
   /** onDrain must be what is called next. */
   #drains = false;
 
-  override onConnected(): void {
-    this.#guard(() => this.#onConnected());
+  override onConnected(): unknown {
+    return this.#guard(() => this.#onConnected());
   }
 
-  override onReceive(data: Buffer): void {
-    this.#guard(() => this.#onReceive(data));
+  override onReceive(data: Buffer): unknown {
+    return this.#guard(() => this.#onReceive(data));
   }
 
-  override onSend(bytes: number): void {
-    this.#guard(() => this.#onSend(bytes));
+  override onSend(bytes: number): unknown {
+    return this.#guard(() => this.#onSend(bytes));
   }
 
-  override onDrain(): void {
-    this.#guard(() => this.#onDrain());
+  override onDrain(): unknown {
+    return this.#guard(() => this.#onDrain());
   }
 
   override onDisconnected(error?: Error): void {
     this.#guard(() => this.#onDisconnected(error));
   }
 
-  #onConnected(): void {
+  #onConnected(): unknown {
     assert.strictEqual(this.#state, 'new', 'onConnected comes once');
     this.#state = 'open';
     this.run.opened(this);
-    this.#maybeAct();
+    return this.#maybeAct();
   }
 
-  #onReceive(data: Buffer): void {
+  #onReceive(data: Buffer): unknown {
     this.#enter('onReceive');
     assert(!this.#paused, 'a paused session is handed nothing');
     const { run, side } = this;
     side.reader.push(data, (frame) => {
       if (run.plan.echo && isDirectFrom(frame, side.id)) this.#send(frame, false);
     });
-    this.#maybeAct();
+    return this.#maybeAct();
   }
 
-  #onSend(bytes: number): void {
+  #onSend(bytes: number): unknown {
     this.#enter('onSend');
     assert(bytes > 0, 'a send of nothing');
-    this.#maybeAct();
+    const result = this.#maybeAct();
     this.#drains = this.#congested && !this.#destroyed && this.bytesQueued <= this.run.plan.lowWatermark;
+    return result;
   }
 
-  #onDrain(): void {
+  #onDrain(): unknown {
     assert(this.#drains, 'onDrain comes after a send() that said false, at the low watermark');
     this.#drains = false;
     this.#enter('onDrain');
     this.#congested = false;
-    this.#maybeAct();
+    return this.#maybeAct();
   }
 
   #onDisconnected(error?: Error): void {
     this.#enter('onDisconnected');
     this.#state = 'over';
+    assert(!this.writable && !this.send('too late'), 'a session that is over takes nothing');
     const { run, side } = this;
     assert.strictEqual(this.bytesReceived, side.reader.total, 'bytesReceived');
     run.closed(this);
@@ -111,15 +113,16 @@ export abstract class SwarmSession extends Session {
     super.resume();
   }
 
-  /** Does one thing, as the run draws it. From outside, or in a handler. */
-  act(name: ActionName = this.run.random.pick(this.run.plan.actions), inHandler = false): void {
+  /** Does one thing, as the run draws it. From outside, or in a handler, which is to give back what this does. */
+  act(name: ActionName = this.run.random.pick(this.run.plan.actions), inHandler = false): unknown {
     const { run } = this;
     switch (name) {
       case 'send':
         this.#send(this.side.next(run.random.below(run.plan.largest)), true);
         break;
       case 'end':
-        this.end();
+        if (run.random.chance(0.5)) this.end();
+        else this.#endWith(this.side.next(run.random.below(run.plan.largest)));
         break;
       case 'destroy':
         this.destroy(run.random.chance(0.5) ? new Planned('as planned') : undefined);
@@ -141,7 +144,11 @@ export abstract class SwarmSession extends Session {
       case 'throw':
         if (inHandler) throw new Planned('as planned');
         break;
+      case 'reject':
+        if (inHandler) return Promise.reject(new Planned('as planned'));
+        break;
     }
+    return undefined;
   }
 
   #send(bytes: Buffer, isFrame: boolean): void {
@@ -154,14 +161,22 @@ export abstract class SwarmSession extends Session {
     this.#congested ||= !taken;
   }
 
-  #maybeAct(): void {
-    if (this.run.spends()) this.act(undefined, true);
+  #endWith(bytes: Buffer): void {
+    const { writable } = this;
+    this.end(bytes);
+    if (!writable) return;
+    this.side.accept(bytes.length);
+    this.#congested ||= this.bytesQueued > this.run.plan.highWatermark;
+  }
+
+  #maybeAct(): unknown {
+    return this.run.spends() ? this.act(undefined, true) : undefined;
   }
 
   /** What a handler throws closes its session; what breaks a promise fails the run, too. */
-  #guard(handler: () => void): void {
+  #guard(handler: () => unknown): unknown {
     try {
-      handler();
+      return handler();
     } catch (error) {
       if (!(error instanceof Planned)) this.run.fail(error);
       throw error;
