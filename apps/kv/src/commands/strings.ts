@@ -76,11 +76,13 @@ function setOptions(request: Request): SetOptions | null {
       options.get = true;
     } else if (word === 'KEEPTTL' && options.expire === 0) {
       options.keepTtl = true;
-    } else if ((word === 'EX' || word === 'PX') && options.expire === 0 && !options.keepTtl && i + 1 < request.count) {
-      options.unit = word === 'EX' ? 1000 : 1;
-      options.expire = ++i;
     } else {
-      return null;
+      const unit = word === 'EX' ? 1000 : word === 'PX' ? 1 : 0;
+      // The same unit twice is fine, and the last time counts.
+      const fits = unit !== 0 && (options.expire === 0 || options.unit === unit) && !options.keepTtl;
+      if (!fits || ++i === request.count) return null;
+      options.unit = unit;
+      options.expire = i;
     }
   }
   return options;

@@ -99,12 +99,15 @@ export class RequestParser {
         break;
       }
     }
-    this.request.clear();
+    // The places of a request that has begun stay; what they are places of lies in #assembly.
+    if (this.#missing === 0) this.request.clear();
     return false;
   }
 
   /** Copies what has not been read, so that the piece may go. The last request goes with it. */
   keep(): void {
+    // Then all of the piece is there already.
+    if (this.#assembling) return;
     this.request.clear();
     this.#source = this.#at < this.#end ? Buffer.from(this.#source.subarray(this.#at, this.#end)) : NOTHING;
     this.#at = 0;
