@@ -10,6 +10,7 @@ export default defineConfig(
       dedicated: 'src/dedicated.ts',
       threads: 'src/threads.ts',
       jobs: 'src/jobs.ts',
+      kv: 'src/kv.ts',
       life: 'src/life.ts',
       starts: 'src/starts.ts',
       work: 'src/work.ts',
