@@ -24,6 +24,8 @@ const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const threads = Number(values['client-threads']);
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const CONNECTIONS = 50;
 /** Requests of each kind that redis-benchmark makes in about half a second, by pipeline. */
 const REQUESTS_PER_ROUND = (pipeline: number) => (pipeline === 1 ? 40_000 : 400_000);

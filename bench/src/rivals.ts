@@ -47,12 +47,15 @@ export class RivalServer implements Server {
   readonly port: number;
   readonly #process: ChildProcess;
   readonly #clock: CpuClock;
+  /** Not all of these programs end when we do. */
+  readonly #endToo = () => this.#process.kill('SIGKILL');
 
   private constructor(by: string, port: number, child: ChildProcess) {
     this.by = by;
     this.port = port;
     this.#process = child;
     this.#clock = new CpuClock(child.pid!);
+    process.once('exit', this.#endToo);
   }
 
   static async start({ by, command, portIn = Number }: Rival): Promise<RivalServer> {
@@ -76,6 +79,7 @@ export class RivalServer implements Server {
   }
 
   stop(): Promise<void> {
+    process.off('exit', this.#endToo);
     return kill(this.#process);
   }
 }
