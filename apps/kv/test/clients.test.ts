@@ -44,6 +44,7 @@ onEachBackend((backend) => {
   });
 
   const noBenchmark = whyNoProgram('redis-benchmark');
+  // The same: the reason is in the title.
   describe.skipIf(noBenchmark)(`redis-benchmark${noBenchmark ? ` (${noBenchmark})` : ''}`, () => {
     test.each(['1', '16'])('with pipelines of %s', async (pipeline) => {
       const { port } = await serveHere(backend);

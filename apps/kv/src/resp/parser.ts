@@ -76,14 +76,16 @@ export class RequestParser {
     this.#limits = limits;
   }
 
-  /** Takes a piece of the stream. It is borrowed until next() has said false, or keep() has been called. */
+  /** Takes a piece of the stream. It is borrowed until next() has said false, or keep() has been called after it. */
   push(piece: Buffer): void {
     if (this.#assembling) {
-      this.#piece = this.#pieceAt < this.#piece.length ? concat(this.#piece, this.#pieceAt, piece) : piece;
+      this.#piece = piece;
       this.#pieceAt = 0;
       return;
     }
-    this.#source = this.#at < this.#end ? concat(this.#source, this.#at, piece) : piece;
+    // What was kept comes first.
+    const kept = this.#at < this.#end;
+    this.#source = kept ? Buffer.concat([this.#source.subarray(this.#at, this.#end), piece]) : piece;
     this.#at = 0;
     this.#end = this.#source.length;
   }
@@ -292,8 +294,4 @@ export class RequestParser {
     this.error = `Protocol error: ${reason}`;
     return FAILED;
   }
-}
-
-function concat(first: Buffer, from: number, second: Buffer): Buffer {
-  return Buffer.concat([first.subarray(from), second]);
 }

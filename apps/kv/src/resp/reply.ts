@@ -36,8 +36,9 @@ export class ReplyWriter {
   #at = 0;
   #output: Output | null = null;
 
-  /** Starts the replies of one batch. */
+  /** Starts the replies of one batch. What a batch that failed has left is no reply of this one. */
   begin(output: Output, protocol: Protocol): void {
+    this.#at = 0;
     this.#output = output;
     this.protocol = protocol;
     this.congested = false;
