@@ -55,7 +55,7 @@ export function writeDigits(to: Buffer, start: number, end: number, value: numbe
   let rest = value;
   for (let at = end - 1; at >= start; at--) {
     const tenth = Math.floor(rest / 10);
-    to[at] = ZERO + rest - tenth * 10;
+    to[at] = ZERO + (rest - tenth * 10);
     rest = tenth;
   }
 }
