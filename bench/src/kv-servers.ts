@@ -26,7 +26,9 @@ export async function redis(): Promise<Rival> {
     by: 'redis-server',
     command() {
       if (spawnSync('redis-server', ['--version']).error) throw new Error('Debian has it as redis-server');
-      return ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+      // Its protected mode lets in 127.0.0.1 alone, and the load generator has other addresses of the loopback, too.
+      const options = { port, bind: '127.0.0.1', 'protected-mode': 'no', save: '', appendonly: 'no' };
+      return ['redis-server', ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])];
     },
     portIn: (line) => (/ready to accept connections/i.test(line) ? port : undefined),
   };
