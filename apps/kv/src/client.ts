@@ -1,7 +1,8 @@
 // A client: its connection's state, and the loop that serves its requests. What carries the bytes is somebody else's: a
 // session here, a socket of node:net in the bench.
 
-import { arityFits, find, unknownCommand, wrongArity } from './commands/table.js';
+import { wrongArity } from './commands/command.js';
+import { arityFits, find, unknownCommand } from './commands/table.js';
 import type { Kv } from './kv.js';
 import { RequestParser } from './resp/parser.js';
 import type { Output, Protocol, ReplyWriter } from './resp/reply.js';
@@ -67,23 +68,18 @@ export class Client {
     const parser = this.#parser;
     reply.begin(this.#transport, this.protocol);
     while (!this.closing && !reply.congested && parser.next()) this.#run();
-    if (!this.closing && parser.error !== null) {
-      this.closing = true;
-      if (parser.error !== '') reply.error(`ERR ${parser.error}`);
-      reply.flush();
+    if (parser.error !== null) this.closing = true;
+    if (parser.error) reply.error(`ERR ${parser.error}`);
+    reply.flush();
+    if (this.closing) {
       if (parser.error === '') this.#transport.destroy();
       else this.#transport.end();
       return true;
     }
-    reply.flush();
-    if (this.closing) {
-      this.#transport.end();
-    } else if (reply.congested) {
-      parser.keep();
-      this.#transport.pause();
-      return false;
-    }
-    return true;
+    if (!reply.congested) return true;
+    parser.keep();
+    this.#transport.pause();
+    return false;
   }
 
   #run(): void {

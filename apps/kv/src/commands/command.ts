@@ -20,6 +20,9 @@ export const NO_KEYS = [0, 0, 0] as const;
 export const ONE_KEY = [1, 1, 1] as const;
 export const ALL_KEYS = [1, -1, 1] as const;
 
+/** The Redis whose replies these are: what clients are told when they ask for the server's version. */
+export const REDIS_VERSION = '7.0.15';
+
 export const SYNTAX = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 

@@ -3,8 +3,7 @@
 import type { Client } from '../client.js';
 import { encodeBulk } from '../resp/bulk.js';
 import type { Protocol } from '../resp/reply.js';
-import { type Command, NO_KEYS, NOT_AN_INTEGER, unknownSubcommand, wrongArity } from './command.js';
-import { REDIS_VERSION } from './version.js';
+import { type Command, NO_KEYS, NOT_AN_INTEGER, REDIS_VERSION, unknownSubcommand, wrongArity } from './command.js';
 
 function ping(client: Client): void {
   const { request, reply } = client;

@@ -2,11 +2,10 @@
 
 import type { Client } from '../client.js';
 import type { ReplyWriter } from '../resp/reply.js';
-import { type Command, NO_KEYS, unknownSubcommand, wrongArity } from './command.js';
+import { type Command, NO_KEYS, REDIS_VERSION, unknownSubcommand, wrongArity } from './command.js';
 import { connection } from './connection.js';
 import { keys } from './keys.js';
 import { strings } from './strings.js';
-import { REDIS_VERSION } from './version.js';
 
 /** The sections of INFO, in their order. */
 const SECTIONS: Readonly<Record<string, (client: Client) => Readonly<Record<string, string | number>>>> = {

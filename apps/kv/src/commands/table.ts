@@ -6,8 +6,6 @@ import type { Request } from '../resp/request.js';
 import type { Command } from './command.js';
 import { commands } from './server.js';
 
-export { wrongArity } from './command.js';
-
 /** A power of two, with which no two names hash to the same slot. */
 const SLOTS = 1024;
 /** Turns a capital letter into the small one. What is no letter does not become one. */
