@@ -13,6 +13,7 @@ export default defineConfig(
       broadcast: 'src/broadcast.ts',
       threads: 'src/threads.ts',
       jobs: 'src/jobs.ts',
+      kv: 'src/kv.ts',
       life: 'src/life.ts',
       starts: 'src/starts.ts',
       udp: 'src/udp.ts',

@@ -1,6 +1,6 @@
 // load: an epoll load generator for TCP servers on loopback, cheap enough that the server is what is measured.
 //
-// usage: load MODE PORT CONNECTIONS BYTES SECONDS
+// usage: load MODE PORT CONNECTIONS BYTES SECONDS [MESSAGE]
 //
 //   echo   keeps CONNECTIONS open; each sends BYTES, waits until they have come back, and sends again
 //   churn  the same, but a connection carries one message and is closed, and another takes its place
@@ -10,6 +10,7 @@
 //   choir  the same, but ten send at once, and again when all have everything
 //   idle   opens all CONNECTIONS at once, prints a line when they stand, and holds them
 //
+// MESSAGE is what is sent, of BYTES; what comes back is counted and not looked at.
 // Ends after SECONDS, when stdin closes, or on SIGTERM; then prints one JSON object. A message of knock is a connection,
 // one of crowd and choir a delivery.
 
@@ -203,8 +204,8 @@ static bool parse_mode(const char *name) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 6 || !parse_mode(arguments[1])) {
-    fprintf(stderr, "usage: load echo|churn|knock|crowd|choir|idle PORT CONNECTIONS BYTES SECONDS\n");
+  if (count < 6 || count > 7 || !parse_mode(arguments[1])) {
+    fprintf(stderr, "usage: load echo|churn|knock|crowd|choir|idle PORT CONNECTIONS BYTES SECONDS [MESSAGE]\n");
     return 2;
   }
   port = atoi(arguments[2]);
@@ -214,9 +215,14 @@ int main(int count, char **arguments) {
     fprintf(stderr, "load: BYTES must be 1 to %d\n", MAX_BYTES);
     return 2;
   }
+  if (count == 7 && strlen(arguments[6]) != (size_t)size) {
+    fprintf(stderr, "load: MESSAGE must have BYTES\n");
+    return 2;
+  }
   signal(SIGTERM, stop);
   take_descriptors();
-  memset(message, 'm', size);
+  if (count == 7) memcpy(message, arguments[6], size);
+  else memset(message, 'm', size);
   // Everyone is greeted first.
   expected = (long)wanted * size;
   epoll_fd = epoll_create1(0);

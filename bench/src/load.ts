@@ -13,6 +13,8 @@ export interface Load {
   /** How many at a time; of datagrams, peers. */
   readonly connections: number;
   readonly seconds: number;
+  /** What is sent, if not just MESSAGE_BYTES of anything. The answer must have the same length. */
+  readonly message?: string;
 }
 
 export interface LoadResult {
@@ -41,8 +43,8 @@ export function whyNoLoad(): string | undefined {
   return reason && `the load generator cannot run: ${reason}`;
 }
 
-export async function runLoad({ mode, port, connections, seconds }: Load): Promise<LoadResult> {
-  const child = start(mode, port, connections, seconds);
+export async function runLoad({ mode, port, connections, seconds, message }: Load): Promise<LoadResult> {
+  const child = start(mode, port, connections, seconds, message);
   const [result] = await linesOf(child);
   return JSON.parse(result!);
 }
@@ -63,8 +65,9 @@ export async function holdConnections(port: number, connections: number): Promis
   };
 }
 
-function start(mode: string, port: number, connections: number, seconds: number): ChildProcess {
-  const args = [port, connections, MESSAGE_BYTES, seconds].map(String);
+function start(mode: string, port: number, connections: number, seconds: number, message?: string): ChildProcess {
+  const args = [port, connections, message?.length ?? MESSAGE_BYTES, seconds].map(String);
+  if (message !== undefined) args.push(message);
   const command = mode === 'datagrams' ? compiled('load/datagrams.c') : compiled('load/load.c');
   return spawn(command, mode === 'datagrams' ? args : [mode, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],

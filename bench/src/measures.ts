@@ -12,10 +12,10 @@ type Measure<S> = (server: S) => Promise<Sample>;
 const DELIVERY = 50;
 
 /** Messages (echo, datagrams) or connections (churn, knock) that a server handles while the clients ask for as many as they can. */
-export function underLoad(mode: LoadMode, connections: number, seconds: number): Measure<Server> {
+export function underLoad(mode: LoadMode, connections: number, seconds: number, message?: string): Measure<Server> {
   return async (server) => {
     const before = await server.cpu();
-    const load = await runLoad({ mode, port: server.port, connections, seconds });
+    const load = await runLoad({ mode, port: server.port, connections, seconds, ...(message && { message }) });
     const after = await server.cpu();
     return {
       rate: load.messages / load.seconds,

@@ -1,5 +1,5 @@
-// The rivals that are programs of their own: they print their port, serve it, and end when their stdin closes. They say
-// nothing else, so their CPU time is read from outside.
+// The servers that are programs of their own: they print their port and serve it. Of their CPU time they say nothing, so it
+// is read from outside.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +14,8 @@ export interface Rival {
   readonly by: string;
   /** The program and its arguments. Throws an error that says what is missing here. */
   readonly command: () => [string, ...string[]];
+  /** The port that a line of its output says it serves, if it does; without this the first line is the port. */
+  readonly portIn?: (line: string) => number | undefined;
 }
 
 export const liburing: Rival = {
@@ -45,22 +47,31 @@ export class RivalServer implements Server {
   readonly port: number;
   readonly #process: ChildProcess;
   readonly #clock: CpuClock;
+  /** Not all of these programs end when we do. */
+  readonly #endToo = () => this.#process.kill('SIGKILL');
 
   private constructor(by: string, port: number, child: ChildProcess) {
     this.by = by;
     this.port = port;
     this.#process = child;
     this.#clock = new CpuClock(child.pid!);
+    process.once('exit', this.#endToo);
   }
 
-  static async start({ by, command }: Rival): Promise<RivalServer> {
+  static async start({ by, command, portIn = Number }: Rival): Promise<RivalServer> {
     const [program, ...args] = command();
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const exit = once(child, 'exit').then(([code, signal]) => {
       throw new Error(`it ended at once (${signal ?? code})`);
     });
-    const [port] = await Promise.race([once(createInterface(child.stdout), 'line'), exit]);
-    return new RivalServer(by, Number(port), child);
+    const lines = createInterface(child.stdout);
+    const ready = new Promise<number>((resolve) => {
+      lines.on('line', (line) => {
+        const port = portIn(line);
+        if (port !== undefined) resolve(port);
+      });
+    });
+    return new RivalServer(by, await Promise.race([ready, exit]), child);
   }
 
   async cpu(): Promise<number> {
@@ -68,6 +79,7 @@ export class RivalServer implements Server {
   }
 
   stop(): Promise<void> {
+    process.off('exit', this.#endToo);
     return kill(this.#process);
   }
 }

@@ -7,15 +7,15 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeFlat } from './flat.mjs';
 
-const MEMBERS = ['packages/iocp-native', 'packages/object-pool', 'packages/net-core', 'packages/session', 'apps/echo'];
+const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'].map((name) => `packages/${name}`);
+const MEMBERS = [...PACKAGES, 'apps/echo', 'apps/kv'];
 const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
- * nothing about Windows: moving gigabytes, and starting the command again and again.
+ * nothing about Windows: moving gigabytes, starting the commands again and again, and clients that others wrote.
  */
-const EXCLUDE = ['portable', 'io-uring', 'shared-port-memory', 'echo', 'simulation', 'simulation-faults', 'swarm'].map(
-  (name) => `**/${name}.test.ts`,
-);
+const SKIPPED_FILES = 'portable io-uring shared-port-memory echo simulation simulation-faults swarm cli clients';
+const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Node under Wine mostly waits for Wine's server, and its vitest runs one file after the other. */
 const SHARDS = 3;

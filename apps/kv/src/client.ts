@@ -1,0 +1,93 @@
+// A client: its connection's state, and the loop that serves its requests. What carries the bytes is somebody else's: a
+// session here, a socket of node:net in the bench.
+
+import { wrongArity } from './commands/command.js';
+import { arityFits, find, unknownCommand } from './commands/table.js';
+import type { Kv } from './kv.js';
+import { RequestParser } from './resp/parser.js';
+import type { Output, Protocol, ReplyWriter } from './resp/reply.js';
+import type { Request } from './resp/request.js';
+import type { Store } from './store.js';
+
+/** A client's connection, as its server uses it. */
+export interface Transport extends Output {
+  /** Hands no more to receive(). When what waits to be sent is mostly sent, drained() is called. */
+  pause(): void;
+  resume(): void;
+  /** Sends what waits, then closes. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+}
+
+export class Client {
+  readonly kv: Kv;
+  readonly store: Store;
+  readonly reply: ReplyWriter;
+  readonly request: Request;
+  readonly id: number;
+  /** Which version of the protocol it asked for. */
+  protocol: Protocol = 2;
+  name = '';
+  /** It gets no more replies: it has quit, or broken the protocol. */
+  closing = false;
+  readonly #transport: Transport;
+  readonly #parser = new RequestParser();
+
+  constructor(kv: Kv, transport: Transport) {
+    this.kv = kv;
+    this.store = kv.store;
+    this.reply = kv.reply;
+    this.request = this.#parser.request;
+    this.#transport = transport;
+    this.id = ++kv.figures.connections;
+    kv.figures.clients++;
+  }
+
+  /** Serves what has come. `data` is borrowed until this returns. */
+  receive(data: Buffer): void {
+    if (this.closing) return;
+    this.#parser.push(data);
+    this.#serve();
+  }
+
+  /** The transport has sent what made it say false: goes on. */
+  drained(): void {
+    if (this.closing || this.#serve()) this.#transport.resume();
+  }
+
+  /** The connection is over. */
+  closed(): void {
+    this.closing = true;
+    this.kv.figures.clients--;
+  }
+
+  /** Serves the requests that are there. False when the client is to read its replies before it gets more. */
+  #serve(): boolean {
+    const { reply } = this;
+    const parser = this.#parser;
+    reply.begin(this.#transport, this.protocol);
+    while (!this.closing && !reply.congested && parser.next()) this.#run();
+    if (parser.error !== null) this.closing = true;
+    if (parser.error) reply.error(`ERR ${parser.error}`);
+    reply.flush();
+    if (this.closing) {
+      if (parser.error === '') this.#transport.destroy();
+      else this.#transport.end();
+      return true;
+    }
+    if (!reply.congested) return true;
+    parser.keep();
+    this.#transport.pause();
+    return false;
+  }
+
+  #run(): void {
+    const { request } = this;
+    this.kv.figures.commands++;
+    const command = find(request);
+    if (command === undefined) this.reply.error(unknownCommand(request));
+    else if (!arityFits(command, request.count)) this.reply.error(wrongArity(command.name));
+    else command.run(this);
+  }
+}
