@@ -25,6 +25,10 @@ export class DedicatedPump implements Pump {
     this.#next = setImmediate(this.#turn);
   }
 
+  get dispatchSeconds(): number {
+    return this.#drain.seconds;
+  }
+
   /** Each turn of the loop is one of the pump's. */
   wake(): void {}
 

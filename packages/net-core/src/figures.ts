@@ -9,6 +9,7 @@ const COUNTERS = [
   'refused',
   'packets',
   'wakeUps',
+  'dispatchSeconds',
   'bytesReceived',
   'bytesSent',
   'lateTimers',
@@ -37,6 +38,8 @@ export interface CoreFigures {
   /** Completion packets, and the times that the pump found some. */
   readonly packets: number;
   readonly wakeUps: number;
+  /** Seconds spent in handing packets to their owners. `dispatchSeconds / wakeUps`: how long the last of a batch waits. */
+  readonly dispatchSeconds: number;
   /** Bytes received, and bytes that the kernel has taken to send. */
   readonly bytesReceived: number;
   readonly bytesSent: number;

@@ -374,6 +374,7 @@ export class IocpCore {
     values[Figure.timers] = this.timers.size;
     values[Figure.packets] = figures.packets;
     values[Figure.wakeUps] = figures.wakeUps;
+    values[Figure.dispatchSeconds] = this.#pump.dispatchSeconds;
     values[Figure.lateTimers] = this.timers.late;
     values[Figure.droppedPackets] = figures.dropped;
     values[Figure.starved] = figures.starved;

@@ -28,6 +28,24 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     expect(log).toEqual(['one', 'two', 'three', 'flush']);
   });
 
+  test('says how long dispatching took', async () => {
+    const core = makeCore(options);
+    const busy = { onPost: (until: number) => void block(until) };
+    const end = new Inbox<null>(1);
+    const before = core.figures().own.dispatchSeconds;
+    core.post(busy, 30);
+    core.post(end, null);
+    await end.all;
+    await turns(2);
+    const spent = core.figures().own.dispatchSeconds - before;
+    expect(spent).toBeGreaterThanOrEqual(0.029);
+    // Waiting does not count.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    core.post(busy, 0);
+    await turns(3);
+    expect(core.figures().own.dispatchSeconds - before).toBeLessThan(spent + 0.05);
+  });
+
   test('flushes once for each request, also from a timer, a promise, and a flush', async () => {
     const core = makeCore(options);
     let flushes = 0;
@@ -158,3 +176,8 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     await later.all;
   });
 });
+
+function block(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}
