@@ -106,7 +106,8 @@ test('shows its own core, not another one of the process', async () => {
   let sample: Sample;
   do sample = await otherPage.next<Sample>();
   while (sample.total.connections === 0);
-  expect((await page.next<Sample>()).total.connections).toBe(0);
+  // Both have reported since then.
+  for (let i = 0; i < 3; i++) expect((await page.next<Sample>()).total.connections).toBe(0);
 });
 
 test('ends with its core, also while somebody looks', async () => {
