@@ -3,9 +3,9 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
-import type { IocpCore } from '@overlapped/net-core';
+import type { IocpCore, ServerFigures } from '@overlapped/net-core';
 import type { Greeting } from './sample.js';
-import { type Figures, Sampler } from './sampler.js';
+import { Sampler } from './sampler.js';
 
 /** Milliseconds after which a page that has lost the server asks again. */
 const RETRY = 1000;
@@ -47,7 +47,7 @@ export class Feed {
   }
 
   readonly #report = (message: unknown): void => {
-    const { core, figures } = message as { core: IocpCore; figures: Figures };
+    const { core, figures } = message as { core: IocpCore; figures: ServerFigures };
     if (core !== this.#core || !this.#sampler) return;
     const event = `data: ${JSON.stringify(this.#sampler.sample(figures))}\n\n`;
     // A page that does not keep up misses samples, and costs no more memory.

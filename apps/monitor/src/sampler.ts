@@ -1,28 +1,25 @@
 // Makes a sample of two readings of a core's figures: what is counted becomes a rate.
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import type { CoreFigures, IocpCore } from '@overlapped/net-core';
+import type { CoreFigures, ServerFigures } from '@overlapped/net-core';
 import type { Sample, ThreadSample } from './sample.js';
-
-/** What `core.figures()` gives. */
-export type Figures = ReturnType<IocpCore['figures']>;
 
 /** Milliseconds between two looks at how late the event loop is. */
 const RESOLUTION = 10;
 
 export class Sampler {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
-  #last: Figures;
+  #last: ServerFigures;
   #at = performance.now();
 
   /** Begins to measure; the first sample is of what happens from now on. */
-  constructor(figures: Figures) {
+  constructor(figures: ServerFigures) {
     this.#last = figures;
     this.#delay.enable();
   }
 
   /** Of the time since the last sample. */
-  sample(figures: Figures): Sample {
+  sample(figures: ServerFigures): Sample {
     const now = performance.now();
     const seconds = (now - this.#at) / 1000;
     const last = this.#last;

@@ -14,17 +14,21 @@ import type { IocpEvent } from '@overlapped/object-pool';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions, SessionSet } from './session-set.js';
 
+/** What a connector's sessions are. */
 export interface ConnectorOptions extends SessionOptions {
   /** TCP_NODELAY on the sessions. Default true. */
   readonly noDelay?: boolean;
 }
 
+/** Where to connect to. */
 export interface ConnectTarget {
   /** A name or an address. */
   readonly host: string;
+  /** 1 to 65535. */
   readonly port: number;
 }
 
+/** Opens connections as sessions, on the thread of its core, which stops it. */
 export class Connector implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
@@ -33,6 +37,7 @@ export class Connector implements Stoppable {
   #attemptsOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
+  /** Throws a RangeError when the watermarks make no sense. */
   constructor(core: IocpCore, options: ConnectorOptions) {
     this.#core = core;
     this.#set = new SessionSet(core, options);
@@ -71,6 +76,7 @@ export class Connector implements Stoppable {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

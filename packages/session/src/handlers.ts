@@ -2,12 +2,17 @@
 
 import { Session } from './session.js';
 
-/** What a session calls; see Session for each. `session` is the one that calls. */
+/** What a session calls, on the thread of its core. `session` is the one that calls. */
 export interface SessionHandlers {
+  /** See {@link Session.onConnected}. */
   onConnected?(session: Session): unknown;
+  /** See {@link Session.onReceive}: `data` is borrowed. */
   onReceive?(session: Session, data: Buffer): unknown;
+  /** See {@link Session.onSend}. */
   onSend?(session: Session, bytes: number): unknown;
+  /** See {@link Session.onDrain}. */
   onDrain?(session: Session): unknown;
+  /** See {@link Session.onDisconnected}. */
   onDisconnected?(session: Session, error?: Error): unknown;
 }
 

@@ -1,4 +1,8 @@
-// The package's face: who listens, who connects, and what a connection is.
+/**
+ * The package's face: who listens, who connects, and what a connection is.
+ *
+ * @module @overlapped/session
+ */
 
 export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 export { broadcast } from './groups.js';

@@ -11,6 +11,7 @@ import type { ListenOptions } from './listener.js';
 import { Session } from './session.js';
 import { type SessionOptions, SessionSet, type Watermarks } from './session-set.js';
 
+/** What a listener's sessions do, in worker threads. */
 export interface WorkerSessionOptions extends Watermarks {
   /**
    * The module that each worker thread loads. Its default export says what a session does: a subclass of Session, or an

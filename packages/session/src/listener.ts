@@ -16,6 +16,7 @@ import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOpt
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 
+/** Where a listener listens, and what its sockets are set to. */
 export interface ListenOptions {
   /** 0 takes a free one; `listener.endpoint` says which. */
   readonly port: number;
@@ -32,6 +33,7 @@ export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOpt
 
 /** Counters since the listener opened. */
 export interface ListenerFigures {
+  /** Connections that were taken out of the kernel's queue and became sessions, or went to a worker thread. */
   accepted: number;
   /** Accepts that failed. */
   failed: number;
@@ -46,9 +48,11 @@ const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
 
+/** Accepts connections and makes a session for each. It belongs to the thread of its core, which stops it. */
 export class Listener implements CompletionOwner, Stoppable {
   /** Where it listens. */
   readonly endpoint: Endpoint;
+  /** Kept up to date: the same object each time. */
   readonly figures: ListenerFigures = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
   /** Null when each worker thread listens for itself. */
@@ -76,8 +80,8 @@ export class Listener implements CompletionOwner, Stoppable {
   }
 
   /**
-   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL ...), or with what the
-   * resolver says of the name.
+   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL ...), with what the
+   * resolver says of the name, what the module throws, or a RangeError when the watermarks make no sense.
    */
   static async listen(core: IocpCore, options: ListenerOptions): Promise<Listener> {
     if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options));
@@ -120,11 +124,12 @@ export class Listener implements CompletionOwner, Stoppable {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  /** For the core: a packet of an accept, or of the listening socket. */
+  /** For the core: a packet of an accept, or of the listening socket. @internal */
   onCompletion(packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
       this.#closed?.();

@@ -5,6 +5,7 @@ import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import { openSession, type Session } from './session.js';
 
+/** How much a session may queue, in bytes. */
 export interface Watermarks {
   /** Queued bytes above which send() says false. Default 262,144. */
   readonly highWatermark?: number;
@@ -12,6 +13,7 @@ export interface Watermarks {
   readonly lowWatermark?: number;
 }
 
+/** What the sessions on a core's own thread do. */
 export interface SessionOptions extends Watermarks {
   /** What each session does: a subclass of Session, or an object of handlers. */
   readonly session: SessionKind;

@@ -18,23 +18,9 @@ import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
 import type { SessionHost } from './session-set.js';
+import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './states.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
-
-const PAUSED = 1 << 0;
-/** end() was called: nothing more is taken to be sent. */
-const ENDING = 1 << 1;
-/** The FIN is sent, or about to be. */
-const SHUT = 1 << 2;
-/** The peer's FIN has come. */
-const PEER_ENDED = 1 << 3;
-/** The socket is being closed. */
-const CLOSING = 1 << 4;
-/** The core will call flush(). */
-const DIRTY = 1 << 5;
-/** send() said false, and onDrain has not been called since. */
-const CONGESTED = 1 << 6;
-const OPENED = 1 << 7;
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
@@ -47,8 +33,9 @@ let sendMessage: (session: Session, exchange: Exchange, message: number, offset:
  * promise rejects, closes its own session with that error.
  */
 export class Session implements CompletionOwner, Flushable {
-  /** Bytes received, and bytes that the kernel has taken to send. */
+  /** Bytes that onReceive has been given. */
   bytesReceived = 0;
+  /** Bytes that the kernel has taken to send. */
   bytesSent = 0;
   #state = 0;
   #core: IocpCore | null = null;
@@ -123,11 +110,12 @@ export class Session implements CompletionOwner, Flushable {
     groupsOf(this.#core!).join(this, group);
   }
 
+  /** Leaves a group. Harmless when it is not in it. */
   leave(group: string): void {
     if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
   }
 
-  /** broadcast() from the server of this session; also to itself. */
+  /** {@link broadcast} from the server of this session; also to itself. */
   broadcast(data: Uint8Array | string, group?: string): boolean {
     return (this.#state & OPENED) !== 0 && broadcast(this.#core!, data, group);
   }
@@ -169,32 +157,37 @@ export class Session implements CompletionOwner, Flushable {
     if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
   }
 
-  /** Addresses are asked of the OS when first needed. Undefined once the connection is gone. */
+  /** The peer's end. Addresses are asked of the OS when first needed; undefined once the connection is gone. */
   get remote(): Endpoint | undefined {
     return this.#endpoint(() => this.#socket!.remoteEndpoint());
   }
 
+  /** This end. */
   get local(): Endpoint | undefined {
     return this.#endpoint(() => this.#socket!.localEndpoint());
   }
 
+  /** The peer's IP address. */
   get remoteAddress(): string | undefined {
     return this.remote?.address;
   }
 
+  /** The peer's port. */
   get remotePort(): number | undefined {
     return this.remote?.port;
   }
 
+  /** The IP address of this end. */
   get localAddress(): string | undefined {
     return this.local?.address;
   }
 
+  /** The port of this end. */
   get localPort(): number | undefined {
     return this.local?.port;
   }
 
-  /** For the core: a packet of one of this session's operations. */
+  /** For the core: a packet of one of this session's operations. @internal */
   onCompletion(packet: CompletionPacket): void {
     switch (packet.operation) {
       case Operation.Receive:
@@ -213,7 +206,7 @@ export class Session implements CompletionOwner, Flushable {
     }
   }
 
-  /** For the core: does what was put off to the end of the batch. */
+  /** For the core: does what was put off to the end of the batch. @internal */
   flush(): void {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();

@@ -1,0 +1,16 @@
+// The state of a session, in bits.
+
+export const PAUSED = 1 << 0;
+/** end() was called: nothing more is taken to be sent. */
+export const ENDING = 1 << 1;
+/** The FIN is sent, or about to be. */
+export const SHUT = 1 << 2;
+/** The peer's FIN has come. */
+export const PEER_ENDED = 1 << 3;
+/** The socket is being closed. */
+export const CLOSING = 1 << 4;
+/** The core will call flush(). */
+export const DIRTY = 1 << 5;
+/** send() said false, and onDrain has not been called since. */
+export const CONGESTED = 1 << 6;
+export const OPENED = 1 << 7;
