@@ -49,6 +49,6 @@ export class DedicatedPump implements Pump {
       this.#drain.fill(-1);
       next.ref();
     }
-    this.#drain.dispatch(performance.now() + BUDGET);
+    this.#drain.dispatch(BUDGET);
   };
 }

@@ -57,10 +57,10 @@ export class Drain {
     return this.#count;
   }
 
-  /** Dispatches what there is, or until a moment of performance.now(); the rest is left for the next call. */
-  dispatch(until: number): void {
+  /** Dispatches what there is, or for so many milliseconds; the rest is left for the next call. */
+  dispatch(budget: number): void {
     const begin = performance.now();
-    this.#dispatch(until);
+    this.#dispatch(begin + budget);
     this.#milliseconds += performance.now() - begin;
   }
 

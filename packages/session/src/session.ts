@@ -1,8 +1,5 @@
 // Session: one connection. It owns a socket, its receive stream and its send queue, and turns their packets into calls
 // of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
-//
-//   open -> [end(), or the peer's FIN] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
-//   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
 import {
   type CompletionPacket,
@@ -18,7 +15,7 @@ import { broadcast, groupsOf } from './groups.js';
 import { asError, isThenable, warn } from './outcomes.js';
 import { SendQueue } from './send-queue.js';
 import type { SessionHost } from './session-set.js';
-import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './states.js';
+import { CLOSING, CONGESTED, DIRTY, ENDING, OPENED, PAUSED, PEER_ENDED, SHUT } from './session-state.js';
 
 type SessionEvent = IocpEvent<CompletionOwner>;
 

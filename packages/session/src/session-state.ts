@@ -1,4 +1,7 @@
-// The state of a session, in bits.
+// The states that a session is in, as bits.
+//
+//   open -> [end(), or the peer's FIN; as a stream: both] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
+//   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
 export const PAUSED = 1 << 0;
 /** end() was called: nothing more is taken to be sent. */
@@ -13,4 +16,5 @@ export const CLOSING = 1 << 4;
 export const DIRTY = 1 << 5;
 /** send() said false, and onDrain has not been called since. */
 export const CONGESTED = 1 << 6;
+/** The socket is there, and onDisconnected has not been called. */
 export const OPENED = 1 << 7;
