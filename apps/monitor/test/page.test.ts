@@ -28,6 +28,8 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
   async function open(url: string): Promise<{ page: Page; complaints: string[] }> {
     const page = await browser.newPage();
     onTestFinished(() => page.close());
+    // The test's own limit ends its waits.
+    page.setDefaultTimeout(0);
     const complaints: string[] = [];
     page.on('pageerror', ({ message }) => complaints.push(message));
     page.on('console', (message) => {
