@@ -76,7 +76,7 @@ export function openPort(options: OpenOptions = {}): CompletionPort {
   return choose(options.backend).open({ concurrency, receiveBuffers: { count, size } });
 }
 
-/** Opens the posting side of a port in any thread, from what `port.share()` gave. Throws an IocpError. */
+/** Opens the posting side of a port in any thread, from what `port.share()` gave. */
 export function openPoster(token: PortToken): PortPoster {
   return named(token.backend).openPoster(token);
 }
