@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
+import { startMonitor } from '@overlapped/monitor';
 import type { IocpCore } from '@overlapped/net-core';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type BenchOptions, bench } from './bench.js';
@@ -18,29 +19,39 @@ const GRACE = 3000;
 
 interface ServeOptions extends EchoOptions {
   readonly metricsPort?: number;
+  readonly monitorPort?: number;
 }
 
-async function serve({ metricsPort, ...options }: ServeOptions): Promise<void> {
+async function serve({ metricsPort, monitorPort, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
   const { address, family, port } = listener.endpoint;
   const host = family === 6 ? `[${address}]` : address;
-  const metrics = metricsPort === undefined ? undefined : await serveMetrics(core, address, metricsPort);
+  const metrics = await start('metrics', startMetrics, core, address, metricsPort);
+  const monitor = await start('monitor', startMonitor, core, address, monitorPort);
   let stopFigures = () => {};
   onSignal(() => {
     stopFigures();
     core.stop(GRACE).catch(fail);
   });
   console.log(`echo on ${host}:${port}, ${core.backend}, ${describeThreads(core.threads)} (SIGINT stops)`);
-  if (metrics) console.log(`metrics on ${metrics}`);
+  for (const line of [...metrics, ...monitor]) console.log(line);
   if (process.stdout.isTTY) stopFigures = liveFigures(core);
 }
 
-async function serveMetrics(core: IocpCore, host: string, port: number): Promise<string> {
+/** Starts what shows the figures, if a port is given for it. The lines that say where. */
+async function start(
+  what: string,
+  startOn: (core: IocpCore, host: string, port: number) => Promise<string>,
+  core: IocpCore,
+  host: string,
+  port: number | undefined,
+): Promise<string[]> {
+  if (port === undefined) return [];
   try {
-    return await startMetrics(core, host, port);
+    return [`${what} on ${await startOn(core, host, port)}`];
   } catch (error) {
     await core.stop();
-    if (error instanceof Error) error.message = `Cannot serve metrics: ${error.message}`;
+    if (error instanceof Error) error.message = `Cannot serve ${what}: ${error.message}`;
     throw error;
   }
 }
@@ -100,6 +111,7 @@ program
     'serve figures to Prometheus, at /metrics of this port; 0 takes a free one',
     whole(0, 65535),
   )
+  .option('--monitor-port <number>', 'show live charts at this port; 0 takes a free one', whole(0, 65535))
   .addOption(backendOption())
   .action(serve);
 

@@ -1,8 +1,6 @@
 // The figures of a core for Prometheus: an HTTP endpoint that reads them when it is asked, and costs nothing otherwise.
 
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { serveHttp } from '@overlapped/monitor';
 import type { CoreFigures, IocpCore } from '@overlapped/net-core';
 import { Counter, Gauge, Registry } from 'prom-client';
 
@@ -29,6 +27,7 @@ const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: str
   droppedMessages: [Counter, 'dropped_messages_total', 'Messages that were dropped as too many bytes waited.'],
   packets: [Counter, 'packets_total', 'Completion packets.'],
   wakeUps: [Counter, 'wake_ups_total', 'Times that the pump found packets.'],
+  dispatchSeconds: [Counter, 'dispatch_seconds_total', 'Seconds spent in handing packets to their owners.'],
   bytesReceived: [Counter, 'bytes_received_total', 'Bytes received.'],
   bytesSent: [Counter, 'bytes_sent_total', 'Bytes that the kernel has taken to send.'],
   lateTimers: [Counter, 'late_timers_total', 'Timers that ran more than 3 ms after they were due.'],
@@ -49,25 +48,12 @@ interface Sample {
  */
 export async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {
   const registry = register(core);
-  const server = createServer(async ({ method, url }, response) => {
-    if (url !== '/metrics') response.writeHead(404).end();
-    else if (method !== 'GET') response.writeHead(405, { Allow: 'GET' }).end();
-    else response.setHeader('Content-Type', registry.contentType).end(await registry.metrics());
-  });
-  server.listen(port, host);
-  await once(server, 'listening');
-  // A connection that could not be accepted is not worth the server.
-  server.on('error', (error) => process.emitWarning(error));
-  core.attach({
-    async stop() {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
+  const url = await serveHttp(core, host, port, {
+    '/metrics': async (response) => {
+      response.setHeader('Content-Type', registry.contentType).end(await registry.metrics());
     },
   });
-  const { address, family, port: taken } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}/metrics`;
+  return `${url}/metrics`;
 }
 
 /** All figures twice: of the whole server, and by thread. The first are more once a thread has been lost and replaced. */

@@ -162,11 +162,30 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
   });
 });
 
+describe('echo serve --monitor-port', { timeout: 60_000 }, () => {
+  test('shows a page, beside the metrics', async () => {
+    const { nextLine } = await serve('--metrics-port', '0', '--monitor-port', '0');
+    await metricsUrl(nextLine);
+    const line = await nextLine();
+    expect(line).toMatch(/^monitor on http:\/\/127\.0\.0\.1:\d+\/$/);
+    const page = await fetch(line.slice('monitor on '.length));
+    expect(await page.text()).toContain('<title>Overlapped monitor</title>');
+  });
+
+  test('a port that is taken is one line, and nothing is left running', async () => {
+    const taken = await inProcess();
+    const { code, stderr, stdout } = await run('--port', '0', '--metrics-port', '0', '--monitor-port', String(taken));
+    expect(stderr).toMatch(/^error: Cannot serve monitor: .*EADDRINUSE.* 127\.0\.0\.1:\d+\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
 describe('bad arguments are one line', { timeout: 60_000 }, () => {
   test.each([
     [['--port', 'abc'], /'--port <number>' argument 'abc' is invalid\. It must be a whole number from 0 to 65535/],
     [['--threads', '257'], /whole number from 0 to 256/],
     [['--metrics-port', '-1'], /whole number from 0 to 65535/],
+    [['--monitor-port', '1e9'], /whole number from 0 to 65535/],
     [['--port', '65536'], /whole number from 0 to 65535/],
     [['--backend', 'epoll'], /'epoll' is invalid\. Allowed choices are iocp, io_uring, portable/],
     [['--backend', process.platform === 'win32' ? 'io_uring' : 'iocp'], /Cannot use the \w+ backend: .*\(ENOTSUP/],

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 export type Samples = Record<string, number>;
 
 const COMMENT = /^# (HELP|TYPE) ([a-z][a-z_]*) (.+)$/;
-const SAMPLE = /^([a-z][a-z_]*)(\{thread="(?:main|\d+)"\})? (\d+(?:\.\d+)?)$/;
+const SAMPLE = /^([a-z][a-z_]*)(\{thread="(?:main|\d+)"\})? (\d+(?:\.\d+)?(?:e-\d+)?)$/;
 
 /** The address of the metrics, from the line that tells it. */
 export async function metricsUrl(nextLine: () => Promise<string>): Promise<string> {

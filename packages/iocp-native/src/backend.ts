@@ -10,7 +10,17 @@ import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
 
 /** Whether a backend can serve here, and if not, why not. */
-export type Availability = { readonly available: true } | { readonly available: false; readonly reason: string };
+export type Availability =
+  | {
+      /** It can. */
+      readonly available: true;
+    }
+  | {
+      /** It cannot. */
+      readonly available: false;
+      /** Why not, for people. */
+      readonly reason: string;
+    };
 
 /** Is given what was posted to a port, and that nobody took. */
 export type LeftOver = (key: number, bytes: number) => void;
@@ -34,13 +44,22 @@ export interface Backend {
 
 const all: readonly Backend[] = [win32Backend, linuxBackend, portableBackend];
 
+/** Which port is opened, and how. */
 export interface OpenOptions extends PortOptions {
   /** Only this backend. Default: the first available one. `OVERLAPPED_BACKEND` in the environment sets the default. */
   readonly backend?: BackendName;
 }
 
-/** The backends in order of preference, each with whether it is available and, if not, the reason. */
-export function candidates(): { name: BackendName; availability: Availability }[] {
+/** A backend that this package has. */
+export interface Candidate {
+  /** What to ask for it by. */
+  readonly name: BackendName;
+  /** Whether it can serve here. */
+  readonly availability: Availability;
+}
+
+/** The backends in order of preference, each with whether it is available and, if not, the reason. Never throws. */
+export function candidates(): Candidate[] {
   return all.map((backend) => ({ name: backend.name, availability: backend.available() }));
 }
 

@@ -24,14 +24,22 @@ export type BackendName = 'iocp' | 'io_uring' | 'portable';
 
 /** What an operation was. Small integers, so that a switch over them is a jump. */
 export const Operation = {
+  /** A connection was accepted: `socket`, or, when the listener is detached, `bytes`. */
   Accept: 1,
+  /** A connection is there. */
   Connect: 2,
+  /** Bytes have come (`data`), or the receive stream is over (`data` is null). */
   Receive: 3,
+  /** All pieces of a send are with the kernel. */
   Send: 4,
+  /** The FIN was sent. */
   Shutdown: 5,
+  /** The last packet of a socket, whose handle is closed. */
   Close: 6,
+  /** Posted by this thread (any `key`), or by another one (a number). */
   Post: 7,
 } as const;
+/** One of these numbers. */
 export type Operation = (typeof Operation)[keyof typeof Operation];
 
 /** Bytes of native memory that an event brings: OVERLAPPED first, then room for the backend's own arguments. */
@@ -56,10 +64,13 @@ export interface Overlapped {
   pending: boolean;
 }
 
-/** An IP address and a port. `family` is 6 for anything with a colon. */
+/** An IP address and a port. `endpoint()` makes one. */
 export interface Endpoint {
+  /** As people write it: `127.0.0.1`, `::1`. */
   readonly address: string;
+  /** 6 for anything with a colon. */
   readonly family: 4 | 6;
+  /** 0 to 65535. */
   readonly port: number;
 }
 
@@ -81,7 +92,7 @@ export interface KeepAlive {
   readonly count?: number;
 }
 
-/** Local sockets have the buffers' sizes only, and take no notice of the rest. */
+/** What a connection is set to from its start. Local sockets have the buffers' sizes only, and take no notice of the rest. */
 export interface SocketOptions {
   /** TCP_NODELAY. Default true: a completion port sends what it is given. */
   readonly noDelay?: boolean;
@@ -134,14 +145,17 @@ export interface PortSocket {
   readonly pending: number;
   /** Asks the OS. Throws an IocpError when the socket is closed, not connected, or local, which has no address. */
   localEndpoint(): Endpoint;
+  /** Asks the OS for the peer's. Throws an IocpError when the socket is closed or not connected. */
   remoteEndpoint(): Endpoint;
+  /** TCP_NODELAY. Throws an IocpError when the socket is closed. */
   setNoDelay(on: boolean): void;
-  /** SO_KEEPALIVE, as in SocketOptions; 0 turns it off. */
+  /** SO_KEEPALIVE, as in SocketOptions; 0 turns it off. Throws an IocpError when the socket is closed. */
   setKeepAlive(keepAlive: number | KeepAlive): void;
 }
 
 /** One completion packet. Reused: good until the next dequeue() into the same batch. */
 export class CompletionPacket {
+  /** What was done. */
   operation: Operation = Operation.Post;
   /** The socket's completion key, or what was posted as the key. */
   key: unknown = undefined;
@@ -163,11 +177,15 @@ export class CompletionPacket {
 
 /** The pieces of one send, gathered in order. One list per owner, refilled for each send. */
 export class GatherList {
+  /** Pieces that it has, MAX_GATHER at most. */
   count = 0;
   /** Sum of the lengths, in bytes. */
   bytes = 0;
+  /** The block that each piece lies in. */
   readonly blocks: NativeBlock[] = [];
+  /** Where in its block each piece starts, in bytes. */
   readonly offsets = new Int32Array(MAX_GATHER);
+  /** Bytes of each piece. */
   readonly lengths = new Int32Array(MAX_GATHER);
 
   /** Adds `length` bytes of `block` from `offset`. False when the list is full. */
@@ -182,6 +200,7 @@ export class GatherList {
     return true;
   }
 
+  /** Empties the list. A port has read it when its send() returns. */
   clear(): void {
     this.count = 0;
     this.bytes = 0;
@@ -206,18 +225,28 @@ export interface PortFigures {
   starved: number;
 }
 
+/** How a port is made. */
 export interface PortOptions {
   /** NumberOfConcurrentThreads: how many threads run packets of this port at a time. Default: the number of cores. */
   readonly concurrency?: number;
   /**
-   * Receive buffers: how many (a power of two, 32768 at most), and the bytes of each (a multiple of 4). Default 1024 of 8256: a size that
-   * is no multiple of a page's, so that the first bytes of different buffers compete for different lines of the caches.
+   * Default 1024 of 8256 bytes: a size that is no multiple of a page's, so that the first bytes of different buffers
+   * compete for different lines of the caches.
    */
-  readonly receiveBuffers?: { readonly count: number; readonly size: number };
+  readonly receiveBuffers?: ReceiveBufferOptions;
+}
+
+/** The receive buffers of a port. */
+export interface ReceiveBufferOptions {
+  /** How many: a power of two, 32,768 at most. */
+  readonly count: number;
+  /** Bytes of each: a multiple of 4, 64 to 1 MiB. */
+  readonly size: number;
 }
 
 /** What another thread needs to post to a port; it can be sent to a worker as it is. See `openPoster`. */
 export interface PortToken {
+  /** Of the port. */
   readonly backend: BackendName;
   /** The completion port's HANDLE, or the write end of a pipe; -1 where memory alone does it. */
   readonly handle: number;
@@ -235,11 +264,18 @@ export interface PortPoster {
   post(key: number, bytes: number): boolean;
 }
 
+/**
+ * A queue of finished operations, and what starts them. It belongs to the thread that opened it: everything here is called
+ * there.
+ */
 export interface CompletionPort {
+  /** Which kernel serves it. */
   readonly backend: BackendName;
   /** The port is the kernel's own: dequeue() can wait, and sockets can move between the ports of threads. */
   readonly native: boolean;
+  /** NumberOfConcurrentThreads, as it was opened with. */
   readonly concurrency: number;
+  /** Kept up to date: the same object each time. */
   readonly figures: Readonly<PortFigures>;
 
   /** Zeroed native memory for events and for bytes to send. The port takes it back when it closes. */
@@ -351,6 +387,7 @@ export interface CompletionPort {
    * the process alive until then. Dequeue until 0, then watch again. A second watch() replaces the first.
    */
   watch(ready: () => void): void;
+  /** Undoes watch(): `ready` is not called, and the process is not kept alive. */
   unwatch(): void;
 
   /**

@@ -2,18 +2,20 @@
 
 const MARK = Symbol.for('overlapped.IocpError');
 
-/**
- * An operating error. `code` is portable (`ECONNRESET`, also where Windows says 10054), `syscall` names the call
- * that failed, `errno` is the OS's own number (0 where there is none).
- */
+/** An operating error. Its message reads "Cannot ACTION: REASON (CODE, SYSCALL)". */
 export class IocpError extends Error {
+  /** What kind of error it is: `IocpError`. */
   override readonly name = 'IocpError';
+  /** Portable: `ECONNRESET`, also where Windows says 10054. */
   readonly code: string;
+  /** The call that failed. */
   readonly syscall: string;
+  /** The OS's own number; 0 where there is none. */
   readonly errno: number;
+  /** @internal */
   readonly [MARK] = true;
 
-  /** @param action what could not be done: the message reads "Cannot ACTION: REASON (CODE, SYSCALL)". */
+  /** @param action what could not be done. */
   constructor(action: string, reason: string, code: string, syscall: string, errno = 0, options?: ErrorOptions) {
     super(`Cannot ${action}: ${reason} (${code}, ${syscall})`, options);
     this.code = code;

@@ -10,8 +10,11 @@ import { koffi } from './koffi.js';
 export interface NativeBlock {
   /** User-space addresses fit a double exactly, so address arithmetic needs no BigInt. */
   readonly address: number;
+  /** Bytes, a multiple of the page size. */
   readonly size: number;
+  /** The whole block. It reads zeros once the port that it was allocated from is closed. */
   readonly bytes: Buffer;
+  /** The same in words of 32 bits. */
   readonly words: Uint32Array;
 }
 

@@ -1,5 +1,9 @@
-// What goes from thread to thread: sockets that no port has adopted, memory, what a lost thread has left, and ports that
-// several threads wait on.
+/**
+ * What goes from thread to thread: sockets that no port has adopted, memory, what a lost thread has left, and ports that
+ * several threads wait on.
+ *
+ * @module @overlapped/iocp-native/threads
+ */
 
 export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
 export { createLedger, keepLedger } from './ledger.js';

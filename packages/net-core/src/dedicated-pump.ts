@@ -25,6 +25,10 @@ export class DedicatedPump implements Pump {
     this.#next = setImmediate(this.#turn);
   }
 
+  get dispatchSeconds(): number {
+    return this.#drain.seconds;
+  }
+
   /** Each turn of the loop is one of the pump's. */
   wake(): void {}
 
@@ -45,6 +49,6 @@ export class DedicatedPump implements Pump {
       this.#drain.fill(-1);
       next.ref();
     }
-    this.#drain.dispatch(performance.now() + BUDGET);
+    this.#drain.dispatch(BUDGET);
   };
 }

@@ -17,6 +17,7 @@ const COUNTERS = [
   'droppedMessages',
   'packets',
   'wakeUps',
+  'dispatchSeconds',
   'bytesReceived',
   'bytesSent',
   'lateTimers',
@@ -25,20 +26,23 @@ const COUNTERS = [
   'skipped',
 ] as const;
 
-/** One set of figures. `packets / wakeUps` is the size of a batch. */
+/** One set of figures: levels first, then counters since the core opened. `packets / wakeUps` is the size of a batch. */
 export interface CoreFigures {
   /** Sessions that are open. */
   readonly sessions: number;
   /** Bytes that wait to be sent, or are being sent. */
   readonly bytesQueued: number;
-  /** Events, receive buffers and send buffers that are out of their pools. */
+  /** Events that are out of their pool: operations in flight, accepts among them. */
   readonly events: number;
+  /** Receive buffers that hold what has come, or what is sent back from there. */
   readonly receiveBuffers: number;
+  /** Send buffers that are out of their pool. */
   readonly sendBuffers: number;
   /** Timers that are set. */
   readonly timers: number;
-  /** Connections that became sessions, and sessions that are over. */
+  /** Connections that became sessions. */
   readonly accepted: number;
+  /** Sessions that are over. */
   readonly ended: number;
   /** Connections that were reset before they became sessions, for any of the next five reasons. */
   readonly refused: number;
@@ -54,14 +58,19 @@ export interface CoreFigures {
   readonly refusedProxy: number;
   /** Sessions that a timeout closed. */
   readonly timedOut: number;
-  /** Sessions that were closed as too many bytes waited to be sent, and messages that were dropped for that. */
+  /** Sessions that were closed as too many bytes waited to be sent. */
   readonly overflowed: number;
+  /** Messages that were dropped for that. */
   readonly droppedMessages: number;
-  /** Completion packets, and the times that the pump found some. */
+  /** Completion packets. */
   readonly packets: number;
+  /** Times that the pump found some. */
   readonly wakeUps: number;
-  /** Bytes received, and bytes that the kernel has taken to send. */
+  /** Seconds spent in handing packets to their owners. `dispatchSeconds / wakeUps`: how long the last of a batch waits. */
+  readonly dispatchSeconds: number;
+  /** Bytes that sessions have been handed. */
   readonly bytesReceived: number;
+  /** Bytes that the kernel has taken to send. */
   readonly bytesSent: number;
   /** Timers that ran more than 3 ms after they were due. */
   readonly lateTimers: number;
@@ -73,13 +82,24 @@ export interface CoreFigures {
   readonly skipped: number;
 }
 
+/** What `core.figures()` gives. */
+export interface ServerFigures {
+  /** The sums, with the counters of threads that were lost. */
+  readonly total: CoreFigures;
+  /** Of the core's own thread. */
+  readonly own: CoreFigures;
+  /** Of each worker thread. */
+  readonly workers: readonly CoreFigures[];
+}
+
 const NAMES: readonly (keyof CoreFigures)[] = [...LEVELS, ...COUNTERS];
 
-/** Where a figure lies in `FigureBoard.values`. */
+/** Where a figure lies in `FigureBoard.values`. @internal */
 export const Figure = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
   Record<keyof CoreFigures, number>
 >;
 
+/** The figures of one core, in shared memory. @internal */
 export class FigureBoard {
   readonly memory: SharedArrayBuffer;
   /** Doubles, one for each figure. Only the core's thread writes. */

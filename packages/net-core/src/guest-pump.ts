@@ -25,6 +25,10 @@ export class GuestPump implements Pump {
     port.watch(this.#turn);
   }
 
+  get dispatchSeconds(): number {
+    return this.#drain.seconds;
+  }
+
   wake(): void {
     if (!this.#turning) this.#turnAgain();
   }

@@ -17,9 +17,10 @@ import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-po
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportLoss } from './diagnostics.js';
 import { EventShare } from './event-share.js';
-import { type CoreFigures, Figure, FigureBoard, sum } from './figures.js';
+import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
+import type { CompletionOwner, Flushable, Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { type System, thisSystem } from './system.js';
 import { TimerQueue } from './timers.js';
@@ -28,22 +29,7 @@ import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './
 import { MESSAGE_KEY } from './workers/protocol.js';
 import { WorkerPool, type WorkerPoolOptions } from './workers/worker-pool.js';
 
-/** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
-export interface CompletionOwner {
-  onCompletion(packet: CompletionPacket): void;
-}
-
-/** Something that puts work off to the end of the batch. */
-export interface Flushable {
-  flush(): void;
-}
-
-/** Something that lives on a core and must end before the core does. */
-export interface Stoppable {
-  /** Ends in order; what has not ended after `grace` milliseconds is cut off. */
-  stop(grace: number): Promise<void>;
-}
-
+/** How a core is made. */
 export interface IocpCoreOptions {
   /** Default: the best one that is available here. */
   readonly backend?: BackendName;
@@ -84,28 +70,32 @@ const DEFAULT_GRACE = 5000;
  * A completion port with its pump. It belongs to the thread that made it, and keeps the process alive until stop().
  */
 export class IocpCore {
+  /** The core pumps it: dequeue(), watch() and destroy() are not for others. */
   readonly port: CompletionPort;
+  /** The most sessions at a time, in each thread. */
   readonly maxSessions: number;
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
-  /** Those of them that listeners and connects take. */
+  /** Those of them that listeners and connects take. @internal */
   readonly listenerEvents: EventShare<CompletionOwner>;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
+  /** Timers of this core. */
   readonly timers: TimerQueue;
-  /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. */
+  /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. @internal */
   delivered: Buffer | null = null;
+  /** @internal */
   deliveredBuffer = -1;
-  /** Bytes of each receive buffer. */
+  /** Bytes of each receive buffer. @internal */
   readonly receiveBufferSize: number;
-  /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
+  /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. @internal */
   readonly receiveBuffersToLend: number;
   readonly #pump: Pump;
-  /** Figures of this core alone; its thread writes them, any thread may read them. */
+  /** Figures of this core alone; its thread writes them, any thread may read them. @internal */
   readonly board: FigureBoard;
   /** How many worker threads `workers()` starts. */
   readonly threads: number;
-  /** Gets each message that this core or another thread of its server sends, before broadcast() returns or from the pump. */
+  /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. @internal */
   onMessage: ((exchange: Exchange, message: number) => void) | null = null;
   readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'core'>;
   #exchange: Exchange | undefined;
@@ -128,6 +118,9 @@ export class IocpCore {
    * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
    * asked for is not available, ENOMEM.
    */
+  constructor(options?: IocpCoreOptions);
+  /** @internal */
+  constructor(options: IocpCoreOptions, internals: Internals);
   constructor(options: IocpCoreOptions = {}, internals: Internals = {}) {
     const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
     const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn, system = thisSystem } = options;
@@ -177,6 +170,7 @@ export class IocpCore {
     }
   }
 
+  /** Which kernel serves the port. */
   get backend(): BackendName {
     return this.port.backend;
   }
@@ -191,7 +185,7 @@ export class IocpCore {
     return this.port.share();
   }
 
-  /** The worker threads; the first call starts them. */
+  /** The worker threads; the first call starts them. Asserts that there are some, and that the core does not stop. */
   get workers(): WorkerPool {
     assert(this.threads > 0 && this.#stopped === undefined, 'a core without worker threads, or one that stops');
     this.#workers ??= new WorkerPool({
@@ -203,14 +197,14 @@ export class IocpCore {
     return this.#workers;
   }
 
-  /** For a worker's core: how to post to the other threads. */
+  /** For a worker's core: how to post to the other threads. @internal */
   meet(peers: ReadonlyMap<number, PortPoster>): void {
     this.#peers = peers;
   }
 
   /**
    * Sends a message to the `onMessage` of every thread of this server, also of this one, with one copy of its bytes, at
-   * most 1 MiB. Those of one thread arrive in order. False, and nobody gets it, when the exchange is full.
+   * most 1 MiB. Those of one thread arrive in order. False, and nobody gets it, when the exchange is full. @internal
    */
   broadcast(bytes: Uint8Array): boolean {
     if (bytes.length > MOST_BYTES) {
@@ -230,7 +224,7 @@ export class IocpCore {
   }
 
   /** Figures at this moment: in all, of this thread, and of each worker thread. */
-  figures(): { readonly total: CoreFigures; readonly own: CoreFigures; readonly workers: readonly CoreFigures[] } {
+  figures(): ServerFigures {
     const own = this.board.read();
     const { threads, retired } = this.#workers?.figures() ?? { threads: [], retired: sum([]) };
     return { total: sum([own, retired, ...threads]), own, workers: threads };
@@ -242,13 +236,13 @@ export class IocpCore {
     this.#pump.wake();
   }
 
-  /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. */
+  /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. @internal */
   releaseSendBuffer(buffer: number): void {
     this.sendBuffers.release(buffer);
     if (this.#bufferWaiters.size > 0) this.#pump.wake();
   }
 
-  /** No send buffer was free: flushes when one is. */
+  /** No send buffer was free: flushes when one is. @internal */
   awaitSendBuffer(waiter: Flushable): void {
     this.#bufferWaiters.add(waiter);
   }
@@ -258,7 +252,7 @@ export class IocpCore {
     return this.#sessions;
   }
 
-  /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
+  /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. @internal */
   admit(): boolean {
     if (this.#sessions === this.maxSessions) {
       this.refuse(Figure.refusedFull);
@@ -269,13 +263,13 @@ export class IocpCore {
     return true;
   }
 
-  /** Counts a connection that is not to become a session, and why: one of the figures `refused...`. */
+  /** Counts a connection that is not to become a session, and why: one of the figures `refused...`. @internal */
   refuse(reason: number): void {
     this.board.values[Figure.refused]!++;
     this.board.values[reason]!++;
   }
 
-  /** Counts a session out. */
+  /** Counts a session out. @internal */
   dismiss(): void {
     this.#sessions--;
     this.board.values[Figure.ended]!++;
@@ -286,6 +280,7 @@ export class IocpCore {
     this.#stoppables.add(stoppable);
   }
 
+  /** Undoes attach(). */
   detach(stoppable: Stoppable): void {
     this.#stoppables.delete(stoppable);
   }
@@ -300,6 +295,7 @@ export class IocpCore {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
@@ -381,6 +377,7 @@ export class IocpCore {
     values[Figure.timers] = this.timers.size;
     values[Figure.packets] = figures.packets;
     values[Figure.wakeUps] = figures.wakeUps;
+    values[Figure.dispatchSeconds] = this.#pump.dispatchSeconds;
     values[Figure.lateTimers] = this.timers.late;
     values[Figure.droppedPackets] = figures.dropped;
     values[Figure.starved] = figures.starved;

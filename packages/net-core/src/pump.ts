@@ -15,6 +15,8 @@ export interface PumpTarget {
 }
 
 export interface Pump {
+  /** Seconds spent in dispatching, in all. */
+  readonly dispatchSeconds: number;
   /** There is something to flush: makes sure that a turn comes soon. */
   wake(): void;
   /** No packet is dispatched after this. */
@@ -28,6 +30,7 @@ export class Drain {
   readonly #batch = createBatch(BATCH);
   #next = 0;
   #count = 0;
+  #milliseconds = 0;
   #stopped = false;
 
   constructor(port: CompletionPort, target: PumpTarget) {
@@ -40,6 +43,11 @@ export class Drain {
     return this.#count - this.#next;
   }
 
+  /** Spent in dispatching, in all. */
+  get seconds(): number {
+    return this.#milliseconds / 1000;
+  }
+
   /** Dequeues, when nothing is left, as CompletionPort.dequeue() does. How many packets there are to dispatch. */
   fill(timeout: number): number {
     if (this.left > 0) return this.left;
@@ -49,8 +57,19 @@ export class Drain {
     return this.#count;
   }
 
-  /** Dispatches what there is, or until a moment of performance.now(); the rest is left for the next call. */
-  dispatch(until: number): void {
+  /** Dispatches what there is, or for so many milliseconds; the rest is left for the next call. */
+  dispatch(budget: number): void {
+    const begin = performance.now();
+    this.#dispatch(begin + budget);
+    this.#milliseconds += performance.now() - begin;
+  }
+
+  /** Drops what is left. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #dispatch(until: number): void {
     const batch = this.#batch;
     while (this.#next < this.#count && !this.#stopped) {
       const packet = batch[this.#next++]!;
@@ -61,11 +80,6 @@ export class Drain {
       }
       if ((this.#next & (LOOK - 1)) === 0 && performance.now() >= until) return;
     }
-  }
-
-  /** Drops what is left. */
-  stop(): void {
-    this.#stopped = true;
   }
 }
 

@@ -5,10 +5,11 @@ import { type Clock, thisSystem } from './system.js';
 
 /** A timer, made once and set as often as needed: setting one allocates nothing. */
 export class Timer {
+  /** Runs from the event loop of the core's thread. What it throws is an uncaught exception. */
   readonly callback: () => void;
-  /** When it is due, in milliseconds of the core's clock: performance.now(). */
+  /** When it is due, in milliseconds of the core's clock: performance.now(). @internal */
   due = 0;
-  /** Its place in the heap; -1 while it is not set. */
+  /** Its place in the heap; -1 while it is not set. @internal */
   index = -1;
 
   constructor(callback: () => void) {
@@ -22,10 +23,11 @@ const LATE = 3;
 /** What setTimeout() can wait; it takes longer ones for 1 ms. */
 const LONGEST = 2 ** 31 - 1;
 
+/** The timers of a core. It belongs to the core's thread, which is kept alive while one is set. */
 export class TimerQueue {
   // heap[i] is due no later than heap[2i + 1] and heap[2i + 2].
   readonly #heap: Timer[] = [];
-  /** Timers that ran more than LATE after they were due. */
+  /** Timers that ran more than 3 ms after they were due. */
   late = 0;
   readonly #clock: Clock;
   #loopTimer: unknown;
@@ -66,7 +68,7 @@ export class TimerQueue {
     if (this.#heap.length === 0) this.#disarm();
   }
 
-  /** Unsets all timers. */
+  /** Unsets all timers. @internal */
   close(): void {
     for (const timer of this.#heap) timer.index = -1;
     this.#heap.length = 0;

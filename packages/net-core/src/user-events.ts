@@ -2,6 +2,7 @@
 
 /** Who gets what was posted. */
 export interface PostTarget<Payload = unknown> {
+  /** Called from the pump. What it throws surfaces as an uncaught exception. */
   onPost(payload: Payload): void;
 }
 

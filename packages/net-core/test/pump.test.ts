@@ -28,6 +28,21 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     expect(log).toEqual(['one', 'two', 'three', 'flush']);
   });
 
+  test('says how long dispatching took, without the waiting', async () => {
+    const core = makeCore(options);
+    const busy = { onPost: block };
+    const began = performance.now();
+    const waited = await measure(() => new Promise((resolve) => setTimeout(resolve, 50)));
+    const end = new Inbox<null>(1);
+    core.post(busy, 30);
+    core.post(end, null);
+    await end.all;
+    await turns(2);
+    const spent = core.figures().own.dispatchSeconds * 1000;
+    expect(spent).toBeGreaterThanOrEqual(30);
+    expect(spent).toBeLessThanOrEqual(performance.now() - began - waited);
+  });
+
   test('flushes once for each request, also from a timer, a promise, and a flush', async () => {
     const core = makeCore(options);
     let flushes = 0;
@@ -158,3 +173,14 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     await later.all;
   });
 });
+
+async function measure(wait: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await wait();
+  return performance.now() - began;
+}
+
+function block(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}

@@ -5,6 +5,7 @@ import assert from 'node:assert';
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { Slab } from './slab.js';
 
+/** Buffers of one size, named by index. It belongs to the thread that made it. */
 export class BufferPool {
   readonly #slab: Slab;
   readonly #views: (Buffer | undefined)[];
@@ -25,6 +26,7 @@ export class BufferPool {
     return this.#slab.size;
   }
 
+  /** How many buffers there are. */
   get capacity(): number {
     return this.#slab.capacity;
   }

@@ -1,4 +1,8 @@
-// The package's face: the pools that own a server's memory and objects.
+/**
+ * The package's face: the pools that own a server's memory and objects.
+ *
+ * @module @overlapped/object-pool
+ */
 
 export { BufferPool } from './buffer-pool.js';
 export { IocpEvent, IocpEventPool } from './iocp-event.js';

@@ -20,6 +20,7 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   /** Changes, modulo 4096, whenever the event is released. */
   generation: number;
   pending: boolean;
+  /** What it was acquired for. */
   operation: Operation;
   /** Who gets the packet. Null while the event is free. */
   owner: Owner | null;
@@ -45,7 +46,7 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   }
 }
 
-/** The events of one port: a fixed number, made when first needed and reused for ever. */
+/** The events of one port: a fixed number, made when first needed and reused for ever. It belongs to the port's thread. */
 export class IocpEventPool<Owner = unknown> {
   readonly #slab: Slab;
   readonly #events: (IocpEvent<Owner> | undefined)[];
@@ -57,6 +58,7 @@ export class IocpEventPool<Owner = unknown> {
     this.#events = new Array(capacity).fill(undefined);
   }
 
+  /** How many events there are. */
   get capacity(): number {
     return this.#slab.capacity;
   }
@@ -76,7 +78,7 @@ export class IocpEventPool<Owner = unknown> {
     return event;
   }
 
-  /** Gives an event back. The port must be done with it: what is pending belongs to the kernel. */
+  /** Gives an event back. The port must be done with it: what is pending belongs to the kernel, and asserts. */
   release(event: IocpEvent<Owner>): void {
     const { index } = event;
     if (this.#events[index] !== event) assert.fail('release of an event of another pool');

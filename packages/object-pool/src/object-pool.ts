@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 
+/** What a pool makes, and how many. */
 export interface ObjectPoolOptions<T extends object> {
   /** Makes an object, when one is needed and none is free. */
   readonly create: () => T;
@@ -14,6 +15,7 @@ export interface ObjectPoolOptions<T extends object> {
 
 /** Grows as needed, up to its capacity; the object released last is acquired first. */
 export class ObjectPool<T extends object> {
+  /** The most objects that may be out. */
   readonly capacity: number;
   readonly #create: () => T;
   readonly #reset: ((object: T) => void) | undefined;
@@ -45,6 +47,7 @@ export class ObjectPool<T extends object> {
     return object;
   }
 
+  /** Gives an object back, and readies it. A bug asserts: one that is not out, or of another pool. */
   release(object: T): void {
     if (!this.#live.delete(object)) {
       assert.fail(this.#idle.includes(object) ? 'release of an object twice' : 'release of an object of another pool');

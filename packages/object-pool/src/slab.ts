@@ -12,9 +12,11 @@ const ALIGNMENT = 16;
 
 /** Fixed slots in one block. The slot released last is acquired first: it is the one still in cache. */
 export class Slab {
+  /** The memory that its slots lie in. */
   readonly block: NativeBlock;
   /** Bytes of each slot. */
   readonly size: number;
+  /** How many slots there are. */
   readonly capacity: number;
   readonly #free: Uint32Array;
   #freeCount: number;
@@ -56,6 +58,7 @@ export class Slab {
     this.#free[this.#freeCount++] = index;
   }
 
+  /** Whether the slot is out. */
   isLive(index: number): boolean {
     return this.#live[index] === 1;
   }

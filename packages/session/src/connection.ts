@@ -27,22 +27,27 @@ export abstract class Connection {
     return this.#client ?? endpointOf(this.#socket, 'remoteEndpoint');
   }
 
+  /** This end. */
   get local(): Endpoint | undefined {
     return endpointOf(this.#socket, 'localEndpoint');
   }
 
+  /** The peer's IP address. */
   get remoteAddress(): string | undefined {
     return this.remote?.address;
   }
 
+  /** The peer's port. */
   get remotePort(): number | undefined {
     return this.remote?.port;
   }
 
+  /** The IP address of this end. */
   get localAddress(): string | undefined {
     return this.local?.address;
   }
 
+  /** The port of this end. */
   get localPort(): number | undefined {
     return this.local?.port;
   }

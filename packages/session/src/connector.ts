@@ -9,15 +9,18 @@ import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
 import { socketOptions } from './socket-options.js';
 
-/** The options of sockets are those of the sessions. */
+/** What a connector's sessions are, and what their sockets are set to. */
 export interface ConnectorOptions extends SessionOptions, SocketOptions {}
 
+/** Where to connect to. */
 export interface ConnectTarget {
   /** A name or an address. */
   readonly host: string;
+  /** 1 to 65535. */
   readonly port: number;
 }
 
+/** Opens connections as sessions, on the thread of its core, which stops it. */
 export class Connector implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
@@ -26,7 +29,10 @@ export class Connector implements Stoppable {
   #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** @param onEnd is told of each session that is over, before its onDisconnected. */
+  /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
+  constructor(core: IocpCore, options: ConnectorOptions);
+  /** @internal `onEnd` is told of each session that is over, before its onDisconnected. */
+  constructor(core: IocpCore, options: ConnectorOptions, onEnd: SessionEnd);
   constructor(core: IocpCore, options: ConnectorOptions, onEnd?: SessionEnd) {
     this.#core = core;
     this.#set = new SessionSet(core, options, null, onEnd);
@@ -63,6 +69,7 @@ export class Connector implements Stoppable {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

@@ -2,12 +2,17 @@
 
 import { Session } from './session.js';
 
-/** What a session calls; see Session for each. `session` is the one that calls. */
+/** What a session calls, on the thread of its core. `session` is the one that calls. */
 export interface SessionHandlers<Kind extends Session = Session> {
+  /** See {@link Session.onConnected}. */
   onConnected?(session: Kind): unknown;
+  /** See {@link Session.onReceive}: `data` is borrowed. */
   onReceive?(session: Kind, data: Buffer): unknown;
+  /** See {@link Session.onSend}. */
   onSend?(session: Kind, bytes: number): unknown;
+  /** See {@link Session.onDrain}. */
   onDrain?(session: Kind): unknown;
+  /** See {@link Session.onDisconnected}. */
   onDisconnected?(session: Kind, error?: Error): unknown;
 }
 

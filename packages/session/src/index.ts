@@ -1,4 +1,8 @@
-// The package's face: who listens, who connects, and what a connection is.
+/**
+ * The package's face: who listens, who connects, and what a connection is.
+ *
+ * @module @overlapped/session
+ */
 
 export { ClientService, type ClientServiceOptions } from './client-service.js';
 export type { ConnectOptions } from './connecting.js';

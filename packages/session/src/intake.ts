@@ -14,6 +14,7 @@ import type { ListenOptions, LocalListenOptions } from './listener.js';
 import { Session } from './session.js';
 import type { SessionLimits, SessionOptions } from './session-set.js';
 
+/** What a listener's sessions do, in worker threads. */
 export interface WorkerSessionOptions extends SessionLimits {
   /**
    * The module that each worker thread loads. Its default export says what a session does: a subclass of Session, or an

@@ -22,7 +22,7 @@ import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 import { socketOptions } from './socket-options.js';
 
-/** The options of sockets are those of the sessions. */
+/** Where a listener listens, what it lets in, and what its sockets are set to. */
 export interface ListenOptions extends SocketOptions, AcceptLimits {
   /** 0 takes a free one; `listener.endpoint` says which. */
   readonly port: number;
@@ -52,6 +52,7 @@ type AnyListenOptions = (ListenOptions | LocalListenOptions) & { readonly reuseP
 
 /** Counters since the listener opened. */
 export interface ListenerFigures {
+  /** Connections that were taken out of the kernel's queue and became sessions, or went to a worker thread. */
   accepted: number;
   /** Accepts that failed. */
   failed: number;
@@ -68,9 +69,11 @@ const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
 
+/** Accepts connections and makes a session for each. It belongs to the thread of its core, which stops it. */
 export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements CompletionOwner, Stoppable {
   /** Where it listens: an address and a port, or the path. */
   readonly endpoint: At;
+  /** Kept up to date: the same object each time. */
   readonly figures: ListenerFigures = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
   /** Null when each worker thread listens for itself. */
@@ -106,8 +109,8 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
 
   /**
    * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners
-   * have taken all events ...), or with what the resolver says of the name. A path is in use, too, while the file of a
-   * listener that died is there.
+   * have taken all events ...), with what the resolver says of the name, what the module throws, or a RangeError for
+   * limits that make no sense. A path is in use, too, while the file of a listener that died is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
   static listen(core: IocpCore, options: ListenerOptions): Promise<Listener>;
@@ -160,11 +163,12 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  /** For the core: a packet of an accept, or of the listening socket. */
+  /** For the core: a packet of an accept, or of the listening socket. @internal */
   onCompletion(packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
       this.#closed?.();

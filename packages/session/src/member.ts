@@ -31,11 +31,12 @@ export abstract class Member extends Connection {
     groupsOf(this.#core).join(this, group);
   }
 
+  /** Leaves a group. Harmless when it is not in it. */
   leave(this: Session, group: string): void {
     if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
   }
 
-  /** broadcast() from the server of this session; also to itself. */
+  /** {@link broadcast} from the server of this session; also to itself. */
   broadcast(data: Uint8Array | string, group?: string): boolean {
     return this.#core !== null && broadcast(this.#core, data, group);
   }

@@ -1,10 +1,16 @@
-// What of a session needs none of its state: the handlers, for subclasses to override, and the forms of its stream.
+// What of a session needs none of its state: its counts, the handlers, for subclasses to override, and the forms of its
+// stream.
 
 import { chunksOf, type SessionDuplex } from './duplex.js';
 import { Member } from './member.js';
 import { type WebStreams, webStreamsOf } from './web.js';
 
 export abstract class SessionBase extends Member {
+  /** Bytes that onReceive has been given. */
+  bytesReceived = 0;
+  /** Bytes that the kernel has taken to send. */
+  bytesSent = 0;
+
   /** The connection is there. Nothing has been received yet. */
   onConnected(): unknown {
     return undefined;

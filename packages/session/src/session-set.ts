@@ -8,6 +8,7 @@ import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { openSession, type Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
+/** How much a session may queue, in bytes. */
 export interface Watermarks {
   /** Queued bytes above which send() says false. Default 262,144, or the queue's limit if that is lower. */
   readonly highWatermark?: number;
@@ -15,6 +16,7 @@ export interface Watermarks {
   readonly lowWatermark?: number;
 }
 
+/** How long a session may take, and how much it may queue. */
 export interface SessionLimits extends Watermarks {
   /**
    * Seconds that a session has to end in order, from its end() or the peer's: what the peer has not taken by then is
@@ -29,6 +31,7 @@ export interface SessionLimits extends Watermarks {
   readonly queueLimit?: QueueLimitOptions;
 }
 
+/** What the sessions on a core's own thread do. */
 export interface SessionOptions extends SessionLimits {
   /** What each session does: a subclass of Session, or an object of handlers. */
   readonly session: SessionKind;

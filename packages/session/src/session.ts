@@ -50,9 +50,6 @@ let closeSession: (session: Session, error: Error | undefined, cut: boolean) => 
  * whose promise rejects, closes its own session with that error.
  */
 export class Session extends SessionBase implements CompletionOwner, Flushable {
-  /** Bytes received, and bytes that the kernel has taken to send. */
-  bytesReceived = 0;
-  bytesSent = 0;
   #state = 0;
   #core: IocpCore | null = null;
   #socket: PortSocket | null = null;
@@ -160,7 +157,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     return this.#stream;
   }
 
-  /** For the core: a packet of one of this session's operations. */
+  /** For the core: a packet of one of this session's operations. @internal */
   onCompletion(packet: CompletionPacket): void {
     switch (packet.operation) {
       case Operation.Receive:
@@ -179,7 +176,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     }
   }
 
-  /** For the core: does what was put off to the end of the batch. */
+  /** For the core: does what was put off to the end of the batch. @internal */
   flush(): void {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();

@@ -13,6 +13,8 @@ export interface RepositoryFile {
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 const GENERATED = new Set(['.git', '.turbo', 'coverage', 'dist', 'node_modules']);
+/** The pages of the API. */
+const API = join(root, 'docs/api');
 const TEXT = new Set(['.json', '.md', '.yaml', '.yml']);
 const SOURCE = new Set(['.ts', '.mts', '.js', '.mjs', '.cjs', '.c', '.sh']);
 
@@ -35,7 +37,7 @@ export function lines(text: string): string[] {
 function walk(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return GENERATED.has(entry.name) ? [] : walk(path);
+    if (entry.isDirectory()) return GENERATED.has(entry.name) || path === API ? [] : walk(path);
     return entry.isFile() && isText(path) ? [path] : [];
   });
 }

@@ -1,7 +1,12 @@
-// The raw ring, for those who want only that: @overlapped/iocp-native/linux. Importing it is harmless anywhere;
-// using it where there is no io_uring throws an IocpError.
+/**
+ * The raw ring, for those who want only that: @overlapped/iocp-native/linux. Importing it is harmless anywhere;
+ * using it where there is no io_uring throws an IocpError.
+ *
+ * @module @overlapped/iocp-native/linux
+ */
 
 export { IocpError, isIocpError } from '../errors.js';
+
 export * as layout from './layout.js';
 export { io_uring_register, io_uring_setup } from './libc.js';
 export { signal, unsignal } from './notifier.js';

@@ -52,7 +52,12 @@ const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SING
 // How often a full submission queue is offered to a kernel that takes nothing.
 const FLUSH_TRIES = 1000;
 
+/**
+ * An io_uring(7), mapped into JavaScript: entries are written and read in place. It belongs to the thread that made it
+ * (IORING_SETUP_SINGLE_ISSUER): everything here is called there.
+ */
 export class Ring {
+  /** The ring's descriptor. */
   readonly fd: number;
   /** The completion entries, CQE_WORDS words each. Empty once the ring is closed. */
   cqes: Int32Array;

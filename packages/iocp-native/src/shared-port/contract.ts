@@ -8,12 +8,15 @@ export interface SharedPortToken {
   readonly kind: 'kernel' | 'memory';
   /** The completion port's HANDLE; -1 where there is none. */
   readonly handle: number;
+  /** The queue and the waiting threads; where the kernel keeps them, whether the port is closed. */
   readonly memory: SharedArrayBuffer;
 }
 
 /** A packet that was posted. Reused: good until the next wait() of this SharedPort. */
 export interface SharedPacket {
+  /** What post() was given. */
   readonly key: number;
+  /** What post() was given. */
   readonly bytes: number;
 }
 

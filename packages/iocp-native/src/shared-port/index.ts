@@ -9,6 +9,7 @@ import { createMemoryPort, MemoryPort } from './memory-port.js';
 
 export type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 
+/** How a shared port is made. */
 export interface SharedPortOptions {
   /** NumberOfConcurrentThreads: how many threads run at a time. Default: the number of cores. */
   readonly concurrency?: number;

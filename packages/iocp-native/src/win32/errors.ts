@@ -41,7 +41,11 @@ const known = new Map(
   table.flatMap(([code, reason, ...numbers]) => numbers.map((n) => [n, { code, reason }] as const)),
 );
 
-/** @param errno a number of WSAGetLastError or GetLastError, or an NTSTATUS (also as a negative number). */
+/**
+ * What an error number of Windows means: an IocpError with the portable code.
+ *
+ * @param errno a number of WSAGetLastError or GetLastError, or an NTSTATUS (also as a negative number).
+ */
 export function win32Error(action: string, syscall: string, errno: number): IocpError {
   const entry = known.get(errno >>> 0);
   const reason = entry?.reason ?? `Windows error ${errno > 0xffff ? `0x${errno.toString(16)}` : errno}`;

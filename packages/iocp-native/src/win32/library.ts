@@ -10,18 +10,19 @@ export type Address = number;
 /** What is only used during the call: a Buffer, an address, or null. */
 export type Pointer = Uint8Array | number | null;
 
+/** The arguments of a raw function. */
 export type Values = readonly (number | Uint8Array | string | null)[];
-type Native<A extends Values> = (...args: A) => number;
-type NativeAsync<A extends Values> = (...args: [...A, done: (error: Error | null, result: number) => void]) => void;
 
 /** A raw function. Throws an IocpError (ENOTSUP) where there is no such function. */
 export interface Raw<A extends Values> {
   (...args: A): number;
   /** The same on a thread of Node's pool; `done` is called from the event loop. Throws past koffi's max_async_calls. */
-  readonly async: NativeAsync<A>;
+  readonly async: (...args: [...A, done: (error: Error | null, result: number) => void]) => void;
   /** The bound function itself, for a loop that should not ask each time whether it is bound. */
-  bound(): Native<A>;
+  bound(): (...args: A) => number;
 }
+
+type Native<A extends Values> = ReturnType<Raw<A>['bound']> & Pick<Raw<A>, 'async'>;
 
 export const HANDLE = 'intptr_t';
 export const ADDRESS = 'uintptr_t';
@@ -35,16 +36,16 @@ export function library(file: string) {
 
 /** A raw function that `find` binds when it is first called. */
 export function raw<A extends Values>(name: string, find: () => unknown): Raw<A> {
-  let native: (Native<A> & { async: NativeAsync<A> }) | undefined;
+  let native: Native<A> | undefined;
   const bound = () => {
     if (native) return native;
     if (process.platform !== 'win32') {
       throw new IocpError(`call ${name}`, 'this is not Windows', 'ENOTSUP', name);
     }
-    native = find() as Native<A> & { async: NativeAsync<A> };
+    native = find() as Native<A>;
     return native;
   };
-  const async: NativeAsync<A> = (...args) => bound().async(...args);
+  const async: Raw<A>['async'] = (...args) => bound().async(...args);
   return Object.assign((...args: A) => bound()(...args), { async, bound });
 }
 

@@ -19,6 +19,7 @@ import { FINISHED, type Report } from './protocol.js';
 import { JobSignals } from './signals.js';
 import { ValueCodec } from './values.js';
 
+/** How a job is run. */
 export interface RunOptions {
   /**
    * Aborting it rejects the promise at once, with the signal's reason. A job that has not started never does; one that
@@ -29,6 +30,7 @@ export interface RunOptions {
   readonly transfer?: readonly TransferListItem[];
 }
 
+/** Levels, and counters since the pool was made. */
 export interface JobFigures {
   /** Jobs that no thread has started. */
   readonly queued: number;
@@ -119,6 +121,7 @@ export class JobPool {
     }) as Promise<Result>;
   }
 
+  /** At this moment. */
   get figures(): JobFigures {
     let queued = this.#waiting.size;
     let running = 0;
@@ -141,6 +144,7 @@ export class JobPool {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

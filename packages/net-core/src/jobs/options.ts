@@ -7,6 +7,7 @@ import type { ResourceLimits } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
 import { MAX_THREADS } from './job-table.js';
 
+/** How a pool is made. */
 export interface JobPoolOptions {
   /** The module whose exported functions are the jobs: a URL, or an absolute path. Each thread imports it. */
   readonly module: URL | string;

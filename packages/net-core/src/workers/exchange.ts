@@ -42,6 +42,7 @@ export function createControl(members: number): SharedArrayBuffer {
   return new SharedArrayBuffer(BYTES_AT + SLOTS + members * MESSAGES);
 }
 
+/** One thread's view of the exchange of a server. @internal */
 export class Exchange {
   readonly control: SharedArrayBuffer;
   readonly block: NativeBlock;

@@ -42,7 +42,7 @@ export type Report =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: unknown };
 
-/** What runs in each worker: a module with a function `start`. */
+/** What runs in each worker: a module with a function `start`. @internal */
 export interface HostModule {
   /**
    * `first` is the value of the first thread's start, undefined in that one. In `ended[0]`, which is shared memory, it counts
@@ -51,7 +51,7 @@ export interface HostModule {
   start(core: IocpCore, data: unknown, first: unknown, ended: Int32Array): Promise<Hosted>;
 }
 
-/** What `start` has made. */
+/** What `start` has made. @internal */
 export interface Hosted {
   /** Told to whoever asked for the service; it must be cloneable. */
   readonly value?: unknown;

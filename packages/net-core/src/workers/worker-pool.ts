@@ -44,8 +44,9 @@ export interface WorkerPoolOptions {
   readonly onLost: (error: Error, index: number) => void;
 }
 
+/** The worker threads of a core. It belongs to the core's thread. */
 export class WorkerPool {
-  /** How to post to the threads, by their member numbers. */
+  /** How to post to the threads, by their member numbers. @internal */
   readonly posters = new Map<number, PortPoster>();
   readonly #options: WorkerPoolOptions;
   readonly #places: Place[] = [];
@@ -59,6 +60,7 @@ export class WorkerPool {
   #retired: CoreFigures = sum([]);
   #stopping = false;
 
+  /** @internal */
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     for (let i = 0; i < options.threads; i++) {
@@ -68,13 +70,14 @@ export class WorkerPool {
     this.#started.catch(() => {});
   }
 
-  /** Figures of each thread, and the counters of those that are no more. */
+  /** Figures of each thread, and the counters of those that are no more. @internal */
   figures(): { threads: CoreFigures[]; retired: CoreFigures } {
     return { threads: this.#places.map(({ thread }) => thread.figures()), retired: this.#retired };
   }
 
   /**
    * Has every thread host a module, and every thread that replaces one. Resolves when all do; rejects when one cannot.
+   * @internal
    */
   async host(module: string, data: unknown): Promise<WorkerService> {
     await this.#started;
@@ -99,7 +102,7 @@ export class WorkerPool {
 
   /**
    * Posts a packet to one thread, 0 to `threads` - 1, for the `onPost` of the modules that it hosts: a key below 2^31 - 1
-   * and a number of 32 bits. False when the thread takes no more at the moment.
+   * and a number of 32 bits. False when the thread takes no more at the moment. Throws a RangeError for no such thread or key.
    */
   post(index: number, key: number, bytes: number): boolean {
     const place = this.#places[index];
@@ -109,7 +112,7 @@ export class WorkerPool {
     return place.serving && place.thread.post(USER_KEYS + key, bytes);
   }
 
-  /** Stops all threads. Rejects with what went wrong in one. */
+  /** Stops all threads. Rejects with what went wrong in one. @internal */
   async stop(grace: number): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -213,7 +216,7 @@ export class WorkerPool {
   }
 }
 
-/** A module that all threads host. */
+/** A module that all threads host. @internal */
 export interface WorkerService {
   /** What the first thread's `start` gave as its value. */
   readonly first: unknown;

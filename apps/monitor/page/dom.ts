@@ -1,0 +1,27 @@
+// What the page's parts share in handling its document.
+
+/** An element that holds a text. */
+export function text(tag: string, content = ''): HTMLElement {
+  const element = document.createElement(tag);
+  element.textContent = content;
+  return element;
+}
+
+/** A patch of a line's colour. */
+export function swatch(colour: string): HTMLElement {
+  const element = document.createElement('i');
+  element.style.background = colour;
+  return element;
+}
+
+/** An element that the page has. */
+export function byId(id: string): HTMLElement {
+  return document.getElementById(id)!;
+}
+
+/** Puts a text where the page shows a figure. */
+export function setFigure(name: string, content: string): HTMLElement {
+  const element = document.querySelector<HTMLElement>(`[data-figure="${name}"]`)!;
+  element.textContent = content;
+  return element;
+}

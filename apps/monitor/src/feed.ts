@@ -1,0 +1,56 @@
+// Sends samples to every page that is open, as server-sent events (https://html.spec.whatwg.org/#server-sent-events).
+// While none is, nothing is measured.
+
+import { channel } from 'node:diagnostics_channel';
+import type { ServerResponse } from 'node:http';
+import type { IocpCore, ServerFigures } from '@overlapped/net-core';
+import type { Greeting } from './sample.js';
+import { Sampler } from './sampler.js';
+
+/** Milliseconds after which a page that has lost the server asks again. */
+const RETRY = 1000;
+
+/** Where a core reports, once a second. */
+const reports = channel('overlapped:figures');
+
+export class Feed {
+  readonly #core: IocpCore;
+  readonly #pages = new Set<ServerResponse>();
+  #sampler: Sampler | undefined;
+
+  constructor(core: IocpCore) {
+    this.#core = core;
+  }
+
+  /** Answers a page, until it goes away. */
+  add(page: ServerResponse): void {
+    page.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    page.write(`retry: ${RETRY}\nevent: greeting\ndata: ${JSON.stringify(this.#greeting())}\n\n`);
+    page.once('close', () => this.#remove(page));
+    this.#pages.add(page);
+    if (this.#sampler) return;
+    this.#sampler = new Sampler(this.#core.figures());
+    reports.subscribe(this.#report);
+  }
+
+  #remove(page: ServerResponse): void {
+    this.#pages.delete(page);
+    if (this.#pages.size > 0) return;
+    reports.unsubscribe(this.#report);
+    this.#sampler?.stop();
+    this.#sampler = undefined;
+  }
+
+  #greeting(): Greeting {
+    const { backend, threads } = this.#core;
+    return { backend, workers: threads, pid: process.pid, version: process.version };
+  }
+
+  readonly #report = (message: unknown): void => {
+    const { core, figures } = message as { core: IocpCore; figures: ServerFigures };
+    if (core !== this.#core || !this.#sampler) return;
+    const event = `data: ${JSON.stringify(this.#sampler.sample(figures))}\n\n`;
+    // A page that does not keep up misses samples, and costs no more memory.
+    for (const page of this.#pages) if (!page.writableNeedDrain) page.write(event);
+  };
+}

@@ -1,0 +1,43 @@
+// The monitor: a page with live charts of a core's figures, on an HTTP server that ends with the core.
+
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import type { IocpCore } from '@overlapped/net-core';
+import { Feed } from './feed.js';
+import { type Answer, serveHttp } from './http.js';
+
+export { type Answer, serveHttp } from './http.js';
+
+const require = createRequire(import.meta.url);
+const ours = (path: string) => new URL(`../${path}`, import.meta.url);
+const uplot = (path: string) => pathToFileURL(require.resolve(`uplot/dist/${path}`));
+
+/** What the page consists of. */
+const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
+  ['/', 'text/html', ours('page/index.html')],
+  ['/style.css', 'text/css', ours('page/style.css')],
+  ['/main.js', 'text/javascript', ours('dist/page/main.js')],
+  ['/uplot.css', 'text/css', uplot('uPlot.min.css')],
+  ['/uplot.js', 'text/javascript', uplot('uPlot.esm.js')],
+];
+
+/**
+ * Shows the figures of a core on a page, until the core stops, and gives the page's URL. They are measured while the page
+ * is open somewhere. Rejects with what the system says: EADDRINUSE ... Port 0 takes a free one.
+ */
+export async function startMonitor(core: IocpCore, host: string, port: number): Promise<string> {
+  const feed = new Feed(core);
+  const files = await Promise.all(FILES.map(async ([path, type, file]) => [path, answer(type, await readFile(file))]));
+  const url = await serveHttp(core, host, port, {
+    ...Object.fromEntries(files),
+    '/figures': (response) => feed.add(response),
+  });
+  return `${url}/`;
+}
+
+function answer(type: string, body: Buffer): Answer {
+  return (response) => {
+    response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-cache' }).end(body);
+  };
+}

@@ -1,0 +1,52 @@
+// What the page is sent: one greeting, then a sample a second. Types only, which the server and the page share.
+
+/** The server, as the page introduces it. */
+export interface Greeting {
+  readonly backend: string;
+  /** Worker threads. */
+  readonly workers: number;
+  readonly pid: number;
+  /** Of Node.js. */
+  readonly version: string;
+}
+
+/** One thread, or all of them, during the last period. */
+export interface ThreadSample {
+  /** Open now. */
+  readonly connections: number;
+  /** Completion packets a second. */
+  readonly packets: number;
+  /** Completion packets for each wake-up that found some; null when none did. */
+  readonly batch: number | null;
+  /** Microseconds that it took to dispatch those: the last one waited that long. */
+  readonly dispatch: number | null;
+  /** Bytes a second. */
+  readonly received: number;
+  readonly sent: number;
+}
+
+export interface Sample {
+  /** When: seconds since the epoch, by the server's clock. */
+  readonly at: number;
+  /** How late the event loop of the core's own thread was, in milliseconds. */
+  readonly loop: { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly total: ThreadSample;
+  /** The core's own thread, then each worker. */
+  readonly threads: readonly ThreadSample[];
+  /** What is out of the pools of all threads, and bytes that wait to be sent. */
+  readonly pools: {
+    readonly events: number;
+    readonly receiveBuffers: number;
+    readonly sendBuffers: number;
+    readonly timers: number;
+  };
+  readonly bytesQueued: number;
+  /** How often something went wrong since the start. */
+  readonly troubles: {
+    readonly refused: number;
+    readonly starved: number;
+    readonly skipped: number;
+    readonly lateTimers: number;
+    readonly droppedPackets: number;
+  };
+}

@@ -1,0 +1,126 @@
+// The monitor without a browser: what it serves, and that it costs nothing when nobody looks.
+
+import { channel } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+import { IocpCore } from '@overlapped/net-core';
+import { expect, onTestFinished, test } from 'vitest';
+import { startMonitor } from '../src/index.js';
+import type { Greeting, Sample } from '../src/sample.js';
+import { startClient, startServer } from './support.js';
+
+const ECHO = new URL('./echo-session.js', import.meta.url);
+const reports = channel('overlapped:figures');
+
+async function start() {
+  const server = await startServer(0, ECHO);
+  onTestFinished(() => server.core.stop(0));
+  return server;
+}
+
+/** Opens the stream of samples. The first thing that it gives is the greeting. */
+async function watch(url: string) {
+  const request = get(new URL('/figures', url));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  expect(response.headers['content-type']).toBe('text/event-stream');
+  // Leaving, or the server's end, is an error of the stream.
+  response.on('error', () => {});
+  onTestFinished(() => void request.destroy());
+  const lines = createInterface({ input: response });
+  const values = lines[Symbol.asyncIterator]();
+  const next = async <T>(): Promise<T> => {
+    for (;;) {
+      const { value, done } = await values.next();
+      if (done) throw new Error('the stream has ended');
+      if (value.startsWith('data: ')) return JSON.parse(value.slice('data: '.length));
+    }
+  };
+  return { next, leave: () => request.destroy(), ended: new Promise((resolve) => response.once('close', resolve)) };
+}
+
+test('serves the page and all that it names', async () => {
+  const { url } = await start();
+  const page = await (await fetch(url)).text();
+  const named = [...page.matchAll(/"(\/[^"]*)"/g)].map(([, path]) => path!);
+  expect(named).toEqual(['/uplot.css', '/style.css', '/uplot.js', '/main.js']);
+  for (const path of named) {
+    const response = await fetch(new URL(path, url));
+    expect([path, response.status]).toEqual([path, 200]);
+    expect(response.headers.get('content-type')).toBe(
+      `text/${path.endsWith('css') ? 'css' : 'javascript'}; charset=utf-8`,
+    );
+    expect((await response.text()).length).toBeGreaterThan(1000);
+  }
+});
+
+test('answers nothing else', async () => {
+  const { url } = await start();
+  expect((await fetch(new URL('/constructor', url))).status).toBe(404);
+  expect((await fetch(new URL('/package.json', url))).status).toBe(404);
+  expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+});
+
+test('sends rates, and the levels of the moment', async () => {
+  const { core, port, url } = await start();
+  const page = await watch(url);
+  const greeting = await page.next<Greeting>();
+  expect(greeting).toEqual({ backend: core.backend, workers: 0, pid: process.pid, version: process.version });
+
+  const client = startClient(port, 1000, () => 1);
+  onTestFinished(() => void client.destroy());
+  let sample: Sample;
+  do sample = await page.next<Sample>();
+  while (sample.total.sent === 0);
+  expect(sample.threads).toEqual([sample.total]);
+  expect(sample.total).toMatchObject({ connections: 1 });
+  // The rates of a second, not the counters: both are what the client did, and what it did before is not in the next one.
+  const { packets, received, batch, dispatch } = sample.total;
+  expect(Math.min(packets, received, batch!, dispatch!)).toBeGreaterThan(0);
+  client.destroy();
+  do sample = await page.next<Sample>();
+  while (sample.total.received > 0);
+  expect(sample.total).toMatchObject({ connections: 0, received: 0, sent: 0 });
+});
+
+test('measures only while somebody looks', async () => {
+  const { url } = await start();
+  expect(reports.hasSubscribers).toBe(false);
+  const [one, other] = [await watch(url), await watch(url)];
+  expect(reports.hasSubscribers).toBe(true);
+  one.leave();
+  await other.next<Greeting>();
+  await other.next<Sample>();
+  other.leave();
+  while (reports.hasSubscribers) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('shows its own core, not another one of the process', async () => {
+  const { url } = await start();
+  const other = await start();
+  const client = connect({ port: other.port, host: '127.0.0.1' });
+  onTestFinished(() => void client.destroy());
+  const [page, otherPage] = [await watch(url), await watch(other.url)];
+  for (const { next } of [page, otherPage]) await next<Greeting>();
+  let sample: Sample;
+  do sample = await otherPage.next<Sample>();
+  while (sample.total.connections === 0);
+  // Both have reported since then.
+  for (let i = 0; i < 3; i++) expect((await page.next<Sample>()).total.connections).toBe(0);
+});
+
+test('ends with its core, also while somebody looks', async () => {
+  const { core, url } = await start();
+  const page = await watch(url);
+  await core.stop();
+  await page.ended;
+  await expect(fetch(url)).rejects.toThrow();
+});
+
+test('rejects when its port is taken', async () => {
+  const { url } = await start();
+  const core = new IocpCore({ threads: 0 });
+  onTestFinished(() => core.stop(0));
+  await expect(startMonitor(core, '127.0.0.1', Number(new URL(url).port))).rejects.toThrow(/EADDRINUSE/);
+});

@@ -1,0 +1,21 @@
+// What a core calls: who gets packets, who puts work off, and who must end before it does. All of it on the core's thread.
+
+import type { CompletionPacket } from '@overlapped/iocp-native';
+
+/** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
+export interface CompletionOwner {
+  /** A packet, good until this returns. What this throws is a bug: it surfaces as an uncaught exception. */
+  onCompletion(packet: CompletionPacket): void;
+}
+
+/** Something that puts work off to the end of the batch. */
+export interface Flushable {
+  /** Does what was put off. What this throws surfaces as an uncaught exception. */
+  flush(): void;
+}
+
+/** Something that lives on a core and must end before the core does. */
+export interface Stoppable {
+  /** Ends in order; what has not ended after `grace` milliseconds is cut off. */
+  stop(grace: number): Promise<void>;
+}
