@@ -1,13 +1,18 @@
 // Rules about datagram sockets: what is received and sent, and how it ends. Who with is in datagram-peers.ts.
 
 import { AssertionError } from 'node:assert';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
+import { reap } from '../../src/backend.js';
 import { type Endpoint, GatherList, MAX_DATAGRAM_SENDS, MAX_GATHER, type PortSocket } from '../../src/contract.js';
+import { createLedger } from '../../src/ledger.js';
 import { DatagramPeer } from '../support/datagram-peer.js';
 import type { TestEvent } from '../support/event.js';
 import type { Packet } from '../support/pump.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
+import { library } from '../support/threads.js';
 
 /** The largest that UDP carries over IPv4. */
 const LARGEST = 65_507;
@@ -257,6 +262,32 @@ export function datagrams(suite: Suite): void {
     }
     expect(r.pump.left).toEqual([]);
     expect(() => socket.localEndpoint()).toThrow(/^Cannot /);
+  });
+
+  suite.rule('the address of a datagram socket is free again when its thread was terminated', async () => {
+    const r = suite.rig();
+    const peer = await DatagramPeer.bind();
+    const ledger = createLedger();
+    const worker = new Worker(new URL('../support/datagram-owner.js', import.meta.url), {
+      workerData: { library, backend: r.port.backend, ledger },
+    });
+    const [local] = (await once(worker, 'message')) as [Endpoint];
+    await peer.send('hello', local);
+    expect(await peer.text()).toBe('echo');
+    await worker.terminate();
+    reap(ledger);
+    // The kernel may take a moment to let go of it.
+    let socket: PortSocket | undefined;
+    while (socket === undefined) {
+      socket = await r.port.bind(local).catch((error) => {
+        expect(error.code).toBe('EADDRINUSE');
+        return undefined;
+      });
+      await r.pump.turns(1);
+    }
+    const stream = r.receive(socket);
+    await peer.send('hello again', local);
+    expect(String((await r.pump.next('Receive', stream)).data)).toBe('hello again');
   });
 
   suite.rule('destroy takes datagram sockets along, whatever is in flight', async () => {
