@@ -2,6 +2,7 @@
 // tried again, as the kernel does for a TCP connect when a backlog is full.
 
 import type { Overlapped, PipeEndpoint } from './contract.js';
+import { endpointText } from './endpoint.js';
 import { IocpError } from './errors.js';
 
 /** Milliseconds from one try to the next, and until the connect has failed. */
@@ -79,5 +80,5 @@ export class LocalConnects<Socket> {
 }
 
 function failed({ remote }: Attempt, reason: string, code: string): IocpError {
-  return new IocpError(`connect to ${remote.path}`, reason, code, 'connect');
+  return new IocpError(`connect to ${endpointText(remote)}`, reason, code, 'connect');
 }

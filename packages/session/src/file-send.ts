@@ -37,7 +37,7 @@ export class FileSend {
   #offset = 0;
   #left = 0;
   #bytes = 0;
-  /** Why it must end when its operation does. */
+  /** Why it must end when its operation does, if it must. */
   #abandoned: Error | null = null;
 
   private constructor(file: string | FileHandle) {
@@ -77,14 +77,15 @@ export class FileSend {
     this.#offset += bytes;
     this.#left -= bytes;
     this.#bytes += bytes;
-    if (error !== null || this.#abandoned !== null) this.#end(this.#abandoned ?? error);
+    const failed = this.#abandoned ?? error;
+    if (failed !== null) this.#endQuietly(failed);
     else if (this.#left === 0) this.#end(null);
   }
 
   /** The session is over. What is in flight ends with its packet: until then the descriptor is the kernel's. */
   abandon(): void {
     this.#abandoned = sessionOver();
-    if (!this.inFlight) this.#end(this.#abandoned);
+    if (!this.inFlight) this.#endQuietly(this.#abandoned);
   }
 
   async #open(queue: FileQueue, wake: () => void, file: string | FileHandle, range: FileRange): Promise<void> {
@@ -125,10 +126,14 @@ export class FileSend {
     this.#close();
     if (this.over) return;
     this.over = true;
-    // That the session is over is told by onDisconnected: nobody need listen here.
-    if (this.#abandoned !== null) this.done.catch(() => {});
     if (error === null) this.#resolve(this.#bytes);
     else this.#reject(error);
+  }
+
+  /** The session is over with it, which onDisconnected tells: whoever does not wait for a file has no rejection to handle. */
+  #endQuietly(error: Error): void {
+    this.done.catch(() => {});
+    this.#end(error);
   }
 
   #close(): void {

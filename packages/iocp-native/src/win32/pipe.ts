@@ -31,9 +31,10 @@ export function createInstance(path: string, options: SocketOptions, first: bool
   const mode = c.PIPE_ACCESS_DUPLEX | c.FILE_FLAG_OVERLAPPED | (first ? c.FILE_FLAG_FIRST_PIPE_INSTANCE : 0);
   const { sendBufferSize = BUFFER_SIZE, receiveBufferSize = BUFFER_SIZE } = options;
   const name = nameOf(path, action);
+  // Bytes, not messages, and for clients of this machine.
+  const type = c.PIPE_REJECT_REMOTE_CLIENTS;
   const most = c.PIPE_UNLIMITED_INSTANCES;
-  const remote = c.PIPE_REJECT_REMOTE_CLIENTS;
-  taken[0] = CreateNamedPipeW(name, mode, remote, most, sendBufferSize, receiveBufferSize, 0, null);
+  taken[0] = CreateNamedPipeW(name, mode, type, most, sendBufferSize, receiveBufferSize, 0, null);
   const handle = taken[0];
   if (handle === c.INVALID_HANDLE_VALUE) {
     const errno = GetLastError();

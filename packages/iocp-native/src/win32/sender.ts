@@ -90,16 +90,16 @@ export class Sender {
   /** Writes the next piece to a pipe. A write of no bytes would be taken for a message by its reader. */
   #writePiece(socket: Win32Socket, event: Overlapped): void {
     const { words } = event.block;
-    const at = () => (event.offset + EVENT_BUFFERS + socket.piece * WSABUF.size) >> 2;
-    while (socket.piece < socket.pieces && words[at()] === 0) socket.piece++;
+    let at = (event.offset + EVENT_BUFFERS + socket.piece * WSABUF.size) >> 2;
+    for (; socket.piece < socket.pieces && words[at] === 0; at += WSABUF.size >> 2) socket.piece++;
     if (socket.piece === socket.pieces || socket.closing) {
       const error = socket.piece === socket.pieces ? null : canceled('send', 'WriteFile');
       this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.piecesBytes;
       return;
     }
-    const low = at() + (WSABUF.buf >> 2);
+    const low = at + (WSABUF.buf >> 2);
     const from = words[low + 1]! * 0x100000000 + words[low]!;
-    const errno = writePipe(socket.handle, from, words[at()]!, this.#engine.prepare(event));
+    const errno = writePipe(socket.handle, from, words[at]!, this.#engine.prepare(event));
     if (errno === 0) return;
     this.#engine.settle();
     this.complete(socket, event, errno, 0);
