@@ -39,11 +39,12 @@ export class ClientService implements Stoppable {
   readonly #pauses = new Map<Timer, () => void>();
   #stopped: Promise<void> | undefined;
 
-  /** Starts to connect. Throws a RangeError for a count or a back-off that makes no sense. */
+  /** Starts to connect. Throws a RangeError for options that make no sense. */
   constructor(core: IocpCore, options: ClientServiceOptions) {
-    const { count = 1, backOff = BACK_OFF } = options;
+    const { count = 1, backOff = BACK_OFF, connectTimeout = CONNECT_TIMEOUT } = options;
     if (!(Number.isInteger(count) && count > 0))
       throw new RangeError(`count must be a whole number above 0, not ${count}`);
+    if (!(connectTimeout > 0)) throw new RangeError(`connectTimeout must be above 0, not ${connectTimeout}`);
     if (!(backOff.first > 0 && backOff.first <= backOff.most)) {
       throw new RangeError(`the back-off must be 0 < first <= most, not ${backOff.first} and ${backOff.most}`);
     }

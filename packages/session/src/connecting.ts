@@ -50,7 +50,10 @@ export class Connecting {
   #resolve!: (socket: PortSocket) => void;
   #reject!: (reason: unknown) => void;
 
-  /** @param over is called once: no socket and no timer of this is left, but for the one that has won. */
+  /**
+   * Throws a RangeError for a timeout that is not above 0.
+   * @param over is called once: no socket and no timer of this is left, but for the one that has won.
+   */
   constructor(
     core: IocpCore,
     target: string,
@@ -58,6 +61,8 @@ export class Connecting {
     options: ConnectOptions,
     over: (connecting: Connecting) => void,
   ) {
+    const { timeout = 1 } = options;
+    if (!(timeout > 0)) throw new RangeError(`the timeout must be above 0, not ${timeout}`);
     this.#core = core;
     this.#target = target;
     this.#socketOptions = socketOptions;

@@ -77,11 +77,12 @@ export class Preface implements CompletionOwner {
       this.close();
       return;
     }
-    if (this.#header !== null) this.#core.port.cancel(this.socket, this.#event);
+    if (this.#header === null) return;
+    this.#core.timers.clear(this.#late);
+    this.#core.port.cancel(this.socket, this.#event);
   }
 
   #ready(header: ProxyHeader): void {
-    this.#core.timers.clear(this.#late);
     const rest = this.#bytes.subarray(header.length);
     this.#host.ready(this, { source: header.source, rest: rest.length > 0 ? [rest] : null });
   }

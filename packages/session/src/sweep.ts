@@ -17,7 +17,7 @@ export interface Timeouts {
    * broadcast, whole messages), so a slow peer needs time for one.
    */
   readonly write?: number;
-  /** Nothing has been received since the session opened. */
+  /** The same, until the first byte has come. */
   readonly firstByte?: number;
 }
 
@@ -28,7 +28,6 @@ const { timedOut: TIMED_OUT } = Figure;
 /** What the last sweep saw of a session. */
 class Watch {
   readonly session: Session;
-  readonly opened: number;
   received = 0;
   /** When it was first seen with so many bytes received, ready for more; Infinity while it is not. */
   silentSince = Number.POSITIVE_INFINITY;
@@ -36,9 +35,8 @@ class Watch {
   /** When it was first seen with so many bytes sent, and more that wait; Infinity while none do. */
   stuckSince = Number.POSITIVE_INFINITY;
 
-  constructor(session: Session, now: number) {
+  constructor(session: Session) {
     this.session = session;
-    this.opened = now;
   }
 }
 
@@ -67,7 +65,7 @@ export class Sweep {
   }
 
   watch(session: Session): void {
-    this.#watches.set(session, new Watch(session, performance.now()));
+    this.#watches.set(session, new Watch(session));
     if (this.#watches.size === 1) this.#core.timers.set(this.#timer, this.#interval);
   }
 
@@ -101,13 +99,15 @@ export class Sweep {
     const { session } = watch;
     if (!isReceiving(session)) {
       watch.silentSince = Number.POSITIVE_INFINITY;
-    } else if (session.bytesReceived === 0 && now - watch.opened >= this.#firstByte) {
-      return timedOut(`nothing was received in the first ${this.#firstByte} ms`, 'receive');
     } else if (session.bytesReceived !== watch.received || watch.silentSince === Number.POSITIVE_INFINITY) {
       watch.received = session.bytesReceived;
       watch.silentSince = now;
-    } else if (now - watch.silentSince >= this.#read) {
-      return timedOut(`nothing was received for ${this.#read} ms`, 'receive');
+    } else {
+      const silent = now - watch.silentSince;
+      if (silent >= this.#read) return timedOut(`nothing was received for ${this.#read} ms`, 'receive');
+      if (session.bytesReceived === 0 && silent >= this.#firstByte) {
+        return timedOut(`nothing was received in the first ${this.#firstByte} ms`, 'receive');
+      }
     }
     if (session.bytesQueued === 0) {
       watch.stuckSince = Number.POSITIVE_INFINITY;

@@ -160,6 +160,7 @@ onEachBackend((backend) => {
       await withCore({ backend }, async (core) => {
         const options = { session: {}, target: { host: '127.0.0.1', port: 1 } };
         expect(() => new ClientService(core, { ...options, count: 0 })).toThrow(RangeError);
+        expect(() => new ClientService(core, { ...options, connectTimeout: 0 })).toThrow(RangeError);
         expect(() => new ClientService(core, { ...options, backOff: { first: 2, most: 1 } })).toThrow(RangeError);
       });
     });

@@ -185,12 +185,15 @@ onEachBackend((backend) => {
     });
   });
 
-  test('a name that does not exist rejects with what the resolver says', async () => {
+  test('a name that does not exist rejects with what the resolver says, and bad options are refused', async () => {
     await withCore({ backend }, async (core) => {
       const connector = new Connector(core, { session: {} });
       const connecting = connector.connect({ host: 'no-such-host.invalid', port: 80 });
       await expect(connecting).rejects.toMatchObject({ syscall: 'getaddrinfo' });
       await expect(connector.connect({ host: '127.0.0.1', port: 70_000 })).rejects.toMatchObject({ code: 'EINVAL' });
+      for (const timeout of [0, Number.NaN]) {
+        await expect(connector.connect({ host: '127.0.0.1', port: 80 }, { timeout })).rejects.toThrow(RangeError);
+      }
     });
   });
 });

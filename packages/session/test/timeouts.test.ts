@@ -84,6 +84,18 @@ onEachBackend((backend) => {
       expect(error).toBeUndefined();
     });
 
+    test('the first byte may come late when nothing was to be received until then', async () => {
+      const handlers = { onConnected: (session: Session) => session.pause() };
+      const error = await end({ firstByte: 100 }, handlers, async (peer, session) => {
+        await longer();
+        session.resume();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        expect(session.writable).toBe(true);
+        peer.end('x');
+      });
+      expect(error).toBeUndefined();
+    });
+
     test('the read timeout leaves a session alone that is paused, and counts from resume()', async () => {
       const error = await end({ read: 20 }, { onConnected: (session) => session.pause() }, async (_, session) => {
         await longer();

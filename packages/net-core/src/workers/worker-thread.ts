@@ -112,7 +112,8 @@ export class WorkerThread {
   /** The same, of one service. */
   sessionsOf(service: number): number {
     const share = this.#shares.get(service);
-    return share === undefined ? 0 : share.handed - Atomics.load(share.ended, 0);
+    // The counter has 32 bits and may wrap, the difference is right all the same.
+    return share === undefined || this.#gone ? 0 : (share.handed - Atomics.load(share.ended, 0)) | 0;
   }
 
   /** Has it host a module. */
