@@ -91,7 +91,7 @@ onEachBackend((backend) => {
       got = await client.read(4);
     }
     client.request('TTL', 'stays');
-    expect(await client.read(6)).toBe(':100\r\n');
+    expect((await client.readTo('\r\n')).toString()).toMatch(/^:(100|9\d)\r\n$/);
   });
 
   test('QUIT is answered, what follows is not, and the connection closes', async () => {
