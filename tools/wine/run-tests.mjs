@@ -9,6 +9,8 @@ import { makeFlat } from './flat.mjs';
 
 const MEMBERS = ['packages/iocp-native', 'packages/object-pool', 'packages/net-core', 'packages/session', 'apps/echo'];
 const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
+/** Others' code that sessions are tested with. */
+TOOLS.push('autocannon', 'fastify', 'selfsigned', 'undici', 'ws');
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, and starting the command again and again.
