@@ -66,8 +66,8 @@ function ending(pair: Pair): Pair {
   return pair;
 }
 
-/** Writes down the events of a socket, in the order in which they come. */
-export function logOf(socket: net.Socket, events = ['end', 'finish', 'drain', 'timeout', 'error', 'close']): string[] {
+/** Writes down the events of a socket, in the order in which they come. How often a buffer drains is a matter of chance. */
+export function logOf(socket: net.Socket, events = ['end', 'finish', 'timeout', 'error', 'close']): string[] {
   const log: string[] = [];
   for (const event of events) {
     socket.on(event, (about: unknown) => {
@@ -82,9 +82,4 @@ export function logOf(socket: net.Socket, events = ['end', 'finish', 'drain', 't
 export function codeOf(error: unknown): string {
   const { code, name, message } = error as NodeJS.ErrnoException;
   return code ?? (name === 'Error' ? message : name);
-}
-
-/** How often a buffer fills is a matter of chance. */
-export function drop(log: string[], event: string): void {
-  for (let i = log.length - 1; i >= 0; i--) if (log[i] === event) log.splice(i, 1);
 }
