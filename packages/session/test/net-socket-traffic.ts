@@ -318,6 +318,7 @@ export const figures: Row[] = [
       socket.resume().end();
       peer.resume().end();
       await Promise.all([closed, peerClosed]);
+      socket.setTimeout(20);
       await sleep(60);
     },
   },

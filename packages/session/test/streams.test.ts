@@ -7,10 +7,10 @@ import type net from 'node:net';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import type { Session, SessionHandlers } from '../src/index.js';
+import { Session, type SessionHandlers } from '../src/index.js';
 import { ask, hashOf, LARGE, largeBody } from './http-support.js';
 import { logOf, openCore } from './streams.js';
-import { deferred, listen, onEachBackend, pattern, peerOf, read } from './support.js';
+import { deferred, dial, listen, onEachBackend, pattern, peerOf, read } from './support.js';
 import { isNative, serve } from './threads.js';
 
 const HTTP = new URL('./modules/http.js', import.meta.url);
@@ -89,6 +89,26 @@ onEachBackend((backend) => {
       expect(await once(stream, 'error')).toEqual([reason]);
       expect(await over).toBe(reason);
       peer.destroy();
+    });
+
+    test('a session that drops what it is to send is an error of the write, and of the stream', async () => {
+      const opened = deferred<Session>();
+      class Dropping extends Session {
+        override onConnected() {
+          opened.resolve(this);
+        }
+        override send(data: Uint8Array | string) {
+          return String(data) !== 'dropped' && super.send(data);
+        }
+      }
+      const peer = dial(await listen(openCore(backend), { session: Dropping }));
+      const stream = (await opened.promise).toDuplex();
+      const failed = once(stream, 'error');
+      stream.write('sent');
+      expect(String(await read(peer, 4))).toBe('sent');
+      const written = new Promise((resolve) => stream.write('dropped', resolve));
+      expect(await written).toMatchObject({ code: 'ENOBUFS' });
+      expect((await failed)[0]).toBe(await written);
     });
 
     test('end() of the session, and stopping, first send what was written to the stream', async () => {
