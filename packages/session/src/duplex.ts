@@ -137,7 +137,6 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     const cut = this.#reset || this.writableLength > this.#writing;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
     this.#destroyed = () => {
       this.#settle(error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write'));
       callback(error);

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MUCH, REFUSES_TO_PRETEND, type Row } from './net-socket-rows.js';
-import { codeOf } from './streams.js';
+import { codeOf, standStill } from './streams.js';
 import { pattern, read } from './support.js';
 
 export const reading: Row[] = [
@@ -29,11 +29,7 @@ export const reading: Row[] = [
     async run({ socket, peer, notes, closed, peerClosed }) {
       socket.pause();
       const written = new Promise<void>((resolve) => peer.write(pattern(MUCH), () => resolve()));
-      // The writer comes to a stand-still.
-      for (let before = -1; before !== peer.writableLength; ) {
-        before = peer.writableLength;
-        await sleep(50);
-      }
+      await standStill(() => socket.bytesRead);
       notes.push(`the peer waits: ${peer.writableLength > 0}`, `read ahead: ${socket.bytesRead < MUCH}`);
       const got = read(socket, MUCH);
       socket.resume();

@@ -83,3 +83,13 @@ export function codeOf(error: unknown): string {
   const { code, name, message } = error as NodeJS.ErrnoException;
   return code ?? (name === 'Error' ? message : name);
 }
+
+/** Resolves when a figure that has begun to grow has not changed for a while. */
+export async function standStill(figure: () => number): Promise<void> {
+  let before = 0;
+  for (let same = 0; same < 5 || before === 0; same++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (figure() !== before) same = 0;
+    before = figure();
+  }
+}
