@@ -10,6 +10,8 @@ import { makeFlat } from './flat.mjs';
 const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'].map((name) => `packages/${name}`);
 const MEMBERS = [...PACKAGES, 'apps/echo', 'apps/kv'];
 const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
+/** Others' code that sessions are tested with. */
+TOOLS.push('autocannon', 'fastify', 'selfsigned', 'undici', 'ws');
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, starting the commands again and again, and clients that others wrote.

@@ -61,6 +61,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   #destroyed: (() => void) | null = null;
   /** When the end came, nothing was left to send. */
   #allSent = false;
+  /** The session did not queue what it was given. */
+  #dropped = false;
   #reset = false;
   #peerEnded = false;
   /** The session has closed. */
@@ -236,15 +238,20 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   #send(chunk: Buffer): void {
+    const queued = this.#session.bytesQueued;
     this.#writing += chunk.length;
     this.#session.send(chunk);
+    if (this.#session.bytesQueued < queued + chunk.length) this.#dropped = true;
   }
 
   /** A session that closes meanwhile settles what is under way when it is over. */
   #wait(callback: Callback): void {
     this.#active();
     this.#callback = callback;
-    if (this.#session.writable && this.#session.bytesQueued === 0) this.#settle();
+    if (!this.#session.writable) return;
+    // A message may be dropped, but a stream that goes on after that would have a hole.
+    if (this.#dropped) this.#settle(new IocpError('write', 'the session dropped it', 'ENOBUFS', 'write'));
+    else if (this.#session.bytesQueued === 0) this.#settle();
   }
 
   #settle(error?: Error): void {

@@ -77,10 +77,10 @@ export const endings: Row[] = [
     async run({ socket, peer, notes, closed, peerClosed }) {
       socket.allowHalfOpen = false;
       socket.resume();
-      socket.write(pattern(MUCH));
+      socket.write(pattern(300_000));
       peer.end();
       await once(socket, 'end');
-      notes.push(`${(await read(peer, MUCH)).equals(pattern(MUCH))}`);
+      notes.push(`${(await read(peer, 300_000)).equals(pattern(300_000))}`);
       await Promise.all([closed, peerClosed]);
     },
   },

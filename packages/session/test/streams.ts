@@ -66,8 +66,8 @@ function ending(pair: Pair): Pair {
   return pair;
 }
 
-/** Writes down the events of a socket, in the order in which they come. */
-export function logOf(socket: net.Socket, events = ['end', 'finish', 'drain', 'timeout', 'error', 'close']): string[] {
+/** Writes down the events of a socket, in the order in which they come. How often a buffer drains is a matter of chance. */
+export function logOf(socket: net.Socket, events = ['end', 'finish', 'timeout', 'error', 'close']): string[] {
   const log: string[] = [];
   for (const event of events) {
     socket.on(event, (about: unknown) => {
@@ -84,7 +84,12 @@ export function codeOf(error: unknown): string {
   return code ?? (name === 'Error' ? message : name);
 }
 
-/** How often a buffer fills is a matter of chance. */
-export function drop(log: string[], event: string): void {
-  for (let i = log.length - 1; i >= 0; i--) if (log[i] === event) log.splice(i, 1);
+/** Resolves when a figure that has begun to grow has not changed for a while. */
+export async function standStill(figure: () => number): Promise<void> {
+  let before = 0;
+  for (let same = 0; same < 5 || before === 0; same++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (figure() !== before) same = 0;
+    before = figure();
+  }
 }

@@ -1,0 +1,270 @@
+// A session as a stream, where it is not about net.Socket: web streams, loops over a session, worker threads, and what the
+// session itself has to say.
+
+import { once } from 'node:events';
+import http from 'node:http';
+import type net from 'node:net';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { describe, expect, test } from 'vitest';
+import { Session, type SessionHandlers } from '../src/index.js';
+import { ask, hashOf, LARGE, largeBody } from './http-support.js';
+import { logOf, openCore, standStill } from './streams.js';
+import { deferred, dial, listen, onEachBackend, pattern, peerOf, read } from './support.js';
+import { isNative, serve } from './threads.js';
+
+const HTTP = new URL('./modules/http.js', import.meta.url);
+
+onEachBackend((backend) => {
+  /** A session, its peer, and the error that it ended with. */
+  async function connect(handlers: SessionHandlers = {}) {
+    const opened = deferred<Session>();
+    const over = deferred<Error | undefined>();
+    const session: SessionHandlers = {
+      ...handlers,
+      onConnected(session) {
+        opened.resolve(session);
+        return handlers.onConnected?.(session);
+      },
+      onDisconnected: (_, error) => over.resolve(error),
+    };
+    const listener = await listen(openCore(backend), { session });
+    const peer = await peerOf(listener, true);
+    peer.on('error', () => {});
+    return { session: await opened.promise, over: over.promise, peer, listener };
+  }
+
+  describe('toDuplex()', () => {
+    test('is the same one each time, and takes the place of the handlers but onDisconnected', async () => {
+      const calls: string[] = [];
+      const sent = deferred();
+      const { session, peer, over } = await connect({
+        onReceive(session, data) {
+          calls.push(`receive ${data}`);
+          session.send(data);
+        },
+        onSend(_, bytes) {
+          calls.push(`send ${bytes}`);
+          sent.resolve();
+        },
+        onDrain: () => calls.push('drain'),
+      });
+      peer.write('before');
+      await Promise.all([read(peer, 6), sent.promise]);
+      const stream = session.toDuplex();
+      expect(session.toDuplex()).toBe(stream);
+      peer.end('after');
+      expect(String(await read(stream, 5))).toBe('after');
+      stream.end(pattern(300_000));
+      await read(peer, 300_000);
+      expect(await over).toBeUndefined();
+      expect(calls).toEqual(['receive before', 'send 6']);
+    });
+
+    test('of a session that is over it is destroyed', async () => {
+      const { session, peer, over } = await connect();
+      peer.resetAndDestroy();
+      const error = await over;
+      const stream = session.toDuplex();
+      expect(stream.destroyed).toBe(true);
+      const [reason] = await once(stream, 'error');
+      expect(reason).toBe(error);
+    });
+
+    test('of a session that has ended it has ended, too', async () => {
+      const { session, peer } = await connect();
+      session.end('bye');
+      const stream = session.toDuplex();
+      expect(stream.writableEnded).toBe(true);
+      peer.end('last words');
+      expect(await text(stream)).toBe('last words');
+      expect(await text(peer)).toBe('bye');
+    });
+
+    test("destroy() of the session is one of the stream, with the session's error", async () => {
+      const { session, peer, over } = await connect();
+      const stream = session.toDuplex();
+      const reason = new Error('enough');
+      session.destroy(reason);
+      expect(await once(stream, 'error')).toEqual([reason]);
+      expect(await over).toBe(reason);
+      peer.destroy();
+    });
+
+    test('a session that drops what it is to send is an error of the write, and of the stream', async () => {
+      const opened = deferred<Session>();
+      class Dropping extends Session {
+        override onConnected() {
+          opened.resolve(this);
+        }
+        override send(data: Uint8Array | string) {
+          return String(data) !== 'dropped' && super.send(data);
+        }
+      }
+      const peer = dial(await listen(openCore(backend), { session: Dropping }));
+      const stream = (await opened.promise).toDuplex();
+      const failed = once(stream, 'error');
+      stream.write('sent');
+      expect(String(await read(peer, 4))).toBe('sent');
+      const written = new Promise((resolve) => stream.write('dropped', resolve));
+      expect(await written).toMatchObject({ code: 'ENOBUFS' });
+      expect((await failed)[0]).toBe(await written);
+    });
+
+    test('end() of the session, and stopping, first send what was written to the stream', async () => {
+      const { session, peer, listener } = await connect();
+      const stream = session.toDuplex();
+      for (let i = 0; i < 50; i++) stream.write(pattern(100_000));
+      const stopped = listener.stop();
+      expect((await read(peer, 5_000_000)).equals(Buffer.concat(Array(50).fill(pattern(100_000))))).toBe(true);
+      peer.end();
+      stream.resume();
+      await stopped;
+      expect(stream.writableFinished).toBe(true);
+    });
+
+    test('a peer that neither reads nor ends is cut off when stopping', async () => {
+      const { session, peer, listener } = await connect();
+      const stream = session.toDuplex();
+      const log = logOf(stream as unknown as net.Socket);
+      stream.write(pattern(30_000_000));
+      await listener.stop(50);
+      expect(log).toEqual(['close false']);
+      peer.destroy();
+    });
+  });
+
+  describe('toWeb()', () => {
+    test('bytes go both ways, and each way ends by itself', async () => {
+      const { session, peer, over } = await connect();
+      const { readable, writable } = session.toWeb();
+      const writer = writable.getWriter();
+      await writer.write(Buffer.from('to the peer'));
+      peer.end('from the peer');
+      expect(await text(readable)).toBe('from the peer');
+      await writer.write(Buffer.from(', still'));
+      await writer.close();
+      expect(await text(peer)).toBe('to the peer, still');
+      expect(await over).toBeUndefined();
+    });
+
+    test('a pipe through them has back-pressure', async () => {
+      const { session, peer } = await connect();
+      const { readable, writable } = session.toWeb();
+      const piped = readable.pipeTo(writable);
+      largeBody().pipe(peer);
+      await standStill(() => session.bytesReceived);
+      expect(session.bytesReceived).toBeLessThan(LARGE);
+      expect(await hashOf(peer)).toBe(await hashOf(largeBody()));
+      await piped;
+    });
+
+    test('cancelling the readable destroys both, and so does aborting the writable', async () => {
+      for (const stop of ['cancel', 'abort']) {
+        const { session, peer, over } = await connect();
+        const { readable, writable } = session.toWeb();
+        const reason = new Error('enough');
+        await (stop === 'cancel' ? readable.cancel(reason) : writable.abort(reason));
+        expect(await over).toBe(reason);
+        if (stop === 'cancel') await expect(writable.getWriter().closed).rejects.toBe(reason);
+        else await expect(readable.getReader().read()).rejects.toBe(reason);
+        peer.destroy();
+      }
+    });
+
+    test('a reset is an error of both', async () => {
+      const { session, peer } = await connect();
+      const { readable, writable } = session.toWeb();
+      peer.resetAndDestroy();
+      await expect(readable.getReader().read()).rejects.toMatchObject({ code: 'ECONNRESET' });
+      await expect(writable.getWriter().closed).rejects.toMatchObject({ code: 'ECONNRESET' });
+    });
+  });
+
+  describe('for await of a session', () => {
+    test('has every byte, holds the peer back, and ends the session at the end', async () => {
+      const hash = deferred<string>();
+      const { peer, over } = await connect({
+        async onConnected(session) {
+          hash.resolve(await hashOf(Readable.from(session)));
+        },
+      });
+      largeBody().pipe(peer);
+      expect(await hash.promise).toBe(await hashOf(largeBody()));
+      peer.resume();
+      expect(await over).toBeUndefined();
+    });
+
+    test('chunks are copies', async () => {
+      const chunks: Buffer[] = [];
+      const { peer, over } = await connect({
+        async onConnected(session) {
+          for await (const chunk of session) {
+            chunks.push(chunk);
+            session.send(chunk);
+          }
+        },
+      });
+      // More than there are receive buffers that are used in turn.
+      const parts = Array.from({ length: 300 }, (_, i) => `part ${i}`);
+      for (const part of parts) {
+        peer.write(part);
+        await read(peer, part.length);
+      }
+      peer.end();
+      await over;
+      expect(chunks.map(String)).toEqual(parts);
+    });
+
+    test('leaving the loop sends what was sent, ends, and drops what still comes', async () => {
+      const { peer, over } = await connect({
+        async onConnected(session) {
+          for await (const chunk of session) {
+            session.send(`${chunk}, and bye`);
+            break;
+          }
+        },
+      });
+      peer.write('hello');
+      expect(await text(peer)).toBe('hello, and bye');
+      peer.end(pattern(1_000_000));
+      expect(await over).toBeUndefined();
+    });
+
+    test('a throw in the loop of a handler closes the session with it', async () => {
+      const { peer, over } = await connect({
+        async onConnected(session) {
+          for await (const _ of session) throw new Error('as planned');
+        },
+      });
+      peer.write('x');
+      expect((await over)?.message).toBe('as planned');
+    });
+
+    test('a reset is thrown, and nobody has to listen for it', async () => {
+      const { peer, over } = await connect({
+        async onConnected(session) {
+          for await (const _ of session) peer.resetAndDestroy();
+        },
+      });
+      peer.write('x');
+      expect(await over).toMatchObject({ code: 'ECONNRESET' });
+    });
+  });
+
+  // Sockets of node:net cannot move between threads.
+  test.runIf(isNative(backend))('http in worker threads', async () => {
+    const { core, port } = await serve({ backend }, { module: HTTP });
+    const agents = Array.from({ length: 4 }, () => new http.Agent({ keepAlive: true }));
+    const threads = new Set<string>();
+    for (const agent of [...agents, ...agents]) {
+      const { text } = await ask(`http://127.0.0.1:${port}`, { agent, method: 'POST' }, 'x'.repeat(100_000));
+      const [thread, length] = text.split(' ');
+      expect(length).toBe('100000');
+      threads.add(thread!);
+    }
+    expect(threads.size).toBe(2);
+    await core.stop();
+    for (const agent of agents) agent.destroy();
+  });
+});
