@@ -1,0 +1,185 @@
+// One server: what its clients see, on each backend, on the main thread and in worker threads; and the command.
+
+import { candidates } from '@overlapped/iocp-native';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type ChatOptions, startChat } from '../src/server.js';
+import { Client, freePort, run, serve, startCommand } from './support.js';
+
+/** Windows has no signals that another process could send: kill() just terminates it. */
+const noSignals = process.platform === 'win32';
+
+const available = candidates().filter(({ availability }) => availability.available);
+const ways = available.flatMap(({ name: backend }) =>
+  (backend === 'portable' ? [0] : [0, 2]).map((threads) => ({ backend, threads })),
+);
+
+describe.each(ways)('$backend, $threads worker threads', ({ backend, threads }) => {
+  async function startHere(more: Partial<ChatOptions> = {}) {
+    const options = { host: '127.0.0.1', port: 0, patience: 60, backend, threads, ...more };
+    const { core, listener } = await startChat(options, () => expect.fail('there is no back plane'));
+    onTestFinished(() => core.stop(500));
+    const { port } = listener.endpoint;
+    return { core, port };
+  }
+
+  test('what is said in a room is heard by its members, in order, and by nobody else', async () => {
+    const { port } = await startHere();
+    const [ann, bob, eve] = [
+      await Client.connect(port, 'ann', 'garden'),
+      await Client.connect(port, 'bob', 'garden'),
+      await Client.connect(port, 'eve', 'cellar'),
+    ];
+    for (let i = 0; i < 100; i++) ann.say(`${i}`);
+    for (const member of [ann, bob]) for (let i = 0; i < 100; i++) expect(await member.hear()).toBe(`ann: ${i}`);
+    bob.say('Grüße, 世界');
+    expect(await ann.hear()).toBe('bob: Grüße, 世界');
+    // She would have heard the others before this.
+    eve.say('echo');
+    expect(await eve.hear()).toBe('eve: echo');
+  });
+
+  test('who joins another room has left the first', async () => {
+    const { port } = await startHere();
+    const [ann, bob] = [await Client.connect(port, 'ann'), await Client.connect(port, 'bob')];
+    await ann.join('garden', 'anna');
+    bob.say('is she gone?');
+    expect(await bob.hear()).toBe('bob: is she gone?');
+    ann.say('alone');
+    expect(await ann.hear()).toBe('anna: alone');
+  });
+
+  test('what is no request is refused, and the client stays', async () => {
+    const { port } = await startHere();
+    const client = await Client.connect(port);
+    const refused = ['', 'null', '[]', '{"type":"say"}', '{"type":"join","room":"","name":"x"}', '{"type":"dance"}'];
+    for (const request of [...refused, '{"type":"say","text":"but where?"}']) {
+      client.write(request);
+      expect(await client.next()).toMatchObject({ type: 'refused' });
+    }
+    await client.join('lobby', 'x'.repeat(32));
+    client.say('x'.repeat(2001));
+    expect(await client.next()).toMatchObject({ type: 'refused' });
+    // The longest that there is, and the longest on the wire.
+    client.say('\0'.repeat(2000));
+    expect(await client.hear()).toBe(`${'x'.repeat(32)}: ${'\0'.repeat(2000)}`);
+  });
+
+  test('a frame that is too long closes the connection', async () => {
+    const { port } = await startHere();
+    const client = await Client.connect(port, 'ann');
+    client.write('x'.repeat(16_383));
+    await expect(client.next()).rejects.toThrow('the server ended it');
+  });
+
+  test('a client that does not read is passed over, holds nobody up, and hears again when it reads', async () => {
+    const { core, port } = await startHere();
+    const [slow, ann, bob] = [
+      await Client.connect(port, 'slow'),
+      await Client.connect(port, 'ann'),
+      await Client.connect(port, 'bob'),
+    ];
+    const text = 'x'.repeat(1900);
+    let said = 0;
+    // What it does not read fills the kernel's buffers, then its queue; then it is passed over, again and again.
+    while (core.figures().total.skipped < 500) {
+      for (let i = 0; i < 50; i++) ann.say(`${said + i} ${text}`);
+      for (let i = 0; i < 50; i++) {
+        for (const member of [ann, bob]) expect(await member.hear()).toBe(`ann: ${said + i} ${text}`);
+      }
+      said += 50;
+      // One message above the high watermark at most; and what is under way to the others.
+      expect(core.figures().total.bytesQueued).toBeLessThan(262_144 + 4 * 2048 * 50);
+    }
+    const heard: string[] = [];
+    const reading = (async () => {
+      for (let text = ''; text !== 'ann: the end'; heard.push(text)) text = await slow.hear();
+    })();
+    // Then it has got all that waited, and is not passed over any more.
+    while (core.figures().total.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
+    ann.say('the end');
+    await reading;
+    expect(heard.length).toBeLessThan(said);
+    for (const [i, line] of heard.slice(0, -1).entries()) expect(line).toBe(`ann: ${i} ${text}`);
+  });
+
+  test('a client that asks and does not read the answers is not read from', async () => {
+    const { core, port } = await startHere();
+    const client = await Client.connect(port);
+    const quiet = await Client.connect(port, 'ann');
+    // Until its socket takes no more: twenty times in a row, while the server answers somebody else.
+    for (let still = 0; still < 20; ) {
+      const written = client.socket.bytesWritten - client.socket.writableLength;
+      for (let i = 0; i < 500 && client.socket.writableLength < 1_000_000; i++) client.write('x'.repeat(100));
+      quiet.say('tick');
+      expect(await quiet.hear()).toBe('ann: tick');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      still = client.socket.bytesWritten - client.socket.writableLength === written ? still + 1 : 0;
+    }
+    expect(core.figures().total.bytesQueued).toBeLessThan(16_384 + 1024);
+  });
+});
+
+describe('the command', { timeout: 60_000 }, () => {
+  test.each(ways)('a client that takes nothing for too long is cut off: %j', async ({ backend, threads }) => {
+    const { port } = await serve('--patience', '1', '--backend', backend, '--threads', String(threads));
+    const [slow, ann] = [await Client.connect(port, 'slow'), await Client.connect(port, 'ann')];
+    let over = false;
+    slow.closed.then(() => {
+      over = true;
+    });
+    const text = 'x'.repeat(1900);
+    while (!over) {
+      for (let i = 0; i < 50; i++) ann.say(text);
+      for (let heard = 0; heard < 50; ) if ((await ann.hear()) === `ann: ${text}`) heard++;
+      // A socket that is not read finds out when it writes.
+      slow.say('x');
+    }
+  });
+
+  test('two terminals', async () => {
+    const { line, port } = await serve('--backend', 'portable');
+    expect(line).toBe(`chat on 127.0.0.1:${port}, portable, main thread (SIGINT stops)`);
+    const bob = startCommand('join', 'garden', '--name', 'bob', '--port', String(port));
+    expect(await bob.nextLine()).toBe('(you are in garden)');
+    const ann = await run(['join', 'garden', '--name', 'ann', '--port', String(port)], 'hello\nbye \x1b[2J\n');
+    expect(ann.stdout).toBe('(you are in garden)\nann: hello\nann: bye  [2J\n');
+    expect([ann.code, ann.stderr]).toEqual([0, '']);
+    expect(await bob.nextLine()).toBe('ann: hello');
+    // What would move the cursor does not.
+    expect(await bob.nextLine()).toBe('ann: bye  [2J');
+    bob.child.stdin!.end('me too\n');
+    expect(await bob.nextLine()).toBe('bob: me too');
+    expect(await bob.exited).toBe(0);
+  });
+
+  // Windows has no signals to send.
+  test.skipIf(noSignals)('a signal ends the server in order, and its clients say why they end', async () => {
+    const { child, exited, port } = await serve('--threads', '2');
+    const client = startCommand('join', 'garden', '--port', String(port));
+    expect(await client.nextLine()).toBe('(you are in garden)');
+    child.kill('SIGINT');
+    expect(await client.exited).toBe(1);
+    expect(await exited).toBe(0);
+  });
+
+  test.each([
+    [['--port', 'abc'], /whole number from 0 to 65535/],
+    [['--threads', '257'], /whole number from 0 to 256/],
+    [['--redis', '127.0.0.1:6379'], /It must be like redis:\/\/127\.0\.0\.1:6379/],
+    [['--host', '203.0.113.1'], /Cannot listen on 203\.0\.113\.1:7788: .*\(EADDRNOTAVAIL/],
+    [['join'], /missing required argument 'room'/],
+    [['join', 'a room'], /1 to 32 letters/],
+    [['join', 'garden', '--name', ''], /1 to 32 letters/],
+  ])('%j is one line', async (args, message) => {
+    const { code, stderr, stdout } = await run(args);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^error: .*\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  test('a server that is not there is one line', async () => {
+    const { code, stderr } = await run(['join', 'garden', '--port', String(await freePort())]);
+    expect(stderr).toMatch(/^error: Cannot connect to 127\.0\.0\.1:\d+: .*\(ECONNREFUSED, \w+\)\n$/);
+    expect(code).toBe(1);
+  });
+});
