@@ -40,7 +40,9 @@ export function joinBackPlane(core: IocpCore, url: string, report: (line: string
     if (!subscribed) await client.subscribe(CHANNEL, deliver);
     subscribed = true;
     state = 'joined';
-    report(`back plane joined${dropped > 0 ? `; other servers missed ${dropped} messages` : ''}`);
+    report(
+      dropped === 0 ? 'back plane joined' : `back plane joined; other servers may have missed messages: ${dropped}`,
+    );
     dropped = 0;
   };
   const lost = (error: Error) => {

@@ -4,16 +4,16 @@
 // Nor is it read from, while anything much waits for it: so nobody says more than it hears. When it has taken nothing for a
 // while, it is cut off.
 
-import { getEnvironmentData } from 'node:worker_threads';
 import { PacketSession } from '@overlapped/session';
 import { encode, framer, type Notice, parseRequest, type Request, type Said } from './protocol.js';
-import { openRelay, PATIENCE } from './relay.js';
+import { openRelay, settings } from './relay.js';
 
 /** Bytes that may wait for a client before it is not read from. A burst of several such stays below the high watermark. */
 const PACE = 16_384;
 
 const sessions = new Set<ChatSession>();
-const relay = openRelay();
+const { patience, spans } = settings();
+const relay = spans ? openRelay() : undefined;
 
 export default class ChatSession extends PacketSession {
   #room = '';
@@ -64,7 +64,7 @@ export default class ChatSession extends PacketSession {
     const said: Said = { type: 'said', room: this.#room, name: this.#name, text };
     if (this.#room === '') this.#answer({ type: 'refused', reason: 'join a room first' });
     // To its own server at once, and to the others by way of the main thread.
-    else if (this.broadcast(encode(said), this.#room)) relay.postMessage(said);
+    else if (this.broadcast(encode(said), this.#room)) relay?.postMessage(said);
     else this.#answer({ type: 'refused', reason: 'the server is too busy' });
   }
 
@@ -73,9 +73,8 @@ export default class ChatSession extends PacketSession {
   }
 }
 
-setInterval(
-  () => {
-    for (const session of sessions) session.inspect();
-  },
-  Number(getEnvironmentData(PATIENCE)),
-).unref();
+function inspectAll(): void {
+  for (const session of sessions) session.inspect();
+}
+
+setInterval(inspectAll, patience).unref();

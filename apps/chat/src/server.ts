@@ -2,12 +2,11 @@
 
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { setEnvironmentData } from 'node:worker_threads';
 import type { BackendName } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
 import { joinBackPlane } from './back-plane.js';
-import { PATIENCE } from './relay.js';
+import { share } from './relay.js';
 
 const SESSION = pathToFileURL(createRequire(import.meta.url).resolve('#chat-session'));
 
@@ -34,7 +33,7 @@ export interface ChatServer {
  */
 export async function startChat(options: ChatOptions, report: (line: string) => void): Promise<ChatServer> {
   const { host, port, redis, patience, ...rest } = options;
-  setEnvironmentData(PATIENCE, patience * 1000);
+  share({ patience: patience * 1000, spans: redis !== undefined });
   const core = new IocpCore(rest);
   try {
     const listener = await Listener.listen(core, { host, port, module: SESSION });

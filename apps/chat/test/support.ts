@@ -31,20 +31,26 @@ export interface Started {
   readonly child: ChildProcess;
   /** What it prints next. */
   readonly nextLine: () => Promise<string>;
+  /** What it has complained about. */
+  readonly complaints: () => string;
   /** The exit code; null when a signal ended it. */
   readonly exited: Promise<number | null>;
 }
 
 /** Starts a command, which is killed with the test. */
 export function start(command: string, args: readonly string[]): Started {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const child = spawn(command, args, { stdio: 'pipe' });
+  let complaints = '';
+  child.stderr.on('data', (data) => {
+    complaints += data;
+  });
+  const exited = once(child, 'close').then(([code]) => code as number | null);
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await exited;
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return { child, exited, nextLine: async () => (await lines.next()).value ?? '' };
+  return { child, exited, nextLine: async () => (await lines.next()).value ?? '', complaints: () => complaints };
 }
 
 /** Starts the command in the background. */
