@@ -7,13 +7,20 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeFlat } from './flat.mjs';
 
-const MEMBERS = ['packages/iocp-native', 'packages/object-pool', 'packages/net-core', 'packages/session', 'apps/echo'];
-const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
+const MEMBERS = [
+  'packages/iocp-native',
+  'packages/object-pool',
+  'packages/net-core',
+  'packages/session',
+  'apps/echo',
+  'apps/chat',
+];
+const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js', 'redis'];
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, and starting the command again and again.
  */
-const EXCLUDE = ['portable', 'io-uring', 'shared-port-memory', 'echo'].map((name) => `**/${name}.test.ts`);
+const EXCLUDE = ['portable', 'io-uring', 'shared-port-memory', 'echo', 'command'].map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Node under Wine mostly waits for Wine's server, and its vitest runs one file after the other. */
 const SHARDS = 3;

@@ -5,9 +5,17 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { candidates } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+
+const available = candidates().filter(({ availability }) => availability.available);
+
+/** How a server can be run here. */
+export const ways = available.flatMap(({ name: backend }) =>
+  (backend === 'portable' ? [0] : [0, 2]).map((threads) => ({ backend, threads })),
+);
 
 export interface Outcome {
   readonly code: number;
