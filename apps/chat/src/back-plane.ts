@@ -26,7 +26,7 @@ export function joinBackPlane(core: IocpCore, url: string, report: (line: string
     socket: { reconnectStrategy: (retries) => Math.min(FIRST_PAUSE * 2 ** retries, LONGEST_PAUSE) },
   });
   let subscribed = false;
-  let state: 'new' | 'joined' | 'lost' = 'new';
+  let away = false;
   let dropped = 0;
 
   const deliver = (json: string) => {
@@ -39,15 +39,15 @@ export function joinBackPlane(core: IocpCore, url: string, report: (line: string
     // After the first time, the client subscribes again by itself.
     if (!subscribed) await client.subscribe(CHANNEL, deliver);
     subscribed = true;
-    state = 'joined';
+    away = false;
     report(
       dropped === 0 ? 'back plane joined' : `back plane joined; other servers may have missed messages: ${dropped}`,
     );
     dropped = 0;
   };
   const lost = (error: Error) => {
-    if (state !== 'lost') report(`back plane lost: ${error.message}`);
-    state = 'lost';
+    if (!away) report(`back plane lost: ${error.message}`);
+    away = true;
   };
 
   client.on('ready', () => joined().catch(lost));
