@@ -8,15 +8,16 @@ import { join, resolve } from 'node:path';
 import { makeFlat } from './flat.mjs';
 
 const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'].map((name) => `packages/${name}`);
-const MEMBERS = [...PACKAGES, 'apps/echo', 'apps/kv'];
+const MEMBERS = [...PACKAGES, 'apps/echo', 'apps/chat', 'apps/kv'];
 const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
 /** Others' code that sessions are tested with. */
-TOOLS.push('autocannon', 'fastify', 'selfsigned', 'undici', 'ws');
+TOOLS.push('autocannon', 'fastify', 'redis', 'selfsigned', 'undici', 'ws');
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, starting the commands again and again, and clients that others wrote.
  */
-const SKIPPED_FILES = 'portable io-uring shared-port-memory echo simulation simulation-faults swarm cli clients';
+const SKIPPED_FILES =
+  'portable io-uring shared-port-memory echo simulation simulation-faults swarm cli clients command';
 const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Node under Wine mostly waits for Wine's server, and its vitest runs one file after the other. */

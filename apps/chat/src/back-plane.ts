@@ -1,0 +1,66 @@
+// The back plane: what is said on one server goes through a Redis to the others. Each tells its own clients first, so rooms
+// go on while Redis is away; what is said meanwhile does not reach the other servers, then or later.
+
+import { randomUUID } from 'node:crypto';
+import type { IocpCore } from '@overlapped/net-core';
+import { broadcast } from '@overlapped/session';
+import { createClient } from 'redis';
+import { encode, parse, parseSaid } from './protocol.js';
+import { openRelay } from './relay.js';
+
+const CHANNEL = 'overlapped-chat';
+/** Messages that wait for a Redis that does not answer; what is more is dropped. */
+const MOST_WAITING = 1000;
+/** Milliseconds until the first try to connect again, and at most. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1000;
+
+/** Joins in the background, again and again until the core stops. `report` is told, in a line, when it is joined or lost. */
+export function joinBackPlane(core: IocpCore, url: string, report: (line: string) => void): void {
+  const self = randomUUID();
+  const relay = openRelay();
+  const client = createClient({
+    url,
+    disableOfflineQueue: true,
+    commandsQueueMaxLength: MOST_WAITING,
+    socket: { reconnectStrategy: (retries) => Math.min(FIRST_PAUSE * 2 ** retries, LONGEST_PAUSE) },
+  });
+  let subscribed = false;
+  let away = false;
+  let dropped = 0;
+
+  const deliver = (json: string) => {
+    const { from, said } = parse(json);
+    const known = from === self ? undefined : parseSaid(said);
+    // When there is no room for it, nobody here gets it.
+    if (known) broadcast(core, encode(known), known.room);
+  };
+  const joined = async () => {
+    // After the first time, the client subscribes again by itself.
+    if (!subscribed) await client.subscribe(CHANNEL, deliver);
+    subscribed = true;
+    away = false;
+    report(
+      dropped === 0 ? 'back plane joined' : `back plane joined; other servers may have missed messages: ${dropped}`,
+    );
+    dropped = 0;
+  };
+  const lost = (error: Error) => {
+    if (!away) report(`back plane lost: ${error.message}`);
+    away = true;
+  };
+
+  client.on('ready', () => joined().catch(lost));
+  client.on('error', lost);
+  relay.onmessage = ({ data: said }) => {
+    client.publish(CHANNEL, JSON.stringify({ from: self, said })).catch(() => dropped++);
+  };
+  // Rejects when the core stops before it has connected.
+  client.connect().catch(() => {});
+  core.attach({
+    async stop() {
+      relay.close();
+      client.destroy();
+    },
+  });
+}

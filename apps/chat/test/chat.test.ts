@@ -1,0 +1,115 @@
+// One server: what its clients see, on each backend, on the main thread and in worker threads.
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type ChatOptions, startChat } from '../src/server.js';
+import { Client, ways } from './support.js';
+
+describe.each(ways)('$backend with $threads worker threads', ({ backend, threads }) => {
+  async function startHere(more: Partial<ChatOptions> = {}) {
+    const options = { host: '127.0.0.1', port: 0, patience: 60, backend, threads, ...more };
+    const { core, listener } = await startChat(options, () => expect.fail('there is no back plane'));
+    onTestFinished(() => core.stop(500));
+    const { port } = listener.endpoint;
+    return { core, port };
+  }
+
+  test('what is said in a room is heard by its members, in order, and by nobody else', async () => {
+    const { port } = await startHere();
+    const [ann, bob, eve] = [
+      await Client.connect(port, 'ann', 'garden'),
+      await Client.connect(port, 'bob', 'garden'),
+      await Client.connect(port, 'eve', 'cellar'),
+    ];
+    for (let i = 0; i < 100; i++) ann.say(`${i}`);
+    for (const member of [ann, bob]) for (let i = 0; i < 100; i++) expect(await member.hear()).toBe(`ann: ${i}`);
+    bob.say('Grüße, 世界');
+    expect(await ann.hear()).toBe('bob: Grüße, 世界');
+    // She would have heard the others before this.
+    eve.say('echo');
+    expect(await eve.hear()).toBe('eve: echo');
+  });
+
+  test('who joins another room has left the first', async () => {
+    const { port } = await startHere();
+    const [ann, bob] = [await Client.connect(port, 'ann'), await Client.connect(port, 'bob')];
+    await ann.join('garden', 'anna');
+    bob.say('is she gone?');
+    expect(await bob.hear()).toBe('bob: is she gone?');
+    ann.say('alone');
+    expect(await ann.hear()).toBe('anna: alone');
+  });
+
+  test('what is no request is refused, and the client stays', async () => {
+    const { port } = await startHere();
+    const client = await Client.connect(port);
+    const refused = ['', 'null', '[]', '{"type":"say"}', '{"type":"join","room":"","name":"x"}', '{"type":"dance"}'];
+    for (const request of [...refused, '{"type":"say","text":"but where?"}']) {
+      client.write(request);
+      expect(await client.next()).toMatchObject({ type: 'refused' });
+    }
+    await client.join('lobby', 'x'.repeat(32));
+    client.say('x'.repeat(2001));
+    expect(await client.next()).toMatchObject({ type: 'refused' });
+    // The longest that there is, and the longest on the wire.
+    client.say('\0'.repeat(2000));
+    expect(await client.hear()).toBe(`${'x'.repeat(32)}: ${'\0'.repeat(2000)}`);
+  });
+
+  test('a frame that is too long closes the connection', async () => {
+    const { port } = await startHere();
+    const client = await Client.connect(port, 'ann');
+    client.write('x'.repeat(16_383));
+    await expect(client.next()).rejects.toThrow('the server ended it');
+  });
+
+  test('a client that does not read is passed over, holds nobody up, and hears again when it reads', async () => {
+    const { core, port } = await startHere();
+    const [slow, ann, bob] = [
+      await Client.connect(port, 'slow'),
+      await Client.connect(port, 'ann'),
+      await Client.connect(port, 'bob'),
+    ];
+    const text = 'x'.repeat(1900);
+    let said = 0;
+    // What it does not read fills the kernel's buffers, then its queue; then it is passed over, again and again.
+    while (core.figures().total.skipped < 500) {
+      for (let i = 0; i < 50; i++) ann.say(`${said + i} ${text}`);
+      for (let i = 0; i < 50; i++) {
+        for (const member of [ann, bob]) expect(await member.hear()).toBe(`ann: ${said + i} ${text}`);
+      }
+      said += 50;
+      // One message above the high watermark at most; and what is under way to the others.
+      expect(core.figures().total.bytesQueued).toBeLessThan(262_144 + 4 * 2048 * 50);
+    }
+    const heard: string[] = [];
+    const reading = (async () => {
+      for (let text = ''; text !== 'ann: the end'; heard.push(text)) text = await slow.hear();
+    })();
+    // Then it has got all that waited, and is not passed over any more.
+    while (core.figures().total.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
+    ann.say('the end');
+    await reading;
+    expect(heard.length).toBeLessThan(said);
+    for (const [i, line] of heard.slice(0, -1).entries()) expect(line).toBe(`ann: ${i} ${text}`);
+  });
+
+  test('a client that asks and does not read the answers is not read from', async () => {
+    const { core, port } = await startHere();
+    const client = await Client.connect(port);
+    const other = await Client.connect(port, 'ann');
+    const request = JSON.stringify({ type: 'say', text: 'tick' });
+    let received = 0;
+    // Until nothing more of it has come, ten times in a row, while the server answers somebody else.
+    for (let still = 0; still < 10; ) {
+      // Empty requests, each of which is refused at length.
+      while (client.socket.write(Buffer.alloc(20_000)));
+      other.write(request);
+      expect(await other.hear()).toBe('ann: tick');
+      received += 2 + request.length;
+      const { bytesReceived } = core.figures().total;
+      still = bytesReceived === received ? still + 1 : 0;
+      received = bytesReceived;
+    }
+    expect(core.figures().total.bytesQueued).toBeLessThan(16_384 + 1024);
+  });
+});

@@ -1,0 +1,73 @@
+// The command as its users run it: the built one, in a process of its own.
+
+import { describe, expect, test } from 'vitest';
+import { Client, freePort, run, serve, startCommand, ways } from './support.js';
+
+/** Windows has no signals that another process could send: kill() just terminates it. */
+const noSignals = process.platform === 'win32';
+
+describe('the command', { timeout: 60_000 }, () => {
+  test.each(ways)('a client that takes nothing for too long is cut off: %j', async ({ backend, threads }) => {
+    const { port } = await serve('--patience', '1', '--backend', backend, '--threads', String(threads));
+    const [slow, ann] = [await Client.connect(port, 'slow'), await Client.connect(port, 'ann')];
+    let over = false;
+    slow.closed.then(() => {
+      over = true;
+    });
+    const text = 'x'.repeat(1900);
+    while (!over) {
+      for (let i = 0; i < 50; i++) ann.say(text);
+      for (let heard = 0; heard < 50; ) if ((await ann.hear()) === `ann: ${text}`) heard++;
+      // A socket that is not read finds out when it writes.
+      slow.say('x');
+    }
+  });
+
+  test('two terminals', async () => {
+    const { line, port } = await serve('--backend', 'portable');
+    expect(line).toBe(`chat on 127.0.0.1:${port}, portable, main thread (SIGINT stops)`);
+    const bob = startCommand('join', 'garden', '--name', 'bob', '--port', String(port));
+    expect(await bob.nextLine()).toBe('(you are in garden)');
+    const ann = await run(['join', 'garden', '--name', 'ann', '--port', String(port)], 'hello\nbye \x1b[2J\n');
+    expect(ann.stdout).toBe('(you are in garden)\nann: hello\nann: bye  [2J\n');
+    expect([ann.code, ann.stderr]).toEqual([0, '']);
+    expect(await bob.nextLine()).toBe('ann: hello');
+    // What would move the cursor does not.
+    expect(await bob.nextLine()).toBe('ann: bye  [2J');
+    bob.child.stdin!.end('me too\n');
+    expect(await bob.nextLine()).toBe('bob: me too');
+    expect(await bob.exited).toBe(0);
+  });
+
+  // Windows has no signals to send.
+  test.skipIf(noSignals)('a signal ends the server in order, and its clients say why they end', async () => {
+    const { child, exited, port } = await serve('--threads', '2');
+    const client = startCommand('join', 'garden', '--port', String(port));
+    expect(await client.nextLine()).toBe('(you are in garden)');
+    child.kill('SIGINT');
+    expect(await client.exited).toBe(1);
+    expect(client.complaints()).toMatch(/^error: Cannot stay in the room: the server ended the connection .*\n$/);
+    expect(await exited).toBe(0);
+  });
+
+  test.each([
+    [['--port', 'abc'], /whole number from 0 to 65535/],
+    [['--threads', '257'], /whole number from 0 to 256/],
+    [['--redis', '127.0.0.1:6379'], /It must be like redis:\/\/127\.0\.0\.1:6379/],
+    [['--host', '203.0.113.1'], /Cannot listen on 203\.0\.113\.1:7788: .*\(EADDRNOTAVAIL/],
+    [['join'], /missing required argument 'room'/],
+    [['join', 'a room'], /1 to 32 letters/],
+    [['join', 'garden', '--name', ''], /1 to 32 letters/],
+  ])('%j is one line', async (args, message) => {
+    const { code, stderr, stdout } = await run(args);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^error: .*\n$/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  test('a server that is not there is one line', async () => {
+    const { code, stderr } = await run(['join', 'garden', '--port', String(await freePort())]);
+    expect(stderr).toMatch(/^error: Cannot connect to 127\.0\.0\.1:\d+: .*\(ECONNREFUSED, \w+\)\n$/);
+    expect(code).toBe(1);
+  });
+});
