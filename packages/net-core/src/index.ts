@@ -1,10 +1,11 @@
 // The package's face: the core that runs a completion port, and what it dispatches to.
 
 export { type CoreFigures, Figure, FigureBoard } from './figures.js';
-export { type CompletionOwner, type Flushable, IocpCore, type IocpCoreOptions, type Stoppable } from './iocp-core.js';
+export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
 export { blocking, jobSignal, transfer } from './jobs/context.js';
 export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
+export type { CompletionOwner, Flushable, Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
 export { Timer } from './timers.js';
 export type { PostTarget } from './user-events.js';

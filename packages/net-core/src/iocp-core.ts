@@ -20,6 +20,7 @@ import { EventShare } from './event-share.js';
 import { type CoreFigures, Figure, FigureBoard, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
+import type { CompletionOwner, Flushable, Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { type System, thisSystem } from './system.js';
 import { TimerQueue } from './timers.js';
@@ -27,22 +28,6 @@ import { type PostTarget, UserEvent } from './user-events.js';
 import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
 import { MESSAGE_KEY } from './workers/protocol.js';
 import { WorkerPool, type WorkerPoolOptions } from './workers/worker-pool.js';
-
-/** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
-export interface CompletionOwner {
-  onCompletion(packet: CompletionPacket): void;
-}
-
-/** Something that puts work off to the end of the batch. */
-export interface Flushable {
-  flush(): void;
-}
-
-/** Something that lives on a core and must end before the core does. */
-export interface Stoppable {
-  /** Ends in order; what has not ended after `grace` milliseconds is cut off. */
-  stop(grace: number): Promise<void>;
-}
 
 export interface IocpCoreOptions {
   /** Default: the best one that is available here. */
@@ -61,7 +46,7 @@ export interface IocpCoreOptions {
    * place. Default: a process warning.
    */
   readonly onWorkerLost?: (error: Error, index: number) => void;
-  /** The most sessions at a time, in each thread; it sizes the event pool. 1 to 500,000; default 65,536. */
+  /** The most sessions at a time, in each thread, with those that are connecting; it sizes the event pool. 1 to 500,000; default 65,536. */
   readonly maxSessions?: number;
   /**
    * This thread does little else: wait in the kernel instead of in the event loop, which is still served promptly. Less
@@ -74,7 +59,7 @@ export interface IocpCoreOptions {
   readonly onPost?: (key: number, bytes: number) => void;
 }
 
-/** Each session has at most a receive and a send in flight. Listeners and connects share the rest. */
+/** Each session has at most a receive and a send in flight. Listeners share the rest. */
 const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 1024;
 const DEFAULT_MAX_SESSIONS = 65536;
@@ -88,7 +73,7 @@ export class IocpCore {
   readonly maxSessions: number;
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
-  /** Those of them that listeners and connects take. */
+  /** Those of them that listeners take. */
   readonly listenerEvents: EventShare<CompletionOwner>;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
@@ -118,6 +103,7 @@ export class IocpCore {
   readonly #bufferWaiters = new Set<Flushable>();
   readonly #endReports: () => void;
   #sessions = 0;
+  #reserved = 0;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];
   #dirtyCount = 0;
@@ -260,7 +246,7 @@ export class IocpCore {
 
   /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
   admit(): boolean {
-    if (this.#sessions === this.maxSessions) {
+    if (this.#sessions + this.#reserved === this.maxSessions) {
       this.board.values[Figure.refused]!++;
       return false;
     }
@@ -273,6 +259,18 @@ export class IocpCore {
   dismiss(): void {
     this.#sessions--;
     this.board.values[Figure.ended]!++;
+  }
+
+  /** Keeps the place of a session, with its events, for a connect. False when there are `maxSessions`. */
+  reserve(): boolean {
+    if (this.#sessions + this.#reserved === this.maxSessions) return false;
+    this.#reserved++;
+    return true;
+  }
+
+  /** The connect is over: the place is free, for its session to be admitted. */
+  unreserve(): void {
+    this.#reserved--;
   }
 
   /** Has `stop()` wait for something; it must be detached when it has ended. */

@@ -103,9 +103,12 @@ class Attempt implements CompletionOwner {
   }
 
   start(remote: Endpoint, noDelay: boolean): void {
-    const event = this.#core.listenerEvents.acquire(this, Operation.Connect);
-    if (event === null) this.fail(new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect'));
-    else this.#socket = this.#core.port.connect(event, remote, this, { noDelay });
+    if (!this.#core.reserve()) {
+      this.fail(new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect'));
+      return;
+    }
+    const event = this.#core.events.acquire(this, Operation.Connect)!;
+    this.#socket = this.#core.port.connect(event, remote, this, { noDelay });
   }
 
   fail(error: Error): void {
@@ -122,15 +125,10 @@ class Attempt implements CompletionOwner {
       this.fail(this.#error ?? new IocpError('connect', 'the connector has stopped', 'ECANCELED', 'connect'));
       return;
     }
-    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#core.events.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#core.unreserve();
     this.#error = packet.error;
-    if (packet.error === null && !this.#canceled && this.#admitted()) this.#settle(null, this.#socket);
+    if (packet.error === null && !this.#canceled && this.#core.admit()) this.#settle(null, this.#socket);
     else this.#core.port.close(this.#socket);
-  }
-
-  #admitted(): boolean {
-    if (this.#core.admit()) return true;
-    this.#error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
-    return false;
   }
 }
