@@ -1,4 +1,4 @@
-// The events that listeners and connects may take: a share of their core's, so that each session finds its own.
+// The events that listeners, or datagram sockets, may take: a share of their core's, so that each session finds its own.
 
 import type { Operation } from '@overlapped/iocp-native';
 import type { IocpEvent, IocpEventPool } from '@overlapped/object-pool';

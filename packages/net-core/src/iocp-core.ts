@@ -22,6 +22,7 @@ import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import type { CompletionOwner, Flushable, Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
+import { SessionPlaces } from './session-places.js';
 import { type System, thisSystem } from './system.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
@@ -47,7 +48,7 @@ export interface IocpCoreOptions {
    * place. Default: a process warning.
    */
   readonly onWorkerLost?: (error: Error, index: number) => void;
-  /** The most sessions at a time, in each thread; it sizes the event pool. 1 to 500,000; default 65,536. */
+  /** The most sessions at a time, in each thread, with those that are connecting; it sizes the event pool. 1 to 500,000; default 65,536. */
   readonly maxSessions?: number;
   /**
    * This thread does little else: wait in the kernel instead of in the event loop, which is still served promptly. Less
@@ -60,9 +61,10 @@ export interface IocpCoreOptions {
   readonly onPost?: (key: number, bytes: number) => void;
 }
 
-/** Each session has at most a receive and a send in flight. Listeners and connects share the rest. */
+/** Each session has at most a receive and a send in flight. Listeners share others, and datagram sockets, too. */
 const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 1024;
+const DATAGRAM_EVENTS = 8192;
 const DEFAULT_MAX_SESSIONS = 65536;
 const DEFAULT_GRACE = 5000;
 
@@ -76,8 +78,12 @@ export class IocpCore {
   readonly maxSessions: number;
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
-  /** Those of them that listeners and connects take. @internal */
+  /** Those of them that listeners take. @internal */
   readonly listenerEvents: EventShare<CompletionOwner>;
+  /** Those that datagram sockets take. @internal */
+  readonly datagramEvents: EventShare<CompletionOwner>;
+  /** The places of its sessions. @internal */
+  readonly places: SessionPlaces;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
   /** Timers of this core. */
@@ -107,7 +113,6 @@ export class IocpCore {
   /** Who waits for a send buffer, the longest wait first. */
   readonly #bufferWaiters = new Set<Flushable>();
   readonly #endReports: () => void;
-  #sessions = 0;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];
   #dirtyCount = 0;
@@ -152,9 +157,11 @@ export class IocpCore {
     };
     try {
       this.maxSessions = maxSessions;
-      const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS;
+      const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS + DATAGRAM_EVENTS;
       this.events = new IocpEventPool(this.port.allocate(events * EVENT_SIZE), events);
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
+      this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
+      this.places = new SessionPlaces(maxSessions, this.board.values);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(count * size), size, count);
       this.#onPost = onPost;
@@ -249,30 +256,7 @@ export class IocpCore {
 
   /** Sessions that are open. */
   get sessions(): number {
-    return this.#sessions;
-  }
-
-  /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. @internal */
-  admit(): boolean {
-    if (this.#sessions === this.maxSessions) {
-      this.refuse(Figure.refusedFull);
-      return false;
-    }
-    this.#sessions++;
-    this.board.values[Figure.accepted]!++;
-    return true;
-  }
-
-  /** Counts a connection that is not to become a session, and why: one of the figures `refused...`. @internal */
-  refuse(reason: number): void {
-    this.board.values[Figure.refused]!++;
-    this.board.values[reason]!++;
-  }
-
-  /** Counts a session out. @internal */
-  dismiss(): void {
-    this.#sessions--;
-    this.board.values[Figure.ended]!++;
+    return this.places.taken;
   }
 
   /** Has `stop()` wait for something; it must be detached when it has ended. */
@@ -370,7 +354,7 @@ export class IocpCore {
   #publish(): void {
     const { values } = this.board;
     const { figures } = this.port;
-    values[Figure.sessions] = this.#sessions;
+    values[Figure.sessions] = this.places.taken;
     values[Figure.events] = this.events.out;
     values[Figure.receiveBuffers] = figures.buffersOut;
     values[Figure.sendBuffers] = this.sendBuffers.out;

@@ -39,9 +39,14 @@ describe('options', () => {
 
   test('maxSessions are admitted, and no more', () => {
     const core = makeCore({ maxSessions: 2 });
-    expect([core.admit(), core.admit(), core.admit(), core.sessions]).toEqual([true, true, false, 2]);
-    core.dismiss();
-    expect([core.admit(), core.admit(), core.sessions]).toEqual([true, false, 2]);
+    expect([core.places.admit(), core.places.admit(), core.places.admit(), core.sessions]).toEqual([
+      true,
+      true,
+      false,
+      2,
+    ]);
+    core.places.dismiss();
+    expect([core.places.admit(), core.places.admit(), core.sessions]).toEqual([true, false, 2]);
   });
 
   test('concurrency 0 and unknown backends are refused', () => {

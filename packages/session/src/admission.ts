@@ -57,13 +57,13 @@ export class Admission implements Stoppable {
     const address = asks ? endpointOf(socket, 'remoteEndpoint')?.address : undefined;
     if (proxy) {
       if (address === undefined || !isListed(proxy.trusted, address)) return this.#refuse(socket, Figure.refusedProxy);
-      if (!this.#core.admit()) return reset(this.#core, socket);
+      if (!this.#core.places.admit()) return reset(this.#core, socket);
       this.#prefaces.add(new Preface(this.#core, socket, proxy.timeout ?? HEADER_TIMEOUT, this));
       return true;
     }
     const plain = address && plainAddress(address);
     if (this.#isFull(plain)) return this.#refuse(socket, Figure.refusedAddress);
-    if (!this.#core.admit()) return reset(this.#core, socket);
+    if (!this.#core.places.admit()) return reset(this.#core, socket);
     this.#open(socket, plain, null);
     return true;
   }
@@ -85,7 +85,7 @@ export class Admission implements Stoppable {
 
   /** For a preface. */
   failed(preface: Preface): void {
-    this.#core.refuse(Figure.refusedProxy);
+    this.#core.places.refuse(Figure.refusedProxy);
     this.#turnedAway();
     this.#over(preface);
   }
@@ -123,13 +123,13 @@ export class Admission implements Stoppable {
   }
 
   #refuse(socket: PortSocket, reason: number): false {
-    this.#core.refuse(reason);
+    this.#core.places.refuse(reason);
     return reset(this.#core, socket);
   }
 
   /** The core had admitted it. */
   #turnedAway(): void {
-    this.#core.dismiss();
+    this.#core.places.dismiss();
     this.#onEnd();
   }
 

@@ -3,6 +3,7 @@
 //
 //   resolve -> attempt 1 --- 250 ms, or its failure ---> attempt 2 -> ...
 
+import assert from 'node:assert';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -14,7 +15,7 @@ import {
   type SocketOptions,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, Timer } from '@overlapped/net-core';
-import type { IocpEvent } from '@overlapped/object-pool';
+import { type SessionEvent, takeEvent } from './session-event.js';
 
 /** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
 const ATTEMPT_DELAY = 250;
@@ -122,11 +123,8 @@ export class Connecting {
   /** For an attempt that has connected. False when it is to close. */
   connected(attempt: Attempt, socket: PortSocket): boolean {
     if (this.#won || this.#givenUp !== null) return false;
-    if (!this.#core.admit()) {
-      const action = `connect to ${this.#target}`;
-      this.giveUp(new IocpError(action, 'the core has maxSessions sessions', 'ENOBUFS', 'connect'));
-      return false;
-    }
+    // Its place was reserved until now.
+    assert(this.#core.places.admit());
     this.#won = true;
     this.#attempts.delete(attempt);
     for (const loser of this.#attempts) loser.close();
@@ -176,12 +174,11 @@ class Attempt implements CompletionOwner {
   constructor(core: IocpCore, remote: Remote, options: SocketOptions, connecting: Connecting) {
     this.#core = core;
     this.#connecting = connecting;
-    const event = core.listenerEvents.acquire(this, Operation.Connect);
-    if (event !== null) {
-      this.#socket = core.port.connect(event, remote, this, options);
+    if (core.places.reserve()) {
+      this.#socket = core.port.connect(takeEvent(core, this, Operation.Connect), remote, this, options);
       return;
     }
-    const error = new IocpError('connect', 'the core has no free event', 'ENOBUFS', 'connect');
+    const error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
     queueMicrotask(() => connecting.ended(this, error));
   }
 
@@ -194,7 +191,8 @@ class Attempt implements CompletionOwner {
       this.#connecting.ended(this, this.#error);
       return;
     }
-    this.#core.listenerEvents.release(packet.event as IocpEvent<CompletionOwner>);
+    this.#core.events.release(packet.event as SessionEvent);
+    this.#core.places.unreserve();
     this.#error = packet.error;
     if (packet.error === null && this.#connecting.connected(this, this.#socket!)) return;
     this.close();

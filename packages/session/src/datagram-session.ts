@@ -177,7 +177,7 @@ export class DatagramSession implements CompletionOwner {
     this.#connected = connected;
     this.#outbox = new Outbox(core, socket, (bytes, error) => this.#sent(bytes, error));
     core.attach(this.#stoppable);
-    this.#receiveEvent = core.events.acquire(this, Operation.Receive);
+    this.#receiveEvent = core.datagramEvents.acquire(this, Operation.Receive);
     if (this.#receiveEvent === null) {
       const error = new IocpError('bind', 'the core has no free event', 'ENOBUFS', 'bind');
       await this.close(error);
@@ -211,7 +211,7 @@ export class DatagramSession implements CompletionOwner {
   }
 
   #receiveEnded(error: IocpError): void {
-    this.#core.events.release(this.#receiveEvent!);
+    this.#core.datagramEvents.release(this.#receiveEvent!);
     this.#receiveEvent = null;
     void this.close(error);
   }

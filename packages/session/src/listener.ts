@@ -196,7 +196,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const address = this.#gate.screens ? this.#intake.addressOf(packet) : undefined;
     const reason = this.#gate.refuses(address, this.#intake);
     if (reason < 0) return this.#intake.take(packet);
-    this.#core.refuse(reason);
+    this.#core.places.refuse(reason);
     this.#intake.refuse(packet);
     return false;
   }

@@ -97,7 +97,7 @@ export class Outbox {
   #take(): Outgoing | null {
     if (this.#inFlight === MAX_DATAGRAM_SENDS) return null;
     const record = this.#spare.pop() ?? new Outgoing(this);
-    record.event = this.#core.events.acquire(record, Operation.Send);
+    record.event = this.#core.datagramEvents.acquire(record, Operation.Send);
     if (record.event === null) {
       this.#spare.push(record);
       return null;
@@ -107,7 +107,7 @@ export class Outbox {
   }
 
   #giveBack(record: Outgoing): void {
-    this.#core.events.release(record.event!);
+    this.#core.datagramEvents.release(record.event!);
     record.event = null;
     record.sendBuffer = -1;
     record.receiveBuffer = -1;

@@ -126,7 +126,7 @@ export class SessionSet implements SessionHost, Stoppable {
     this.#lingering.delete(session);
     this.sessions.delete(session);
     this.#sweep?.unwatch(session);
-    this.#core.dismiss();
+    this.#core.places.dismiss();
     this.#onEnd?.(session, error);
     if (this.sessions.size === 0) this.#emptied?.();
   }

@@ -41,7 +41,7 @@ async function race(core: IocpCore, remotes: Endpoint[], options = {}): Promise<
   const { port } = socket.remoteEndpoint();
   socket.key = { onCompletion() {} };
   core.port.close(socket, true);
-  core.dismiss();
+  core.places.dismiss();
   await ended;
   return port;
 }

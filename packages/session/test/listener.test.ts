@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
+import { createSimulation } from '@overlapped/iocp-native/testing';
 import { IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, Listener, Session } from '../src/index.js';
@@ -192,6 +193,26 @@ onEachBackend((backend) => {
       });
     });
 
+    test('a core connects as often at once as it has room for sessions, and no more', async () => {
+      await withCore({ backend, maxSessions: 4 }, async (core) => {
+        const server = net.createServer((raw) => raw.on('error', () => {})).listen(0, '127.0.0.1');
+        await once(server, 'listening');
+        const { port } = server.address() as net.AddressInfo;
+        const connector = new Connector(core, { session: Echo });
+        const connect = () => connector.connect({ host: '127.0.0.1', port });
+        const results = await Promise.allSettled(Array.from({ length: 6 }, connect));
+        expect(results.map(({ status }) => status).sort()).toEqual([
+          ...Array(4).fill('fulfilled'),
+          ...Array(2).fill('rejected'),
+        ]);
+        const refused = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason.code);
+        expect(refused).toEqual(['ENOBUFS', 'ENOBUFS']);
+        expect(connector.sessions.size).toBe(4);
+        for (const session of connector.sessions) session.destroy();
+        server.close();
+      });
+    });
+
     test('a refused connect rejects, and nothing is left of it', async () => {
       await withCore({ backend }, async (core) => {
         const listener = await listen(core, { session: Echo });
@@ -252,4 +273,17 @@ onEachBackend((backend) => {
       });
     }, 120_000);
   });
+});
+
+test('thousands of connects at once find their events', async () => {
+  const system = createSimulation({ seed: 1 });
+  const core = new IocpCore({ system });
+  const server = system.listen();
+  const connector = new Connector(core, { session: Echo });
+  const { address: host, port } = server.endpoint;
+  const connects = Promise.all(Array.from({ length: 3000 }, () => connector.connect({ host, port })));
+  await Promise.all([connects, system.run()]);
+  expect(connector.sessions.size).toBe(3000);
+  for (const session of connector.sessions) session.destroy();
+  await Promise.all([core.stop(), system.run()]);
 });

@@ -1,32 +1,14 @@
 // Planted bugs: what a backend, or the layers between it and a session, could get wrong. Each is put on a core that is otherwise
 // as shipped, and the swarm must find it.
 
-import {
-  type CompletionPacket,
-  type CompletionPort,
-  IocpError,
-  Operation,
-  type Overlapped,
-  type PortSocket,
-} from '@overlapped/iocp-native';
+import { type CompletionPacket, IocpError, Operation, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
 import type { Random } from '@overlapped/iocp-native/testing';
 import type { IocpCore } from '@overlapped/net-core';
+import { injector, onPacket, replace } from './tamper.js';
 
 const canceled = new IocpError('receive', 'it was canceled', 'ECANCELED', 'recv');
 
 export type Plant = (core: IocpCore, random: Random) => void;
-
-/** A port or a pool whose methods may be replaced. */
-type Replaceable<T> = { -readonly [Name in keyof T]: T[Name] };
-
-function replace<T extends object, Name extends keyof T>(
-  target: T,
-  name: Name,
-  by: (original: T[Name]) => T[Name],
-): void {
-  const original = target[name];
-  (target as Replaceable<T>)[name] = by((original as (...args: never[]) => unknown).bind(target) as T[Name]);
-}
 
 export const plants: Readonly<Record<string, Plant>> = {
   'a double release of an event'(core, random) {
@@ -171,21 +153,3 @@ export const plants: Readonly<Record<string, Plant>> = {
     });
   },
 };
-
-/** Is shown each packet that the port brings. */
-function onPacket(port: CompletionPort, look: (packet: CompletionPacket) => void): void {
-  replace(port, 'dequeue', (dequeue) => (batch, timeout) => {
-    const count = dequeue(batch, timeout);
-    for (let i = 0; i < count; i++) look(batch[i]!);
-    return count;
-  });
-}
-
-/** Packets that come out of nowhere: each fills the record of a packet that was posted with the key null. */
-function injector(port: CompletionPort): ((packet: CompletionPacket) => void)[] {
-  const queued: ((packet: CompletionPacket) => void)[] = [];
-  onPacket(port, (packet) => {
-    if (packet.operation === Operation.Post && packet.key === null) queued.shift()?.(packet);
-  });
-  return queued;
-}

@@ -6,6 +6,7 @@ import { createSimulation, type Random, type SimulatedPeer, type Simulation } fr
 import { type Exchange, IocpCore, Timer } from '@overlapped/net-core';
 import { groupsOf } from '../../src/groups.js';
 import { broadcast, Connector, Listener } from '../../src/index.js';
+import { audit } from './audit.js';
 import { frame, Kind } from './frames.js';
 import { draw, type OperationName, type Plan } from './plan.js';
 import { type Side, Sides } from './side.js';
@@ -59,6 +60,7 @@ export class Run {
     this.simulation = createSimulation({ seed, faults, ...(trace && { trace }) });
     this.random = this.simulation.random;
     this.core = new IocpCore({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
+    audit(this.core.port);
     plant?.(this.core, this.random);
     groupsOf(this.core);
     const deliver = this.core.onMessage!;
