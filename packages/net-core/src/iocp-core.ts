@@ -103,7 +103,8 @@ export class IocpCore {
   readonly #bufferWaiters = new Set<Flushable>();
   readonly #endReports: () => void;
   #sessions = 0;
-  #reserved = 0;
+  /** Places of sessions, with their events, that connects in flight hold. */
+  reserved = 0;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];
   #dirtyCount = 0;
@@ -246,7 +247,7 @@ export class IocpCore {
 
   /** Counts a session in. False, and nothing is counted, when there are `maxSessions`. */
   admit(): boolean {
-    if (this.#sessions + this.#reserved === this.maxSessions) {
+    if (this.#sessions + this.reserved === this.maxSessions) {
       this.board.values[Figure.refused]!++;
       return false;
     }
@@ -259,18 +260,6 @@ export class IocpCore {
   dismiss(): void {
     this.#sessions--;
     this.board.values[Figure.ended]!++;
-  }
-
-  /** Keeps the place of a session, with its events, for a connect. False when there are `maxSessions`. */
-  reserve(): boolean {
-    if (this.#sessions + this.#reserved === this.maxSessions) return false;
-    this.#reserved++;
-    return true;
-  }
-
-  /** The connect is over: the place is free, for its session to be admitted. */
-  unreserve(): void {
-    this.#reserved--;
   }
 
   /** Has `stop()` wait for something; it must be detached when it has ended. */

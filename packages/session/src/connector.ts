@@ -103,12 +103,13 @@ class Attempt implements CompletionOwner {
   }
 
   start(remote: Endpoint, noDelay: boolean): void {
-    if (!this.#core.reserve()) {
+    const core = this.#core;
+    if (core.sessions + core.reserved === core.maxSessions) {
       this.fail(new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect'));
       return;
     }
-    const event = this.#core.events.acquire(this, Operation.Connect)!;
-    this.#socket = this.#core.port.connect(event, remote, this, { noDelay });
+    core.reserved++;
+    this.#socket = core.port.connect(core.events.acquire(this, Operation.Connect)!, remote, this, { noDelay });
   }
 
   fail(error: Error): void {
@@ -126,7 +127,7 @@ class Attempt implements CompletionOwner {
       return;
     }
     this.#core.events.release(packet.event as IocpEvent<CompletionOwner>);
-    this.#core.unreserve();
+    this.#core.reserved--;
     this.#error = packet.error;
     if (packet.error === null && !this.#canceled && this.#core.admit()) this.#settle(null, this.#socket);
     else this.#core.port.close(this.#socket);
