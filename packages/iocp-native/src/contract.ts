@@ -18,6 +18,16 @@
 
 import type { IocpError } from './errors.js';
 import type { NativeBlock } from './memory.js';
+import type {
+  DatagramOptions,
+  Endpoint,
+  KeepAlive,
+  ListenOptions,
+  PipeEndpoint,
+  SocketOptions,
+} from './socket-options.js';
+
+export type * from './socket-options.js';
 
 /** The kernels' names for what serves the port. */
 export type BackendName = 'iocp' | 'io_uring' | 'portable';
@@ -62,77 +72,6 @@ export interface Overlapped {
   readonly tag: number;
   /** True from the start of an operation until its last packet has been dequeued. Written by the port only. */
   pending: boolean;
-}
-
-/** An IP address and a port. `endpoint()` makes one. */
-export interface Endpoint {
-  /** As people write it: `127.0.0.1`, `::1`. */
-  readonly address: string;
-  /** 6 for anything with a colon. */
-  readonly family: 4 | 6;
-  /** 0 to 65535. */
-  readonly port: number;
-}
-
-/**
- * A local socket, as node:net names one: a Unix-domain socket's file, on Linux also an abstract name (which begins with
- * "\0"), or on Windows a named pipe, `\\.\pipe\NAME`. What they lack, see `CompletionPort.listen`.
- */
-export interface PipeEndpoint {
-  readonly path: string;
-}
-
-/** Probes of an idle connection, in seconds. What is not given is the system's. */
-export interface KeepAlive {
-  /** Seconds of idleness before the first probe. */
-  readonly idle: number;
-  /** Seconds between probes that are not answered (TCP_KEEPINTVL). ENOTSUP where the port is not `native`. */
-  readonly interval?: number;
-  /** Probes that are not answered before the connection is broken (TCP_KEEPCNT). ENOTSUP where the port is not `native`. */
-  readonly count?: number;
-}
-
-/** What a connection is set to from its start. Local sockets have the buffers' sizes only, and take no notice of the rest. */
-export interface SocketOptions {
-  /** TCP_NODELAY. Default true: a completion port sends what it is given. */
-  readonly noDelay?: boolean;
-  /** SO_KEEPALIVE; a number is that of idle seconds before the first probe. Default: off. */
-  readonly keepAlive?: number | KeepAlive;
-  /**
-   * SO_SNDBUF: bytes that the kernel holds for the peer; Linux takes twice as many, for its own bookkeeping. Default: as
-   * the system thinks fit, which mostly is better. ENOTSUP where the port is not `native`.
-   */
-  readonly sendBufferSize?: number;
-  /** SO_RCVBUF: bytes that the kernel holds for us, which is the window that the peer has. The rest as above. */
-  readonly receiveBufferSize?: number;
-}
-
-/** Sockets that are accepted inherit the options of a socket. */
-export interface ListenOptions extends SocketOptions {
-  /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
-  readonly backlog?: number;
-  /** For an IPv6 address: refuse IPv4 clients. Default false (dual stack). */
-  readonly ipv6Only?: boolean;
-  /**
-   * Accepts bring connections that are associated with no port: `socket` is null and `bytes` is the OS's handle, which
-   * the taker of the packet owns from then on. Any thread's port may adopt() it; closeHandle() ends it. Default false.
-   * ENOTSUP where the port is not `native`.
-   */
-  readonly detached?: boolean;
-  /**
-   * SO_REUSEPORT: any number of listeners, each with this option, may share the address, and the kernel spreads
-   * connections over them. Default false. ENOTSUP but on Linux.
-   */
-  readonly reusePort?: boolean;
-}
-
-export interface DatagramOptions {
-  /** Connects the socket: it sends there alone, and receives from there alone. Default: neither. */
-  readonly remote?: Endpoint;
-  /** For an IPv6 address: no IPv4 peers. Default false (dual stack). */
-  readonly ipv6Only?: boolean;
-  /** SO_BROADCAST: lets the socket send to a broadcast address, which fails with EACCES otherwise. Default false. */
-  readonly broadcast?: boolean;
 }
 
 /** A socket of one port. */

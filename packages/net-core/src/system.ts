@@ -4,16 +4,21 @@ import { type CompletionPort, type OpenOptions, openPort } from '@overlapped/ioc
 
 /** The time, and what is to happen later. Moments are milliseconds. */
 export interface Clock {
+  /** Only differences mean something; it never goes back. */
   now(): number;
   /** Gives what clearTimeout() takes. */
   setTimeout(run: () => void, delay: number): unknown;
+  /** Harmless for a timer that has run, and for undefined. */
   clearTimeout(timer: unknown): void;
   /** In the next turn of the event loop. */
   setImmediate(run: () => void): void;
 }
 
+/** What a core takes from the system that it runs on. */
 export interface System {
+  /** Opens the core's port. Throws an IocpError as openPort() of `@overlapped/iocp-native` does. */
   openPort(options: OpenOptions): CompletionPort;
+  /** What the core's timers and turns go by. */
   readonly clock: Clock;
 }
 

@@ -7,7 +7,9 @@ import { asError, warn } from './outcomes.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE } from './session-set.js';
 
+/** Whom a service keeps sessions to, how many, and how it comes back when they end. */
 export interface ClientServiceOptions extends ConnectorOptions {
+  /** Its name is resolved anew for each connect. */
   readonly target: ConnectTarget;
   /** Sessions to keep. Default 1. */
   readonly count?: number;
@@ -18,7 +20,12 @@ export interface ClientServiceOptions extends ConnectorOptions {
    * longer than it, and is cut at random by up to a half, so that many clients do not come back at once. Default 100 and
    * 30,000.
    */
-  readonly backOff?: { readonly first: number; readonly most: number };
+  readonly backOff?: {
+    /** Above 0. */
+    readonly first: number;
+    /** At least `first`. */
+    readonly most: number;
+  };
   /**
    * A connect has failed, or a session is over, and the next connect starts in `delay` milliseconds. `error` is why;
    * undefined after a session that ended in order.
@@ -29,6 +36,7 @@ export interface ClientServiceOptions extends ConnectorOptions {
 const CONNECT_TIMEOUT = 10_000;
 const BACK_OFF = { first: 100, most: 30_000 };
 
+/** Keeps sessions to one target alive, on the thread of its core, which stops it. */
 export class ClientService implements Stoppable {
   readonly #core: IocpCore;
   readonly #options: ClientServiceOptions;
@@ -66,6 +74,7 @@ export class ClientService implements Stoppable {
     return this.#stopped;
   }
 
+  /** `stop()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

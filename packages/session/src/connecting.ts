@@ -22,6 +22,7 @@ const ATTEMPT_DELAY = 250;
 
 type Remote = Endpoint | PipeEndpoint;
 
+/** What ends a connect early. */
 export interface ConnectOptions {
   /** Milliseconds for all of it, the name's resolution included. Default: as long as the system tries. */
   readonly timeout?: number;

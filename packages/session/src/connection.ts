@@ -6,6 +6,7 @@ import { endpointOf } from './endpoints.js';
 /** @param client whom a trusted proxy connects for */
 let attachSocket: (connection: Connection, socket: PortSocket | null, client?: Endpoint | null) => void;
 
+/** A connection's addresses, and the options that may change while it lives. On the thread of its core. */
 export abstract class Connection {
   /** Null before the session opens and after its end. */
   #socket: PortSocket | null = null;

@@ -23,7 +23,9 @@ import { asError, isThenable, warn } from './outcomes.js';
 
 /** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
 export interface DatagramHandlers {
+  /** See {@link DatagramSession.onMessage}: `data` is borrowed. */
   onMessage?(session: DatagramSession, data: Buffer, from: Endpoint): unknown;
+  /** See {@link DatagramSession.onClosed}. */
   onClosed?(session: DatagramSession, error?: Error): unknown;
 }
 
@@ -32,6 +34,7 @@ interface KindOption {
   readonly session: (new () => DatagramSession) | DatagramHandlers;
 }
 
+/** Where a socket hears from anybody. */
 export interface DatagramBindOptions extends KindOption {
   /** 0 takes a free one; `session.endpoint` says which. */
   readonly port: number;
@@ -41,9 +44,11 @@ export interface DatagramBindOptions extends KindOption {
   readonly broadcast?: boolean;
 }
 
+/** The one peer of a connected socket. */
 export interface DatagramConnectOptions extends KindOption {
   /** A name or an address. */
   readonly host: string;
+  /** 1 to 65535. */
   readonly port: number;
 }
 
@@ -68,6 +73,7 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
  * rejects, closes the session with that error.
  */
 export class DatagramSession implements CompletionOwner {
+  /** Kept up to date: the same object each time. */
   readonly figures: DatagramFigures = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
   #core!: IocpCore;
   #socket!: PortSocket;

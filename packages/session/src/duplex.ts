@@ -16,22 +16,31 @@ import { closeSession, endSession, type Session } from './session.js';
  * does of destroy(error), unless that follows right on a write.
  */
 export interface SessionDuplex extends Duplex {
+  /** A session is there only when it is connected. */
   readonly connecting: false;
   /** Undefined once the connection is gone, unless they were asked for before. */
   readonly remoteAddress: string | undefined;
+  /** As of `remoteAddress`. */
   readonly remotePort: number | undefined;
+  /** As of `remoteAddress`. */
   readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  /** This end; undefined as `remoteAddress` is. */
   readonly localAddress: string | undefined;
+  /** As of `localAddress`. */
   readonly localPort: number | undefined;
+  /** This end; `{}` where `localAddress` is undefined. */
   address(): net.AddressInfo | Record<string, never>;
+  /** Also those that nobody has read yet. */
   readonly bytesRead: number;
   /** Also those that wait. */
   readonly bytesWritten: number;
+  /** TCP_NODELAY; default true. Ignored once the connection is gone. */
   setNoDelay(on?: boolean): this;
   /** Milliseconds of idleness before the first probe; whole seconds count. Default, and below 1000: the system's 2 hours. */
   setKeepAlive(on?: boolean, delay?: number): this;
   /** Milliseconds without a byte received or sent until 'timeout'; 0 for never. */
   setTimeout(delay: number, callback?: () => void): this;
+  /** Milliseconds, as setTimeout() has set them. */
   readonly timeout?: number;
   /** Ends, and closes as soon as everything is sent. */
   destroySoon(): void;
@@ -39,6 +48,7 @@ export interface SessionDuplex extends Duplex {
   resetAndDestroy(): this;
   /** Nothing: a core keeps its process alive until it stops. */
   ref(): this;
+  /** Nothing, as ref(). */
   unref(): this;
 }
 

@@ -8,7 +8,9 @@ import { warn } from './outcomes.js';
 
 /** Which bytes of a file, as for fs.createReadStream: both are inclusive. Default: all of them. */
 export interface FileRange {
+  /** The first byte. Default 0. */
   readonly start?: number;
+  /** The last byte. Default: the last that the file has when it is opened. */
   readonly end?: number;
 }
 

@@ -2,18 +2,22 @@
 
 import { Session } from './session.js';
 
-/** What a session calls, on the thread of its core. `session` is the one that calls. */
-export interface SessionHandlers<Kind extends Session = Session> {
+/** What sessions of bytes and sessions of frames call. */
+export interface CommonHandlers<Kind extends Session> {
   /** See {@link Session.onConnected}. */
   onConnected?(session: Kind): unknown;
-  /** See {@link Session.onReceive}: `data` is borrowed. */
-  onReceive?(session: Kind, data: Buffer): unknown;
   /** See {@link Session.onSend}. */
   onSend?(session: Kind, bytes: number): unknown;
   /** See {@link Session.onDrain}. */
   onDrain?(session: Kind): unknown;
   /** See {@link Session.onDisconnected}. */
   onDisconnected?(session: Kind, error?: Error): unknown;
+}
+
+/** What a session calls, on the thread of its core. `session` is the one that calls. */
+export interface SessionHandlers<Kind extends Session = Session> extends CommonHandlers<Kind> {
+  /** See {@link Session.onReceive}: `data` is borrowed. */
+  onReceive?(session: Kind, data: Buffer): unknown;
 }
 
 /** Either way to say what a session does: a subclass of Session, or an object of handlers. */

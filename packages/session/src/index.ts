@@ -20,12 +20,13 @@ export type { FileRange } from './file-send.js';
 export { delimited, lines } from './framing/delimited.js';
 export { fixedLength } from './framing/fixed-length.js';
 export { encodeFrame, type FrameLimit, type Framer } from './framing/framer.js';
+export type { LengthSize } from './framing/length-fields.js';
 export { type LengthPrefixOptions, lengthPrefixed } from './framing/length-prefixed.js';
 export { framed, type PacketHandlers, PacketSession } from './framing/packet-session.js';
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';
-export type { AcceptLimits } from './limits.js';
+export type { AcceptLimits, ProxyOptions } from './limits.js';
 export {
   Listener,
   type ListenerFigures,
@@ -38,3 +39,4 @@ export type { QueueLimitOptions } from './queue-limit.js';
 export { Session } from './session.js';
 export type { SessionLimits, SessionOptions, Watermarks } from './session-set.js';
 export type { Timeouts } from './sweep.js';
+export type { WebStreams } from './web.js';

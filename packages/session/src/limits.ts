@@ -5,6 +5,7 @@ import type { BlockList } from 'node:net';
 import { Figure } from '@overlapped/net-core';
 import { isListed } from './endpoints.js';
 
+/** Whose word about clients is taken (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). */
 export interface ProxyOptions {
   /**
    * Where proxies connect from. They must send a PROXY header, version 1 or 2; any other connection is reset, as the
@@ -21,8 +22,13 @@ export interface AcceptLimits {
   readonly maxSessions?: number;
   /** The most sessions of one remote address at a time, in each thread. Default: no limit. */
   readonly maxSessionsPerAddress?: number;
-  /** Connections taken in a second, on average, and at once after a pause. Default: no limit; `burst` is `perSecond`. */
-  readonly rate?: { readonly perSecond: number; readonly burst?: number };
+  /** How many connections are taken, by a token bucket. Default: no limit. */
+  readonly rate?: {
+    /** Connections in a second, on average. Above 0, and no whole number need be. */
+    readonly perSecond: number;
+    /** Connections at once, after a pause. At least 1. Default `perSecond`, or 1 if that is lower. */
+    readonly burst?: number;
+  };
   /**
    * What becomes of connections beyond `maxSessions` or `rate`. Default `refuse`. `wait` leaves them to the kernel, in the
    * backlog, and accepts when there is room. (On Linux the port itself holds up to 1,024 of them accepted, and where

@@ -42,6 +42,7 @@ export interface LocalListenOptions extends SocketOptions, Pick<AcceptLimits, 'm
    * begins with "\0"; on Windows a named pipe, `\\.\pipe\NAME`.
    */
   readonly path: string;
+  /** As for an address. A named pipe has none. */
   readonly backlog?: number;
 }
 

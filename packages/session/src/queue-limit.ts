@@ -4,6 +4,7 @@ import { IocpError } from '@overlapped/iocp-native';
 import { Figure, type IocpCore } from '@overlapped/net-core';
 import type { Session } from './session.js';
 
+/** The most bytes that may wait to be sent. Those of files do not count. */
 export interface QueueLimitOptions {
   /** Bytes of one session. Default: no limit. */
   readonly perSession?: number;

@@ -26,6 +26,7 @@ export interface SessionLimits extends Watermarks {
    * The system's own SO_LINGER is of no use here: it would block, in close, the thread that serves everybody.
    */
   readonly linger?: number;
+  /** Default: none. A session may be silent for ever. */
   readonly timeouts?: Timeouts;
   /** Default: none. The watermarks only tell. */
   readonly queueLimit?: QueueLimitOptions;

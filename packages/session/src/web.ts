@@ -5,8 +5,11 @@ import { finished } from 'node:stream';
 import { type QueuingStrategy, ReadableStream, WritableStream } from 'node:stream/web';
 import type { SessionDuplex } from './duplex.js';
 
+/** A session as two web streams, which end one by one, as the directions of its connection do. */
 export interface WebStreams {
+  /** What the peer sends, in copies; closes when the peer has ended. */
   readonly readable: ReadableStream<Uint8Array>;
+  /** What is sent; closing it half-closes the connection. */
   readonly writable: WritableStream<Uint8Array>;
 }
 

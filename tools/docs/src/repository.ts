@@ -37,7 +37,9 @@ export function lines(text: string): string[] {
 function walk(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return GENERATED.has(entry.name) || path === API ? [] : walk(path);
+    // In a work tree of its own, `.git` is a file.
+    if (GENERATED.has(entry.name) || path === API) return [];
+    if (entry.isDirectory()) return walk(path);
     return entry.isFile() && isText(path) ? [path] : [];
   });
 }

@@ -11,8 +11,9 @@
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../koffi.js';
 import { disown, Owned, own } from '../ledger.js';
+import { WAKE } from './completion.js';
 import { EAGAIN, linuxError } from './errors.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from './layout.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK, OP, POLL_ADD_MULTI, POLLIN } from './layout.js';
 import { check, close, errno, eventfd, pipe2, read, write } from './libc.js';
 import type { Ring } from './ring.js';
 
@@ -72,6 +73,12 @@ export class Notifier {
       this.close();
       throw error;
     }
+  }
+
+  /** Has the ring tell of posts, by WAKE completions, until one comes without CQE_FLAG.MORE. */
+  pollPosts(): void {
+    const user = WAKE << 24;
+    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.postsRead, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
   }
 
   /** Calls `ready` once, from the event loop, when the ring has completions; soon, when `now` says it has. */

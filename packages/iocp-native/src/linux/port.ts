@@ -97,7 +97,7 @@ export class UringPort implements CompletionPort {
       for (const block of this.#blocks) blocks.give(block);
       throw error;
     }
-    this.#armWake();
+    this.#notifier.pollPosts();
     this.#ring.enter(0);
   }
 
@@ -370,7 +370,7 @@ export class UringPort implements CompletionPort {
     // From now on a post signals anew. What is there by now is taken, what comes later signals.
     this.#posted.acknowledge();
     while (this.#posted.read(this.#queueForeignPost));
-    if ((flags & abi.CQE_FLAG.MORE) === 0) this.#armWake();
+    if ((flags & abi.CQE_FLAG.MORE) === 0) this.#notifier.pollPosts();
   }
 
   #queuePost(key: unknown, bytes: number, origin: object | null): void {
@@ -382,12 +382,6 @@ export class UringPort implements CompletionPort {
 
   /** A post of another thread stays in the shared queue, too, until somebody dequeues it. */
   readonly #queueForeignPost = (key: number, bytes: number): void => this.#queuePost(key, bytes, this.#posted);
-
-  #armWake(): void {
-    const { OP, POLL_ADD_MULTI, POLLIN } = abi;
-    const user = WAKE << 24;
-    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.#notifier.postsRead, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
-  }
 
   #assertOpen(): void {
     if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');

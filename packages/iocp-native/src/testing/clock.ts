@@ -2,7 +2,7 @@
 // them all promises settle, so that async code runs as it does under the event loop.
 
 /** Something that will happen. */
-export class Task {
+class Task {
   readonly at: number;
   readonly order: number;
   /** Null when it has been canceled, or has run. */
@@ -31,17 +31,20 @@ export class VirtualClock {
   /** Tasks that have run: how much work there was. */
   steps = 0;
 
+  /** Milliseconds since the simulation began. */
   now(): number {
     return this.#now;
   }
 
-  /** Calls `run` in `delay` milliseconds; what was set first comes first at equal moments. */
-  setTimeout(run: () => void, delay: number): Task {
+  /**
+   * Calls `run` in `delay` milliseconds; what was set first comes first at equal moments. Gives what clearTimeout() takes.
+   */
+  setTimeout(run: () => void, delay: number): unknown {
     return this.schedule(run, this.#now + Math.max(0, delay));
   }
 
   /** The same, at a moment. */
-  schedule(run: () => void, at: number): Task {
+  schedule(run: () => void, at: number): unknown {
     const task = new Task(at, this.#tasks++, run);
     this.#push(task);
     return task;
@@ -52,6 +55,7 @@ export class VirtualClock {
     if (task instanceof Task) task.run = null;
   }
 
+  /** Calls `run` in 0.001 ms, which is what a turn of the event loop takes here. */
   setImmediate(run: () => void): void {
     this.setTimeout(run, TURN);
   }

@@ -6,6 +6,7 @@ import type { Acceptor, Network } from './network.js';
 
 /** What a peer calls when something happens to it. All of it is optional: a script may as well look at the peer. */
 export interface PeerHandlers {
+  /** The connection is there; `local` and `remote` say between whom. */
   onConnected?(peer: SimulatedPeer): void;
   /** Bytes have come. Without this they wait for read(). */
   onData?(peer: SimulatedPeer, data: Buffer): void;
@@ -23,9 +24,11 @@ interface Outgoing {
 
 /** One TCP connection, as a script has it. */
 export class SimulatedPeer {
+  /** The connection is there, or has been. */
   connected = false;
   /** The other end's FIN has come, after its last byte. */
   ended = false;
+  /** Both directions have ended, or the connection is broken; `error` says so. */
   closed = false;
   /** Why the connection could not be had, or broke: an error code, such as ECONNREFUSED or ECONNRESET. */
   error: string | null = null;
@@ -45,7 +48,7 @@ export class SimulatedPeer {
     this.#handlers = handlers;
   }
 
-  /** For the simulation: the connection is there, or is not to be had. */
+  /** For the simulation: the connection is there, or is not to be had. @internal */
   settle(result: End | string): void {
     if (this.closed) {
       if (typeof result !== 'string') result.close(true);
@@ -67,6 +70,7 @@ export class SimulatedPeer {
     }
   }
 
+  /** The other end, from the connection on. */
   get remote(): Endpoint | undefined {
     return this.#end?.remote;
   }
@@ -104,6 +108,7 @@ export class SimulatedPeer {
     this.#reading = false;
   }
 
+  /** Undoes pause(): what has come meanwhile is read before this returns. */
   resume(): void {
     this.#reading = true;
     this.#take();
@@ -174,32 +179,31 @@ export class SimulatedPeer {
 }
 
 /** A server of peers, for programs that connect. */
-export class SimulatedServer implements Acceptor {
+export class SimulatedServer {
+  /** Where it listens; the port that it was given for 0. */
   readonly endpoint: Endpoint;
   /** Every peer that it has made, oldest first. */
   readonly peers: SimulatedPeer[] = [];
   readonly #network: Network;
-  readonly #handlers: PeerHandlers;
+  readonly #acceptor: Acceptor;
 
   /** Throws an Error when it cannot listen there. */
   constructor(network: Network, local: Endpoint, handlers: PeerHandlers) {
-    const bound = network.bind(local, false, this);
+    const onConnection = (end: End) => {
+      const peer = new SimulatedPeer(handlers);
+      this.peers.push(peer);
+      peer.settle(end);
+      return true;
+    };
+    this.#acceptor = { onConnection };
+    const bound = network.bind(local, false, this.#acceptor);
     if (typeof bound === 'string') throw new Error(`a simulated server cannot listen: ${bound}`);
     this.endpoint = bound;
     this.#network = network;
-    this.#handlers = handlers;
-  }
-
-  /** For the simulation. */
-  onConnection(end: End): boolean {
-    const peer = new SimulatedPeer(this.#handlers);
-    this.peers.push(peer);
-    peer.settle(end);
-    return true;
   }
 
   /** Listens no more; connections go on. */
   close(): void {
-    this.#network.unbind(this);
+    this.#network.unbind(this.#acceptor);
   }
 }

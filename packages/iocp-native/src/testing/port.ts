@@ -23,7 +23,6 @@ import { PacketQueue } from '../packet-queue.js';
 import { closed, needsKernel } from '../portable/errors.js';
 import { Inbox } from '../portable/inbox.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
-import type { Task } from './clock.js';
 import { failure, lacks } from './errors.js';
 import type { Host, SimulatedHandle, Starving } from './handle.js';
 import { SimulatedListener } from './listener.js';
@@ -56,7 +55,7 @@ export class SimulatedPort implements CompletionPort, Host {
   readonly #starving = new Set<Starving>();
   #inbox: Inbox | null = null;
   #ready: (() => void) | null = null;
-  #call: Task | null = null;
+  #call: unknown = null;
   #destroyed = false;
 
   constructor(world: World, network: Network, { concurrency, receiveBuffers: { count, size } }: Required<PortOptions>) {

@@ -1,5 +1,6 @@
 // Random numbers from a seed: the same seed, the same numbers, on every machine.
 
+/** Random numbers that a seed determines, on every machine. */
 export class Random {
   #state: number;
 
@@ -32,6 +33,7 @@ export class Random {
     return probability > 0 && this.next() < probability;
   }
 
+  /** One of a list that is not empty, each as likely. */
   pick<T>(list: readonly T[]): T {
     return list[this.below(list.length)]!;
   }

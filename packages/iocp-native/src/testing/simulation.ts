@@ -11,6 +11,7 @@ import { SimulatedPort } from './port.js';
 import { Random } from './random.js';
 import { World } from './world.js';
 
+/** From what a run is made: the same options and the same program give the same run. */
 export interface SimulationOptions {
   /** What everything random is drawn from; 32 bits of it count. */
   readonly seed: number;
@@ -20,7 +21,9 @@ export interface SimulationOptions {
   readonly trace?: (line: string) => void;
 }
 
+/** Ports and peers on one network, on one virtual clock. Nothing happens, timers included, but in run() and until(). */
 export class Simulation {
+  /** The time of all its ports and peers. */
   readonly clock: VirtualClock;
   /** For scripts: what is drawn here is drawn from the seed, too. */
   readonly random: Random;

@@ -33,7 +33,7 @@ import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { LoopHost } from './loop-host.js';
 import { win32Memory } from './memory.js';
 import { clearEntries, Notifier, WATCHED_SIZE } from './notifier.js';
-import { Gate } from './poster.js';
+import { Gate, TakenPost } from './poster.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
 import { discardHandle, type Win32Socket } from './socket.js';
@@ -383,15 +383,6 @@ export class IocpPort implements CompletionPort {
 
   #assertOpen(): void {
     if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');
-  }
-}
-
-/** A post that the kernel has brought and that nobody has dequeued, and where the ledger has it. */
-class TakenPost {
-  readonly record: number;
-
-  constructor(record: number) {
-    this.record = record;
   }
 }
 

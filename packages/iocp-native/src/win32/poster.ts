@@ -43,6 +43,15 @@ export class Gate {
   }
 }
 
+/** A post that the kernel has brought and that nobody has dequeued, and where the ledger has it. */
+export class TakenPost {
+  readonly record: number;
+
+  constructor(record: number) {
+    this.record = record;
+  }
+}
+
 export class IocpPoster implements PortPoster {
   readonly #port: number;
   readonly #gate: Gate;

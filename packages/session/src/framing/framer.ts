@@ -23,6 +23,7 @@ export interface Framer {
   trailer(body: Uint8Array): Uint8Array;
 }
 
+/** How long a frame may be. */
 export interface FrameLimit {
   /**
    * The most bytes of a frame as it is on the wire, with header and delimiter. Default 1,048,576. A longer one ends its

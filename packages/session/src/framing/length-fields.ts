@@ -2,6 +2,7 @@
 
 import { badFrame } from './framer.js';
 
+/** Bytes of a length, or as many as it needs at 7 bits a byte. */
 export type LengthSize = 1 | 2 | 4 | 8 | 'varint';
 
 /** How a length is written. All positions are those of its first byte. */

@@ -6,6 +6,7 @@
 import { badFrame, type FrameLimit, type Framer, limitOf, NOTHING, wholeNumber } from './framer.js';
 import { type LengthField, type LengthSize, lengthField } from './length-fields.js';
 
+/** Where in a frame its length lies, how it is written, and what it counts. */
 export interface LengthPrefixOptions extends FrameLimit {
   /** Bytes of the length: 1, 2, 4, 8, or `varint` for a number in base 128, as in Protocol Buffers and MQTT. Default 4. */
   readonly size?: LengthSize;

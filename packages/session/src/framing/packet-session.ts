@@ -1,7 +1,7 @@
 // PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
 
 import type { IocpError } from '@overlapped/iocp-native';
-import type { SessionHandlers } from '../handlers.js';
+import type { CommonHandlers } from '../handlers.js';
 import { follow } from '../outcomes.js';
 import { isDelivering, Session, unread } from '../session.js';
 import { FrameReader } from './frame-reader.js';
@@ -64,7 +64,8 @@ export class PacketSession extends Session {
 }
 
 /** What a session of frames calls; see PacketSession for each. `session` is the one that calls. */
-export interface PacketHandlers extends Omit<SessionHandlers<PacketSession>, 'onReceive'> {
+export interface PacketHandlers extends CommonHandlers<PacketSession> {
+  /** See {@link PacketSession.onPacket}: `frame` is borrowed. */
   onPacket?(session: PacketSession, frame: Buffer): unknown;
 }
 
