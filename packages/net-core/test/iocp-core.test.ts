@@ -123,7 +123,7 @@ describe.each(backends)('stop, by %s', (backend) => {
     const leaky = new IocpCore({ backend, maxSessions: 16 });
     leaky.events.acquire({ onCompletion() {} }, Operation.Send);
     await expect(leaky.stop()).rejects.toThrow(AssertionError);
-    await expect(leaky.stop()).rejects.toThrow('1 of 1056 events (1 Send) are out');
+    await expect(leaky.stop()).rejects.toThrow(/1 of \d+ events \(1 Send\) are out/);
     const other = new IocpCore({ backend, maxSessions: 16 });
     other.sendBuffers.acquire();
     await expect(other.stop()).rejects.toThrow('1 of 1024 buffers of 16448 bytes are out');

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { Endpoint } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DatagramHandlers, DatagramSession } from '../src/index.js';
-import { deferred, onEachBackend, pattern, withCore } from './support.js';
+import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
 
 const LOCAL = { host: '127.0.0.1', port: 0 };
 
@@ -107,6 +107,21 @@ onEachBackend((backend) => {
       expect(server.figures.dropped).toBe(5000 - taken);
       while (!server.send('later', peer.endpoint)) await new Promise(setImmediate);
       expect(String((await peer.next()).bytes)).toBe('later');
+    });
+  });
+
+  test('however much is on its way, sessions find their events', async () => {
+    await withCore({ backend, maxSessions: 2 }, async (core) => {
+      const sink = await bindPeer();
+      const bind = () => DatagramSession.bind(core, { ...LOCAL, session: {} });
+      for (const server of [await bind(), await bind(), await bind()]) while (server.send('x', sink.endpoint));
+      const listener = await listen(core, { session: { onReceive: (session, data) => session.send(data) } });
+      const peers = await Promise.all([peerOf(listener), peerOf(listener)]);
+      for (const peer of peers) {
+        peer.write('both');
+        expect(String(await read(peer, 4))).toBe('both');
+        peer.destroy();
+      }
     });
   });
 
@@ -253,10 +268,11 @@ onEachBackend((backend) => {
         await expect(DatagramSession.bind(core, again)).rejects.toMatchObject({ code: 'EADDRINUSE' });
         const owner = { onCompletion() {} };
         const events = [];
-        for (let event = core.events.acquire(owner, 3); event; event = core.events.acquire(owner, 3))
+        const { datagramEvents } = core;
+        for (let event = datagramEvents.acquire(owner, 3); event; event = datagramEvents.acquire(owner, 3))
           events.push(event);
         await expect(DatagramSession.bind(core, { ...LOCAL, session: {} })).rejects.toMatchObject({ code: 'ENOBUFS' });
-        for (const event of events) core.events.release(event);
+        for (const event of events) datagramEvents.release(event);
       });
     });
   });
