@@ -8,7 +8,7 @@ import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import { surface } from './outcomes.js';
-import { closeSession, endSession, type Session } from './session.js';
+import { closeSession, endSession, isIdle, type Session } from './session.js';
 
 /**
  * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the
@@ -98,7 +98,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   onSend(): void {
     this.#active();
-    if (this.#session.bytesQueued === 0) this.#settle();
+    if (isIdle(this.#session)) this.#settle();
   }
 
   /** All that the peer has sent was received. May be called again. */
@@ -138,7 +138,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   override _final(callback: Callback): void {
     this.#callback = callback;
-    this.#allSent = this.#session.writable && this.#session.bytesQueued === 0;
+    this.#allSent = this.#session.writable && isIdle(this.#session);
     endSession(this.#session);
     // Later, as with net.Socket: who destroys right after end() sees no 'finish'.
     if (this.#allSent) process.nextTick(() => this.#settle());
@@ -261,7 +261,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     if (!this.#session.writable) return;
     // A message may be dropped, but a stream that goes on after that would have a hole.
     if (this.#dropped) this.#settle(new IocpError('write', 'the session dropped it', 'ENOBUFS', 'write'));
-    else if (this.#session.bytesQueued === 0) this.#settle();
+    else if (isIdle(this.#session)) this.#settle();
   }
 
   #settle(error?: Error): void {

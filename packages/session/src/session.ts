@@ -39,6 +39,7 @@ let openSession: (session: Session, ...start: Start) => void;
 let isReceiving: (session: Session) => boolean;
 /** Whether bytes that are here are handed out. */
 let isDelivering: (session: Session) => boolean;
+let isIdle: (session: Session) => boolean;
 let unread: (session: Session, rest: Buffer) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 /** For its stream. `cut`: some of it is lost. */
@@ -66,6 +67,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     openSession = (session, ...start) => session.#open(...start);
     isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
     isDelivering = (session) => (session.#state & (HELD_BACK | CLOSING)) === 0;
+    isIdle = (session) => session.#queue === null || session.#queue.idle;
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
@@ -184,7 +186,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     if ((this.#state & (HELD_BACK | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
     if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#stream?.onEnd();
     if (this.#sendEvent !== null) return;
-    if (this.#queue !== null && !this.#queue.idle) this.#startSend();
+    if (!isIdle(this)) this.#startSend();
     else if ((this.#state & AWAITS_DRAIN) !== 0) this.#relieve();
     else if (this.#held === null) this.#finish();
   }
@@ -343,10 +345,10 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   /** Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once. */
   #closeStream(error: Error | undefined, cut: boolean): void {
     if ((this.#state & (OPENED | CLOSING)) !== OPENED) return;
-    const lastWords = !cut && this.#sendEvent === null && this.bytesQueued > 0;
+    const idle = isIdle(this);
+    const lastWords = !cut && this.#sendEvent === null && !idle;
     if (lastWords) this.#startSend();
-    const lost = lastWords ? this.#queue!.waits : error !== undefined || this.bytesQueued > 0;
-    this.#close(error, cut || lost);
+    this.#close(error, cut || (lastWords ? this.#queue!.waits : error !== undefined || !idle));
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -395,4 +397,4 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 }
 
-export { closeSession, endSession, isDelivering, isReceiving, openSession, sendMessage, unread };
+export { closeSession, endSession, isDelivering, isIdle, isReceiving, openSession, sendMessage, unread };

@@ -2,6 +2,7 @@
 // session itself has to say.
 
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import http from 'node:http';
 import type net from 'node:net';
 import { Readable } from 'node:stream';
@@ -59,6 +60,27 @@ onEachBackend((backend) => {
       await read(peer, 300_000);
       expect(await over).toBeUndefined();
       expect(calls).toEqual(['receive before', 'send 6']);
+    });
+
+    test('ends when a file that the session had queued is sent', async () => {
+      const { session, peer, over } = await connect();
+      const { size } = statSync(import.meta.filename);
+      const sent = session.sendFile(import.meta.filename);
+      const finished = new Promise((resolve) => session.toDuplex().end(() => resolve(session.bytesSent)));
+      await read(peer, size);
+      peer.end();
+      expect(await over).toBeUndefined();
+      expect(await Promise.all([sent, finished])).toEqual([size, size]);
+    });
+
+    test('destroyed while a file waits, it resets', async () => {
+      const { session, peer, over } = await connect();
+      const refused = expect(session.sendFile(import.meta.filename)).rejects.toMatchObject({ code: 'EPIPE' });
+      const reset = once(peer.resume(), 'error');
+      session.toDuplex().destroy();
+      await refused;
+      expect((await reset)[0]).toMatchObject({ code: 'ECONNRESET' });
+      expect(await over).toBeUndefined();
     });
 
     test('of a session that is over it is destroyed', async () => {
