@@ -3,32 +3,12 @@
 import { describe, expect, it } from 'vitest';
 import { candidates, openPort } from '../src/backend.js';
 import { contract } from './contract.js';
+import { iocpSkips } from './support/iocp-skips.js';
 
 const { availability } = candidates().find(({ name }) => name === 'iocp')!;
 
-const skips = {
-  'listeners with reusePort share an address, and take every connection between them': 'Windows has no SO_REUSEPORT',
-  'a half-closed local socket still receives': 'a named pipe has no half-close',
-  'the file of a dead listener refuses clients, and is in the way of listeners': 'a named pipe has no file',
-  'a file goes over a local socket': 'TransmitFile wants a socket',
-  'an abstract name works as a path does, without a file': 'names of pipes are abstract',
-  'a detached accept on a path brings a handle, which a port adopts': 'a pipe is with its port before its client comes',
-  'a thread that ended in the middle of a post is recovered from': "the queue is the kernel's, and nobody holds it",
-  'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
-  'a broadcast needs the option: EACCES': 'it depends on the addresses of the interfaces',
-  'a port that is not native moves no connection: ENOTSUP': 'it is native',
-  'an option that node:net lacks is refused: ENOTSUP': 'it has these options',
-};
-const wine = {
-  ...skips,
-  'listening on a path in use rejects with EADDRINUSE, and leaves it alone':
-    'Wine takes no notice of FILE_FLAG_FIRST_PIPE_INSTANCE',
-  'a pause holds the peer back': 'Wine tells node:net at once that any write is done; see win32.test.ts',
-  'after ECONNREFUSED a connected datagram socket goes on': 'Wine sees no datagram on a socket that had an error',
-};
-
 if (availability.available) {
-  contract('iocp', (options) => openPort({ ...options, backend: 'iocp' }), process.env.WINEPREFIX ? wine : skips);
+  contract('iocp', (options) => openPort({ ...options, backend: 'iocp' }), iocpSkips);
 } else {
   describe('the contract, by iocp', () => {
     it.skipIf(process.platform !== 'win32')(`is available (${availability.reason})`, () => {

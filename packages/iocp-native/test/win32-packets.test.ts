@@ -4,6 +4,7 @@
 import { describe, it, vi } from 'vitest';
 import { candidates, openPort } from '../src/backend.js';
 import { contract } from './contract.js';
+import { iocpSkips } from './support/iocp-skips.js';
 
 vi.mock(import('../src/win32/socket.js'), async (original) => ({ ...(await original()), hasIfsHandles: () => false }));
 
@@ -13,17 +14,11 @@ const long = 'takes too long for what it adds to iocp.test.ts';
 
 if (availability.available) {
   contract('iocp, with a packet for every success', (options) => openPort({ ...options, backend: 'iocp' }), {
-    'listeners with reusePort share an address, and take every connection between them': 'see iocp.test.ts',
-    'a port that cannot wait does not host the loop: ENOTSUP': 'see iocp.test.ts',
-    'a port that is not native moves no connection: ENOTSUP': 'see iocp.test.ts',
+    ...iocpSkips,
     'a connection with data in flight moves to a thread, whose port echoes': same,
     'what a terminated thread had in flight is given back, and other ports go on': same,
     'what was posted to a thread that ended, and that it never dequeued, is left over': same,
     'a thread that ends in order leaves memory only': same,
-    'a thread that ended in the middle of a post is recovered from': 'see iocp.test.ts',
-    'a pause holds the peer back': 'see iocp.test.ts',
-    'after ECONNREFUSED a connected datagram socket goes on': 'see iocp.test.ts',
-    'a broadcast needs the option: EACCES': 'see iocp.test.ts',
     'posts of other threads arrive, each thread in its order': same,
     'a post of another thread wakes dequeue': same,
     'no wake-up is lost, however a wait and the posts of other threads meet': same,

@@ -2,11 +2,13 @@
 // the PROXY header, which is read first where clients come through proxies.
 
 import type { PortSocket } from '@overlapped/iocp-native';
-import { type CompletionOwner, Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import { Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { endpointOf, isListed, plainAddress } from './endpoints.js';
 import { EVERYONE } from './groups.js';
 import { type AcceptLimits, isRefused } from './limits.js';
+import { warn } from './outcomes.js';
 import { type Introduction, Preface } from './preface.js';
+import { reset } from './reset.js';
 import type { Session } from './session.js';
 import { type SessionOptions, SessionSet } from './session-set.js';
 
@@ -102,7 +104,15 @@ export class Admission implements Stoppable {
   }
 
   #open(socket: PortSocket, address: string | undefined, introduction: Introduction | null): void {
-    const session = this.#set.open(socket, introduction);
+    let session: Session;
+    try {
+      session = this.#set.open(socket, introduction);
+    } catch (error) {
+      // Its constructor has thrown: nobody else is to suffer for that.
+      warn(error);
+      this.#onEnd();
+      return;
+    }
     if (this.#limits.maxSessionsPerAddress === undefined || address === undefined) return;
     this.#addresses.set(session, address);
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
@@ -138,13 +148,3 @@ export class Admission implements Stoppable {
     if (this.#prefaces.size === 0) this.#prefacesOver?.();
   }
 }
-
-/** Resets a connection that gets no session. */
-export function reset(core: IocpCore, socket: PortSocket): false {
-  socket.key = ignored;
-  core.port.close(socket, true);
-  return false;
-}
-
-/** Whose Close packet nobody waits for. */
-export const ignored: CompletionOwner = { onCompletion() {} };

@@ -5,12 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { remoteEndpointOf } from '@overlapped/iocp-native/threads';
 import type { IocpCore, WorkerService } from '@overlapped/net-core';
-import { Admission, reset } from './admission.js';
+import { Admission } from './admission.js';
 import { endpointOf } from './endpoints.js';
 import type { SessionKind } from './handlers.js';
 import type { HostData } from './host.js';
 import type { AcceptLimits } from './limits.js';
 import type { ListenOptions, LocalListenOptions } from './listener.js';
+import { reset } from './reset.js';
 import { Session } from './session.js';
 import type { SessionLimits, SessionOptions } from './session-set.js';
 

@@ -15,9 +15,9 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { ignored } from './admission.js';
 import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
+import { ignored } from './reset.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
 import { socketOptions } from './socket-options.js';

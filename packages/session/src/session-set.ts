@@ -1,10 +1,11 @@
 // What a listener and a connector share: the sessions that they made, what these are given, and how they end together.
 
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
-import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { Figure, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
+import { reset } from './reset.js';
 import { openSession, type Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
@@ -28,6 +29,11 @@ export interface SessionLimits extends Watermarks {
   readonly linger?: number;
   /** Default: none. A session may be silent for ever. */
   readonly timeouts?: Timeouts;
+  /**
+   * What becomes of a session whose queue is above its high watermark when something is broadcast to it: it is passed
+   * over, or closed with an IocpError (ENOBUFS). Counted either way (`skipped`). Default `skip`.
+   */
+  readonly slowMembers?: 'skip' | 'close';
   /** Default: none. The watermarks only tell. */
   readonly queueLimit?: QueueLimitOptions;
 }
@@ -45,6 +51,8 @@ export interface SessionHost {
   readonly queueLimit: QueueLimit | null;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
+  /** A broadcast found the session's queue full. */
+  passOver(session: Session): void;
   /** The session has begun to end in order. May be called again. */
   ending(session: Session): void;
   /** The session's Close packet is here; nothing of it is in flight. */
@@ -58,6 +66,8 @@ export type SessionEnd = (session: Session, error: Error | undefined) => void;
 export const DEFAULT_GRACE = 5000;
 const DEFAULT_HIGH_WATERMARK = 262_144;
 
+const { skipped: SKIPPED } = Figure;
+
 export class SessionSet implements SessionHost, Stoppable {
   readonly highWatermark: number;
   readonly lowWatermark: number;
@@ -69,6 +79,7 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly #linger: number | undefined;
   /** What cuts off the sessions that are ending, if there is a limit. */
   readonly #lingering = new Map<Session, Timer>();
+  readonly #closesSlow: boolean;
   readonly #onEnd: SessionEnd | undefined;
   readonly #sweep: Sweep | null;
   #emptied: (() => void) | undefined;
@@ -76,7 +87,7 @@ export class SessionSet implements SessionHost, Stoppable {
 
   /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
   constructor(core: IocpCore, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
-    const { timeouts, queueLimit, linger } = options;
+    const { timeouts, queueLimit, linger, slowMembers } = options;
     this.queueLimit = queueLimit ? new QueueLimit(core, queueLimit) : null;
     const most = this.queueLimit?.perSession ?? Number.POSITIVE_INFINITY;
     const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = highWatermark >> 2 } = options;
@@ -88,6 +99,7 @@ export class SessionSet implements SessionHost, Stoppable {
     }
     if (!(linger === undefined || linger >= 0)) throw new RangeError(`linger must be 0 or more, not ${linger}`);
     this.#linger = linger;
+    this.#closesSlow = slowMembers === 'close';
     this.highWatermark = highWatermark;
     this.lowWatermark = lowWatermark;
     this.group = group;
@@ -98,16 +110,32 @@ export class SessionSet implements SessionHost, Stoppable {
   }
 
   /**
-   * Makes the session of a new connection and opens it. The core has admitted it.
+   * Makes the session of a new connection and opens it. The core has admitted it. Throws what the session's constructor
+   * does; the connection is reset then.
    * @param introduction by the proxy that the client came through.
    */
   open(socket: PortSocket, introduction: Introduction | null = null): Session {
-    const session = this.#makeSession();
+    const session = this.#make(socket);
     this.sessions.add(session);
     this.#sweep?.watch(session);
     openSession(session, this.#core, socket, this, introduction);
     if (this.#stopping) session.end();
     return session;
+  }
+
+  #make(socket: PortSocket): Session {
+    try {
+      return this.#makeSession();
+    } catch (error) {
+      this.#core.places.dismiss();
+      reset(this.#core, socket);
+      throw error;
+    }
+  }
+
+  passOver(session: Session): void {
+    this.#core.board.values[SKIPPED]!++;
+    if (this.#closesSlow) session.destroy(tooSlow());
   }
 
   ending(session: Session): void {
@@ -148,6 +176,10 @@ export class SessionSet implements SessionHost, Stoppable {
     await emptied;
     timers.clear(cut);
   }
+}
+
+function tooSlow(): IocpError {
+  return new IocpError('broadcast to the session', 'too many bytes wait already', 'ENOBUFS', 'broadcast');
 }
 
 function lingeredOut(): IocpError {

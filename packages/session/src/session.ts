@@ -30,7 +30,7 @@ import {
 } from './session-state.js';
 
 // Where the core's figures lie.
-const { bytesReceived: RECEIVED, bytesSent: SENT, skipped: SKIPPED } = Figure;
+const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
 
 type Start = [core: IocpCore, socket: PortSocket, host: SessionHost, introduction: Introduction | null];
 
@@ -365,7 +365,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     const { queueLimit, highWatermark } = this.#host!;
     const { bytes } = this.#queue;
     if (bytes > highWatermark || (queueLimit !== null && !queueLimit.admits(bytes, length))) {
-      this.#core!.board.values[SKIPPED]!++;
+      this.#host!.passOver(this);
       return;
     }
     this.#queue.pushMessage(exchange, message, offset, length);

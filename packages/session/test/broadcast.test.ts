@@ -78,6 +78,22 @@ onEachBackend((backend) => {
     expect(await Promise.all(heard)).toEqual(clients.map(() => 'still here'));
   });
 
+  test('by `slowMembers` a client that does not read is closed, and counted', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT, highWatermark: 65_536, slowMembers: 'close' });
+    const [slow, ...clients] = await connect(port, 3);
+    await byThread([slow!, ...clients]);
+    slow!.socket.pause();
+    const size = 262_144;
+    while (core.figures().total.skipped === 0) {
+      const heard = clients.map((client) => read(client, size));
+      clients[0]!.socket.write(`big ${size} x`);
+      await Promise.all(heard);
+    }
+    slow!.socket.resume();
+    await slow!.closed;
+    expect(core.figures().total.skipped).toBe(1);
+  });
+
   test('clients that do not read do not keep short messages from the others, however many there are', async () => {
     const { core, port } = await serve({ backend }, { module: CHAT, highWatermark: 1 << 24 });
     const clients = await connect(port, 4);

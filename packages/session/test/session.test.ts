@@ -81,6 +81,29 @@ onEachBackend((backend) => {
       });
     });
 
+    test('a constructor that throws costs its own connection, and a warning', async () => {
+      await withCore({ backend }, async (core) => {
+        let made = 0;
+        class Echo extends Session {
+          constructor() {
+            super();
+            if (++made === 1) fail();
+          }
+          override onReceive(data: Buffer) {
+            this.send(data);
+          }
+        }
+        const warned = once(process, 'warning');
+        const listener = await listen(core, { session: Echo });
+        await closing(dial(listener).resume());
+        expect((await warned)[0].message).toBe('as planned');
+        const peer = await peerOf(listener);
+        peer.write('still here');
+        expect(String(await read(peer, 10))).toBe('still here');
+        expect(core.sessions).toBe(1);
+      });
+    });
+
     test('a throw in onDisconnected is a warning and nothing more', async () => {
       await withCore({ backend }, async (core) => {
         const warned = once(process, 'warning');

@@ -6,8 +6,9 @@ import { plants } from './plants.js';
 import { play } from './play.js';
 import { regressions } from './regressions.js';
 
-// A seed is the same run on every platform, so that one of them may play most of them.
-const count = Number(process.env.OVERLAPPED_SWARM_SEEDS ?? (process.platform === 'linux' ? 10_000 : 500));
+// A seed is the same run on every platform, so that one of them, where machines test, may play most of them.
+const many = process.platform === 'linux' && process.env.CI !== undefined;
+const count = Number(process.env.OVERLAPPED_SWARM_SEEDS ?? (many ? 10_000 : 500));
 const first = Number(process.env.OVERLAPPED_SWARM_FIRST ?? 1);
 const traced = process.env.OVERLAPPED_SWARM_TRACE !== undefined;
 /** Seeds of one test: a failure costs no more than the rest of its batch. */
