@@ -127,7 +127,7 @@ export class SendQueue implements FileQueue {
     const borrowed = whole ? core.deliveredBuffer : port.bufferOf(data);
     if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
       port.retain(borrowed);
-      const offset = whole ? borrowed * core.receiveBufferSize : data.byteOffset - port.receiveBlock.bytes.byteOffset;
+      const offset = whole ? borrowed * core.receiveStride : data.byteOffset - port.receiveBlock.bytes.byteOffset;
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
     } else if (length <= sendBuffers.size || borrowed >= 0) {
       this.#appendCopy(data);

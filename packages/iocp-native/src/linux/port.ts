@@ -79,7 +79,7 @@ export class UringPort implements CompletionPort {
     const { count, size } = options.receiveBuffers;
     this.#ring = new Ring(SQ_ENTRIES, CQ_ENTRIES);
     try {
-      this.receiveBlock = this.allocate(count * size);
+      this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
       const entries = this.allocate(count * abi.BUF.size);
       this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);

@@ -57,7 +57,7 @@ export class PortablePort implements CompletionPort, Host {
 
   constructor({ concurrency, receiveBuffers: { count, size } }: Required<PortOptions>) {
     this.concurrency = concurrency;
-    this.receiveBlock = this.allocate(count * size);
+    this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
     this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
     this.#free = new FreeList(count);
   }

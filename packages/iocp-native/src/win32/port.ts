@@ -85,7 +85,7 @@ export class IocpPort implements CompletionPort {
     // Not among #blocks: the wait of the event loop may outlive the port by a moment.
     this.#watchedEntries = blocks.take(WATCHED_SIZE);
     try {
-      this.receiveBlock = this.allocate(count * size);
+      this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
       clearEntries(this.#entries, ENTRIES);
       const scratch = this.allocate(PAGE.size);
