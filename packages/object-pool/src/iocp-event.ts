@@ -26,7 +26,9 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   /** Who gets the packet. Null while the event is free. */
   owner: Owner | null;
 
+  /** @param offset a multiple of 16, with EVENT_SIZE bytes of the block behind it. */
   constructor(block: NativeBlock, offset: number, index: number) {
+    assert(offset >= 0 && offset % 16 === 0 && offset + EVENT_SIZE <= block.size, `an event at ${offset}`);
     this.block = block;
     this.offset = offset;
     this.index = index;

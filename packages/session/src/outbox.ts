@@ -79,18 +79,29 @@ export class Outbox {
 
   /** For the records: the packet of a send. */
   sent(record: Outgoing, { bytes, error }: CompletionPacket): void {
-    const core = this.#core;
-    core.board.values[QUEUED]! -= record.length;
-    if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
-    else this.#releaseShare(record.sendBuffer);
-    this.#giveBack(record);
+    this.#end(record);
     this.#onSent(bytes, error);
   }
 
   #start(record: Outgoing, length: number, to: Endpoint | null): void {
     record.length = length;
     this.#core.board.values[QUEUED]! += length;
-    this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
+    try {
+      this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
+    } catch (error) {
+      // `to` is no endpoint.
+      this.#end(record);
+      throw error;
+    }
+  }
+
+  /** What a send held goes back. */
+  #end(record: Outgoing): void {
+    const core = this.#core;
+    core.board.values[QUEUED]! -= record.length;
+    if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
+    else this.#releaseShare(record.sendBuffer);
+    this.#giveBack(record);
   }
 
   /** A record with an event, or null when too many are in flight. */

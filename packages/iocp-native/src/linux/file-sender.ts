@@ -9,6 +9,7 @@
 import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
+import { checkFileRange } from '../file-range.js';
 import type { NativeBlock } from '../memory.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
@@ -50,6 +51,7 @@ export class FileSender {
   }
 
   send(socket: UringSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    checkFileRange(offset, length);
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;

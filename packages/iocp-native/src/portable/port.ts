@@ -21,6 +21,7 @@ import {
 } from '../contract.js';
 import { endpointText, isPipe, pathTooLong } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { checkFileRange } from '../file-range.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
@@ -153,6 +154,7 @@ export class PortablePort implements CompletionPort, Host {
 
   sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {
     this.#check('send a file', 'write');
+    checkFileRange(offset, length);
     this.#connection(socket).sendFile(event, file, offset, length);
   }
 

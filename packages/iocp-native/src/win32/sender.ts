@@ -3,6 +3,7 @@
 import assert from 'node:assert';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
+import { checkFileRange } from '../file-range.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
@@ -49,6 +50,7 @@ export class Sender {
   }
 
   sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
+    checkFileRange(offset, length);
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;
