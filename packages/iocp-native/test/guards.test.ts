@@ -94,6 +94,15 @@ for (const { name, availability } of candidates()) {
       port.destroy();
     });
 
+    it('what is no handle is not adopted', () => {
+      const port = openPort({ backend: name });
+      for (const number of [-1, 0.5, Number.NaN, 2 ** 53]) {
+        expect(() => port.adopt(number)).toThrow(port.native ? AssertionError : 'Cannot adopt');
+      }
+      expect(port.figures.sockets).toBe(0);
+      port.destroy();
+    });
+
     it('a datagram to what is no address is refused, and nothing is in flight', async () => {
       const port = openPort({ backend: name });
       const socket = await port.bind(endpoint('127.0.0.1', 0));

@@ -21,7 +21,7 @@ import { EventShare } from './event-share.js';
 import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
-import type { CompletionOwner, Flushable, Stoppable } from './owners.js';
+import { type CompletionOwner, checkGrace, type Flushable, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { type System, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
@@ -291,9 +291,10 @@ export class IocpCore {
   /**
    * Stops in order: everything attached ends, within `grace` milliseconds (default 5000); then the port closes. What was
    * posted and has not been delivered by then is dropped. Rejects with what went wrong in ending, or with an
-   * AssertionError that says which events and buffers have not come back.
+   * AssertionError that says which events and buffers have not come back. Throws a RangeError for a bad `grace`.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }

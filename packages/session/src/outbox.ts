@@ -54,7 +54,8 @@ export class Outbox {
       this.#giveBack(record);
       return false;
     }
-    sendBuffers.bytes(buffer).set(data, this.#filled);
+    // An array whose memory was taken away has no bytes, and set() would throw.
+    if (data.length > 0) sendBuffers.bytes(buffer).set(data, this.#filled);
     record.sendBuffer = buffer;
     this.#pieces.clear();
     this.#pieces.add(sendBuffers.block, sendBuffers.offsetOf(buffer) + this.#filled, data.length);

@@ -7,9 +7,9 @@
 // which would also wait there for a peer that does not read, and each file would take two descriptors more.
 
 import assert from 'node:assert';
+import { checkFileRange } from '../checks.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
-import { checkFileRange } from '../file-range.js';
 import type { NativeBlock } from '../memory.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';

@@ -1,6 +1,7 @@
 // The completion port over one io_uring. Starting an operation writes a submission entry; dequeue() hands them all to
 // the kernel with one system call, and turns completions into packets.
 
+import { checkHandle } from '../checks.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -125,6 +126,7 @@ export class UringPort implements CompletionPort {
   }
 
   adopt(handle: number): UringSocket {
+    checkHandle(handle);
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
     own(Owned.Handle, handle);

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
+import { checkFileRange } from '../checks.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -21,7 +22,6 @@ import {
 } from '../contract.js';
 import { endpointText, isPipe, pathTooLong } from '../endpoint.js';
 import { IocpError } from '../errors.js';
-import { checkFileRange } from '../file-range.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';

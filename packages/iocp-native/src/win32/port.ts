@@ -2,6 +2,7 @@
 // kernel in batches, and what finished at once from the queue.
 
 import assert from 'node:assert';
+import { checkHandle } from '../checks.js';
 import {
   CompletionPacket,
   type CompletionPort,
@@ -135,6 +136,7 @@ export class IocpPort implements CompletionPort {
   }
 
   adopt(handle: number): Win32Socket {
+    checkHandle(handle);
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
     own(Owned.Handle, handle);

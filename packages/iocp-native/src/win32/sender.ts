@@ -1,9 +1,9 @@
 // Sending: one WSASend at a time for each socket, of up to 16 pieces.
 
 import assert from 'node:assert';
+import { checkFileRange } from '../checks.js';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
-import { checkFileRange } from '../file-range.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32Error } from './errors.js';
