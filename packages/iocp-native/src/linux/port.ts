@@ -126,9 +126,9 @@ export class UringPort implements CompletionPort {
   }
 
   adopt(handle: number): UringSocket {
-    checkHandle(handle);
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
+    checkHandle(handle);
     own(Owned.Handle, handle);
     return this.#engine.addSocket(handle, null);
   }

@@ -136,9 +136,9 @@ export class IocpPort implements CompletionPort {
   }
 
   adopt(handle: number): Win32Socket {
-    checkHandle(handle);
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
+    checkHandle(handle);
     own(Owned.Handle, handle);
     return this.#engine.addSocket(handle, null, 'adopt a connection');
   }
