@@ -6,6 +6,7 @@ export default defineConfig(
   options({
     index: 'src/index.ts',
     threads: 'src/threads.ts',
+    debug: 'src/debug.ts',
     testing: 'src/testing/index.ts',
     win32: 'src/win32/index.ts',
     linux: 'src/linux/index.ts',

@@ -16,6 +16,7 @@
 //  6. A port, its sockets and its events belong to the thread that opened it. What crosses threads is a `PortPoster`, and
 //     the handle of a connection that a detached listener accepted and that no port has adopted yet.
 
+import assert from 'node:assert';
 import type { IocpError } from './errors.js';
 import type { NativeBlock } from './memory.js';
 import type {
@@ -127,8 +128,12 @@ export class GatherList {
   /** Bytes of each piece. */
   readonly lengths = new Int32Array(MAX_GATHER);
 
-  /** Adds `length` bytes of `block` from `offset`. False when the list is full. */
+  /** Adds `length` bytes of `block` from `offset`. False when the list is full. Asserts that the block has them. */
   add(block: NativeBlock, offset: number, length: number): boolean {
+    // The kernel reads what this says, so it is the last place to notice. What is no integer differs from itself | 0.
+    const inside = (offset | 0) === offset && (length | 0) === length && offset >= 0 && length >= 0;
+    if (!inside || offset + length > block.size)
+      assert.fail(`${length} bytes from ${offset} of a block of ${block.size}`);
     const i = this.count;
     if (i === MAX_GATHER) return false;
     this.blocks[i] = block;

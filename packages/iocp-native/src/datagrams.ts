@@ -7,7 +7,7 @@ import assert from 'node:assert';
 import { type Endpoint, MAX_DATAGRAM_SENDS, type Overlapped } from './contract.js';
 import { endpointText } from './endpoint.js';
 import type { NativeBlock } from './memory.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from './sockaddr.js';
+import { checkEndpoint, readSockaddr, SOCKADDR_SIZE, writeSockaddr } from './sockaddr.js';
 
 const WORDS = SOCKADDR_SIZE >> 2;
 /** A sockaddr_in has two words of address; the others are zero. */
@@ -108,6 +108,7 @@ export class DatagramState {
   /** Whether a send may start, anything else being a bug. */
   check(to: Endpoint | null): void {
     assert((to === null) === this.connected, 'a connected socket sends to its peer, another to an address');
+    if (to !== null && !(to instanceof PeerAddress)) checkEndpoint(to);
     assert(this.sends.size < MAX_DATAGRAM_SENDS, 'too many sends in flight on a datagram socket');
   }
 

@@ -4,6 +4,7 @@
 // A block is never unmapped: a view that a user kept past its time must not become a crash. Blocks that come back are
 // emptied (their pages go back to the system) and serve the next request of the same size.
 
+import assert from 'node:assert';
 import { koffi } from './koffi.js';
 
 /** A block of native memory. Blocks start on a page. */
@@ -39,6 +40,7 @@ export class BlockStore {
 
   /** Zeroed memory of at least `bytes`. Throws an IocpError (ENOMEM). */
   take(bytes: number): NativeBlock {
+    assert(Number.isSafeInteger(bytes) && bytes > 0, `a block of ${bytes} bytes`);
     const size = Math.ceil(bytes / PAGE) * PAGE;
     const reused = this.#free.get(size)?.pop();
     if (reused) return reused;

@@ -1,7 +1,7 @@
 // Socket addresses in memory: sockaddr_in and sockaddr_in6, which Linux and Windows lay out alike.
 
 import assert from 'node:assert';
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Endpoint } from './contract.js';
 
 /** The same number everywhere; AF_INET6 is not. */
@@ -9,8 +9,17 @@ const AF_INET = 2;
 /** Bytes of a sockaddr_in6, the larger of the two. */
 export const SOCKADDR_SIZE = 28;
 
+/** Asserts that an endpoint is one: endpoint() makes no other. */
+export function checkEndpoint({ address, family, port }: Endpoint): void {
+  // isIPv6 also takes a zone, which a sockaddr here has no room for.
+  const valid = family === 6 ? isIPv6(address) && !address.includes('%') : family === 4 && isIPv4(address);
+  assert(valid, `"${address}" is not an IPv${family} address`);
+  assert(Number.isInteger(port) && port >= 0 && port <= 65535, `${port} is not a port`);
+}
+
 /** Writes a sockaddr_in or sockaddr_in6 at `at` and returns its length. `familyOf6` is the platform's AF_INET6. */
 export function writeSockaddr(endpoint: Endpoint, into: Buffer, at: number, familyOf6: number): number {
+  checkEndpoint(endpoint);
   into.fill(0, at, at + SOCKADDR_SIZE);
   into.writeUInt16LE(endpoint.family === 6 ? familyOf6 : AF_INET, at);
   into.writeUInt16BE(endpoint.port, at + 2);
@@ -45,7 +54,6 @@ function mappedIPv4(from: Buffer, at: number): string | undefined {
 }
 
 function ipv6Words(address: string): number[] {
-  assert(isIPv6(address), `"${address}" is not an IPv6 address`);
   // URL turns any text form into hexadecimal words with at most one `::`.
   const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [left, right] = text.split('::').map((half) => (half === '' ? [] : half.split(':')));

@@ -3,13 +3,14 @@
 import { AssertionError } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { strideOf } from '../src/debug.js';
 import { BlockStore, plainMemory } from '../src/memory.js';
 import { FreeList, ReceiveBuffers } from '../src/receive-buffers.js';
 
 const [COUNT, SIZE] = [4, 64];
 
 function open(): ReceiveBuffers {
-  return new ReceiveBuffers(new BlockStore(plainMemory).take(COUNT * SIZE), COUNT, SIZE);
+  return new ReceiveBuffers(new BlockStore(plainMemory).take(ReceiveBuffers.bytesFor(COUNT, SIZE)), COUNT, SIZE);
 }
 
 describe('ReceiveBuffers', () => {
@@ -47,7 +48,7 @@ describe('ReceiveBuffers', () => {
     for (const length of [10, 10, SIZE, 1]) {
       const view = buffers.take(2, length);
       expect(view.length).toBe(length);
-      expect(view.byteOffset - buffers.block.bytes.byteOffset).toBe(2 * SIZE);
+      expect(view.byteOffset - buffers.block.bytes.byteOffset).toBe(2 * strideOf(SIZE));
       buffers.release(2);
     }
   });

@@ -23,3 +23,8 @@ export function reportFigures(core: IocpCore): () => void {
 export function reportLoss(core: IocpCore, index: number, error: Error): void {
   workerLost.publish({ core, index, error });
 }
+
+/** What becomes of a loss that nobody asked to be told of. */
+export function warn(error: Error): void {
+  process.emitWarning(error);
+}

@@ -13,17 +13,19 @@ import {
   type PortPoster,
   type PortToken,
 } from '@overlapped/iocp-native';
-import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-pool';
+import { strideOf } from '@overlapped/iocp-native/debug';
+import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { DedicatedPump } from './dedicated-pump.js';
-import { reportFigures, reportLoss } from './diagnostics.js';
+import { reportFigures, reportLoss, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
 import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
-import type { CompletionOwner, Flushable, Stoppable } from './owners.js';
+import { type CompletionOwner, checkGrace, type Flushable, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionPlaces } from './session-places.js';
 import { type System, thisSystem } from './system.js';
+import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
 import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
@@ -92,8 +94,8 @@ export class IocpCore {
   delivered: Buffer | null = null;
   /** @internal */
   deliveredBuffer = -1;
-  /** Bytes of each receive buffer. @internal */
-  readonly receiveBufferSize: number;
+  /** Bytes from the start of a receive buffer to that of the next. @internal */
+  readonly receiveStride: number;
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. @internal */
   readonly receiveBuffersToLend: number;
   readonly #pump: Pump;
@@ -141,7 +143,7 @@ export class IocpCore {
       ...(backend && { backend }),
       ...(concurrency !== undefined && { concurrency }),
     });
-    this.receiveBufferSize = receiveBuffers.size;
+    this.receiveStride = strideOf(receiveBuffers.size);
     this.receiveBuffersToLend = receiveBuffers.count / 2;
     this.timers = new TimerQueue(system.clock);
     this.board = internals.board ?? new FigureBoard();
@@ -158,12 +160,12 @@ export class IocpCore {
     try {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS + DATAGRAM_EVENTS;
-      this.events = new IocpEventPool(this.port.allocate(events * EVENT_SIZE), events);
+      this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events)), events);
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
       this.places = new SessionPlaces(maxSessions, this.board.values);
       const { count, size } = sendBuffers;
-      this.sendBuffers = new BufferPool(this.port.allocate(count * size), size, count);
+      this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count)), size, count);
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
@@ -171,6 +173,7 @@ export class IocpCore {
       };
       this.#endReports = internals.board ? () => {} : reportFigures(this);
       this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
+      watchExit(this);
     } catch (error) {
       this.port.destroy();
       throw error;
@@ -272,9 +275,10 @@ export class IocpCore {
   /**
    * Stops in order: everything attached ends, within `grace` milliseconds (default 5000); then the port closes. What was
    * posted and has not been delivered by then is dropped. Rejects with what went wrong in ending, or with an
-   * AssertionError that says which events and buffers have not come back.
+   * AssertionError that says which events and buffers have not come back. Throws a RangeError for a bad `grace`.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }
@@ -296,11 +300,12 @@ export class IocpCore {
     this.#pump.stop();
     this.#endReports();
     this.timers.close();
+    const damage = damageOf(this);
     this.port.destroy();
     this.#publish();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    this.events.assertEmpty();
-    this.sendBuffers.assertEmpty();
+    if (damage !== null) throw damage;
+    assertEmpty(this);
   }
 
   #dispatch(packet: CompletionPacket): void {
@@ -375,8 +380,4 @@ export class IocpCore {
       this.flushSoon(waiter);
     }
   }
-}
-
-function warn(error: Error): void {
-  process.emitWarning(error);
 }

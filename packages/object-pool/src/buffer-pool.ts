@@ -10,7 +10,7 @@ export class BufferPool {
   readonly #slab: Slab;
   readonly #views: (Buffer | undefined)[];
 
-  /** @param size bytes of a buffer, a multiple of 16. The block must hold `capacity` of them. */
+  /** @param size bytes of a buffer, a multiple of 16. The block must hold `capacity` of them (see Slab.bytesFor). */
   constructor(block: NativeBlock, size: number, capacity: number) {
     this.#slab = new Slab(block, size, capacity);
     this.#views = new Array(capacity).fill(undefined);
@@ -48,7 +48,7 @@ export class BufferPool {
 
   /** The whole buffer, always the same view. The buffer must be out. */
   bytes(index: number): Buffer {
-    if (!this.#slab.isLive(index)) assert.fail(`use of buffer ${index}, which is not out`);
+    if (!this.#slab.isLive(index)) this.#fail(index);
     return this.#views[index] ?? this.#view(index);
   }
 
@@ -60,6 +60,10 @@ export class BufferPool {
   /** Tear-down: every buffer must have come back. Throws an AssertionError that says how many have not. */
   assertEmpty(): void {
     this.#slab.assertEmpty(`buffers of ${this.size} bytes`);
+  }
+
+  #fail(index: number): never {
+    assert.fail(`use of buffer ${index}, which is not out${this.#slab.usesOf(index)}`);
   }
 
   #view(index: number): Buffer {

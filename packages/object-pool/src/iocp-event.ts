@@ -5,6 +5,7 @@
 
 import assert from 'node:assert';
 import { EVENT_SIZE, type NativeBlock, Operation, type Overlapped } from '@overlapped/iocp-native';
+import { debugging } from '@overlapped/iocp-native/debug';
 import { Slab } from './slab.js';
 
 const INDEX_BITS = 20;
@@ -25,7 +26,9 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   /** Who gets the packet. Null while the event is free. */
   owner: Owner | null;
 
+  /** @param offset a multiple of 16, with EVENT_SIZE bytes of the block behind it. */
   constructor(block: NativeBlock, offset: number, index: number) {
+    assert(offset >= 0 && offset % 16 === 0 && offset + EVENT_SIZE <= block.size, `an event at ${offset}`);
     this.block = block;
     this.offset = offset;
     this.index = index;
@@ -51,11 +54,16 @@ export class IocpEventPool<Owner = unknown> {
   readonly #slab: Slab;
   readonly #events: (IocpEvent<Owner> | undefined)[];
 
-  /** @param capacity 2^20 at most; the block must hold `capacity * EVENT_SIZE` bytes. */
+  /** @param capacity 2^20 at most; the block must hold `capacity * EVENT_SIZE` bytes (see Slab.bytesFor). */
   constructor(block: NativeBlock, capacity: number) {
     assert(capacity <= INDEX_MASK + 1, `a pool of ${capacity} events`);
     this.#slab = new Slab(block, EVENT_SIZE, capacity);
     this.#events = new Array(capacity).fill(undefined);
+  }
+
+  /** What its records lie in. */
+  get block(): NativeBlock {
+    return this.#slab.block;
   }
 
   /** How many events there are. */
@@ -81,11 +89,13 @@ export class IocpEventPool<Owner = unknown> {
   /** Gives an event back. The port must be done with it: what is pending belongs to the kernel, and asserts. */
   release(event: IocpEvent<Owner>): void {
     const { index } = event;
-    if (this.#events[index] !== event) assert.fail('release of an event of another pool');
+    if (this.#events[index] !== event) this.#failForeign(event);
     if (event.pending) assert.fail(`release of event ${index}, which is pending`);
     this.#slab.release(index);
     event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
     event.owner = null;
+    // So that who still has this event is told from the slot's next owner.
+    if (debugging) this.#events[index] = undefined;
   }
 
   /** The event that a tag names, or null when that event has been released since. */
@@ -101,8 +111,15 @@ export class IocpEventPool<Owner = unknown> {
 
   #create(index: number): IocpEvent<Owner> {
     const event = new IocpEvent<Owner>(this.#slab.block, this.#slab.offsetOf(index), index);
+    event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
     this.#events[index] = event;
     return event;
+  }
+
+  #failForeign({ block, index }: IocpEvent<Owner>): never {
+    const stale = debugging && block === this.#slab.block;
+    if (!stale) assert.fail('release of an event of another pool');
+    assert.fail(`release of event ${index}, which was released before${this.#slab.usesOf(index)}`);
   }
 
   #kindsOut(): string {

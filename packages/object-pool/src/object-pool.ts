@@ -2,6 +2,7 @@
 // object and a leak.
 
 import assert from 'node:assert';
+import { debugging, Uses } from '@overlapped/iocp-native/debug';
 
 /** What a pool makes, and how many. */
 export interface ObjectPoolOptions<T extends object> {
@@ -21,6 +22,7 @@ export class ObjectPool<T extends object> {
   readonly #reset: ((object: T) => void) | undefined;
   readonly #live = new Set<T>();
   readonly #idle: T[] = [];
+  readonly #uses = debugging ? new Uses<T>(new WeakMap()) : null;
 
   constructor({ create, reset, capacity }: ObjectPoolOptions<T>) {
     assert(Number.isInteger(capacity) && capacity > 0, `a pool of ${capacity} objects`);
@@ -44,14 +46,17 @@ export class ObjectPool<T extends object> {
     if (this.#live.size === this.capacity) return null;
     const object = this.#idle.pop() ?? this.#create();
     this.#live.add(object);
+    this.#uses?.acquired(object);
     return object;
   }
 
   /** Gives an object back, and readies it. A bug asserts: one that is not out, or of another pool. */
   release(object: T): void {
     if (!this.#live.delete(object)) {
-      assert.fail(this.#idle.includes(object) ? 'release of an object twice' : 'release of an object of another pool');
+      const why = this.#idle.includes(object) ? 'twice' : 'of another pool';
+      assert.fail(`release of an object ${why}${this.#uses?.of(object) ?? ''}`);
     }
+    this.#uses?.released(object);
     this.#reset?.(object);
     this.#idle.push(object);
   }
@@ -65,7 +70,7 @@ export class ObjectPool<T extends object> {
   report(): string {
     const [oldest] = this.#live;
     const kind = oldest?.constructor?.name ?? 'Object';
-    return `${this.out} of ${this.capacity} objects are out${oldest ? `, the oldest a ${kind}` : ''}`;
+    return `${this.out} of ${this.capacity} objects are out${oldest ? `, the oldest a ${kind}${this.#uses?.of(oldest) ?? ''}` : ''}`;
   }
 
   /** Tear-down: every object must have come back. Throws an AssertionError with the report. */

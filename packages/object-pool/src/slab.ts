@@ -6,6 +6,7 @@
 
 import assert from 'node:assert';
 import type { NativeBlock } from '@overlapped/iocp-native';
+import { debugging, SlotWatch, strideOf } from '@overlapped/iocp-native/debug';
 
 /** Slots start on a multiple of this many bytes, as an OVERLAPPED must. */
 const ALIGNMENT = 16;
@@ -22,8 +23,14 @@ export class Slab {
   #freeCount: number;
   readonly #live: Uint8Array;
   readonly #generations: Uint16Array;
+  /** Bytes from slot to slot. */
+  readonly #stride: number;
+  readonly #watch: SlotWatch | null;
 
-  /** @param size bytes of a slot, a multiple of 16. The block must hold `capacity` of them. */
+  /**
+   * @param size bytes of a slot, a multiple of 16. The block must hold `capacity` of them; in debug mode they have guards
+   *   when it has bytesFor(size, capacity).
+   */
   constructor(block: NativeBlock, size: number, capacity: number) {
     assert(Number.isInteger(size) && size > 0 && size % ALIGNMENT === 0, `a slot of ${size} bytes is not aligned`);
     assert(Number.isInteger(capacity) && capacity > 0, `a slab of ${capacity} slots`);
@@ -35,6 +42,13 @@ export class Slab {
     this.#freeCount = capacity;
     this.#live = new Uint8Array(capacity);
     this.#generations = new Uint16Array(capacity);
+    this.#stride = Slab.bytesFor(size, capacity) <= block.size ? strideOf(size) : size;
+    this.#watch = debugging ? new SlotWatch(block, size, this.#stride) : null;
+  }
+
+  /** Bytes of a block for so many slots of this size: with guards in debug mode. */
+  static bytesFor(size: number, capacity: number): number {
+    return strideOf(size) * capacity;
   }
 
   /** Slots that are out. */
@@ -47,15 +61,22 @@ export class Slab {
     if (this.#freeCount === 0) return -1;
     const index = this.#free[--this.#freeCount]!;
     this.#live[index] = 1;
+    if (this.#watch !== null) this.#watchAcquire(this.#watch, index);
     return index;
   }
 
   /** Gives a slot back and moves it to its next generation. */
   release(index: number): void {
-    if (this.#live[index] !== 1) assert.fail(`release of slot ${index}, which is not out`);
+    if (this.#live[index] !== 1) assert.fail(`release of slot ${index}, which is not out${this.usesOf(index)}`);
     this.#live[index] = 0;
     this.#generations[index]!++;
     this.#free[this.#freeCount++] = index;
+    if (this.#watch !== null) this.#watch.released(index);
+  }
+
+  /** In debug mode, where the slot was acquired and released last, to be put behind a message; else ''. */
+  usesOf(index: number): string {
+    return this.#watch?.uses.of(index) ?? '';
   }
 
   /** Whether the slot is out. */
@@ -70,11 +91,16 @@ export class Slab {
 
   /** Where the slot starts in the block, in bytes. */
   offsetOf(index: number): number {
-    return index * this.size;
+    return index * this.#stride;
   }
 
   /** Tear-down: every slot must have come back. Throws an AssertionError that says how many `what` have not. */
   assertEmpty(what: string): void {
-    if (this.out !== 0) assert.fail(`${this.out} of ${this.capacity} ${what} are out`);
+    if (this.out !== 0) assert.fail(`${this.out} of ${this.capacity} ${what} are out${this.#watch?.report() ?? ''}`);
+  }
+
+  #watchAcquire(watch: SlotWatch, index: number): void {
+    watch.checkPoison(index);
+    watch.acquired(index);
   }
 }

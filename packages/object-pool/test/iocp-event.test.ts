@@ -2,6 +2,7 @@
 
 import { AssertionError } from 'node:assert';
 import { EVENT_SIZE, Operation } from '@overlapped/iocp-native';
+import { debugging } from '@overlapped/iocp-native/debug';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { IocpEvent, IocpEventPool } from '../src/index.js';
@@ -163,7 +164,8 @@ test('tags of slots that never were out, or that do not exist, find nobody', () 
   expect(some.at(1 << 20)).toBe(null);
 });
 
-test('events are made once and reused', () => {
+// In debug mode each use has an event of its own, so that a late release is told from the next owner's.
+test.skipIf(debugging)('events are made once and reused', () => {
   const some = pool();
   const first = some.acquire('me', Operation.Accept)!;
   expect(first).toBeInstanceOf(IocpEvent);

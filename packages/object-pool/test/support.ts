@@ -1,7 +1,8 @@
 // What the tests share: blocks of ordinary memory under a made-up address (no kernel reads it here), and small helpers.
 
-import { AssertionError } from 'node:assert';
 import type { NativeBlock } from '@overlapped/iocp-native';
+import { debugging } from '@overlapped/iocp-native/debug';
+import { expect } from 'vitest';
 
 const PAGE = 4096;
 const ADDRESS = 0x7f00_0000_0000;
@@ -17,7 +18,9 @@ export function pick<T>(items: readonly T[], choice: number): T {
   return items[choice % items.length]!;
 }
 
-/** The AssertionError of `assert.fail(message)`. */
-export function bug(message: string): AssertionError {
-  return new AssertionError({ message, operator: 'fail' });
+/** The AssertionError of `assert.fail(message)`. In debug mode stacks follow. */
+export function bug(message: string): unknown {
+  const escaped = message.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const whole = expect.stringMatching(new RegExp(`^${escaped}${debugging ? '(\n|$)' : '$'}`));
+  return expect.objectContaining({ name: 'AssertionError', message: whole });
 }

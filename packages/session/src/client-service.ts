@@ -1,7 +1,7 @@
 // ClientService: keeps sessions to one target alive, for a server that depends on others. A connection that fails or ends
 // is opened again after a pause, which grows while none lives.
 
-import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 import { asError, warn } from './outcomes.js';
 import type { Session } from './session.js';
@@ -70,6 +70,7 @@ export class ClientService implements Stoppable {
 
   /** Connects no more and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }

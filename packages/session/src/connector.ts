@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
-import type { IocpCore, Stoppable } from '@overlapped/net-core';
+import { checkGrace, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { Connecting, type ConnectOptions } from './connecting.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
@@ -65,6 +65,7 @@ export class Connector implements Stoppable {
 
   /** Cancels what is connecting and ends the sessions; what has not ended after `grace` milliseconds is destroyed. */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }

@@ -18,6 +18,7 @@ import {
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { bytesOf } from './bytes.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
 import { asError, isThenable, warn } from './outcomes.js';
 
@@ -138,7 +139,7 @@ export class DatagramSession implements CompletionOwner {
   send(data: Uint8Array | string, to?: Endpoint): boolean {
     if (this.#closing !== undefined) return false;
     assert((to === undefined) === this.#connected, 'a connected session sends to its peer, another to an address');
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    const bytes = bytesOf(data);
     if (bytes.length > LONGEST_MESSAGE) {
       throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${bytes.length}`);
     }

@@ -13,7 +13,7 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { type CompletionOwner, checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
@@ -160,6 +160,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
 
   /** Stops accepting and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }

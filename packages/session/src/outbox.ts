@@ -54,7 +54,8 @@ export class Outbox {
       this.#giveBack(record);
       return false;
     }
-    sendBuffers.bytes(buffer).set(data, this.#filled);
+    // An array whose memory was taken away has no bytes, and set() would throw.
+    if (data.length > 0) sendBuffers.bytes(buffer).set(data, this.#filled);
     record.sendBuffer = buffer;
     this.#pieces.clear();
     this.#pieces.add(sendBuffers.block, sendBuffers.offsetOf(buffer) + this.#filled, data.length);
@@ -79,18 +80,29 @@ export class Outbox {
 
   /** For the records: the packet of a send. */
   sent(record: Outgoing, { bytes, error }: CompletionPacket): void {
-    const core = this.#core;
-    core.board.values[QUEUED]! -= record.length;
-    if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
-    else this.#releaseShare(record.sendBuffer);
-    this.#giveBack(record);
+    this.#end(record);
     this.#onSent(bytes, error);
   }
 
   #start(record: Outgoing, length: number, to: Endpoint | null): void {
     record.length = length;
     this.#core.board.values[QUEUED]! += length;
-    this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
+    try {
+      this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
+    } catch (error) {
+      // `to` is no endpoint.
+      this.#end(record);
+      throw error;
+    }
+  }
+
+  /** What a send held goes back. */
+  #end(record: Outgoing): void {
+    const core = this.#core;
+    core.board.values[QUEUED]! -= record.length;
+    if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
+    else this.#releaseShare(record.sendBuffer);
+    this.#giveBack(record);
   }
 
   /** A record with an event, or null when too many are in flight. */

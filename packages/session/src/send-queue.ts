@@ -8,7 +8,7 @@
 // exchange (what many sessions send), or still in the caller's own memory (what is larger than a send buffer; copied piece
 // by piece as it is sent). A file is a segment without bytes, which goes out by itself, at the head of the queue.
 
-import { GatherList, type IocpError, MAX_GATHER } from '@overlapped/iocp-native';
+import { GatherList, IocpError, MAX_GATHER } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
@@ -69,6 +69,8 @@ function makeSegment(place: Place, buffer: number, offset: number, length: numbe
 export class SendQueue implements FileQueue {
   /** Bytes that wait or are in flight, but for those of files, which take no memory. */
   bytes = 0;
+  /** Set when the caller has taken away what waits at the head: its ArrayBuffer was transferred, or has shrunk. */
+  gone: IocpError | null = null;
   readonly #core: IocpCore;
   #head: Segment | null = null;
   #tail: Segment | null = null;
@@ -127,7 +129,7 @@ export class SendQueue implements FileQueue {
     const borrowed = whole ? core.deliveredBuffer : port.bufferOf(data);
     if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
       port.retain(borrowed);
-      const offset = whole ? borrowed * core.receiveBufferSize : data.byteOffset - port.receiveBlock.bytes.byteOffset;
+      const offset = whole ? borrowed * core.receiveStride : data.byteOffset - port.receiveBlock.bytes.byteOffset;
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
     } else if (length <= sendBuffers.size || borrowed >= 0) {
       this.#appendCopy(data);
@@ -156,8 +158,8 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Takes what the next send gathers; null when nothing waits, or when no send buffer is free (`bytes` then says that
-   * something waits). The list is good until the next call.
+   * Takes what the next send gathers; null when nothing waits, when no send buffer is free (`bytes` then says that
+   * something waits), or when what waits is `gone`. The list is good until the next call.
    */
   gather(): GatherList | null {
     pieces.clear();
@@ -264,9 +266,14 @@ export class SendQueue implements FileQueue {
     return segment;
   }
 
-  /** Copies the next piece of a caller's bytes into a send buffer; null when none is free. */
+  /** Copies the next piece of a caller's bytes into a send buffer; null when none is free, or the bytes are gone. */
   #copyPiece(from: Segment): Segment | null {
     const { sendBuffers } = this.#core;
+    // Else the peer would get what the buffer had before.
+    if (from.source!.length < from.offset + from.length) {
+      this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
+      return null;
+    }
     const buffer = sendBuffers.acquire();
     if (buffer < 0) return null;
     const length = Math.min(from.length, sendBuffers.size);

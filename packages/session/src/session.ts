@@ -5,6 +5,7 @@ import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
+import { bytesOf } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
 import { type FileRange, FileSend } from './file-send.js';
@@ -85,7 +86,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#queue ??= new SendQueue(this.#core!);
     const queue = this.#queue;
     const { queueLimit, highWatermark } = this.#host!;
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    const bytes = bytesOf(data);
     this.#flushSoon();
     const full = queueLimit !== null && !queueLimit.admits(queue.bytes, bytes.length);
     const dropped = full && !queueLimit.exceeded(this);
@@ -271,7 +272,8 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     if (file !== null && !file.open) return; // It flushes when it is open.
     const pieces = file === null ? this.#queue!.gather() : null;
     if (file === null && pieces === null) {
-      this.#core!.awaitSendBuffer(this);
+      if (this.#queue!.gone === null) this.#core!.awaitSendBuffer(this);
+      else this.#close(this.#queue!.gone, true);
       return;
     }
     const event = takeEvent(this.#core!, this, Operation.Send);

@@ -58,7 +58,7 @@ export class BufferRing {
   provide(index: number): void {
     const { block, size } = this.#buffers;
     const slot = this.#tail & this.#mask;
-    const address = block.address + index * size;
+    const address = block.address + this.#buffers.offsetOf(index);
     this.#words[slot * 4] = address >>> 0;
     this.#words[slot * 4 + 1] = Math.floor(address / 0x100000000);
     this.#words[slot * 4 + 2] = size;

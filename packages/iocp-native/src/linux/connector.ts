@@ -1,5 +1,6 @@
 // Connecting: a new socket, and the address that it wants in its event's own memory.
 
+import assert from 'node:assert';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -34,6 +35,8 @@ export class Connector {
   }
 
   connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): UringSocket {
+    // Before the address is written, which would else become that of the operation which has the event.
+    assert(!event.pending, 'the event is in use by another operation');
     const at = event.offset + ARGUMENTS;
     const action = `connect to ${endpointText(remote)}`;
     let length = 0;

@@ -72,8 +72,8 @@ export class Datagrams {
 
   /** A datagram is in a buffer, of which the kernel has written `length` bytes: completes the packet. */
   take(packet: CompletionPacket, buffer: number, length: number): void {
-    const { block, size } = this.#buffers;
-    const start = buffer * size;
+    const { block } = this.#buffers;
+    const start = this.#buffers.offsetOf(buffer);
     const flags = block.words[(start + abi.RECVMSG_OUT.flags) >> 2]!;
     packet.bytes = length - PAYLOAD;
     packet.data = this.#buffers.takePart(buffer, PAYLOAD, packet.bytes);

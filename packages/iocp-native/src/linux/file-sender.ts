@@ -7,6 +7,7 @@
 // which would also wait there for a peer that does not read, and each file would take two descriptors more.
 
 import assert from 'node:assert';
+import { checkFileRange } from '../checks.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
 import type { NativeBlock } from '../memory.js';
@@ -50,6 +51,7 @@ export class FileSender {
   }
 
   send(socket: UringSocket, event: Overlapped, file: number, offset: number, length: number): void {
+    checkFileRange(offset, length);
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;

@@ -1,6 +1,7 @@
 // The completion port over one io_uring. Starting an operation writes a submission entry; dequeue() hands them all to
 // the kernel with one system call, and turns completions into packets.
 
+import { checkHandle } from '../checks.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -79,7 +80,7 @@ export class UringPort implements CompletionPort {
     const { count, size } = options.receiveBuffers;
     this.#ring = new Ring(SQ_ENTRIES, CQ_ENTRIES);
     try {
-      this.receiveBlock = this.allocate(count * size);
+      this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
       const entries = this.allocate(count * abi.BUF.size);
       this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
@@ -127,6 +128,7 @@ export class UringPort implements CompletionPort {
   adopt(handle: number): UringSocket {
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
+    checkHandle(handle);
     own(Owned.Handle, handle);
     return this.#engine.addSocket(handle, null);
   }

@@ -66,16 +66,16 @@ export class PortableDatagrams extends PortableHandle {
   deliver(): void {
     const event = this.#receiving;
     const { host } = this;
-    const { block, size } = host.buffers;
+    const { buffers } = host;
     while (event !== null && this.#kept.length > 0) {
       const slot = host.takeSlot(this);
       if (slot === -1) return;
       const { bytes, from } = this.#kept.shift()!;
-      const length = bytes.copy(block.bytes, slot * size, 0, size - OVERHEAD);
+      const length = bytes.copy(buffers.block.bytes, buffers.offsetOf(slot), 0, buffers.size - OVERHEAD);
       const packet = host.queue(Operation.Receive, this, event, length < bytes.length ? truncated : null, false);
       packet.bytes = length;
       packet.buffer = slot;
-      packet.data = host.buffers.take(slot, length);
+      packet.data = buffers.take(slot, length);
       packet.from = from;
     }
   }

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
+import { checkFileRange } from '../checks.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -57,7 +58,7 @@ export class PortablePort implements CompletionPort, Host {
 
   constructor({ concurrency, receiveBuffers: { count, size } }: Required<PortOptions>) {
     this.concurrency = concurrency;
-    this.receiveBlock = this.allocate(count * size);
+    this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
     this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
     this.#free = new FreeList(count);
   }
@@ -153,6 +154,7 @@ export class PortablePort implements CompletionPort, Host {
 
   sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {
     this.#check('send a file', 'write');
+    checkFileRange(offset, length);
     this.#connection(socket).sendFile(event, file, offset, length);
   }
 

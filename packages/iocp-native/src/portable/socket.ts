@@ -95,20 +95,20 @@ export class PortableSocket extends PortableHandle {
       return;
     }
     const { host } = this;
-    const { block, size } = host.buffers;
+    const { buffers } = host;
     for (let chunk = this.#kept[0]; chunk !== undefined; chunk = this.#kept[0]) {
       const slot = host.takeSlot(this);
       if (slot === -1) {
         this.#raw.pause();
         return;
       }
-      const length = chunk.copy(block.bytes, slot * size, 0, size);
+      const length = chunk.copy(buffers.block.bytes, buffers.offsetOf(slot), 0, buffers.size);
       if (length === chunk.length) this.#kept.shift();
       else this.#kept[0] = chunk.subarray(length);
       const packet = host.queue(Operation.Receive, this, event, null, false);
       packet.bytes = length;
       packet.buffer = slot;
-      packet.data = host.buffers.take(slot, length);
+      packet.data = buffers.take(slot, length);
     }
     if (this.#ended) this.#endReceive(null);
     else if (this.#gone) this.#endReceive(this.#failure);

@@ -62,7 +62,7 @@ export class SimulatedPort implements CompletionPort, Host {
     this.world = world;
     this.network = network;
     this.concurrency = concurrency;
-    this.receiveBlock = this.allocate(count * size);
+    this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
     this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
     this.#free = new FreeList(count);
   }

@@ -89,15 +89,15 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     const { host } = this;
     const end = this.#end;
     if (this.#receiving === null || !this.#streaming || end === null) return;
-    const { block, size } = host.buffers;
+    const { buffers } = host;
     while (end.unread > 0) {
       const slot = host.takeSlot(this);
       if (slot === -1) return;
-      const length = end.read(block.bytes, slot * size, size);
+      const length = end.read(buffers.block.bytes, buffers.offsetOf(slot), buffers.size);
       const packet = host.queue(Operation.Receive, this, this.#receiving, null, false);
       packet.bytes = length;
       packet.buffer = slot;
-      packet.data = host.buffers.take(slot, length);
+      packet.data = buffers.take(slot, length);
     }
     if (end.broken !== null) this.#endReceive(end.broken);
     else if (end.finished) this.#endReceive(null);

@@ -1,5 +1,6 @@
 // Connecting: ConnectEx from a new socket, to the address that it wants in its event's own memory.
 
+import assert from 'node:assert';
 import { type Endpoint, Operation, type Overlapped, type PipeEndpoint, type SocketOptions } from '../contract.js';
 import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
@@ -32,6 +33,8 @@ export class Connector {
 
   connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): Win32Socket {
     if (isPipe(remote)) return this.#connectPipe(event, remote, key);
+    // Before the address is written, which would else become that of the operation which has the event.
+    assert(!event.pending, 'the event is in use by another operation');
     const action = `connect to ${endpointText(remote)}`;
     const length = writeSockaddr(remote, event.block.bytes, event.offset + EVENT_ADDRESSES, AF_INET6);
     let socket: Win32Socket;

@@ -135,7 +135,8 @@ export class Datagrams {
 
   #describe({ block: { words }, offset }: Overlapped, buffer: number): void {
     const at = (offset + EVENT_BUFFERS) >> 2;
-    writeBuffer(words, at, this.#buffers.block.address + buffer * this.#buffers.size, this.#buffers.size - OVERHEAD);
+    const start = this.#buffers.block.address + this.#buffers.offsetOf(buffer);
+    writeBuffer(words, at, start, this.#buffers.size - OVERHEAD);
     writeBuffer(words, at + (WSABUF.size >> 2), this.#sink.address, SINK_SIZE);
     words[(offset + ADDRESS_LENGTH) >> 2] = SOCKADDR_SIZE;
   }

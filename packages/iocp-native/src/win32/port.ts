@@ -2,6 +2,7 @@
 // kernel in batches, and what finished at once from the queue.
 
 import assert from 'node:assert';
+import { checkHandle } from '../checks.js';
 import {
   CompletionPacket,
   type CompletionPort,
@@ -85,7 +86,7 @@ export class IocpPort implements CompletionPort {
     // Not among #blocks: the wait of the event loop may outlive the port by a moment.
     this.#watchedEntries = blocks.take(WATCHED_SIZE);
     try {
-      this.receiveBlock = this.allocate(count * size);
+      this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
       clearEntries(this.#entries, ENTRIES);
       const scratch = this.allocate(PAGE.size);
@@ -137,6 +138,7 @@ export class IocpPort implements CompletionPort {
   adopt(handle: number): Win32Socket {
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
+    checkHandle(handle);
     own(Owned.Handle, handle);
     return this.#engine.addSocket(handle, null, 'adopt a connection');
   }

@@ -166,7 +166,7 @@ export class Receiver {
     const { scratch } = this.#engine;
     const { words } = event.block;
     const at = (event.offset + EVENT_BUFFERS) >> 2;
-    const target = buffer < 0 ? 0 : this.#buffers.block.address + buffer * this.#buffers.size;
+    const target = buffer < 0 ? 0 : this.#buffers.block.address + this.#buffers.offsetOf(buffer);
     words[at] = buffer < 0 ? 0 : this.#buffers.size;
     words[at + (WSABUF.buf >> 2)] = target;
     words[at + (WSABUF.buf >> 2) + 1] = Math.floor(target / 0x100000000);

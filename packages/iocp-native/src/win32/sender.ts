@@ -1,6 +1,7 @@
 // Sending: one WSASend at a time for each socket, of up to 16 pieces.
 
 import assert from 'node:assert';
+import { checkFileRange } from '../checks.js';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
@@ -49,6 +50,7 @@ export class Sender {
   }
 
   sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
+    checkFileRange(offset, length);
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;

@@ -1,6 +1,7 @@
 // PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
 
 import type { IocpError } from '@overlapped/iocp-native';
+import { bytesOf } from '../bytes.js';
 import type { CommonHandlers } from '../handlers.js';
 import { follow } from '../outcomes.js';
 import { isDelivering, Session, unread } from '../session.js';
@@ -37,7 +38,7 @@ export class PacketSession extends Session {
    * the framer has no frame for.
    */
   sendPacket(data: Uint8Array | string): boolean {
-    const body = typeof data === 'string' ? Buffer.from(data) : data;
+    const body = bytesOf(data);
     const header = this.#framer.header(body);
     const trailer = this.#framer.trailer(body);
     if (header.length > 0) this.send(header);

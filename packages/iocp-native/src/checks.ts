@@ -1,0 +1,17 @@
+// Numbers of callers that go to the kernel as they are, and must be what they say before anything is started for them.
+
+import assert from 'node:assert';
+
+/** The most bytes of one sendFile(). */
+const MOST = 2 ** 30;
+
+/** Asserts that a range is one that sendFile() takes: on its way to the kernel a negative length is a huge one. */
+export function checkFileRange(offset: number, length: number): void {
+  assert(Number.isInteger(length) && length > 0 && length <= MOST, `${length} bytes of a file`);
+  assert(Number.isSafeInteger(offset) && offset >= 0, `a file from ${offset}`);
+}
+
+/** Asserts that this may be a descriptor, or a SOCKET. Whether it is one, the kernel knows. */
+export function checkHandle(handle: number): void {
+  assert(Number.isSafeInteger(handle) && handle >= 0, 'what is adopted must be a handle');
+}

@@ -1,0 +1,59 @@
+// What a core sees to when it stops: that its memory is as it should be, and that all of it came back. In debug mode
+// (OVERLAPPED_DEBUG=1) a core that is still open when the thread exits tells what is out, too.
+
+import assert from 'node:assert';
+import { writeSync } from 'node:fs';
+import type { CompletionPort } from '@overlapped/iocp-native';
+import { debugging, watchOf } from '@overlapped/iocp-native/debug';
+import type { BufferPool, IocpEventPool } from '@overlapped/object-pool';
+
+interface Memory {
+  readonly port: CompletionPort;
+  readonly events: Pick<IocpEventPool, 'block' | 'assertEmpty'>;
+  readonly sendBuffers: BufferPool;
+}
+
+const STDERR = 2;
+
+/** Cores that have not stopped. */
+const open = new Set<Memory>();
+if (debugging) process.on('exit', reportOpen);
+
+export function watchExit(core: Memory): void {
+  if (debugging) open.add(core);
+}
+
+/** Debug mode: the AssertionError of what was written past its end, or null. To be called while the port is open. */
+export function damageOf(core: Memory): unknown {
+  for (const block of [core.events.block, core.sendBuffers.block, core.port.receiveBlock]) {
+    try {
+      watchOf(block)?.checkGuards();
+    } catch (error) {
+      return error;
+    }
+  }
+  return null;
+}
+
+/** Throws an AssertionError that says what has not come back, and in debug mode, where it was acquired. */
+export function assertEmpty(core: Memory): void {
+  open.delete(core);
+  core.events.assertEmpty();
+  core.sendBuffers.assertEmpty();
+  const { buffersOut } = core.port.figures;
+  if (buffersOut !== 0) assert.fail(`${buffersOut} receive buffers are out${reportOf(core)}`);
+}
+
+function reportOf({ port }: Memory): string {
+  return watchOf(port.receiveBlock)?.report() ?? '';
+}
+
+function reportOpen(): void {
+  for (const core of open) {
+    try {
+      assertEmpty(core);
+    } catch (error) {
+      writeSync(STDERR, `overlapped: at exit, of a core that was not stopped: ${(error as Error).message}\n`);
+    }
+  }
+}
