@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { candidates } from '@overlapped/iocp-native';
 import { describe, test } from 'vitest';
 import { Peer } from '../src/peer.js';
-import type { Server } from '../src/processes.js';
+import { Server, type ServerLaunch } from '../src/processes.js';
 import { message } from '../src/random.js';
 
 /** A suite about signals, limits and figures that Linux has. */
@@ -18,12 +18,23 @@ export function onLinux(name: string, suite: () => void): void {
 export const backends = candidates().flatMap(({ name, availability }) => (availability.available ? [name] : []));
 
 /** Why a command does not work here, or undefined when it does. */
-export function whyNot(command: string, ...args: string[]): string | undefined {
+export function whyNot(...line: string[]): string | undefined {
   try {
-    execFileSync(command, args, { stdio: 'ignore' });
+    execFileSync(line[0]!, line.slice(1), { stdio: 'ignore' });
     return undefined;
   } catch {
-    return `${[command, ...args].join(' ')} does not work here`;
+    return `${line.join(' ')} does not work here`;
+  }
+}
+
+/** Runs `use` with a server, which must end in order. */
+export async function serving(launch: ServerLaunch, use: (server: Server) => Promise<void>): Promise<void> {
+  const server = await Server.start(launch);
+  try {
+    await use(server);
+    await server.stop();
+  } finally {
+    await server.kill();
   }
 }
 
