@@ -14,6 +14,7 @@ import {
   type PortToken,
 } from '@overlapped/iocp-native';
 import { BufferPool, type IocpEvent, IocpEventPool } from '@overlapped/object-pool';
+import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportLoss } from './diagnostics.js';
 import { EventShare } from './event-share.js';
@@ -104,8 +105,8 @@ export class IocpCore {
   #workers: WorkerPool | undefined;
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
   readonly #stoppables = new Set<Stoppable>();
-  /** Who waits for a send buffer, the longest wait first. */
-  readonly #bufferWaiters = new Set<Flushable>();
+  /** Who waits for a send buffer. @internal */
+  readonly bufferLine: BufferLine;
   readonly #endReports: () => void;
   #sessions = 0;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
@@ -157,6 +158,7 @@ export class IocpCore {
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(count * size), size, count);
+      this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
@@ -239,12 +241,12 @@ export class IocpCore {
   /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. @internal */
   releaseSendBuffer(buffer: number): void {
     this.sendBuffers.release(buffer);
-    if (this.#bufferWaiters.size > 0) this.#pump.wake();
+    if (!this.bufferLine.empty) this.#pump.wake();
   }
 
-  /** No send buffer was free: flushes when one is. @internal */
+  /** No send buffer was free: flushes when one is, or when it has waited too long. @internal */
   awaitSendBuffer(waiter: Flushable): void {
-    this.#bufferWaiters.add(waiter);
+    this.bufferLine.join(waiter);
   }
 
   /** Sessions that are open. */
@@ -317,6 +319,7 @@ export class IocpCore {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     this.events.assertEmpty();
     this.sendBuffers.assertEmpty();
+    this.bufferLine.assertEmpty();
   }
 
   #dispatch(packet: CompletionPacket): void {
@@ -345,7 +348,7 @@ export class IocpCore {
 
   #flush(): boolean {
     this.#publish();
-    if (this.#bufferWaiters.size > 0) this.#flushBufferWaiters();
+    if (!this.bufferLine.empty) this.bufferLine.advance();
     const count = this.#dirtyCount;
     if (count === 0) return false;
     const list = this.#dirty;
@@ -363,7 +366,7 @@ export class IocpCore {
       }
     }
     // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
-    return this.#dirtyCount > 0 || (this.#bufferWaiters.size > 0 && this.sendBuffers.out < this.sendBuffers.capacity);
+    return this.#dirtyCount > 0 || this.bufferLine.moves;
   }
 
   /** Copies what others count to the board: once a batch, so that the path of a packet does not pay for it. */
@@ -373,7 +376,7 @@ export class IocpCore {
     values[Figure.sessions] = this.#sessions;
     values[Figure.events] = this.events.out;
     values[Figure.receiveBuffers] = figures.buffersOut;
-    values[Figure.sendBuffers] = this.sendBuffers.out;
+    values[Figure.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
     values[Figure.timers] = this.timers.size;
     values[Figure.packets] = figures.packets;
     values[Figure.wakeUps] = figures.wakeUps;
@@ -381,15 +384,6 @@ export class IocpCore {
     values[Figure.lateTimers] = this.timers.late;
     values[Figure.droppedPackets] = figures.dropped;
     values[Figure.starved] = figures.starved;
-  }
-
-  #flushBufferWaiters(): void {
-    let free = this.sendBuffers.capacity - this.sendBuffers.out;
-    for (const waiter of this.#bufferWaiters) {
-      if (free-- <= 0) return;
-      this.#bufferWaiters.delete(waiter);
-      this.flushSoon(waiter);
-    }
   }
 }
 
