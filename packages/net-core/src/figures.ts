@@ -36,7 +36,7 @@ export interface CoreFigures {
   readonly events: number;
   /** Receive buffers that hold what has come, or what is sent back from there. */
   readonly receiveBuffers: number;
-  /** Send buffers that are out of their pool. */
+  /** Send buffers that are out of their pool, and what sends took in their place when all were out. */
   readonly sendBuffers: number;
   /** Timers that are set. */
   readonly timers: number;

@@ -15,6 +15,7 @@ import {
 } from '@overlapped/iocp-native';
 import { strideOf } from '@overlapped/iocp-native/debug';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
+import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportLoss, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
@@ -112,8 +113,8 @@ export class IocpCore {
   #workers: WorkerPool | undefined;
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
   readonly #stoppables = new Set<Stoppable>();
-  /** Who waits for a send buffer, the longest wait first. */
-  readonly #bufferWaiters = new Set<Flushable>();
+  /** Who waits for a send buffer. @internal */
+  readonly bufferLine: BufferLine;
   readonly #endReports: () => void;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];
@@ -166,6 +167,7 @@ export class IocpCore {
       this.places = new SessionPlaces(maxSessions, this.board.values);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count)), size, count);
+      this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
@@ -249,12 +251,12 @@ export class IocpCore {
   /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. @internal */
   releaseSendBuffer(buffer: number): void {
     this.sendBuffers.release(buffer);
-    if (this.#bufferWaiters.size > 0) this.#pump.wake();
+    if (!this.bufferLine.empty) this.#pump.wake();
   }
 
-  /** No send buffer was free: flushes when one is. @internal */
+  /** No send buffer was free: flushes when one is, or when it has waited too long. @internal */
   awaitSendBuffer(waiter: Flushable): void {
-    this.#bufferWaiters.add(waiter);
+    this.bufferLine.join(waiter);
   }
 
   /** Sessions that are open. */
@@ -334,7 +336,7 @@ export class IocpCore {
 
   #flush(): boolean {
     this.#publish();
-    if (this.#bufferWaiters.size > 0) this.#flushBufferWaiters();
+    if (!this.bufferLine.empty) this.bufferLine.advance();
     const count = this.#dirtyCount;
     if (count === 0) return false;
     const list = this.#dirty;
@@ -352,7 +354,7 @@ export class IocpCore {
       }
     }
     // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
-    return this.#dirtyCount > 0 || (this.#bufferWaiters.size > 0 && this.sendBuffers.out < this.sendBuffers.capacity);
+    return this.#dirtyCount > 0 || this.bufferLine.moves;
   }
 
   /** Copies what others count to the board: once a batch, so that the path of a packet does not pay for it. */
@@ -362,7 +364,7 @@ export class IocpCore {
     values[Figure.sessions] = this.places.taken;
     values[Figure.events] = this.events.out;
     values[Figure.receiveBuffers] = figures.buffersOut;
-    values[Figure.sendBuffers] = this.sendBuffers.out;
+    values[Figure.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
     values[Figure.timers] = this.timers.size;
     values[Figure.packets] = figures.packets;
     values[Figure.wakeUps] = figures.wakeUps;
@@ -370,14 +372,5 @@ export class IocpCore {
     values[Figure.lateTimers] = this.timers.late;
     values[Figure.droppedPackets] = figures.dropped;
     values[Figure.starved] = figures.starved;
-  }
-
-  #flushBufferWaiters(): void {
-    let free = this.sendBuffers.capacity - this.sendBuffers.out;
-    for (const waiter of this.#bufferWaiters) {
-      if (free-- <= 0) return;
-      this.#bufferWaiters.delete(waiter);
-      this.flushSoon(waiter);
-    }
   }
 }

@@ -6,11 +6,13 @@ import { writeSync } from 'node:fs';
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { debugging, watchOf } from '@overlapped/iocp-native/debug';
 import type { BufferPool, IocpEventPool } from '@overlapped/object-pool';
+import type { BufferLine } from './buffer-line.js';
 
 interface Memory {
   readonly port: CompletionPort;
   readonly events: Pick<IocpEventPool, 'block' | 'assertEmpty'>;
   readonly sendBuffers: BufferPool;
+  readonly bufferLine: BufferLine;
 }
 
 const STDERR = 2;
@@ -40,6 +42,7 @@ export function assertEmpty(core: Memory): void {
   open.delete(core);
   core.events.assertEmpty();
   core.sendBuffers.assertEmpty();
+  core.bufferLine.assertEmpty();
   const { buffersOut } = core.port.figures;
   if (buffersOut !== 0) assert.fail(`${buffersOut} receive buffers are out${reportOf(core)}`);
 }

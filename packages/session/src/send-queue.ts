@@ -4,11 +4,12 @@
 //   head -> segment -> segment -> tail        waits, in user memory or in buffers of ours
 //   inFlight -> segment -> segment            with the kernel: not touched until the send's packet is here
 //
-// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), in the
-// exchange (what many sessions send), or still in the caller's own memory (what is larger than a send buffer; copied piece
-// by piece as it is sent). A file is a segment without bytes, which goes out by itself, at the head of the queue.
+// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), in a spare block
+// (copied, when all send buffers were out for too long), in the exchange (what many sessions send), or still in the caller's
+// own memory (what is larger than a send buffer; copied piece by piece as it is sent). A file is a segment without bytes,
+// which goes out by itself, at the head of the queue.
 
-import { GatherList, IocpError, MAX_GATHER } from '@overlapped/iocp-native';
+import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
@@ -35,7 +36,8 @@ const SEND_BUFFER = 1;
 const CALLER = 2;
 const MESSAGE = 3;
 const FILE = 4;
-type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE | typeof FILE;
+const SPARE = 5;
+type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE | typeof FILE | typeof SPARE;
 
 class Segment {
   place: Place = CALLER;
@@ -48,6 +50,8 @@ class Segment {
   /** Where a message lies that other sessions send, too. */
   exchange: Exchange | null = null;
   file: FileSend | null = null;
+  /** What it lies in when it waited in vain for a send buffer. */
+  spare: NativeBlock | null = null;
   next: Segment | null = null;
 }
 
@@ -167,13 +171,14 @@ export class SendQueue implements FileQueue {
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
       if (this.#head.place === FILE) break;
-      const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(this.#head) : this.#takeHead();
+      const segment: Segment | null =
+        this.#head.place === CALLER ? this.#copyPiece(this.#head, last === null) : this.#takeHead();
       if (segment === null) break;
       if (last === null) this.#inFlight = segment;
       else last.next = segment;
       last = segment;
       const block = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
-      pieces.add(segment.exchange?.block ?? block, segment.offset, segment.length);
+      pieces.add(segment.exchange?.block ?? segment.spare ?? block, segment.offset, segment.length);
     }
     if (last === null) return null;
     last.next = null;
@@ -266,25 +271,33 @@ export class SendQueue implements FileQueue {
     return segment;
   }
 
-  /** Copies the next piece of a caller's bytes into a send buffer; null when none is free, or the bytes are gone. */
-  #copyPiece(from: Segment): Segment | null {
-    const { sendBuffers } = this.#core;
+  /**
+   * Copies the next piece of a caller's bytes into a send buffer; null when none is free, nor a spare for the `first`, or
+   * when the bytes are gone.
+   */
+  #copyPiece(from: Segment, first: boolean): Segment | null {
+    const { sendBuffers, bufferLine } = this.#core;
     // Else the peer would get what the buffer had before.
     if (from.source!.length < from.offset + from.length) {
       this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
       return null;
     }
     const buffer = sendBuffers.acquire();
-    if (buffer < 0) return null;
+    const block = buffer < 0 && first ? bufferLine.takeSpare() : null;
+    if (buffer < 0 && block === null) return null;
     const length = Math.min(from.length, sendBuffers.size);
-    sendBuffers.bytes(buffer).set(from.source!.subarray(from.offset, from.offset + length));
+    const to = block === null ? sendBuffers.bytes(buffer) : block.bytes;
+    to.set(from.source!.subarray(from.offset, from.offset + length));
     from.offset += length;
     from.length -= length;
     if (from.length === 0) {
       this.#takeHead().next = null;
       this.#recycle(from);
     }
-    return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
+    if (block === null) return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
+    const segment = makeSegment(SPARE, -1, 0, length);
+    segment.spare = block;
+    return segment;
   }
 
   #recycle(list: Segment | null): void {
@@ -293,10 +306,12 @@ export class SendQueue implements FileQueue {
       const { next } = segment;
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer);
+      else if (segment.place === SPARE) this.#core.bufferLine.giveSpare(segment.spare!);
       else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
       else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
       segment.exchange = null;
       segment.file = null;
+      segment.spare = null;
       segment.source = null;
       segment.next = spare;
       spare = segment;

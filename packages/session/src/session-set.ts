@@ -51,8 +51,8 @@ export interface SessionHost {
   readonly queueLimit: QueueLimit | null;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
-  /** A broadcast found the session's queue full. */
-  passOver(session: Session): void;
+  /** Whether the session gets what is broadcast, of so many bytes; a slow one does not, and may be closed for it. */
+  takesMessage(session: Session, length: number): boolean;
   /** The session has begun to end in order. May be called again. */
   ending(session: Session): void;
   /** The session's Close packet is here; nothing of it is in flight. */
@@ -133,9 +133,12 @@ export class SessionSet implements SessionHost, Stoppable {
     }
   }
 
-  passOver(session: Session): void {
+  takesMessage(session: Session, length: number): boolean {
+    const { bytesQueued } = session;
+    if (bytesQueued <= this.highWatermark && (this.queueLimit?.admits(bytesQueued, length) ?? true)) return true;
     this.#core.board.values[SKIPPED]!++;
     if (this.#closesSlow) session.destroy(tooSlow());
+    return false;
   }
 
   ending(session: Session): void {

@@ -362,14 +362,8 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 
   #sendMessage(exchange: Exchange, message: number, offset: number, length: number): void {
-    if (!this.writable) return;
+    if (!this.writable || !this.#host!.takesMessage(this, length)) return;
     this.#queue ??= new SendQueue(this.#core!);
-    const { queueLimit, highWatermark } = this.#host!;
-    const { bytes } = this.#queue;
-    if (bytes > highWatermark || (queueLimit !== null && !queueLimit.admits(bytes, length))) {
-      this.#host!.passOver(this);
-      return;
-    }
     this.#queue.pushMessage(exchange, message, offset, length);
     this.#flushSoon();
   }

@@ -196,6 +196,21 @@ onEachBackend((backend) => {
       });
     });
 
+    test('who waits in vain for a send buffer is served all the same', async () => {
+      await withCore({ backend }, async (core) => {
+        const { sendBuffers } = core;
+        const data = pattern(3 * sendBuffers.size);
+        // As sends do whose peers do not read.
+        const held: number[] = [];
+        for (let buffer = sendBuffers.acquire(); buffer >= 0; buffer = sendBuffers.acquire()) held.push(buffer);
+        const listener = await listen(core, { session: { onConnected: (session) => session.end(data) } });
+        const peers = await Promise.all([peerOf(listener), peerOf(listener)]);
+        for (const peer of peers) expect((await read(peer, data.length)).equals(data)).toBe(true);
+        for (const peer of peers) peer.end();
+        for (const buffer of held) core.releaseSendBuffer(buffer);
+      });
+    });
+
     test('no onDrain follows a destroy() in onSend', async () => {
       await withCore({ backend }, async (core) => {
         const calls: string[] = [];

@@ -1,0 +1,132 @@
+// The server under test, in a process of its own: an echo, an echo of frames, and a crowd that is broadcast to. Its parent
+// says by messages what it wants: a sample of what is in use, or the end. Options come as JSON in the first argument.
+
+import { readdirSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type BackendName, candidates } from '@overlapped/iocp-native';
+import { IocpCore } from '@overlapped/net-core';
+import {
+  broadcast,
+  framed,
+  Listener,
+  type ListenOptions,
+  lengthPrefixed,
+  type SessionHandlers,
+  type SessionOptions,
+} from '@overlapped/session';
+import type { FromServer, Sample, ServerOptions, ToServer } from './protocol.js';
+import { message } from './random.js';
+
+const options: ServerOptions = JSON.parse(process.argv[2] ?? '{}');
+const RESOLUTION = 5;
+const MOST_FRAME = 1 << 18;
+const BROADCAST_EVERY = 50;
+
+const leaked: Buffer[] = [];
+let signals = 0;
+process.on('SIGUSR2', () => signals++);
+// A terminal sends its interrupt to everybody: the parent says when to end.
+process.on('SIGINT', () => {});
+
+const core = new IocpCore({
+  threads: 0,
+  dedicated: options.dedicated ?? false,
+  ...(options.backend && { backend: options.backend as BackendName }),
+});
+
+const echo: SessionHandlers = {
+  onReceive(session, data) {
+    if (options.plant === 'leak') leaked.push(Buffer.alloc(data.length, data));
+    if (options.plant === 'byte') data[0]! ^= 1;
+    if (!session.send(data)) session.pause();
+  },
+  onDrain: (session) => session.resume(),
+};
+
+const frames = framed(lengthPrefixed({ maxFrameLength: MOST_FRAME }), {
+  onPacket(session, frame) {
+    if (!session.sendPacket(frame)) session.pause();
+  },
+  onDrain: (session) => session.resume(),
+});
+
+const crowd: SessionHandlers = { onConnected: (session) => session.join('crowd') };
+
+const where = { host: '127.0.0.1', ...(options.backlog !== undefined && { backlog: options.backlog }) };
+const limits = options.timeouts ? { timeouts: options.timeouts } : {};
+const listen = (more: Pick<ListenOptions & SessionOptions, 'port' | 'session'>) =>
+  Listener.listen(core, { ...where, ...limits, ...more });
+const listeners = {
+  echo: await listen({ port: options.port ?? 0, session: echo }),
+  frames: await listen({ port: 0, session: frames }),
+  crowd: await listen({ port: 0, session: crowd }),
+};
+
+let broadcasts = 0;
+const broadcasting = setInterval(() => {
+  const body = message(broadcasts, 1 + ((broadcasts * 997) % 4096));
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(broadcasts++, 0);
+  header.writeUInt32LE(body.length, 4);
+  broadcast(core, Buffer.concat([header, body]), 'crowd');
+}, BROADCAST_EVERY);
+
+const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
+delay.enable();
+const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION);
+
+function sample(): Sample {
+  const { sessions, bytesQueued, events, receiveBuffers, sendBuffers, timers, accepted, bytesReceived, timedOut } =
+    core.figures().total;
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const delayP99 = late(delay.percentile(99));
+  const delayMax = late(delay.max);
+  delay.reset();
+  return {
+    rss,
+    heap: heapUsed,
+    external,
+    descriptors: descriptors(),
+    sessions,
+    events,
+    receiveBuffers,
+    sendBuffers,
+    bytesQueued,
+    timers,
+    delayP99,
+    delayMax,
+    accepted,
+    bytesReceived,
+    timedOut,
+    signals,
+  };
+}
+
+function descriptors(): number {
+  return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
+}
+
+async function stop(): Promise<void> {
+  clearInterval(broadcasting);
+  await core.stop();
+  delay.disable();
+  process.disconnect();
+}
+
+function tell(what: FromServer): void {
+  process.send!(what);
+}
+
+process.on('message', (wish: ToServer) => {
+  if (wish === 'sample') tell({ sample: sample() });
+  else void stop();
+});
+// Whoever started this is gone.
+process.on('disconnect', () => process.exit());
+
+const { echo: e, frames: f, crowd: c } = listeners;
+tell({
+  backend: core.backend,
+  candidates: candidates(),
+  ports: { echo: e.endpoint.port, frames: f.endpoint.port, crowd: c.endpoint.port },
+});

@@ -1,0 +1,94 @@
+// What a kernel does to a server: it refuses what the server would like to have, interrupts it, stops it and kills it.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { Peer } from '../src/peer.js';
+import { Server } from '../src/processes.js';
+import { message } from '../src/random.js';
+import { backends, onLinux, seeServed, serving, whyNot } from './support.js';
+
+const FEW = 20;
+/** Under limits of its own, and without the right of root to pass them. */
+const WITHOUT_RIGHTS = process.getuid?.() === 0 ? ['setpriv', '--inh-caps=-ipc_lock', '--bounding-set=-ipc_lock'] : [];
+
+/** Connects some peers, each with a message under way. */
+function talkingPeers(server: Server): Promise<{ peer: Peer; data: Buffer }[]> {
+  return Promise.all(
+    Array.from({ length: FEW }, async (_, i) => {
+      const peer = await Peer.connect(server.ports.echo);
+      const data = message(i, 100_000);
+      peer.socket.write(data);
+      return { peer, data };
+    }),
+  );
+}
+
+onLinux('what the kernel refuses', () => {
+  const noLimits = whyNot(...WITHOUT_RIGHTS, 'prlimit', '--memlock=0', 'true');
+
+  test.skipIf(noLimits)(`no memory may be locked${noLimits ? `, skipped for a reason: ${noLimits}` : ''}`, async () => {
+    await serving({ under: [...WITHOUT_RIGHTS, 'prlimit', '--memlock=0'] }, async (server) => {
+      const { backend, candidates } = server.greeting;
+      expect(backend).toBe(candidates.find(({ availability }) => availability.available)?.name);
+      await Promise.all(Array.from({ length: FEW }, () => seeServed(server)));
+    });
+  });
+
+  test('io_uring is forbidden: it is said why, and portable serves', async () => {
+    await serving({ first: 'forbid-io-uring' }, async (server) => {
+      const { backend, candidates } = server.greeting;
+      const refused = candidates.find(({ name }) => name === 'io_uring')!.availability;
+      expect(refused).toEqual({ available: false, reason: expect.stringMatching(/EPERM|not permitted/i) });
+      expect(backend).toBe('portable');
+      await seeServed(server);
+    });
+  });
+});
+
+onLinux('signals', () => {
+  // Where the port is not the kernel's there is no dedicated pump.
+  const pumps = backends.flatMap((backend) =>
+    (backend === 'portable' ? [false] : [false, true]).map((dedicated) => ({ backend, dedicated })),
+  );
+
+  test.each(pumps)('$backend, dedicated $dedicated: a storm of signals loses nothing', async (launch) => {
+    await serving(launch, async (server) => {
+      const storm = setInterval(() => {
+        for (let i = 0; i < 100; i++) server.process.kill('SIGUSR2');
+      }, 1);
+      try {
+        for (let i = 0; i < FEW; i++) await Promise.all(Array.from({ length: 5 }, () => seeServed(server)));
+      } finally {
+        clearInterval(storm);
+      }
+      expect((await server.sample()).signals).toBeGreaterThan(FEW);
+    });
+  });
+
+  test.each(pumps)('$backend, dedicated $dedicated: a server that was suspended goes on', async (launch) => {
+    await serving(launch, async (server) => {
+      const peers = await talkingPeers(server);
+      server.process.kill('SIGSTOP');
+      for (const { peer, data } of peers) peer.socket.write(data);
+      // Long enough for whatever would give up.
+      await sleep(500);
+      server.process.kill('SIGCONT');
+      for (const { peer, data } of peers) {
+        await peer.expect(data);
+        await peer.expect(data);
+        await peer.end();
+      }
+      await server.until(({ sessions }) => sessions === 0);
+    });
+  });
+
+  test.each(backends)('%s: killed in the middle of traffic, the next one has its port at once', async (backend) => {
+    const first = await Server.start({ backend });
+    await talkingPeers(first);
+    await first.kill();
+    await serving({ backend, port: first.ports.echo }, async (server) => {
+      expect(server.ports.echo).toBe(first.ports.echo);
+      await seeServed(server);
+    });
+  });
+});

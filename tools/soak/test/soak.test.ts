@@ -1,0 +1,46 @@
+// The short form of the soak, on each backend; and that it finds what it is for.
+
+import { describe, expect, test } from 'vitest';
+import { growth } from '../src/level.js';
+import type { Sample } from '../src/protocol.js';
+import { soak } from '../src/soak.js';
+import { backends, onLinux } from './support.js';
+
+const short = { interval: 200, seed: 7 };
+
+onLinux('a soak', () => {
+  test.each(backends)('%s: six seconds of mixed traffic', async (backend) => {
+    const { failures, done, killed, suspended } = await soak({ ...short, backend, seconds: 6 });
+    expect(failures).toEqual([]);
+    expect(Object.keys(done)).toHaveLength(8);
+    expect(killed).toBeGreaterThan(0);
+    expect(suspended).toBeGreaterThan(0);
+  });
+
+  test('a byte that is changed is found', async () => {
+    const { failures } = await soak({ ...short, seconds: 2, plant: 'byte' });
+    expect(failures.join('\n')).toMatch(/byte 0 of \d+ is \d+ and not \d+/);
+  });
+
+  test('bytes that are kept for ever are found', async () => {
+    const { failures } = await soak({ ...short, seconds: 8, plant: 'leak' });
+    expect(failures.join('\n')).toMatch(/external grew/);
+  });
+});
+
+describe('the rule of what is level', () => {
+  const samples = (value: (i: number) => number) =>
+    Array.from({ length: 60 }, (_, i) => new Proxy({}, { get: () => value(i) }) as Sample);
+
+  test('noise, and what happens while all is warming up, are no growth', () => {
+    expect(growth(samples((i) => (i < 12 ? 1e9 : 1000 + (i % 7))))).toEqual([]);
+  });
+
+  test('what grows all the time is', () => {
+    expect(growth(samples((i) => i * 1e8))).toHaveLength(10);
+  });
+
+  test('too few samples tell nothing', () => {
+    expect(growth(samples(() => 0).slice(0, 3))).toEqual(['3 samples are too few to tell']);
+  });
+});
