@@ -84,17 +84,21 @@ onLinux('rude peers', () => {
     });
   });
 
-  test.each(backends)('%s: peers that never read leave others to be served', { timeout: 2 * MINUTES }, async (backend) => {
-    await serving({ backend }, async (server) => {
-      // More than there are send buffers, each of which one of them may hold for ever.
-      const peers = await Promise.all(Array.from({ length: 1200 }, () => Peer.connect(server.ports.echo)));
-      for (const { socket } of peers) for (let i = 0; i < 60; i++) socket.write(message(i, 100_000));
-      await server.until(({ sendBuffers }) => sendBuffers >= 1024);
-      for (let i = 0; i < 5; i++) await seeServed(server, 1000);
-      await Promise.all(peers.map((peer) => peer.reset()));
-      await server.until(({ sessions, bytesQueued, sendBuffers }) => sessions + bytesQueued + sendBuffers === 0);
-    });
-  });
+  test.each(backends)(
+    '%s: peers that never read leave others to be served',
+    { timeout: 2 * MINUTES },
+    async (backend) => {
+      await serving({ backend }, async (server) => {
+        // More than there are send buffers, each of which one of them may hold for ever.
+        const peers = await Promise.all(Array.from({ length: 1200 }, () => Peer.connect(server.ports.echo)));
+        for (const { socket } of peers) for (let i = 0; i < 60; i++) socket.write(message(i, 100_000));
+        await server.until(({ sendBuffers }) => sendBuffers >= 1024);
+        for (let i = 0; i < 5; i++) await seeServed(server, 1000);
+        await Promise.all(peers.map((peer) => peer.reset()));
+        await server.until(({ sessions, bytesQueued, sendBuffers }) => sessions + bytesQueued + sendBuffers === 0);
+      });
+    },
+  );
 
   const many = LONG ? 100_000 : 20_000;
   test.each(backends)(`%s: ${many} connections, opened and closed`, { timeout: 5 * MINUTES }, async (backend) => {
