@@ -28,16 +28,6 @@ const PEERS = { steady: 40, victim: 20, sleeper: 20 };
 /** Failures that are told; the others will be of the same kind. */
 const MOST_FAILURES = 20;
 
-/** Repeats something until the time is up; says how often. */
-async function repeat(deadline: number, act: (left: number) => Promise<void>): Promise<number> {
-  let count = 0;
-  for (let left = deadline - Date.now(); left > 0; left = deadline - Date.now()) {
-    await act(left);
-    count++;
-  }
-  return count;
-}
-
 export async function soak({ seconds, seed, interval, ...launch }: SoakOptions): Promise<SoakResult> {
   const server = await Server.start(launch);
   const failures: string[] = [];
@@ -47,20 +37,29 @@ export async function soak({ seconds, seed, interval, ...launch }: SoakOptions):
   const steady = new Client({ ports, seed, peers: PEERS.steady });
   const sleeper = new Client({ ports, seed: seed + 1, peers: PEERS.sleeper });
   const samples: Sample[] = [];
-  const deadline = Date.now() + seconds * 1000;
+  let deadline = Date.now() + seconds * 1000;
+  /** Repeats something until the time is up; says how often. */
+  const repeat = async (act: (left: number) => Promise<void>) => {
+    let count = 0;
+    for (let left = deadline - Date.now(); left > 0; left = deadline - Date.now()) {
+      await act(left);
+      count++;
+    }
+    return count;
+  };
   const nap = (least: number, most: number, left: number) => sleep(Math.min(left, random.between(least, most)));
 
-  const sampling = repeat(deadline, async (left) => {
+  const sampling = repeat(async (left) => {
     samples.push(await server.sample());
     await sleep(Math.min(left, interval));
   });
-  const killing = repeat(deadline, async (left) => {
+  const killing = repeat(async (left) => {
     const victim = new Client({ ports, seed: random.between(0, 2 ** 20), peers: PEERS.victim });
     await nap(500, 3000, left);
     await victim.kill();
     failures.push(...victim.failures);
   });
-  const suspending = repeat(deadline, async (left) => {
+  const suspending = repeat(async (left) => {
     await nap(200, 2000, left);
     sleeper.process.kill('SIGSTOP');
     await sleep(random.between(50, 1000));
@@ -78,7 +77,8 @@ export async function soak({ seconds, seed, interval, ...launch }: SoakOptions):
     return result(killed, suspended);
   } catch (error) {
     failures.push((error as Error).message);
-    await Promise.all([server.kill(), steady.kill(), sleeper.kill()]);
+    deadline = 0;
+    await Promise.allSettled([killing, suspending, server.kill(), steady.kill(), sleeper.kill()]);
     return result(0, 0);
   }
 

@@ -1,6 +1,7 @@
 // The short form of the soak, on each backend; and that it finds what it is for.
 
 import { describe, expect, test } from 'vitest';
+import { hold } from '../src/hold.js';
 import { growth } from '../src/level.js';
 import type { Sample } from '../src/protocol.js';
 import { soak } from '../src/soak.js';
@@ -15,6 +16,17 @@ onLinux('a soak', () => {
     expect(Object.keys(done)).toHaveLength(8);
     expect(killed).toBeGreaterThan(0);
     expect(suspended).toBeGreaterThan(0);
+  });
+
+  test.each(backends)('%s: connections that are held', async (backend) => {
+    const { failures, done } = await hold({ backend, seed: 7, seconds: 2, connections: 300 });
+    expect(failures).toEqual([]);
+    expect(done.messages).toBeGreaterThan(300);
+  });
+
+  test('a server that is lost is found', async () => {
+    const { failures } = await soak({ ...short, seconds: 60, under: ['timeout', '-s', 'KILL', '2'] });
+    expect(failures).toContainEqual(expect.stringMatching(/the server ended with/));
   });
 
   test('a byte that is changed is found', async () => {

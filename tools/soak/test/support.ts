@@ -14,6 +14,12 @@ export function onLinux(name: string, suite: () => void): void {
   else test.skip(`${name}: ${reason}`, () => {});
 }
 
+/** A test that is skipped where there is a `reason` why it cannot run, which its name then gives. */
+export function testUnless(reason: string | undefined, name: string, run: () => Promise<void> | void): void {
+  if (reason === undefined) test(name, run);
+  else test.skip(`${name}: ${reason}`, () => {});
+}
+
 /** The backends to run on. */
 export const backends = candidates().flatMap(({ name, availability }) => (availability.available ? [name] : []));
 

@@ -59,6 +59,7 @@ function reason(code: string, syscall: string, message: string): string {
     if (code === 'EPERM' || code === 'EACCES') {
       return `io_uring is forbidden here, by seccomp or kernel.io_uring_disabled (${code})`;
     }
+    if (code === 'ENOMEM') return 'no more memory may be locked for a ring: see RLIMIT_MEMLOCK (ENOMEM)';
     if (code === 'ENOSYS') return 'this kernel has no io_uring (ENOSYS)';
     if (code === 'EINVAL') return 'this kernel is older than Linux 6.1 (EINVAL)';
   }
