@@ -2,6 +2,7 @@
 // what the messages took comes back.
 
 import { once } from 'node:events';
+import type { IocpCore } from '@overlapped/net-core';
 import { broadcast } from '@overlapped/session';
 import { expect, test } from 'vitest';
 import { onEachBackend } from './support.js';
@@ -14,6 +15,16 @@ async function read({ socket }: Client, length: number): Promise<string> {
   let text = '';
   while (text.length < length) text += String((await once(socket, 'data'))[0]);
   return text;
+}
+
+/** Broadcasts, and has everyone of these hear it, until somebody else is passed over. */
+async function sayUntilSkipped(core: IocpCore, clients: readonly Client[]): Promise<void> {
+  const size = 262_144;
+  while (core.figures().total.skipped === 0) {
+    const heard = clients.map((client) => read(client, size));
+    clients[0]!.socket.write(`big ${size} x`);
+    await Promise.all(heard);
+  }
 }
 
 onEachBackend((backend) => {
@@ -65,12 +76,7 @@ onEachBackend((backend) => {
     const [slow, ...clients] = await connect(port, 5);
     await byThread([slow!, ...clients]);
     slow!.socket.pause();
-    const size = 262_144;
-    while (core.figures().total.skipped === 0) {
-      const heard = clients.map((client) => read(client, size));
-      clients[0]!.socket.write(`big ${size} x`);
-      await Promise.all(heard);
-    }
+    await sayUntilSkipped(core, clients);
     slow!.socket.destroy();
     await slow!.closed;
     const heard = clients.map((client) => read(client, 'still here'.length));
@@ -83,12 +89,7 @@ onEachBackend((backend) => {
     const [slow, ...clients] = await connect(port, 3);
     await byThread([slow!, ...clients]);
     slow!.socket.pause();
-    const size = 262_144;
-    while (core.figures().total.skipped === 0) {
-      const heard = clients.map((client) => read(client, size));
-      clients[0]!.socket.write(`big ${size} x`);
-      await Promise.all(heard);
-    }
+    await sayUntilSkipped(core, clients);
     slow!.socket.resume();
     await slow!.closed;
     expect(core.figures().total.skipped).toBe(1);
