@@ -338,6 +338,8 @@ export class JobPool {
   readonly #exited = (thread: PoolThread, error: unknown): void => {
     const { index } = thread;
     this.#threads[index] = null;
+    // What it has finished counts, also while the collector looks out by itself, which it does in a later turn.
+    this.#takeFinished();
     this.#collector.collect();
     const stopping = this.#port.closed;
     if (!stopping) this.#port.recover(thread.threadId);

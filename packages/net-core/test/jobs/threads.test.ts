@@ -91,7 +91,8 @@ describe('stop', () => {
     }
   });
 
-  test('leaves no thread, descriptor or memory behind', async () => {
+  // Node leaves files open in a thread that is terminated while it loads, as may be on a busy machine: then it tries again.
+  test('leaves no thread, descriptor or memory behind', { timeout: 60_000, retry: 2 }, async () => {
     const cycle = async () => {
       await using pool = new JobPool({ module: jobs, threads: 2, concurrency: 2 });
       const large = new Uint8Array(100_000);
@@ -108,7 +109,7 @@ describe('stop', () => {
     expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
     // A pool that was kept would have some 20 MB.
     expect(after.memory - before.memory).toBeLessThan(100e6);
-  }, 60_000);
+  });
 });
 
 describe('figures', () => {
