@@ -123,16 +123,6 @@ export class SessionSet implements SessionHost, Stoppable {
     return session;
   }
 
-  #make(socket: PortSocket): Session {
-    try {
-      return this.#makeSession();
-    } catch (error) {
-      this.#core.places.dismiss();
-      reset(this.#core, socket);
-      throw error;
-    }
-  }
-
   takesMessage(session: Session, length: number): boolean {
     const { bytesQueued } = session;
     if (bytesQueued <= this.highWatermark && (this.queueLimit?.admits(bytesQueued, length) ?? true)) return true;
@@ -178,6 +168,16 @@ export class SessionSet implements SessionHost, Stoppable {
     for (const session of this.sessions) session.end();
     await emptied;
     timers.clear(cut);
+  }
+
+  #make(socket: PortSocket): Session {
+    try {
+      return this.#makeSession();
+    } catch (error) {
+      this.#core.places.dismiss();
+      reset(this.#core, socket);
+      throw error;
+    }
   }
 }
 
