@@ -91,6 +91,12 @@ const symbol = fc.constantFrom(
   '*1\r\n$4\r\nPING\r\n',
 );
 
+// Redis takes 2^31 arguments in one request and waits for them; this server says no beyond 2^20.
+const broken = fc
+  .array(symbol, { maxLength: 12 })
+  .map((symbols) => symbols.join(''))
+  .filter((text) => [...text.matchAll(/\*(\d+)/g)].every(([, count]) => Number(count) <= 1 << 20));
+
 let marks = 0;
 
 onEachBackend((backend) => {
@@ -133,16 +139,16 @@ onEachBackend((backend) => {
     test('to broken input, and then both hang up', { timeout: 60_000 }, async () => {
       const { port } = await serveHere(backend);
       await fc.assert(
-        fc.asyncProperty(fc.array(symbol, { maxLength: 12 }), async (symbols) => {
+        fc.asyncProperty(broken, async (text) => {
           const replies = [port, redis].map(async (each) => {
             const client = await RawClient.connect(each);
-            client.socket.end(symbols.join(''));
+            client.socket.end(text);
             return client.readAll();
           });
           const [ours, theirs] = await Promise.all(replies);
           expect(ours).toBe(theirs);
         }),
-        { numRuns: 300 },
+        { numRuns: 6000 },
       );
     });
 
