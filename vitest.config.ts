@@ -1,5 +1,8 @@
-// What every package's tests have in common: patience. A test that waits for an event on a busy machine is not broken.
+// What every package's tests have in common: patience, and the seed of the properties. A test that waits for an event on
+// a busy machine is not broken.
 
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({ test: { testTimeout: 30_000, hookTimeout: 30_000 } });
+const setup = fileURLToPath(new URL('vitest.setup.ts', import.meta.url));
+export default defineConfig({ test: { testTimeout: 30_000, hookTimeout: 30_000, setupFiles: [setup] } });

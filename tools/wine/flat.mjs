@@ -18,7 +18,8 @@ import { basename, dirname, join, relative } from 'node:path';
 /** Puts `members` of the workspace at `root`, and `tools` with all that they depend on, into the folder `out`. */
 export function makeFlat(root, members, tools, out) {
   const modules = join(out, 'node_modules');
-  cpSync(join(root, 'tsconfig.base.json'), join(out, 'tsconfig.base.json'));
+  for (const name of ['tsconfig.base.json', 'vitest.config.ts', 'vitest.setup.ts'])
+    cpSync(join(root, name), join(out, name));
   for (const member of members) {
     const from = join(root, member);
     const to = join(out, member);

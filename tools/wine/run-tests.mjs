@@ -76,8 +76,8 @@ function preparePrefix() {
 /** Runs one part of the tests and prints what it said when it has ended. Resolves with its exit code. */
 async function runVitest(cwd, shard) {
   const exclude = EXCLUDE.flatMap((pattern) => ['--exclude', pattern]);
-  const limits = ['--testTimeout=30000', '--hookTimeout=30000', '--pool=threads'];
-  const args = ['run', ...limits, `--shard=${shard}/${count}`, '-t', TESTS, ...exclude, ...process.argv.slice(2)];
+  const part = `--shard=${shard}/${count}`;
+  const args = ['run', '--pool=threads', part, '-t', TESTS, ...exclude, ...process.argv.slice(2)];
   // Node under Wine wants files (or a terminal) as its streams, no pipes.
   const log = join(cwd, `output-${shard}.log`);
   const output = openSync(log, 'w');
