@@ -5,15 +5,19 @@ import { expect, onTestFinished } from 'vitest';
 import { type CompletionPort, createBatch } from '../../src/contract.js';
 import type { Suite } from '../support/suite.js';
 
-/** Waits on the port in each turn of the event loop, as a dedicated pump does, until the test is over. Counts the waits. */
+/**
+ * Waits on the port in each turn of the event loop, as a dedicated pump does, until the test is over. Counts the packets,
+ * and notes how long the longest wait was, in milliseconds.
+ */
 function host(port: CompletionPort) {
-  const figures = { waits: 0, packets: 0 };
+  const figures = { longest: 0, packets: 0 };
   const batch = createBatch(4);
   const turn = () => {
     immediate = setImmediate(turn);
     immediate.unref();
-    figures.waits++;
+    const begin = performance.now();
     figures.packets += port.dequeue(batch, -1);
+    figures.longest = Math.max(figures.longest, performance.now() - begin);
     immediate.ref();
   };
   port.hostLoop();
@@ -49,9 +53,8 @@ export function hosting(suite: Suite): void {
     const { port, pump } = suite.rig();
     pump.stop();
     const figures = host(port);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(figures.waits).toBeGreaterThan(0);
-    expect(figures.waits).toBeLessThan(50);
+    // Each time the loop has nothing to do for so long, unless it is disturbed.
+    while (figures.longest < 50) await new Promise((resolve) => setTimeout(resolve, 100));
   });
 
   suite.rule('a port that cannot wait does not host the loop: ENOTSUP', () => {

@@ -37,12 +37,16 @@ export class Crew {
     });
   }
 
-  /** Starts threads, and resolves when each of them is about to wait for the first time. */
-  async start(count: number): Promise<void> {
+  /**
+   * Starts threads, and resolves when each of them is about to wait for the first time.
+   * @param seen whether a port in memory learns that they sleep. One that it does not see never loses its slot; else it may
+   * at any time, as on a busy machine also a thread that computes sleeps now and then, for memory or for a lock.
+   */
+  async start(count: number, seen = true): Promise<void> {
     if (!existsSync(new URL(library))) throw new Error('build the package first: pnpm build');
     const first = this.workers.length + 1;
     for (let number = first; number < first + count; number++) {
-      const workerData = { library, token: this.token, log: this.#log, flags: this.#flags, number };
+      const workerData = { library, token: this.token, log: this.#log, flags: this.#flags, number, seen };
       const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
       this.workers.push(worker);
       this.exits.push(once(worker, 'exit'));
