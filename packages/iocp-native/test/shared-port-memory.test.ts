@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { Field, PortMemory } from '../src/shared-port/memory.js';
 import { createMemoryPort, MemoryPort } from '../src/shared-port/memory-port.js';
 import { isAsleep, openThreadStat } from '../src/shared-port/thread-state.js';
-import { Crew } from './shared-port/crew.js';
+import { Crew, changes } from './shared-port/crew.js';
 import { Event, Job } from './shared-port/script.js';
 
 const CAPACITY = 4096;
@@ -50,7 +50,7 @@ it('has nobody watch when nothing is queued, and only one thread otherwise', asy
   const crew = new Crew(createMemoryPort(1));
   const memory = new PortMemory(crew.token.memory);
   await crew.start(3, UNSEEN);
-  await changes('all to wait', () => memory.line.waiting === 3);
+  await crew.lineUp(3);
   expect(memory.line.watching).toBe(false);
   crew.post(1, Job.Spin);
   await crew.startsJob(1);
@@ -82,7 +82,7 @@ it.skipIf(openThreadStat() < 0)(
     words[FIRST_RECORD + Field.Stat] = -1;
     crew.set(10);
     await crew.endsJob(10);
-    await changes('the one that comes back to wait', () => new PortMemory(crew.token.memory).line.waiting === 2);
+    await crew.lineUp(2);
     expect(crew.has(Event.Starts, 20)).toBe(false);
     crew.set(2);
     await crew.endsJob(20);
@@ -186,10 +186,3 @@ it.skipIf(openThreadStat() < 0)('leaves no descriptor behind', async () => {
   await once(new Worker(code, { eval: true }), 'exit');
   expect(stats(), 'those of a worker end with it').toBe(before);
 });
-
-/** Polls what no event tells. */
-async function changes(what: string, test: () => boolean): Promise<void> {
-  for (const end = performance.now() + 20_000; !test(); await new Promise((resolve) => setImmediate(resolve))) {
-    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
-  }
-}

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished } from 'vitest';
 import { openSharedPort, type SharedPort, type SharedPortToken } from '../../src/shared-port/index.js';
+import { PortMemory } from '../../src/shared-port/memory.js';
 import { Event } from './script.js';
 
 const library = new URL('../../dist/threads.js', import.meta.url).href;
@@ -16,6 +17,13 @@ export interface Entry {
   readonly event: number;
   readonly thread: number;
   readonly key: number;
+}
+
+/** Polls what no event tells. */
+export async function changes(what: string, test: () => boolean): Promise<void> {
+  for (const end = performance.now() + PATIENCE; !test(); await new Promise((resolve) => setImmediate(resolve))) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
+  }
 }
 
 export class Crew {
@@ -100,6 +108,13 @@ export class Crew {
 
   endsJob(key: number): Promise<void> {
     return this.until(`job ${key} to end`, () => this.has(Event.Ends, key));
+  }
+
+  /** So many threads wait in line. Of a port of the kernel nobody can tell: there it goes on at once. */
+  async lineUp(count: number): Promise<void> {
+    if (this.token.kind === 'kernel') return;
+    const memory = new PortMemory(this.token.memory);
+    await changes(`${count} threads to wait`, () => memory.line.waiting === count);
   }
 
   /** Waits, entry by entry, for the log to say something. */
