@@ -3,12 +3,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, Operation } from '../src/index.js';
 import { linuxBackend } from '../src/linux/backend.js';
+import { linuxError } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
+import { whenFreed } from '../src/linux/locked-memory.js';
 import { UringPort } from '../src/linux/port.js';
 import { UringPoster } from '../src/linux/poster.js';
 import { PostedQueue } from '../src/posted-queue.js';
@@ -18,6 +21,31 @@ import { library } from './support/threads.js';
 const { OP, SQE_FLAG } = layout;
 const available = linuxBackend.available();
 const reason = available.available ? '' : available.reason;
+
+describe('opening a ring', () => {
+  const failing = (times: number, errno: number) =>
+    vi.fn(() => {
+      if (times-- > 0) throw linuxError('set up an io_uring', 'io_uring_setup', errno);
+      return 'open';
+    });
+
+  it('waits for the memory of those that were closed', () => {
+    const open = failing(3, constants.errno.ENOMEM);
+    expect(whenFreed(open)).toBe('open');
+    expect(open).toHaveBeenCalledTimes(4);
+  });
+
+  it('does not wait for ever', () => {
+    const open = failing(Number.POSITIVE_INFINITY, constants.errno.ENOMEM);
+    expect(() => whenFreed(open)).toThrow(expect.objectContaining({ code: 'ENOMEM' }));
+  });
+
+  it('fails at once for any other reason', () => {
+    const open = failing(1, constants.errno.EPERM);
+    expect(() => whenFreed(open)).toThrow(expect.objectContaining({ code: 'EPERM' }));
+    expect(open).toHaveBeenCalledOnce();
+  });
+});
 
 describe.skipIf(available.available)(`without io_uring (${reason})`, () => {
   it('a ring throws an IocpError', () => {

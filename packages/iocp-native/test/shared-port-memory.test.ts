@@ -3,10 +3,10 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { PortMemory } from '../src/shared-port/memory.js';
+import { Field, PortMemory } from '../src/shared-port/memory.js';
 import { createMemoryPort, MemoryPort } from '../src/shared-port/memory-port.js';
-import { openThreadStat } from '../src/shared-port/thread-state.js';
-import { Crew } from './shared-port/crew.js';
+import { isAsleep, openThreadStat } from '../src/shared-port/thread-state.js';
+import { Crew, changes } from './shared-port/crew.js';
 import { Event, Job } from './shared-port/script.js';
 
 const CAPACITY = 4096;
@@ -14,6 +14,9 @@ const CAPACITY = 4096;
 const LOCK = 0;
 const TAIL = 1;
 const HOLDERS = 5;
+const FIRST_RECORD = 16;
+/** See Crew.start(). */
+const UNSEEN = false;
 const NOBODY = 1_000_000;
 
 it('says no when it is full, and takes more when there is room', () => {
@@ -46,8 +49,8 @@ it('goes on past the range of its counters', () => {
 it('has nobody watch when nothing is queued, and only one thread otherwise', async () => {
   const crew = new Crew(createMemoryPort(1));
   const memory = new PortMemory(crew.token.memory);
-  await crew.start(3);
-  await changes('all to wait', () => memory.line.waiting === 3);
+  await crew.start(3, UNSEEN);
+  await crew.lineUp(3);
   expect(memory.line.watching).toBe(false);
   crew.post(1, Job.Spin);
   await crew.startsJob(1);
@@ -64,9 +67,10 @@ it.skipIf(openThreadStat() < 0)(
   'counts a thread again that was blocked, so that the next to come back waits',
   async () => {
     const crew = new Crew(createMemoryPort(1));
-    await crew.start(3);
+    await crew.start(1);
     crew.post(1, Job.BlockThenSpin);
     await crew.startsJob(1);
+    await crew.start(2, UNSEEN);
     crew.post(10, Job.Spin);
     await crew.startsJob(10);
     // While this one is queued the third thread watches.
@@ -74,15 +78,34 @@ it.skipIf(openThreadStat() < 0)(
     crew.set(1);
     const words = new Int32Array(crew.token.memory);
     await changes('both to be counted', () => Atomics.load(words, HOLDERS) === 2);
+    // From now on nobody sees the first one sleep, either.
+    words[FIRST_RECORD + Field.Stat] = -1;
     crew.set(10);
     await crew.endsJob(10);
-    await changes('the one that comes back to wait', () => new PortMemory(crew.token.memory).line.waiting === 2);
+    await crew.lineUp(2);
     expect(crew.has(Event.Starts, 20)).toBe(false);
     crew.set(2);
     await crew.endsJob(20);
     expect(crew.story).toEqual(['starts 1', 'starts 10', 'ends 10', 'ends 1', 'starts 20', 'ends 20']);
   },
 );
+
+it.skipIf(openThreadStat() < 0)('sees that a thread computes, and that it sleeps', async () => {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const code = `const { parentPort, workerData } = require('node:worker_threads');
+    parentPort.postMessage(require('node:fs').openSync('/proc/thread-self/stat', 'r'));
+    while (Atomics.load(workerData, 0) === 0);
+    Atomics.wait(workerData, 1, 0);`;
+  const worker = new Worker(code, { eval: true, workerData: words });
+  const exit = once(worker, 'exit');
+  const [stat] = (await once(worker, 'message')) as [number];
+  await changes('it to compute', () => !isAsleep(stat));
+  Atomics.store(words, 0, 1);
+  await changes('it to sleep', () => isAsleep(stat));
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  await exit;
+});
 
 it('gives up the slot of a thread that leaves, though it computes', async () => {
   const crew = new Crew(createMemoryPort(1));
@@ -163,10 +186,3 @@ it.skipIf(openThreadStat() < 0)('leaves no descriptor behind', async () => {
   await once(new Worker(code, { eval: true }), 'exit');
   expect(stats(), 'those of a worker end with it').toBe(before);
 });
-
-/** Polls what no event tells. */
-async function changes(what: string, test: () => boolean): Promise<void> {
-  for (const end = performance.now() + 20_000; !test(); await new Promise((resolve) => setImmediate(resolve))) {
-    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
-  }
-}

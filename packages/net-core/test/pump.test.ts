@@ -64,7 +64,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     expect(flushes).toBe(2);
 
     setTimeout(() => core.flushSoon(flushable), 1);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 1));
     await turns(5);
     expect(flushes).toBe(3);
 
@@ -85,8 +85,8 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
       },
     };
     core.post(target, null);
+    while (posts === 0) await turns(1);
     await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(posts).toBeGreaterThan(0);
     const before = posts;
     await turns(2);
     expect(posts - before).toBeLessThanOrEqual(3 * MOST_IN_A_TURN);
@@ -106,8 +106,8 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
       },
     };
     core.flushSoon(flushable);
+    while (flushes === 0) await turns(1);
     await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(flushes).toBeGreaterThan(0);
     expect(flushes).toBeLessThan(ENOUGH);
     running = false;
     await turns(5);

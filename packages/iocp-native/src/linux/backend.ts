@@ -7,6 +7,7 @@ import { closePostedQueue, PostedQueue } from '../posted-queue.js';
 import { assertLinuxLayout } from './abi.js';
 import { OP, REGISTER } from './layout.js';
 import { check, close, getpeername, io_uring_register } from './libc.js';
+import { whenFreed } from './locked-memory.js';
 import { signal } from './notifier.js';
 import { UringPort } from './port.js';
 import { UringPoster } from './poster.js';
@@ -22,7 +23,7 @@ export const linuxBackend: Backend = {
     known ??= probe();
     return known;
   },
-  open: (options) => new UringPort(options),
+  open: (options) => whenFreed(() => new UringPort(options)),
   openPoster: (token) => new UringPoster(token),
   closeHandle(handle) {
     check(close(handle), 'close a connection', 'close');
@@ -38,7 +39,7 @@ function probe(): Availability {
   try {
     if (koffi().sizeof('void *') !== 8) return no('this is not a 64-bit system');
     assertLinuxLayout();
-    const ring = new Ring(8, 16);
+    const ring = whenFreed(() => new Ring(8, 16));
     try {
       const missing = missingOperations(ring.fd);
       if (missing.length > 0) return no(`the kernel has no ${missing.join(', ')}`);
@@ -46,7 +47,7 @@ function probe(): Availability {
       ring.close();
     }
     // Opening one for a moment tries the rest: buffer rings, eventfds, mappings.
-    new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } }).destroy();
+    whenFreed(() => new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } })).destroy();
     return { available: true };
   } catch (error) {
     if (!isIocpError(error)) throw error;

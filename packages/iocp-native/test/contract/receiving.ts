@@ -74,12 +74,14 @@ export function receiving(suite: Suite): void {
         expect(end).toBe('none');
         if (data === null) end = error?.code ?? 'FIN';
         else check.next(data);
-        // It is in flight until its last packet, also after the cancel.
-        expect(event.pending).toBe(data !== null);
         r.port.cancel(socket, event);
       });
       r.port.receive(socket, event);
-      await r.pump.until('the last packet', () => end !== 'none');
+      await r.pump.until('the last packet', () => {
+        // After each batch: it is in flight until its last packet has been dequeued, also after the cancel.
+        expect(event.pending).toBe(end === 'none');
+        return end !== 'none';
+      });
       expect(end).toBe('ECANCELED');
       restarts++;
     }

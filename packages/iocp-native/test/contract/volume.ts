@@ -61,7 +61,7 @@ export function volume(suite: Suite): void {
       expect(r.port.figures.sockets).toBe(before.sockets);
       expect(r.events.all.some(({ pending }) => pending)).toBe(false);
       expect(r.pump.left).toEqual([]);
-      expect(openSockets()).toBe(sockets);
+      expect(openSockets()).toBeLessThanOrEqual(sockets);
     },
     180_000,
   );

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished } from 'vitest';
 import { openSharedPort, type SharedPort, type SharedPortToken } from '../../src/shared-port/index.js';
+import { PortMemory } from '../../src/shared-port/memory.js';
 import { Event } from './script.js';
 
 const library = new URL('../../dist/threads.js', import.meta.url).href;
@@ -16,6 +17,13 @@ export interface Entry {
   readonly event: number;
   readonly thread: number;
   readonly key: number;
+}
+
+/** Polls what no event tells. */
+export async function changes(what: string, test: () => boolean): Promise<void> {
+  for (const end = performance.now() + PATIENCE; !test(); await new Promise((resolve) => setImmediate(resolve))) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
+  }
 }
 
 export class Crew {
@@ -37,12 +45,16 @@ export class Crew {
     });
   }
 
-  /** Starts threads, and resolves when each of them is about to wait for the first time. */
-  async start(count: number): Promise<void> {
+  /**
+   * Starts threads, and resolves when each of them is about to wait for the first time.
+   * @param seen whether a port in memory learns that they sleep. One that it does not see never loses its slot; else it may
+   * at any time, as on a busy machine also a thread that computes sleeps now and then, for memory or for a lock.
+   */
+  async start(count: number, seen = true): Promise<void> {
     if (!existsSync(new URL(library))) throw new Error('build the package first: pnpm build');
     const first = this.workers.length + 1;
     for (let number = first; number < first + count; number++) {
-      const workerData = { library, token: this.token, log: this.#log, flags: this.#flags, number };
+      const workerData = { library, token: this.token, log: this.#log, flags: this.#flags, number, seen };
       const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
       this.workers.push(worker);
       this.exits.push(once(worker, 'exit'));
@@ -96,6 +108,13 @@ export class Crew {
 
   endsJob(key: number): Promise<void> {
     return this.until(`job ${key} to end`, () => this.has(Event.Ends, key));
+  }
+
+  /** So many threads wait in line. Of a port of the kernel nobody can tell: there it goes on at once. */
+  async lineUp(count: number): Promise<void> {
+    if (this.token.kind === 'kernel') return;
+    const memory = new PortMemory(this.token.memory);
+    await changes(`${count} threads to wait`, () => memory.line.waiting === count);
   }
 
   /** Waits, entry by entry, for the log to say something. */

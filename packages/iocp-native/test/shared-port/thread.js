@@ -2,12 +2,21 @@
 // happens into a log in shared memory: how many entries are written, how many are reserved, then (event, thread, key) for
 // each.
 
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import { Event, Job } from './script.js';
 
-const { library, token, log, flags, number } = workerData;
+const { library, token, log, flags, number, seen } = workerData;
 const { openSharedPort } = await import(new URL('./threads.js', library));
 const port = openSharedPort(token);
+if (!seen) {
+  // For this thread it is as where there is no /proc.
+  fs.openSync = () => {
+    throw new Error('there is no such file');
+  };
+  syncBuiltinESMExports();
+}
 
 note(Event.Waits, 0);
 for (let packet = port.wait(-1); packet !== null; packet = port.wait(-1)) {

@@ -13,12 +13,17 @@ export const library = new URL('../../dist/index.js', import.meta.url).href;
 
 /**
  * Starts a thread that posts `count` packets (key, 0), (key, 1) ..., each up to `spread` microseconds after the one
- * before. Resolves when the thread has ended.
+ * before, and adds to `posted`. Resolves when the thread has ended.
  */
-export function postFromThread(token: PortToken, key: number, count: number, spread = 0): Promise<void> {
+export function postFromThread(
+  token: PortToken,
+  key: number,
+  count: number,
+  { spread = 0, posted = new Int32Array(new SharedArrayBuffer(4)) } = {},
+): Promise<void> {
   if (!existsSync(new URL(library))) throw new Error('build the package first: pnpm build');
   const worker = new Worker(new URL('./poster.js', import.meta.url), {
-    workerData: { library, token, key, count, spread },
+    workerData: { library, token, key, count, spread, posted },
   });
   return new Promise((resolve, reject) => {
     worker.on('error', reject);

@@ -5,6 +5,9 @@ import { JobPool, type JobPoolOptions } from '../../src/index.js';
 
 export const jobs = new URL('./fixtures/jobs.js', import.meta.url);
 
+/** The same, in threads that nobody sees sleep. */
+export const unseen = new URL('./fixtures/unseen.js', import.meta.url);
+
 /** A small pool; the end of the test stops it. */
 export function makePool(options: Partial<JobPoolOptions> = {}): JobPool {
   const pool = new JobPool({ module: jobs, threads: 2, concurrency: 2, ...options });

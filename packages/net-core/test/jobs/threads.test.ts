@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { JobPool } from '../../src/index.js';
+import { turns } from '../support.js';
 import { Flags, jobs, makePool } from './support.js';
 
 const suicidal = new URL('./fixtures/suicidal.js', import.meta.url);
@@ -28,6 +29,15 @@ describe('a thread that dies', () => {
     flags.set();
     expect(await held).toBe('held');
     expect(pool.figures).toMatchObject({ threads: 2, finished: 51, failed: 1, running: 0, queued: 0 });
+  });
+
+  test('has finished what it finished, also when its owner has not looked since', async () => {
+    // Having started a job the owner looks for results in immediates, and no thread need wake it. These never come.
+    vi.useFakeTimers({ toFake: ['setImmediate'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const pool = makePool({ threads: 1 });
+    expect(await pool.run('finishAndExit', [7])).toBe(7);
+    expect(pool.figures).toMatchObject({ finished: 1, failed: 0, running: 0, queued: 0 });
   });
 
   test('again and again loses nothing else', async () => {
@@ -91,10 +101,15 @@ describe('stop', () => {
     }
   });
 
-  // Node leaves files open in a thread that is terminated while it loads, as may be on a busy machine: then it tries again.
-  test('leaves no thread, descriptor or memory behind', { timeout: 60_000, retry: 2 }, async () => {
+  test('leaves no thread, descriptor or memory behind', { timeout: 60_000 }, async () => {
     const cycle = async () => {
       await using pool = new JobPool({ module: jobs, threads: 2, concurrency: 2 });
+      // Node leaves files open in a thread that is terminated while it loads; so that both have loaded, both run a job.
+      const flags = new Flags();
+      const held = [pool.run('hold', [flags.words]), pool.run('hold', [flags.words])];
+      await flags.started(2);
+      flags.set();
+      await Promise.all(held);
       const large = new Uint8Array(100_000);
       await Promise.all(Array.from({ length: 20 }, (_, i) => pool.run('first', [i % 2 === 0 ? large : i])));
       void pool.run('never').catch(() => {});
@@ -103,10 +118,12 @@ describe('stop', () => {
     let i = 0;
     for (let warm = 0; warm < 10; warm++) await cycle();
     const before = usage();
-    for (let round = 0; round < 20; round++) await cycle();
+    const rounds = 20;
+    for (let round = 0; round < rounds; round++) await cycle();
     const after = usage();
-    expect(after.threads).toBeLessThanOrEqual(before.threads);
-    expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
+    // What others in this process open or start meanwhile does not grow with the rounds.
+    expect(after.threads - before.threads).toBeLessThan(rounds / 2);
+    expect(after.descriptors - before.descriptors).toBeLessThan(rounds / 2);
     // A pool that was kept would have some 20 MB.
     expect(after.memory - before.memory).toBeLessThan(100e6);
   });
@@ -115,13 +132,16 @@ describe('stop', () => {
 describe('figures', () => {
   test('count wake-ups, of few threads while the others sleep', async () => {
     const pool = makePool({ threads: 4, concurrency: 4 });
+    const sum = () => pool.figures.wakeUps.reduce((a, b) => a + b);
     for (let i = 0; i < 500; i++) await pool.run('first', [i]);
-    const { wakeUps, threads } = pool.figures;
-    expect([threads, wakeUps.length]).toEqual([4, 4]);
-    const sum = wakeUps.reduce((a, b) => a + b);
-    expect(sum).toBeGreaterThan(0);
-    // In turns, each job would wake a thread.
-    expect(sum).toBeLessThan(1500);
+    expect([pool.figures.threads, pool.figures.wakeUps.length]).toEqual([4, 4]);
+    // If each job woke all threads there would be 2000.
+    expect(sum()).toBeLessThan(1500);
+    // As long as there is always a next job a thread may look out for it, and none sleeps.
+    while (sum() === 0) {
+      await turns(10);
+      await pool.run('first', [0]);
+    }
   });
 });
 
