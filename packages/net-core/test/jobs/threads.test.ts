@@ -101,13 +101,13 @@ describe('stop', () => {
       await pool.stop(i++ % 2 === 0 ? 0 : 1);
     };
     let i = 0;
-    for (let warm = 0; warm < 10; warm++) await cycle();
+    for (let warm = 0; warm < 5; warm++) await cycle();
     const before = usage();
-    for (let round = 0; round < 20; round++) await cycle();
+    for (let round = 0; round < 10; round++) await cycle();
     const after = usage();
     expect(after.threads).toBeLessThanOrEqual(before.threads);
     expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
-    // A pool that was kept would have some 20 MB.
+    // Each pool that was kept would have some 20 MB.
     expect(after.memory - before.memory).toBeLessThan(100e6);
   });
 });
