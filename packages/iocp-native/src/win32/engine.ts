@@ -46,6 +46,8 @@ export const Key = {
 const MAX_SOCKETS = 0x1000000;
 /** Generations wrap here: key = generation * 2^32 + index is still an exact double. */
 const GENERATIONS = 0x100000;
+/** Calls of CancelIoEx that a send gets. Wine overlooks one of which it is moving bytes just then, but not again. */
+const SEND_CANCELS = 4;
 
 export class Engine {
   /** The completion port's HANDLE. */
@@ -205,9 +207,13 @@ export class Engine {
 
   /** Asks the kernel to end one operation, or with 0 all of a socket. What it did, their own packets tell. */
   cancel(socket: Win32Socket, overlapped: number): void {
-    if (socket.handle < 0 || CancelIoEx(socket.handle, overlapped) !== 0) return;
-    const errno = GetLastError();
-    assert(errno === ERROR_NOT_FOUND, `CancelIoEx failed with ${errno}`);
+    const calls = socket.sending === null ? 1 : SEND_CANCELS;
+    for (let i = 0; i < calls; i++) {
+      if (socket.handle < 0 || CancelIoEx(socket.handle, overlapped) !== 0) return;
+      // As a rule it has ended, and its packet is on the way.
+      const errno = GetLastError();
+      assert(errno === ERROR_NOT_FOUND, `CancelIoEx failed with ${errno}`);
+    }
   }
 
   /** Ends a wait of any thread on this port. */

@@ -17,8 +17,6 @@ const wine = {
   ...skips,
   'listening on a path in use rejects with EADDRINUSE, and leaves it alone':
     'Wine takes no notice of FILE_FLAG_FIRST_PIPE_INSTANCE',
-  'a socket may close at any moment of a file':
-    'under Wine, on a busy machine, no packet came after a TransmitFile was canceled; why is not known',
   'a pause holds the peer back': 'Wine tells node:net at once that any write is done; see win32.test.ts',
   'after ECONNREFUSED a connected datagram socket goes on': 'Wine sees no datagram on a socket that had an error',
 };
