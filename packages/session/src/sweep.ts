@@ -75,7 +75,7 @@ export class Sweep {
   }
 
   #sweep(): void {
-    const now = performance.now();
+    const { now } = this.#core.timers;
     this.#rest ??= this.#watches.values();
     for (let i = 0; i < AT_ONCE; i++) {
       const { done, value } = this.#rest.next();
