@@ -97,7 +97,7 @@ onEachBackend((backend) => {
     });
 
     test('pauses double up to the longest, less at most a half, and start anew when a session has lived', async () => {
-      await withClock(backend, async (core, pass) => {
+      await withClock(backend, async (core, { pass }) => {
         const peer = await server();
         const { port } = peer;
         const first = peer.next();

@@ -5,21 +5,31 @@ import { createSimulation } from '@overlapped/iocp-native/testing';
 import type { IocpCore } from '@overlapped/net-core';
 import { withCore } from './support.js';
 
-/** Lets so many milliseconds pass: what is due runs, in order, and nothing else happens meanwhile. */
-export type Pass = (milliseconds: number) => void;
+export interface Hand {
+  /** Lets so many milliseconds pass: what is due runs, in order, and nothing else happens meanwhile. */
+  pass(milliseconds: number): void;
+  /** The thread is held up for so long: what comes due meanwhile comes late, when time passes again. */
+  holdUp(milliseconds: number): void;
+}
 
 /** Runs `use` with a core that goes by such a time. After it time goes on by itself, so that the core can stop. */
-export function withClock(backend: BackendName, use: (core: IocpCore, pass: Pass) => Promise<void>): Promise<void> {
+export function withClock(backend: BackendName, use: (core: IocpCore, hand: Hand) => Promise<void>): Promise<void> {
   const { clock } = createSimulation({ seed: 1 });
-  const pass: Pass = (milliseconds) => {
-    const until = clock.now() + milliseconds;
-    while (clock.step(until));
-    clock.advance(until);
+  let late = 0;
+  const hand: Hand = {
+    pass(milliseconds) {
+      const until = clock.now() + milliseconds;
+      while (clock.step(until));
+      clock.advance(until);
+    },
+    holdUp(milliseconds) {
+      late += milliseconds;
+    },
   };
   const system = {
     openPort,
     clock: {
-      now: () => clock.now(),
+      now: () => clock.now() + late,
       setTimeout: (run: () => void, delay: number) => clock.setTimeout(run, delay),
       clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
       setImmediate: (run: () => void) => void setImmediate(run),
@@ -28,9 +38,9 @@ export function withClock(backend: BackendName, use: (core: IocpCore, pass: Pass
   let goingOn: NodeJS.Timeout | undefined;
   return withCore({ backend, system }, async (core) => {
     try {
-      await use(core, pass);
+      await use(core, hand);
     } finally {
-      goingOn = setInterval(pass, 10, 10);
+      goingOn = setInterval(hand.pass, 10, 10);
     }
   }).finally(() => clearInterval(goingOn));
 }

@@ -153,7 +153,7 @@ onEachBackend((backend) => {
     });
 
     test('a header that does not come in time closes the connection; one that has come stops the clock', async () => {
-      await withClock(backend, async (core, pass) => {
+      await withClock(backend, async (core, { pass }) => {
         const limits = { proxy: { trusted: trusting('127.0.0.1'), timeout: 60 } };
         const { ask, listener } = await start(core, limits);
         const silent = await peerOf(listener);
