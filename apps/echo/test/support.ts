@@ -85,7 +85,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Looks once in each turn of the event loop, without a timer that would itself be left over. */
-export async function eventually(holds: () => boolean, limit = 20_000): Promise<boolean> {
+export async function eventually(holds: () => boolean, limit = 60_000): Promise<boolean> {
   const deadline = performance.now() + limit;
   while (!holds()) {
     if (performance.now() > deadline) return false;
