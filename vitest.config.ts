@@ -5,4 +5,4 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const setup = fileURLToPath(new URL('vitest.setup.ts', import.meta.url));
-export default defineConfig({ test: { testTimeout: 30_000, hookTimeout: 30_000, setupFiles: [setup] } });
+export default defineConfig({ test: { testTimeout: 60_000, hookTimeout: 60_000, setupFiles: [setup] } });

@@ -3,8 +3,8 @@
 // usage: datagrams PORT PEERS BYTES SECONDS
 //
 // PEERS sockets, each with one message outstanding: a peer sends BYTES, waits until they have come back, and sends again.
-// UDP may lose either: a peer that has waited for LOST seconds sends again. Ends after SECONDS, or on SIGTERM; then prints
-// one JSON object.
+// UDP may lose either: a peer that has waited for LOST seconds sends again. Ends after SECONDS and a message, or on SIGTERM;
+// then prints one JSON object.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -92,7 +92,7 @@ static void run(int count, double seconds, int epoll_fd) {
   double started = now();
   double checked = started;
   for (int i = 0; i < count; i++) say(&peers[i], started);
-  for (double at = started; !stopped && at < started + seconds; at = now()) {
+  for (double at = started; !stopped && (at < started + seconds || messages == 0); at = now()) {
     struct epoll_event events[EVENTS];
     int ready = epoll_wait(epoll_fd, events, EVENTS, 50);
     if (ready < 0 && errno != EINTR) die("epoll_wait");

@@ -9,7 +9,7 @@ import type { Server } from './server.js';
 
 const PROCESS = fileURLToPath(new URL('../dist/cannon-process.js', import.meta.url));
 /** Seconds that it may take beyond its time. */
-const GRACE = 10;
+const GRACE = 60;
 
 /** Requests that a server answers while the clients ask for as many as they can. */
 export function requests(path: string, connections: number, seconds: number): (server: Server) => Promise<Sample> {

@@ -35,7 +35,7 @@ export interface HeldConnections {
 export const MESSAGE_BYTES = 64;
 /** Seconds that idle connections are held at most, and that a generator may take beyond its time. */
 const LONGEST_HOLD = 120;
-const GRACE = 10;
+const GRACE = 60;
 
 /** Why the load generator cannot run here, or undefined when it can. */
 export function whyNoLoad(): string | undefined {

@@ -51,7 +51,8 @@ export function keepBusy(
     const end = started + seconds * 1000;
     let jobs = 0;
     const line = async () => {
-      while (performance.now() < end) await start(pool, jobs++);
+      do await start(pool, jobs++);
+      while (performance.now() < end);
     };
     await Promise.all(Array.from({ length: outstanding }, line));
     const { user, system } = process.cpuUsage(before);

@@ -22,11 +22,12 @@ export interface Series {
 /** Milliseconds for one measurement to be over, its connections closed, before the next. */
 const SETTLE = 200;
 
-/** Measures each contender once to warm it up, and then once a round. */
+/** Measures each contender once to warm it up, and then once a round, with a pause of `settle` milliseconds after each. */
 export async function takeTurns<T extends { readonly by: string }>(
   contenders: readonly T[],
   rounds: number,
   measure: (contender: T) => Promise<Sample>,
+  settle = SETTLE,
 ): Promise<Series[]> {
   const series = contenders.map(({ by }) => ({ by, samples: [] as Sample[] }));
   for (let round = 0; round <= rounds; round++) {
@@ -35,7 +36,7 @@ export async function takeTurns<T extends { readonly by: string }>(
     for (const i of order) {
       const sample = await measure(contenders[i]!);
       if (round > 0) series[i]!.samples.push(sample);
-      await sleep(SETTLE);
+      await sleep(settle);
     }
   }
   return series;

@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import { keepBusy, mixed, noop, openPools } from '../src/pools.js';
 import { takeTurns } from '../src/rounds.js';
 
-test.each([undefined, 2])('every pool runs the jobs (threads: %s)', async (threads) => {
+test.each([undefined, 2])('every pool runs the jobs (threads: %s)', { timeout: 180_000 }, async (threads) => {
   const pools = openPools(threads);
   expect(pools.map(({ by }) => by)).toEqual(['JobPool', 'piscina', 'tinypool']);
   const measures = [keepBusy(1, 0.05, noop), keepBusy(20, 0.05, noop), keepBusy(20, 0.05, mixed)];
   for (const measure of measures) {
-    for (const { samples } of await takeTurns(pools, 1, measure)) {
+    for (const { samples } of await takeTurns(pools, 1, measure, 0)) {
       expect(samples.map(({ rate, cpu }) => [rate > 0, cpu > 0])).toEqual([[true, true]]);
     }
   }

@@ -22,32 +22,32 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
     expect(reason).toBeUndefined();
   });
 
-  test('all of an echo server', { timeout: 60_000 }, async () => {
+  test('all of an echo server', { timeout: 180_000 }, async () => {
     await withServers(agents(['overlapped', 'node-net'], 'echo'), async (servers) => {
       expect(servers.map(({ by }) => by)).toEqual([everything ? 'io_uring' : expect.any(String), 'node:net']);
       const measures = [underLoad('echo', 5, 0.1), underLoad('churn', 5, 0.1), burst(20), drain(20)];
-      for (const measure of measures) expectSamples(await takeTurns(servers, 1, measure));
+      for (const measure of measures) expectSamples(await takeTurns(servers, 1, measure, 0));
       for (const server of servers) expect(await idleMemory(server, 50)).toEqual(expect.any(Number));
     });
   });
 
-  test('all of a server that ends connections', { timeout: 60_000 }, async () => {
+  test('all of a server that ends connections', { timeout: 180_000 }, async () => {
     await withServers(agents(['overlapped', 'node-net'], 'knock'), async (servers) => {
-      expectSamples(await takeTurns(servers, 1, underLoad('knock', 5, 0.1)));
+      expectSamples(await takeTurns(servers, 1, underLoad('knock', 5, 0.1), 0));
     });
   });
 
-  test('broadcasts', { timeout: 60_000 }, async () => {
+  test('broadcasts', { timeout: 180_000 }, async () => {
     await withServers(agents(['overlapped', 'node-net'], 'crowd'), async (servers) => {
       for (const mode of ['crowd', 'choir'] as const) {
-        expectSamples(await takeTurns(servers, 1, underLoad(mode, 20, 0.1)));
+        expectSamples(await takeTurns(servers, 1, underLoad(mode, 20, 0.1), 0));
       }
     });
   });
 
-  test('all of a datagram server', { timeout: 60_000 }, async () => {
+  test('all of a datagram server', { timeout: 180_000 }, async () => {
     await withServers(agents(['datagrams', 'node-dgram'], 'echo'), async (servers) => {
-      expectSamples(await takeTurns(servers, 1, underLoad('datagrams', 5, 0.1)));
+      expectSamples(await takeTurns(servers, 1, underLoad('datagrams', 5, 0.1), 0));
     });
   });
 

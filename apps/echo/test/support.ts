@@ -68,18 +68,24 @@ export async function fakeServer(onConnection: (socket: Socket) => void): Promis
   return (server.address() as AddressInfo).port;
 }
 
-/** A port that was free a moment ago. */
+/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Looks once in each turn of the event loop, without a timer that would itself be left over. */
-export async function eventually(holds: () => boolean, limit = 20_000): Promise<boolean> {
+export async function eventually(holds: () => boolean, limit = 60_000): Promise<boolean> {
   const deadline = performance.now() + limit;
   while (!holds()) {
     if (performance.now() > deadline) return false;

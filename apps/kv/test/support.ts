@@ -91,14 +91,20 @@ export async function serveRedis(): Promise<{ readonly port: number; readonly st
   throw new Error('redis-server ended at once');
 }
 
-/** A port that was free a moment ago. */
+/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** A raw connection, closed with the test. */

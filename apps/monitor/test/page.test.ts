@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { findBrowser, openBrowser } from './browser.js';
 import { startImitation } from './imitation.js';
-import { native, startClient, startServer } from './support.js';
+import { freePort, native, startClient, startServer } from './support.js';
 
 const ECHO = new URL('./echo-session.js', import.meta.url);
 const CLIENTS = 6;
@@ -69,7 +69,7 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
   });
 
   test('comes back when the server does', async () => {
-    const first = await startServer(0, ECHO);
+    const first = await startServer(0, ECHO, await freePort());
     const { page } = await open(first.url);
     await page.locator('#status[data-state=live]').waitFor();
     await first.core.stop(0);

@@ -38,6 +38,11 @@ export class TimerQueue {
     this.#clock = clock;
   }
 
+  /** Milliseconds of the core's clock, by which timers are due: only differences mean something. @internal */
+  get now(): number {
+    return this.#clock.now();
+  }
+
   /** Timers that are set. */
   get size(): number {
     return this.#heap.length;

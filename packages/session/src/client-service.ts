@@ -114,10 +114,11 @@ export class ClientService implements Stoppable {
       return { error: asError(error), lived: 0 };
     }
     // Its Close packet, which ends it, comes out of a later batch.
-    const born = performance.now();
+    const { timers } = this.#core;
+    const born = timers.now;
     const error = await new Promise<Error | undefined>((resolve) => this.#ends.set(session, resolve));
     this.#ends.delete(session);
-    return { error, lived: performance.now() - born };
+    return { error, lived: timers.now - born };
   }
 
   #pause(delay: number): Promise<void> {

@@ -2,7 +2,7 @@
 // is the business of the sessions' own thread (admission.ts).
 
 import type { BlockList } from 'node:net';
-import { Figure } from '@overlapped/net-core';
+import { Figure, type TimerQueue } from '@overlapped/net-core';
 import { isListed } from './endpoints.js';
 
 /** Whose word about clients is taken (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). */
@@ -59,12 +59,12 @@ export class Gate {
   readonly #bucket: TokenBucket | null;
 
   /** Throws a RangeError for a limit that makes no sense. */
-  constructor(limits: AcceptLimits) {
+  constructor(limits: AcceptLimits, clock: Pick<TimerQueue, 'now'>) {
     const { maxSessions = Number.POSITIVE_INFINITY, rate, allow, deny, proxy } = limits;
     if (!(maxSessions >= 1)) throw new RangeError(`maxSessions must be at least 1, not ${maxSessions}`);
     this.#limits = limits;
     this.#max = maxSessions;
-    this.#bucket = rate ? new TokenBucket(rate.perSecond, rate.burst ?? Math.max(1, rate.perSecond)) : null;
+    this.#bucket = rate ? new TokenBucket(clock, rate.perSecond, rate.burst ?? Math.max(1, rate.perSecond)) : null;
     this.screens = (allow ?? deny) !== undefined && !proxy;
     this.waits = limits.whenFull === 'wait' && (this.#bucket !== null || maxSessions < Number.POSITIVE_INFINITY);
   }
@@ -94,21 +94,24 @@ export function isRefused({ allow, deny }: AcceptLimits, address: string): boole
 class TokenBucket {
   readonly #perMillisecond: number;
   readonly #most: number;
+  readonly #clock: Pick<TimerQueue, 'now'>;
   #tokens: number;
-  #at = performance.now();
+  #at: number;
 
-  constructor(perSecond: number, burst: number) {
+  constructor(clock: Pick<TimerQueue, 'now'>, perSecond: number, burst: number) {
     if (!(perSecond > 0 && burst >= 1)) {
       throw new RangeError(`the rate must be above 0, and the burst at least 1, not ${perSecond} and ${burst}`);
     }
     this.#perMillisecond = perSecond / 1000;
     this.#most = burst;
     this.#tokens = burst;
+    this.#clock = clock;
+    this.#at = clock.now;
   }
 
   /** Whole ones. */
   get tokens(): number {
-    const now = performance.now();
+    const { now } = this.#clock;
     this.#tokens = Math.min(this.#most, this.#tokens + (now - this.#at) * this.#perMillisecond);
     this.#at = now;
     return Math.floor(this.#tokens);

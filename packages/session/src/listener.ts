@@ -119,7 +119,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core: IocpCore,
     options: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
-    const gate = new Gate(options);
+    const gate = new Gate(options, core.timers);
     if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options), gate);
     if (core.threads === 0) {
       const session = await loadKind(options.module);

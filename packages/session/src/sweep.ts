@@ -7,7 +7,8 @@ import { isReceiving, type Session } from './session.js';
 
 /**
  * Milliseconds after which a session is closed, its error an IocpError (ETIMEDOUT) that says which was over. Each is
- * noticed late by up to a quarter of the shortest, and never early. Default: none.
+ * noticed late by up to a quarter of the shortest, and never early. While the thread is held up it hears nobody: that time
+ * does not count, but for as much as another quarter. Default: none.
  */
 export interface Timeouts {
   /** Nothing was received for so long. What is sent does not count, nor does the time in which nothing is to be received. */
@@ -50,6 +51,9 @@ export class Sweep {
   readonly #timer = new Timer(() => this.#sweep());
   /** How far a sweep has come that has more sessions than fit one turn of the event loop. */
   #rest: Iterator<Watch> | null = null;
+  /** When the last sweep was, and the time that counts until then: less than has passed, when sweeps came late. */
+  #last: number;
+  #time = 0;
 
   /** Throws a RangeError for a timeout that is not above 0. */
   constructor(core: IocpCore, timeouts: Timeouts) {
@@ -62,6 +66,7 @@ export class Sweep {
     this.#write = write;
     this.#firstByte = firstByte;
     this.#interval = Math.min(shortest / 8, 2 ** 30);
+    this.#last = core.timers.now;
   }
 
   watch(session: Session): void {
@@ -75,7 +80,10 @@ export class Sweep {
   }
 
   #sweep(): void {
-    const now = performance.now();
+    const { now } = this.#core.timers;
+    // What has come while nobody looked is still with the kernel.
+    this.#time += Math.min(now - this.#last, 2 * this.#interval);
+    this.#last = now;
     this.#rest ??= this.#watches.values();
     for (let i = 0; i < AT_ONCE; i++) {
       const { done, value } = this.#rest.next();
@@ -83,7 +91,7 @@ export class Sweep {
         this.#rest = null;
         break;
       }
-      const error = this.#expired(value, now);
+      const error = this.#expired(value, this.#time);
       if (error !== null) this.#end(value.session, error);
     }
     if (this.#watches.size > 0) this.#core.timers.set(this.#timer, this.#rest === null ? this.#interval : 1);

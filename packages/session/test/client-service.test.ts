@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ClientService, type ClientServiceOptions } from '../src/index.js';
+import { withClock } from './clock.js';
 import { onEachBackend, withCore } from './support.js';
 
 /** A server of somebody else's code, which can go and come back at the same port. */
@@ -96,35 +97,38 @@ onEachBackend((backend) => {
     });
 
     test('pauses double up to the longest, less at most a half, and start anew when a session has lived', async () => {
-      await withCore({ backend }, async (core) => {
+      await withClock(backend, async (core, { pass }) => {
         const peer = await server();
         const { port } = peer;
         const first = peer.next();
         const { entries, onReconnecting, reach } = journal();
         const backOff = { first: 16, most: 64 };
         const target = { host: '127.0.0.1', port };
-        new ClientService(core, { session: {}, target, backOff, onReconnecting });
+        const service = new ClientService(core, { session: {}, target, backOff, onReconnecting });
         await first;
         peer.close();
-        await reach(5);
-        expect(entries[1]!.error).toMatchObject({ code: 'ECONNREFUSED' });
-        for (const [i, longest] of [
-          [1, 32],
-          [2, 64],
-          [3, 64],
-          [4, 64],
-        ] as const) {
-          expect(entries[i]!.delay).toBeLessThanOrEqual(longest);
-          expect(entries[i]!.delay).toBeGreaterThanOrEqual(longest / 2);
+        for (const [i, longest] of [16, 32, 64, 64, 64].entries()) {
+          await reach(i + 1);
+          const { delay } = entries[i]!;
+          expect(delay).toBeLessThanOrEqual(longest);
+          expect(delay).toBeGreaterThanOrEqual(longest / 2);
+          // It comes when it was said to, and not before. The last one does when there is a server again.
+          expect(core.timers.size).toBe(1);
+          pass(delay - 1);
+          expect(core.timers.size).toBe(1);
+          if (i < 4) pass(1);
         }
+        expect(entries[1]!.error).toMatchObject({ code: 'ECONNREFUSED' });
         const back = await server(port);
-        const socket = await back.next();
+        const next = back.next();
+        pass(1);
+        const socket = await next;
+        while (service.sessions.size === 0) await new Promise((resolve) => setImmediate(resolve));
         // It lives longer than the longest pause.
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        const before = entries.length;
+        pass(65);
         socket.destroy();
-        await reach(before + 1);
-        expect(entries[before]!.delay).toBeLessThanOrEqual(16);
+        await reach(6);
+        expect(entries[5]!.delay).toBeLessThanOrEqual(16);
       });
     });
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MUCH, REFUSES_TO_PRETEND, type Row } from './net-socket-rows.js';
-import { codeOf, standStill } from './streams.js';
+import { codeOf, standStill, turns } from './streams.js';
 import { pattern, read } from './support.js';
 
 export const reading: Row[] = [
@@ -45,7 +45,7 @@ export const reading: Row[] = [
     async run({ socket, peer, notes, closed, peerClosed }) {
       peer.end('unread');
       await once(socket, 'readable');
-      await sleep(50);
+      await turns();
       notes.push(`readableEnded ${socket.readableEnded}`);
       notes.push(String(socket.read(3)), String(socket.read()), String(socket.read()));
       await once(socket, 'end');
@@ -61,7 +61,8 @@ export const reading: Row[] = [
       peer.resume().end('unread');
       socket.end();
       await once(peer, 'end');
-      await sleep(50);
+      while (socket.readableLength < 6) await turns(1);
+      await turns();
       notes.push(`closed ${socket.closed}`, `length ${socket.readableLength}`);
       const unread = read(socket, 6);
       socket.resume();
@@ -277,10 +278,10 @@ export const figures: Row[] = [
     async run({ socket, peer, log, notes, closed, peerClosed }) {
       let times = 0;
       socket.on('timeout', () => times++);
-      socket.setTimeout(30, () => log.push('callback'));
+      socket.setTimeout(5, () => log.push('callback'));
       await once(socket, 'timeout');
       notes.push(`timeout ${socket.timeout}`, `destroyed ${socket.destroyed}`);
-      await sleep(100);
+      await sleep(20);
       notes.push(`${times}`);
       socket.resume().end();
       peer.resume().end();
@@ -291,11 +292,11 @@ export const figures: Row[] = [
     name: 'setTimeout(): a byte starts it anew; 0 ends it, and takes the listener away',
     async run({ socket, peer, log, notes, closed, peerClosed }) {
       const never = () => log.push('never');
-      socket.setTimeout(20, never);
+      socket.setTimeout(5, never);
       socket.setTimeout(0, never);
-      await sleep(60);
+      await sleep(20);
       notes.push(`listeners ${socket.listenerCount('timeout', never)}`);
-      socket.setTimeout(30);
+      socket.setTimeout(5);
       await once(socket, 'timeout');
       const again = once(socket, 'timeout');
       peer.write('x');
@@ -310,12 +311,12 @@ export const figures: Row[] = [
   {
     name: 'setTimeout() does not outlive the socket',
     async run({ socket, peer, closed, peerClosed }) {
-      socket.setTimeout(30);
-      socket.resume().end();
+      socket.setTimeout(1);
+      socket.destroy();
       peer.resume().end();
       await Promise.all([closed, peerClosed]);
-      socket.setTimeout(20);
-      await sleep(60);
+      socket.setTimeout(1);
+      await sleep(20);
     },
   },
 ];

@@ -4,6 +4,7 @@
 import { BlockList } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { ListenOptions } from '../src/index.js';
+import { withClock } from './clock.js';
 import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
 
 const LOCAL = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex');
@@ -152,18 +153,24 @@ onEachBackend((backend) => {
     });
 
     test('a header that does not come in time closes the connection; one that has come stops the clock', async () => {
-      const limits = { proxy: { trusted: trusting('127.0.0.1'), timeout: 60 } };
-      await proxied(async ({ ask, core, listener }) => {
+      await withClock(backend, async (core, { pass }) => {
+        const limits = { proxy: { trusted: trusting('127.0.0.1'), timeout: 60 } };
+        const { ask, listener } = await start(core, limits);
         const silent = await peerOf(listener);
         const good = await ask(15, header('192.0.2.7'));
         const slow = await peerOf(listener);
         slow.write('PROXY TCP4 ');
-        await Promise.all([closing(silent.resume()), closing(slow.resume())]);
+        const closed = Promise.all([closing(silent.resume()), closing(slow.resume())]);
+        while (core.sessions < 3) await new Promise((resolve) => setImmediate(resolve));
+        pass(59);
+        expect(core.timers.size).toBe(2);
+        pass(1);
+        await closed;
         expect(core.timers.size).toBe(0);
         good.socket.write('still here');
         expect(String(await read(good.socket, 10))).toBe('still here');
         expect(core.figures().total).toMatchObject({ refusedProxy: 2, sessions: 1 });
-      }, limits);
+      });
     });
 
     test('what waits for its header counts as a session, and stopping ends it', async () => {

@@ -84,12 +84,15 @@ export function codeOf(error: unknown): string {
   return code ?? (name === 'Error' ? message : name);
 }
 
-/** Resolves when a figure that has begun to grow has not changed for a while. */
+/** Resolves when a figure that has begun to grow does not change any more. */
 export async function standStill(figure: () => number): Promise<void> {
-  let before = 0;
-  for (let same = 0; same < 5 || before === 0; same++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    if (figure() !== before) same = 0;
-    before = figure();
-  }
+  for (let before = 0; before === 0 || before !== figure(); await turns()) before = figure();
+}
+
+/**
+ * Turns of the event loop, after which whatever was to happen of what is under way between two sockets of this process has
+ * happened. It may take more on a busy machine: wait for an event where there is one, and let these be for what must not be.
+ */
+export async function turns(count = 50): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,20 +1,34 @@
-// Timeouts: which one ends a session, what its error says, and what must not end it. Nothing here measures a time; a timeout
-// that must not come is far away, or shorter than what the test waits for.
+// Timeouts: which one ends a session, when, what its error says, and what must not end it. The time is in the hand of the
+// test; it passes while nothing is under way.
 
 import type net from 'node:net';
+import type { IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, type Session, type SessionHandlers, type Timeouts } from '../src/index.js';
+import { isReceiving } from '../src/session.js';
+import { type Hand, withClock } from './clock.js';
 import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+
+interface Scene extends Hand {
+  readonly peer: net.Socket;
+  readonly session: Session;
+  readonly core: IocpCore;
+}
+
+/** More than the kernel takes for a peer that does not read. */
+const MUCH = 24_000_000;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 onEachBackend((backend) => {
   /** Runs a session with timeouts and its peer; gives the error that ends the session. */
   async function end(
     timeouts: Timeouts,
     handlers: SessionHandlers,
-    act: (peer: net.Socket, session: Session) => unknown,
+    act: (scene: Scene) => unknown,
   ): Promise<Error | undefined> {
     let error: Error | undefined;
-    await withCore({ backend }, async (core) => {
+    await withClock(backend, async (core, hand) => {
       const opened = deferred<Session>();
       const over = deferred<Error | undefined>();
       const session: SessionHandlers = {
@@ -27,7 +41,7 @@ onEachBackend((backend) => {
       };
       const listener = await listen(core, { session, timeouts });
       const peer = await peerOf(listener, true);
-      await act(peer, await opened.promise);
+      await act({ peer, session: await opened.promise, core, ...hand });
       error = await over.promise;
       expect(core.figures().total.timedOut).toBe((error as { code?: string })?.code === 'ETIMEDOUT' ? 1 : 0);
       expect(core.timers.size).toBe(0);
@@ -36,14 +50,25 @@ onEachBackend((backend) => {
     return error;
   }
 
-  /** Waits for longer than the shorter timeouts of these tests, and their sweeps. */
-  const longer = () => new Promise((resolve) => setTimeout(resolve, 120));
+  /** Has a peer say something, and waits until its session has heard it. */
+  async function say(peer: net.Socket, session: Session): Promise<void> {
+    const before = session.bytesReceived;
+    peer.write('x');
+    while (session.writable && session.bytesReceived === before) await turn();
+  }
 
   describe('timeouts', () => {
     test('silence from the start ends a session, and its peer is reset', async () => {
       let closed!: Promise<void>;
-      const error = await end({ firstByte: 20 }, {}, (peer) => {
+      const error = await end({ firstByte: 20 }, {}, async ({ peer, session, core, pass }) => {
         closed = closing(peer.resume());
+        pass(20);
+        await turn();
+        expect(session.writable).toBe(true);
+        expect(core.figures().total.timedOut).toBe(0);
+        // Late by a quarter at most.
+        pass(5);
+        expect(core.figures().total.timedOut).toBe(1);
       });
       expect(error).toMatchObject({ name: 'IocpError', code: 'ETIMEDOUT', syscall: 'receive' });
       expect(error!.message).toContain('Cannot keep the connection: nothing was received in the first 20 ms');
@@ -51,9 +76,9 @@ onEachBackend((backend) => {
     });
 
     test('the first byte is all that its timeout wants', async () => {
-      const error = await end({ firstByte: 20 }, {}, async (peer, session) => {
-        peer.write('x');
-        await longer();
+      const error = await end({ firstByte: 20 }, {}, async ({ peer, session, pass }) => {
+        await say(peer, session);
+        pass(1000);
         expect(session.writable).toBe(true);
         peer.end();
       });
@@ -61,23 +86,44 @@ onEachBackend((backend) => {
     });
 
     test('silence later ends a session, whatever is sent to the peer meanwhile', async () => {
-      let sending: NodeJS.Timeout | undefined;
-      const error = await end({ read: 50 }, {}, (peer, session) => {
-        peer.write('x');
-        peer.resume();
-        sending = setInterval(() => session.send('are you there?'), 5);
+      let minutes = 0;
+      const error = await end({ read: 60_000 }, {}, async ({ peer, session, pass }) => {
+        await say(peer, session);
+        for (; session.writable && minutes < 10; minutes++) {
+          session.send('are you there?');
+          await read(peer, 14);
+          while (session.bytesQueued > 0) await turn();
+          pass(60_000);
+        }
       });
-      clearInterval(sending);
+      expect(minutes).toBe(2);
       expect(error).toMatchObject({ code: 'ETIMEDOUT', syscall: 'receive' });
-      expect(error!.message).toContain('nothing was received for 50 ms');
+      expect(error!.message).toContain('nothing was received for 60000 ms');
     });
 
     test('a peer that says something now and then stays', async () => {
-      const error = await end({ read: 200 }, {}, async (peer, session) => {
-        for (let i = 0; i < 30; i++) {
-          peer.write('x');
-          await new Promise((resolve) => setTimeout(resolve, 10));
+      const error = await end({ read: 200 }, {}, async ({ peer, session, pass }) => {
+        for (let i = 0; i < 10; i++) {
+          await say(peer, session);
+          pass(200);
         }
+        expect(session.writable).toBe(true);
+        peer.end();
+      });
+      expect(error).toBeUndefined();
+    });
+
+    test('what a peer said while the thread was held up is heard before its silence counts', async () => {
+      const error = await end({ read: 200 }, {}, async ({ peer, session, core, pass, holdUp }) => {
+        await say(peer, session);
+        pass(100);
+        const before = session.bytesReceived;
+        peer.write('x');
+        holdUp(60_000);
+        pass(25);
+        expect(core.figures().total.timedOut).toBe(0);
+        while (session.bytesReceived === before) await turn();
+        pass(200);
         expect(session.writable).toBe(true);
         peer.end();
       });
@@ -86,10 +132,10 @@ onEachBackend((backend) => {
 
     test('the first byte may come late when nothing was to be received until then', async () => {
       const handlers = { onConnected: (session: Session) => session.pause() };
-      const error = await end({ firstByte: 100 }, handlers, async (peer, session) => {
-        await longer();
+      const error = await end({ firstByte: 100 }, handlers, async ({ peer, session, pass }) => {
+        pass(1000);
         session.resume();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        pass(100);
         expect(session.writable).toBe(true);
         peer.end('x');
       });
@@ -97,24 +143,28 @@ onEachBackend((backend) => {
     });
 
     test('the read timeout leaves a session alone that is paused, and counts from resume()', async () => {
-      const error = await end({ read: 20 }, { onConnected: (session) => session.pause() }, async (_, session) => {
-        await longer();
+      const handlers = { onConnected: (session: Session) => session.pause() };
+      const error = await end({ read: 20 }, handlers, async ({ session, core, pass }) => {
+        pass(1000);
         expect(session.writable).toBe(true);
         session.resume();
+        pass(20);
+        expect(core.figures().total.timedOut).toBe(0);
+        pass(5);
       });
       expect(error).toMatchObject({ code: 'ETIMEDOUT', syscall: 'receive' });
     });
 
     test('the read timeout leaves a session alone whose peer has ended, and still reads', async () => {
-      const bytes = 8_000_000;
       const error = await end(
         { read: 30, write: 30_000 },
-        { onReceive: (session) => session.send(pattern(bytes)) },
-        async (peer) => {
+        { onReceive: (session) => session.send(pattern(MUCH)) },
+        async ({ peer, session, pass }) => {
           peer.end('x');
-          await longer();
+          while (isReceiving(session)) await turn();
+          pass(1000);
           // Nothing was read until now, so most of it still waits.
-          await read(peer, bytes);
+          await read(peer, MUCH);
           peer.resume();
         },
       );
@@ -122,23 +172,33 @@ onEachBackend((backend) => {
     });
 
     test('a peer that does not read what waits for it ends a session', async () => {
-      const error = await end({ write: 50 }, {}, (_, session) => session.send(pattern(8_000_000)));
+      const error = await end({ write: 50 }, {}, async ({ session, pass }) => {
+        session.send(pattern(MUCH));
+        while (session.writable) {
+          await turn();
+          pass(10);
+        }
+      });
       expect(error).toMatchObject({ code: 'ETIMEDOUT', syscall: 'send' });
       expect(error!.message).toContain('nothing that waits could be sent for 50 ms');
     });
 
     test('a peer that reads slowly, or has nothing to read, stays', async () => {
-      const error = await end({ write: 600 }, {}, async (peer, session) => {
-        session.send(pattern(24_000_000));
-        // All of it takes longer than the timeout, and each step is far shorter.
-        for (let i = 0; i < 20; i++) {
-          await read(peer, 1_000_000);
-          peer.pause();
-          await new Promise((resolve) => setTimeout(resolve, 35));
-          peer.resume();
+      const error = await end({ write: 60_000 }, {}, async ({ peer, session, pass }) => {
+        session.send(pattern(MUCH));
+        // Each minute it reads until the kernel has taken something.
+        for (let left = MUCH; left > 0; pass(60_000)) {
+          const { bytesSent } = session;
+          do {
+            const some = read(peer, 1);
+            peer.resume();
+            left -= (await some).length;
+            peer.pause();
+            await turn();
+          } while (left > 0 && session.bytesQueued > 0 && session.bytesSent === bytesSent);
         }
-        while (session.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
-        await longer();
+        while (session.bytesQueued > 0) await turn();
+        pass(600_000);
         expect(session.writable).toBe(true);
         peer.end();
       });
@@ -146,7 +206,7 @@ onEachBackend((backend) => {
     });
 
     test('a connector has them, too', async () => {
-      await withCore({ backend }, async (core) => {
+      await withClock(backend, async (core, { pass }) => {
         const over = deferred<Error | undefined>();
         const listener = await listen(core, { session: {} });
         const connector = new Connector(core, {
@@ -154,13 +214,14 @@ onEachBackend((backend) => {
           timeouts: { read: 20 },
         });
         await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port });
+        pass(25);
         expect(await over.promise).toMatchObject({ code: 'ETIMEDOUT' });
       });
     });
 
     test('more sessions than one turn looks at cost one timer, and all time out', async () => {
-      await withCore({ backend }, async (core) => {
-        const count = 2500;
+      await withClock(backend, async (core, { pass }) => {
+        const count = 2100;
         let over = 0;
         const all = deferred();
         const listener = await listen(core, {
@@ -176,7 +237,9 @@ onEachBackend((backend) => {
         for (let i = 0; i < count; i += 100) {
           await Promise.all(Array.from({ length: 100 }, () => connector.connect(target)));
         }
+        while (listener.sessions.size < count) await turn();
         expect(core.timers.size).toBe(1);
+        pass(2500);
         await all.promise;
         expect(core.figures().total.timedOut).toBe(count);
       });

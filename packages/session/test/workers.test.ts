@@ -149,9 +149,9 @@ describe.runIf(process.platform === 'linux')('starting and stopping', () => {
     };
     await round();
     const before = [count('fd'), count('task')];
-    for (let i = 0; i < 10; i++) await round();
-    await until(() => count('task') <= before[1]!);
-    expect(count('fd')).toBeLessThanOrEqual(before[0]!);
+    // A leak of one each time shows in any of them.
+    for (let i = 0; i < 5; i++) await round();
+    await until(() => count('fd') <= before[0]! && count('task') <= before[1]!);
   });
 });
 

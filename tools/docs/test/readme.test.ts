@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { compile, type Example, examplesOf, folderOf } from '../src/examples.js';
 import { textFiles } from '../src/repository.js';
 
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 const examples = examplesOf(textFiles());
 const modules = examples.filter(({ language }) => language === 'ts');
 const scripts = examples.filter(({ language }) => language === 'sh');

@@ -8,7 +8,7 @@ import { Peer } from './peer.js';
 import type { ClientOptions, FromClient, FromServer, Greeting, Sample, ServerOptions, Tally } from './protocol.js';
 
 /** Milliseconds that a process has to answer, and to end. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 /** Where a built program lies, seen from src and from dist. */
 function built(name: string): string {

@@ -10,8 +10,10 @@ export interface ServerOptions {
   readonly port?: number;
   readonly backlog?: number;
   readonly timeouts?: Timeouts;
-  /** A bug that a soak must find: bytes that are kept for ever, or one that is changed. */
-  readonly plant?: 'leak' | 'byte';
+  /** What the kernel takes for a peer that does not read. Default: the system's own. */
+  readonly sendBufferSize?: number;
+  /** A bug that a soak must find: memory that is kept for ever, a byte that is changed, or the end in the middle of it all. */
+  readonly plant?: 'leak' | 'byte' | 'death';
 }
 
 export interface Ports {

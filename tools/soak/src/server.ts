@@ -22,7 +22,12 @@ const RESOLUTION = 5;
 const MOST_FRAME = 1 << 18;
 const BROADCAST_EVERY = 50;
 
+/** So much that a few seconds of it show, and so many receives before the end, whatever the machine has to do besides. */
+const LEAK = 32;
+const FATAL = 100;
+
 const leaked: Buffer[] = [];
+let received = 0;
 let signals = 0;
 process.on('SIGUSR2', () => signals++);
 // A terminal sends its interrupt to everybody: the parent says when to end.
@@ -36,7 +41,8 @@ const core = new IocpCore({
 
 const echo: SessionHandlers = {
   onReceive(session, data) {
-    if (options.plant === 'leak') leaked.push(Buffer.alloc(data.length, data));
+    if (options.plant === 'leak') leaked.push(Buffer.alloc(LEAK * data.length));
+    if (options.plant === 'death' && ++received === FATAL) process.kill(process.pid, 'SIGKILL');
     if (options.plant === 'byte') data[0]! ^= 1;
     if (!session.send(data)) session.pause();
   },
@@ -52,7 +58,12 @@ const frames = framed(lengthPrefixed({ maxFrameLength: MOST_FRAME }), {
 
 const crowd: SessionHandlers = { onConnected: (session) => session.join('crowd') };
 
-const where = { host: '127.0.0.1', ...(options.backlog !== undefined && { backlog: options.backlog }) };
+const { backlog, sendBufferSize } = options;
+const where = {
+  host: '127.0.0.1',
+  ...(backlog !== undefined && { backlog }),
+  ...(sendBufferSize !== undefined && { sendBufferSize }),
+};
 const limits = options.timeouts ? { timeouts: options.timeouts } : {};
 const listen = (more: Pick<ListenOptions & SessionOptions, 'port' | 'session'>) =>
   Listener.listen(core, { ...where, ...limits, ...more });

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { Peer } from '../src/peer.js';
 import { Server } from '../src/processes.js';
 import { message } from '../src/random.js';
-import { backends, onLinux, seeServed, serving, testUnless, whyNot } from './support.js';
+import { backends, freePort, onLinux, seeServed, serving, testUnless, whyNot } from './support.js';
 
 const FEW = 20;
 /** Under limits of its own, and without the right of root to pass them. */
@@ -86,7 +86,7 @@ onLinux('signals', () => {
   });
 
   test.each(backends)('%s: killed in the middle of traffic, the next one has its port at once', async (backend) => {
-    const first = await Server.start({ backend });
+    const first = await Server.start({ backend, port: await freePort() });
     await talkingPeers(first);
     await first.kill();
     await serving({ backend, port: first.ports.echo }, async (server) => {

@@ -27,7 +27,7 @@ onLinux('in a network of its own', () => {
     });
 
     testUnless(noLosses, `${backend}: loss and delay`, () => {
-      const told = inNetwork(LOSSY, at('../dist/cli.js'), '--minutes', '0.15', '--seed', '7', '--backend', backend);
+      const told = inNetwork(LOSSY, at('../dist/cli.js'), '--minutes', '0.05', '--seed', '7', '--backend', backend);
       expect(told).toContain('seed 7');
     });
   }

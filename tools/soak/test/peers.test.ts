@@ -7,6 +7,8 @@ import { backends, inParallel, onLinux, seeServed, serving } from './support.js'
 
 const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
 const MINUTES = 60_000;
+/** Milliseconds after which a silent peer is closed. */
+const SILENCE = 500;
 
 onLinux('rude peers', () => {
   test.each(backends)('%s: 2,000 resets', async (backend) => {
@@ -32,7 +34,7 @@ onLinux('rude peers', () => {
   });
 
   test.each(backends)('%s: peers that dribble bytes are closed, others are not', async (backend) => {
-    await serving({ backend, timeouts: { read: 500 } }, async (server) => {
+    await serving({ backend, timeouts: { read: SILENCE } }, async (server) => {
       const slow = await Promise.all(Array.from({ length: 200 }, () => Peer.connect(server.ports.echo)));
       const closed = slow.map((peer) => {
         const dribble = setInterval(() => peer.socket.write('x'), 2000);
@@ -46,19 +48,28 @@ onLinux('rude peers', () => {
         });
       });
       let open = true;
+      let [spoke, silence] = [performance.now(), 0];
       const fast = async () => {
         const peer = await Peer.connect(server.ports.echo);
         for (let i = 0; open; i++) {
+          silence = Math.max(silence, performance.now() - spoke);
+          spoke = performance.now();
           peer.socket.write(message(i, 1000));
           await peer.expect(message(i, 1000));
         }
         await peer.end();
       };
-      const busy = fast();
+      const lost = fast().then(
+        () => 0,
+        (error) => {
+          // A machine that held this process up for so long has made a slow peer of it.
+          if (Math.max(silence, performance.now() - spoke) < SILENCE / 2) throw error;
+          return 1;
+        },
+      );
       await Promise.all(closed);
       open = false;
-      await busy;
-      expect((await server.sample()).timedOut).toBe(slow.length);
+      expect((await server.sample()).timedOut).toBe(slow.length + (await lost));
     });
   });
 
@@ -88,7 +99,9 @@ onLinux('rude peers', () => {
     '%s: peers that never read leave others to be served',
     { timeout: 2 * MINUTES },
     async (backend) => {
-      await serving({ backend }, async (server) => {
+      // Where the kernel can be told to, it takes little of what they do not read.
+      const small = backend === 'portable' ? {} : { sendBufferSize: 65_536 };
+      await serving({ backend, ...small }, async (server) => {
         // More than there are send buffers, each of which one of them may hold for ever.
         const peers = await Promise.all(Array.from({ length: 1200 }, () => Peer.connect(server.ports.echo)));
         for (const { socket } of peers) for (let i = 0; i < 60; i++) socket.write(message(i, 100_000));
@@ -100,7 +113,7 @@ onLinux('rude peers', () => {
     },
   );
 
-  const many = LONG ? 100_000 : 20_000;
+  const many = LONG ? 100_000 : 5000;
   test.each(backends)(`%s: ${many} connections, opened and closed`, { timeout: 5 * MINUTES }, async (backend) => {
     await serving({ backend }, async (server) => {
       const before = await server.untouched();

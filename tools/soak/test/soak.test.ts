@@ -7,11 +7,12 @@ import type { Sample } from '../src/protocol.js';
 import { soak } from '../src/soak.js';
 import { backends, onLinux } from './support.js';
 
+const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
 const short = { interval: 200, seed: 7 };
 
 onLinux('a soak', () => {
-  test.each(backends)('%s: six seconds of mixed traffic', async (backend) => {
-    const { failures, done, killed, suspended } = await soak({ ...short, backend, seconds: 6 });
+  test.each(backends)('%s: seconds of mixed traffic', async (backend) => {
+    const { failures, done, killed, suspended } = await soak({ ...short, backend, seconds: 3 });
     expect(failures).toEqual([]);
     expect(Object.keys(done)).toHaveLength(8);
     expect(killed).toBeGreaterThan(0);
@@ -19,24 +20,26 @@ onLinux('a soak', () => {
   });
 
   test.each(backends)('%s: connections that are held', async (backend) => {
-    const { failures, done } = await hold({ backend, seed: 7, seconds: 2, connections: 300 });
+    const { failures, done } = await hold({ backend, seed: 7, seconds: 1, connections: 300 });
     expect(failures).toEqual([]);
-    expect(done.messages).toBeGreaterThan(300);
+    expect(done.messages).toBeGreaterThanOrEqual(300);
   });
 
   test('a server that is lost is found', async () => {
-    const { failures } = await soak({ ...short, seconds: 60, under: ['timeout', '-s', 'KILL', '2'] });
-    expect(failures).toContainEqual(expect.stringMatching(/the server ended with/));
+    const { failures } = await soak({ ...short, seconds: 60, plant: 'death' });
+    expect(failures).toContainEqual(expect.stringMatching(/the server ended with SIGKILL/));
   });
 
   test('a byte that is changed is found', async () => {
-    const { failures } = await soak({ ...short, seconds: 2, plant: 'byte' });
+    const { failures } = await soak({ ...short, seconds: 1, plant: 'byte' });
     expect(failures.join('\n')).toMatch(/byte 0 of \d+ is \d+ and not \d+/);
   });
 
-  test('bytes that are kept for ever are found', async () => {
-    const { failures } = await soak({ ...short, seconds: 8, plant: 'leak' });
-    expect(failures.join('\n')).toMatch(/external grew/);
+  test('memory that is kept for ever is found', async () => {
+    // A long soak tells it by itself.
+    const seconds = LONG ? 40 : 3;
+    const { failures, samples } = await soak({ ...short, seconds, interval: 100, plant: 'leak' });
+    expect((LONG ? failures : growth(samples)).join('\n')).toMatch(/external grew/);
   });
 });
 
