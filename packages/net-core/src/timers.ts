@@ -7,7 +7,7 @@ import { type Clock, thisSystem } from './system.js';
 export class Timer {
   /** Runs from the event loop of the core's thread. What it throws is an uncaught exception. */
   readonly callback: () => void;
-  /** When it is due, in milliseconds of the core's clock: performance.now(). @internal */
+  /** When it is due, in milliseconds of the core's clock. @internal */
   due = 0;
   /** Its place in the heap; -1 while it is not set. @internal */
   index = -1;
@@ -36,6 +36,11 @@ export class TimerQueue {
 
   constructor(clock = thisSystem.clock) {
     this.#clock = clock;
+  }
+
+  /** The moment, in milliseconds of the core's clock: performance.now(), or a simulation's time. */
+  get now(): number {
+    return this.#clock.now();
   }
 
   /** Timers that are set. */
