@@ -4,7 +4,7 @@ import { configDefaults, mergeConfig } from 'vitest/config';
 import config from './vitest.config.js';
 
 /** What opens a browser or asks Redis about replies is about bytes that are right; their servers' memory is tested by the rest. */
-const exclude = ['**/monitor/test/page.test.ts', '**/kv/test/differential.test.ts'];
+const exclude = ['**/page.test.ts', '**/differential.test.ts'];
 
 export default mergeConfig(config, {
   test: {
