@@ -5,6 +5,7 @@
 
 import assert from 'node:assert';
 import { type CompletionPort, isIocpError, type NativeBlock } from '@overlapped/iocp-native';
+import { debugging, POISON } from '@overlapped/iocp-native/debug';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { Flushable } from './owners.js';
 import { Timer, type TimerQueue } from './timers.js';
@@ -71,6 +72,7 @@ export class BufferLine {
   /** Takes a block back. The kernel must be done with it. */
   giveSpare(block: NativeBlock): void {
     this.sparesOut--;
+    if (debugging) block.bytes.fill(POISON);
     this.#spares.push(block);
   }
 

@@ -7,7 +7,7 @@ import { type Clock, thisSystem } from './system.js';
 export class Timer {
   /** Runs from the event loop of the core's thread. What it throws is an uncaught exception. */
   readonly callback: () => void;
-  /** When it is due, in milliseconds of the core's clock: performance.now(). @internal */
+  /** When it is due, in milliseconds of the core's clock. @internal */
   due = 0;
   /** Its place in the heap; -1 while it is not set. @internal */
   index = -1;

@@ -94,8 +94,7 @@ export class IocpEventPool<Owner = unknown> {
     this.#slab.release(index);
     event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
     event.owner = null;
-    // So that who still has this event is told from the slot's next owner.
-    if (debugging) this.#events[index] = undefined;
+    if (debugging) this.#retire(event);
   }
 
   /** The event that a tag names, or null when that event has been released since. */
@@ -114,6 +113,14 @@ export class IocpEventPool<Owner = unknown> {
     event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
     this.#events[index] = event;
     return event;
+  }
+
+  /** So that who still has this event is told from the slot's next owner, and so is a packet that comes for it. */
+  #retire(event: IocpEvent<Owner>): void {
+    const { index } = event;
+    this.#events[index] = undefined;
+    const get = () => assert.fail(`use of event ${index}, which was released${this.#slab.usesOf(index)}`);
+    Object.defineProperty(event, 'owner', { get });
   }
 
   #failForeign({ block, index }: IocpEvent<Owner>): never {

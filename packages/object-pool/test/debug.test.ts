@@ -97,6 +97,13 @@ test('an event that is released late is told from that of the next owner', () =>
   pool.assertEmpty();
 });
 
+test('a packet of an event that was released names who had it', () => {
+  const pool = new IocpEventPool<string>(testBlock(Slab.bytesFor(EVENT_SIZE, 1)), 1);
+  const event = pool.acquire('ann', Operation.Send)!;
+  pool.release(event);
+  expect(told(() => event.owner)).toMatch(/^use of event 0, which was released\n {2}acquired:[\s\S]*\n {2}released:/);
+});
+
 test('an object that is released twice, or not at all, names who had it', () => {
   const pool = new ObjectPool({ create: () => ({}), capacity: 2 });
   const object = pool.acquire()!;

@@ -47,6 +47,11 @@ export abstract class SessionBase extends Member {
     return undefined;
   }
 
+  /** For PacketSession: which of its frames has come in part, counted from 1; 0 for none. */
+  unfinished(): number {
+    return 0;
+  }
+
   abstract toDuplex(): SessionDuplex;
 
   /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */

@@ -20,6 +20,11 @@ export interface Timeouts {
   readonly write?: number;
   /** The same, until the first byte has come. */
   readonly firstByte?: number;
+  /**
+   * A frame has begun to come, and is not whole after so long, however many of its bytes come meanwhile. For a
+   * PacketSession; what other sessions receive has no frames.
+   */
+  readonly frame?: number;
 }
 
 /** Sessions that one turn of the event loop looks at. */
@@ -32,12 +37,27 @@ class Watch {
   received = 0;
   /** When it was first seen with so many bytes received, ready for more; Infinity while it is not. */
   silentSince = Number.POSITIVE_INFINITY;
+  /** Which frame had come in part, and for how long it was that one while more was to be received. */
+  frame = 0;
+  frameAge = 0;
+  frameSeen = 0;
   sent = 0;
   /** When it was first seen with so many bytes sent, and more that wait; Infinity while none do. */
   stuckSince = Number.POSITIVE_INFINITY;
 
   constructor(session: Session) {
     this.session = session;
+  }
+
+  /** For how long the frame that is not whole has been coming. Time in which nothing is received does not count. */
+  lookAtFrame(now: number): number {
+    const frame = this.session.unfinished();
+    const received = this.silentSince < Number.POSITIVE_INFINITY && isReceiving(this.session);
+    if (frame !== this.frame) this.frameAge = 0;
+    else if (frame > 0 && received) this.frameAge += now - this.frameSeen;
+    this.frame = frame;
+    this.frameSeen = now;
+    return this.frameAge;
   }
 }
 
@@ -46,6 +66,7 @@ export class Sweep {
   readonly #read: number;
   readonly #write: number;
   readonly #firstByte: number;
+  readonly #frame: number;
   readonly #interval: number;
   readonly #watches = new Map<Session, Watch>();
   readonly #timer = new Timer(() => this.#sweep());
@@ -58,13 +79,14 @@ export class Sweep {
   /** Throws a RangeError for a timeout that is not above 0. */
   constructor(core: IocpCore, timeouts: Timeouts) {
     const never = Number.POSITIVE_INFINITY;
-    const { read = never, write = never, firstByte = never } = timeouts;
-    const shortest = Math.min(read, write, firstByte);
+    const { read = never, write = never, firstByte = never, frame = never } = timeouts;
+    const shortest = Math.min(read, write, firstByte, frame);
     if (!(shortest > 0)) throw new RangeError(`timeouts must be above 0: ${JSON.stringify(timeouts)}`);
     this.#core = core;
     this.#read = read;
     this.#write = write;
     this.#firstByte = firstByte;
+    this.#frame = frame;
     this.#interval = Math.min(shortest / 8, 2 ** 30);
     this.#last = core.timers.now;
   }
@@ -105,6 +127,9 @@ export class Sweep {
 
   #expired(watch: Watch, now: number): IocpError | null {
     const { session } = watch;
+    if (this.#frame < Number.POSITIVE_INFINITY && watch.lookAtFrame(now) >= this.#frame) {
+      return timedOut(`a frame was not whole within ${this.#frame} ms`, 'receive');
+    }
     if (!isReceiving(session)) {
       watch.silentSince = Number.POSITIVE_INFINITY;
     } else if (session.bytesReceived !== watch.received || watch.silentSince === Number.POSITIVE_INFINITY) {

@@ -4,7 +4,7 @@
 import type net from 'node:net';
 import type { IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
-import { Connector, type Session, type SessionHandlers, type Timeouts } from '../src/index.js';
+import { Connector, framed, lines, type Session, type SessionHandlers, type Timeouts } from '../src/index.js';
 import { isReceiving } from '../src/session.js';
 import { type Hand, withClock } from './clock.js';
 import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
@@ -205,6 +205,20 @@ onEachBackend((backend) => {
       expect(error).toBeUndefined();
     });
 
+    test('a frame that comes byte by byte has a time in which it must be whole', async () => {
+      await withCore({ backend }, async (core) => {
+        const over = deferred<Error | undefined>();
+        const session = framed(lines(), { onDisconnected: (_, error) => over.resolve(error) });
+        const peer = await peerOf(await listen(core, { session, timeouts: { read: 30_000, frame: 50 } }), true);
+        peer.write('whole\n');
+        const dribble = setInterval(() => peer.write('x'), 5);
+        const error = await over.promise;
+        clearInterval(dribble);
+        expect(error).toMatchObject({ code: 'ETIMEDOUT', syscall: 'receive' });
+        expect(error!.message).toContain('a frame was not whole within 50 ms');
+      });
+    });
+
     test('a connector has them, too', async () => {
       await withClock(backend, async (core, { pass }) => {
         const over = deferred<Error | undefined>();
@@ -247,7 +261,7 @@ onEachBackend((backend) => {
 
     test('a timeout that is not above 0 is refused', async () => {
       await withCore({ backend }, async (core) => {
-        for (const timeouts of [{ read: 0 }, { write: -1 }, { firstByte: Number.NaN }]) {
+        for (const timeouts of [{ read: 0 }, { write: -1 }, { firstByte: Number.NaN }, { frame: 0 }]) {
           await expect(listen(core, { session: {}, timeouts })).rejects.toThrow(RangeError);
         }
       });

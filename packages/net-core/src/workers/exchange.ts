@@ -10,6 +10,7 @@
 // A thread may be terminated anywhere. What it was taking is held in its name before any of it is marked as taken.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
+import { debugging, POISON } from '@overlapped/iocp-native/debug';
 
 const SLOT = 4096;
 const SLOTS = 4096;
@@ -144,6 +145,7 @@ export class Exchange {
     const start = this.#words[at + START]!;
     const count = this.#words[at + COUNT]!;
     if (Atomics.sub(this.#words, at + REFERENCES, 1) !== 1) return;
+    if (debugging) this.block.bytes.fill(POISON, start * SLOT, (start + count) * SLOT);
     for (let slot = start; slot < start + count; slot++) Atomics.store(this.#taken, slot, 0);
     Atomics.store(this.#words, at + COUNT, 0);
   }

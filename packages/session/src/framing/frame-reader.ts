@@ -22,14 +22,16 @@ export class FrameReader {
   #filled = 0;
   /** Bytes of that frame on the wire; 0 while unknown. */
   #length = 0;
+  /** Frames that came in parts. */
+  #parted = 0;
 
   constructor(framer: Framer) {
     this.#framer = framer;
   }
 
-  /** Whether a part of a frame has come. */
-  get partial(): boolean {
-    return this.#gathered !== null;
+  /** Which of the frames that came in parts is not all there, counted from 1; 0 for none. */
+  get unfinished(): number {
+    return this.#gathered === null ? 0 : this.#parted;
   }
 
   /** Adds the next piece of the stream. The last one must have been read to its end. */
@@ -50,6 +52,7 @@ export class FrameReader {
     const length = this.#measure(this.#piece, start, 0);
     if (length === 0 || length > left) {
       this.#length = length;
+      this.#parted++;
       this.#gather(left);
       return this.#done();
     }

@@ -60,7 +60,11 @@ export class PacketSession extends Session {
   }
 
   override cutShort(): IocpError | undefined {
-    return this.#reader.partial ? badFrame('the peer ended in the middle of it') : undefined;
+    return this.#reader.unfinished > 0 ? badFrame('the peer ended in the middle of it') : undefined;
+  }
+
+  override unfinished(): number {
+    return this.#reader.unfinished;
   }
 }
 

@@ -78,13 +78,15 @@ export const plants: Readonly<Record<string, Plant>> = {
     onPacket(port, (packet) => {
       if (packet.operation === Operation.Send && random.chance(0.2)) late.push({ ...packet });
     });
-    // A completion that comes once more reaches whoever the event serves by then.
+    // A completion that comes once more reaches whoever its slot serves by then. By offset: in debug mode each use of a slot has
+    // an event of its own.
     const reach = (socket: PortSocket, event: Overlapped) => {
-      for (const old of late.filter((packet) => packet.event === event && packet.socket !== socket)) {
-        queued.push((packet) => Object.assign(packet, old));
+      const old = late.filter((packet) => packet.event!.offset === event.offset);
+      for (const packet of old.filter((sent) => sent.socket !== socket)) {
+        queued.push((into) => Object.assign(into, packet, { event }));
         port.post(null, 0);
       }
-      late = late.filter((packet) => packet.event !== event);
+      late = late.filter((packet) => !old.includes(packet));
     };
     replace(port, 'send', (send) => (socket, event, pieces) => {
       send(socket, event, pieces);
