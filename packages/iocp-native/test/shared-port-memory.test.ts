@@ -90,6 +90,7 @@ it.skipIf(openThreadStat() < 0)(
   },
 );
 
+// Where there is no /proc nothing tells.
 it.skipIf(openThreadStat() < 0)('sees that a thread computes, and that it sleeps', async () => {
   const words = new Int32Array(new SharedArrayBuffer(8));
   const code = `const { parentPort, workerData } = require('node:worker_threads');
