@@ -68,3 +68,11 @@ export async function hashOf(body: Readable): Promise<string> {
   await pipeline(body, hash as Writable);
   return hash.digest('hex');
 }
+
+let largeHash: Promise<string> | undefined;
+
+/** What hashOf(largeBody()) gives, computed once. */
+export function hashOfLarge(): Promise<string> {
+  largeHash ??= hashOf(largeBody());
+  return largeHash;
+}
