@@ -22,7 +22,8 @@ const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Node under Wine mostly waits for Wine's server, and its vitest runs one file after the other. */
 const SHARDS = 3;
-const LIMIT_SECONDS = 300;
+/** Several times what it takes, as other things may run on the machine. */
+const LIMIT_SECONDS = 600;
 
 const here = import.meta.dirname;
 const cache =

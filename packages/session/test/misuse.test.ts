@@ -78,7 +78,7 @@ function attempt(target: object | undefined, name: string, makers: (() => unknow
 }
 
 onEachBackend((backend) => {
-  test('calls in any order with any arguments leave a core that stops empty', async () => {
+  test('calls in any order with any arguments leave a core that stops empty', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 40 }), async (calls) => {
         const core = new IocpCore({ backend, threads: 0, maxSessions: 16 });

@@ -14,6 +14,7 @@ export const ERROR_BROKEN_PIPE = 109;
 export const ERROR_NO_DATA = 232;
 export const ERROR_PIPE_BUSY = 231;
 export const ERROR_PIPE_CONNECTED = 535;
+export const STATUS_PENDING = 0x103;
 export const STATUS_PIPE_BROKEN = 0xc000014b;
 export const WAIT_TIMEOUT = 258;
 export const WAIT_FAILED = 0xffffffff;

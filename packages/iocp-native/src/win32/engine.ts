@@ -19,6 +19,7 @@ import {
   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
   FILE_SKIP_SET_EVENT_ON_HANDLE,
   INVALID_HANDLE_VALUE,
+  STATUS_PENDING,
 } from './constants.js';
 import { win32Error } from './errors.js';
 import {
@@ -28,7 +29,7 @@ import {
   PostQueuedCompletionStatus,
   SetFileCompletionNotificationModes,
 } from './kernel32.js';
-import { PAGE } from './layout.js';
+import { OVERLAPPED, PAGE } from './layout.js';
 import { closePipe, type PipeEnd } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
 import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } from './socket.js';
@@ -46,8 +47,8 @@ export const Key = {
 const MAX_SOCKETS = 0x1000000;
 /** Generations wrap here: key = generation * 2^32 + index is still an exact double. */
 const GENERATIONS = 0x100000;
-/** Calls of CancelIoEx that a send gets. Wine overlooks one of which it is moving bytes just then, but not again. */
-const SEND_CANCELS = 4;
+/** Calls of CancelIoEx that a send may take: Wine overlooks one of which it is moving bytes just then. */
+const MOST_CANCELS = 1000;
 
 export class Engine {
   /** The completion port's HANDLE. */
@@ -207,12 +208,14 @@ export class Engine {
 
   /** Asks the kernel to end one operation, or with 0 all of a socket. What it did, their own packets tell. */
   cancel(socket: Win32Socket, overlapped: number): void {
-    const calls = socket.sending === null ? 1 : SEND_CANCELS;
-    for (let i = 0; i < calls; i++) {
+    const { sending } = socket;
+    const ofSend = sending !== null && (overlapped === 0 || overlapped === sending.block.address + sending.offset);
+    for (let calls = 0; calls < MOST_CANCELS; calls++) {
       if (socket.handle < 0 || CancelIoEx(socket.handle, overlapped) !== 0) return;
-      // As a rule it has ended, and its packet is on the way.
       const errno = GetLastError();
       assert(errno === ERROR_NOT_FOUND, `CancelIoEx failed with ${errno}`);
+      // As a rule it has ended, and its packet is on the way.
+      if (!ofSend || sending.block.words[(sending.offset + OVERLAPPED.Internal) >> 2] !== STATUS_PENDING) return;
     }
   }
 

@@ -74,6 +74,8 @@ export class Sender {
 
   /** A send has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
+    // A call that fails at once may have left it STATUS_PENDING.
+    event.block.words[(event.offset + OVERLAPPED.Internal) >> 2] = errno;
     if (socket.pipe !== null) {
       socket.piecesBytes += bytes;
       if (errno === 0) {

@@ -116,7 +116,7 @@ describe('stop', () => {
       await pool.stop(i++ % 2 === 0 ? 0 : 1);
     };
     let i = 0;
-    for (let warm = 0; warm < 5; warm++) await cycle();
+    for (let warm = 0; warm < 10; warm++) await cycle();
     const before = usage();
     const rounds = 10;
     for (let round = 0; round < rounds; round++) await cycle();
