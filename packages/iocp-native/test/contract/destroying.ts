@@ -32,6 +32,17 @@ export function destroying(suite: Suite): void {
     expect(refused.error?.code).toBe('ECONNREFUSED');
   });
 
+  suite.rule('destroy ends what is in flight, however long the thread has not looked at the port', async () => {
+    const r = suite.rig();
+    const { socket } = await r.served();
+    const stream = r.receive(socket);
+    await r.pump.turns(1);
+    // The wait of the event loop ends meanwhile, and nobody hears of it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    r.port.destroy();
+    expect(stream.pending).toBe(false);
+  });
+
   suite.rule('destroy discards packets that nobody dequeued', async () => {
     const r = suite.rig();
     const { socket, peer } = await r.served();
