@@ -94,7 +94,10 @@ export class Notifier {
     return true;
   }
 
-  /** Ends the wait, for up to `milliseconds`. True when no wait is in the kernel any more. */
+  /**
+   * Ends the wait, for up to `milliseconds`. True when no wait is in the kernel any more. False also for one that has
+   * timed out until its callback has run, which alone learns of it.
+   */
   recall(milliseconds: number): boolean {
     if (this.collect()) return true;
     this.#wake();

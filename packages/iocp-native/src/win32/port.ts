@@ -286,7 +286,6 @@ export class IocpPort implements CompletionPort {
     const { queue } = this.#engine;
     for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) this.close(socket);
-      // A wait that has timed out tells its callback alone, which cannot run now: what is in the port is taken anyway.
       if (queue.length === 0) this.#takeFromKernel(ENTRIES, this.#notifier.recall(100) ? 100 : 0);
       while (queue.length > 0) this.#discard();
     }
