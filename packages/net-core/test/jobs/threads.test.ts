@@ -166,14 +166,8 @@ function runSleepy(what: string): Promise<{ code: number | null; output: string 
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })));
 }
 
-/** Of this process; only memory where there is no /proc. */
+/** Of this process; only memory off Linux. (Under Wine there is a /proc, whose `self` is Wine's server.) */
 function usage(): { threads: number; descriptors: number; memory: number } {
-  const count = (folder: string) => {
-    try {
-      return readdirSync(folder).length;
-    } catch {
-      return 0;
-    }
-  };
+  const count = (folder: string) => (process.platform === 'linux' ? readdirSync(folder).length : 0);
   return { threads: count('/proc/self/task'), descriptors: count('/proc/self/fd'), memory: process.memoryUsage.rss() };
 }
