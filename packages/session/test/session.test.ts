@@ -332,8 +332,8 @@ onEachBackend((backend) => {
         while (!paused) await turns(1);
         await turns();
         expect(session.bytesReceived).toBeLessThan(total);
-        // More than the kernel takes for a reader that does not read.
-        expect(peer.writableLength).toBeGreaterThan(0);
+        // More than the kernel takes for a reader that does not read. Wine tells node:net at once that any write is done.
+        if (!process.env.WINEPREFIX) expect(peer.writableLength).toBeGreaterThan(0);
         paused = false;
         session.resume();
         await all.promise;
