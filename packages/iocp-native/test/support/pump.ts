@@ -71,8 +71,13 @@ export class Pump {
   }
 
   stop(): void {
-    this.#running = false;
+    this.end();
     this.#port.unwatch();
+  }
+
+  /** Looks at the port no more: it is, or will be, destroyed. */
+  end(): void {
+    this.#running = false;
   }
 
   /** The packets of this event go to `tap`, uncopied, and their buffers back afterwards. */

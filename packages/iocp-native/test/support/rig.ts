@@ -32,6 +32,7 @@ export class Rig {
     this.events = new TestEvents(port);
     this.pump.start();
     onTestFinished(() => {
+      this.pump.end();
       port.destroy();
       for (const peer of this.#peers) peer.raw.destroy();
       const { inFlight, sockets, buffersOut, dropped } = port.figures;
