@@ -18,7 +18,7 @@ import { basename, dirname, join, relative } from 'node:path';
 /** Puts `members` of the workspace at `root`, and `tools` with all that they depend on, into the folder `out`. */
 export function makeFlat(root, members, tools, out) {
   const modules = join(out, 'node_modules');
-  for (const name of ['tsconfig.base.json', 'vitest.config.ts', 'vitest.setup.ts'])
+  for (const name of ['tsconfig.base.json', 'vitest.config.ts', 'vitest.ports.ts', 'vitest.setup.ts'])
     cpSync(join(root, name), join(out, name));
   for (const member of members) {
     const from = join(root, member);

@@ -3,7 +3,8 @@
 import { candidates } from '@overlapped/iocp-native';
 import { createClient } from 'redis';
 import { expect, test } from 'vitest';
-import { Client, freePort, serve, startRedis, withRedis } from './support.js';
+import { freePort } from '../../../vitest.ports.js';
+import { Client, serve, startRedis, withRedis } from './support.js';
 
 const native = candidates().some(({ name, availability }) => name !== 'portable' && availability.available);
 

@@ -1,7 +1,8 @@
 // The command as its users run it: the built one, in a process of its own.
 
 import { describe, expect, test } from 'vitest';
-import { Client, freePort, run, serve, startCommand, ways } from './support.js';
+import { freePort } from '../../../vitest.ports.js';
+import { Client, run, serve, startCommand, ways } from './support.js';
 
 /** Windows has no signals that another process could send: kill() just terminates it. */
 const noSignals = process.platform === 'win32';

@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { candidates } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../../vitest.ports.js';
 import { startEcho } from '../src/server.js';
 import { labelled, metricsUrl, scrapeUntil } from './prometheus.js';
-import { fakeServer, freePort, run, serve } from './support.js';
+import { fakeServer, run, serve } from './support.js';
 
 /** Windows has no signals that another process could send: kill() just terminates it. */
 const noSignals = process.platform === 'win32';

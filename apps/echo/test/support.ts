@@ -68,22 +68,6 @@ export async function fakeServer(onConnection: (socket: Socket) => void): Promis
   return (server.address() as AddressInfo).port;
 }
 
-/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-}
-
 /** Looks once in each turn of the event loop, without a timer that would itself be left over. */
 export async function eventually(holds: () => boolean, limit = 60_000): Promise<boolean> {
   const deadline = performance.now() + limit;

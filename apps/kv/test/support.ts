@@ -2,11 +2,12 @@
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../../vitest.ports.js';
 import { type KvServer, startKv } from '../src/server.js';
 
 export const required = process.env.OVERLAPPED_REQUIRE === 'all';
@@ -89,22 +90,6 @@ export async function serveRedis(): Promise<{ readonly port: number; readonly st
     if (/ready to accept connections/i.test(line.value)) return { port, stop: () => end(child, exited) };
   }
   throw new Error('redis-server ended at once');
-}
-
-/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }
 
 /** A raw connection, closed with the test. */

@@ -2,9 +2,10 @@
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../../vitest.ports.js';
 import { findBrowser, openBrowser } from './browser.js';
 import { startImitation } from './imitation.js';
-import { freePort, native, startClient, startServer } from './support.js';
+import { native, startClient, startServer } from './support.js';
 
 const ECHO = new URL('./echo-session.js', import.meta.url);
 const CLIENTS = 6;

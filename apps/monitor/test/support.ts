@@ -1,7 +1,6 @@
 // What the tests and the picture share: a server with the monitor, and clients that keep it busy.
 
-import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { candidates } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
@@ -45,20 +44,4 @@ export function startClient(port: number, size: number, pause: () => number): So
   // The server may be gone first.
   socket.on('error', () => socket.destroy());
   return socket;
-}
-
-/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }

@@ -89,6 +89,8 @@ export class IocpCore {
   readonly places: SessionPlaces;
   /** Buffers for bytes that are copied to be sent. */
   readonly sendBuffers: BufferPool;
+  /** Who waits for one of those. @internal */
+  readonly bufferLine: BufferLine;
   /** Timers of this core. */
   readonly timers: TimerQueue;
   /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. @internal */
@@ -113,8 +115,6 @@ export class IocpCore {
   #workers: WorkerPool | undefined;
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
   readonly #stoppables = new Set<Stoppable>();
-  /** Who waits for a send buffer. @internal */
-  readonly bufferLine: BufferLine;
   readonly #endReports: () => void;
   // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
   #dirty: (Flushable | null)[] = [];

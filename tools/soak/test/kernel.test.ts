@@ -2,10 +2,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { freePort } from '../../../vitest.ports.js';
 import { Peer } from '../src/peer.js';
 import { Server } from '../src/processes.js';
 import { message } from '../src/random.js';
-import { backends, freePort, onLinux, seeServed, serving, testUnless, whyNot } from './support.js';
+import { backends, onLinux, seeServed, serving, testUnless, whyNot } from './support.js';
 
 const FEW = 20;
 /** Under limits of its own, and without the right of root to pass them. */

@@ -1,8 +1,6 @@
 // What these tests share: the backends that there are here, and why they run on Linux only.
 
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { candidates } from '@overlapped/iocp-native';
 import { describe, test } from 'vitest';
 import { Peer } from '../src/peer.js';
@@ -62,20 +60,4 @@ export async function inParallel(runs: number, atOnce: number, act: (index: numb
     while (next < runs) await act(next++);
   };
   await Promise.all(Array.from({ length: atOnce }, lane));
-}
-
-/** A port that is free, outside of those that the system gives out by itself: so nobody gets it meanwhile by chance. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }
