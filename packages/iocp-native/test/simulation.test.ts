@@ -6,7 +6,7 @@ import { contract } from './contract.js';
 import type { PeerNetwork } from './support/network.js';
 import { drive, simulatedNetwork } from './support/simulated-network.js';
 
-const notNative = 'a simulation has no handles to move or share';
+const notNative = 'a simulation has nothing that the system knows, or another thread';
 const cannotWait = 'time is virtual, so dequeue() cannot wait';
 const noSystem = 'a simulation runs in its own process, with descriptors that are its own';
 
@@ -19,12 +19,7 @@ const skips = {
   'a wait ends for whatever the event loop has to do': cannotWait,
   'a port that hosts the loop sleeps as long as that may': cannotWait,
   'watch keeps the process alive, and nothing else of a port does': cannotWait,
-  'a detached accept brings a handle, which the port of another owner adopts': notNative,
-  'a port adopts what it accepted detached itself': notNative,
-  'a detached connection that no accept waits for when the listener closes comes out as a handle': notNative,
   'closeHandle ends a connection that nobody adopted': notNative,
-  'what a port that is closed is to adopt is closed': notNative,
-  'destroy closes detached connections that nobody dequeued': notNative,
   'a connection with data in flight moves to a thread, whose port echoes': notNative,
   'listeners with reusePort share an address, and take every connection between them': notNative,
   'what a terminated thread had in flight is given back, and other ports go on': notNative,
@@ -34,6 +29,7 @@ const skips = {
   'sockets have the options asked for, and accepted ones those of their listener': noSystem,
   'keep-alive probes are as asked for, at the start and later': noSystem,
   'buffers have the sizes asked for': noSystem,
+  'a port that is not native moves no connection: ENOTSUP': 'it does, to another port of the simulation',
   'an option that node:net lacks is refused: ENOTSUP': 'it takes every option, and no notice of it',
 };
 

@@ -5,6 +5,7 @@ import { IocpError } from '../errors.js';
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use',
   EADDRNOTAVAIL: 'the address is not of this machine',
+  EBADF: 'no connection that was detached has this handle',
   ECANCELED: 'it was canceled',
   ECONNABORTED: 'the connection has gone before it was accepted',
   ECONNREFUSED: 'nobody listens there',

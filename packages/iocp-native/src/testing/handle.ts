@@ -40,7 +40,8 @@ export interface Starving {
 
 /** A handle in a slot of its port's table, which serves another when this one has closed. */
 export abstract class SimulatedHandle implements PortSocket {
-  readonly handle = -1;
+  /** What a detached listener named it by; -1 for what never had a number. */
+  handle = -1;
   key: unknown = undefined;
   pending = 0;
   /** close() was called. */

@@ -10,6 +10,8 @@ import { SimulatedSocket } from './socket.js';
 export class SimulatedListener extends SimulatedHandle {
   local!: Endpoint;
   readonly #backlog: number;
+  /** What it accepts is handed out as a number, for any port of the simulation. */
+  readonly #detached: boolean;
   /** Those that no connection has been found for. */
   readonly #accepts: Overlapped[] = [];
   readonly #connections: End[] = [];
@@ -18,9 +20,10 @@ export class SimulatedListener extends SimulatedHandle {
   /** Those that have found an accept, whose packet is on its way. */
   readonly #matched = new Set<End>();
 
-  constructor(host: Host, backlog: number) {
+  constructor(host: Host, backlog: number, detached: boolean) {
     super(host);
     this.#backlog = backlog;
+    this.#detached = detached;
   }
 
   accept(event: Overlapped): void {
@@ -101,8 +104,9 @@ export class SimulatedListener extends SimulatedHandle {
   }
 
   #give(end: End, event: Overlapped | null): void {
-    const socket = new SimulatedSocket(this.host, end);
-    this.host.queue(Operation.Accept, this, event, null, event !== null).socket = socket;
+    const packet = this.host.queue(Operation.Accept, this, event, null, event !== null);
+    packet.socket = this.#detached ? null : new SimulatedSocket(this.host, end);
+    if (this.#detached) packet.bytes = this.host.network.detach(end);
   }
 
   #cancel(events: readonly Overlapped[]): void {

@@ -1,4 +1,4 @@
-// The simulated network: who listens where, and how a connect finds them.
+// The simulated network: who listens where, how a connect finds them, and the connections that no port has yet.
 
 import type { Endpoint } from '../contract.js';
 import { endpoint } from '../endpoint.js';
@@ -29,6 +29,9 @@ const MAPPED = '::ffff:';
 export class Network {
   readonly #world: World;
   readonly #bound = new Set<Bound>();
+  /** Connections that detached listeners brought and that no port has adopted, by their handles. */
+  readonly #detached = new Map<number, End>();
+  #handles = 0;
   #ports = 0;
 
   constructor(world: World) {
@@ -53,6 +56,24 @@ export class Network {
 
   unbind(acceptor: Acceptor): void {
     for (const bound of this.#bound) if (bound.acceptor === acceptor) this.#bound.delete(bound);
+  }
+
+  /** How many connections detached listeners brought that nobody has taken over. */
+  get detached(): number {
+    return this.#detached.size;
+  }
+
+  /** Gives a connection a handle, by which one port may take it over. */
+  detach(end: End): number {
+    this.#detached.set(++this.#handles, end);
+    return this.#handles;
+  }
+
+  /** Takes over what has this handle: undefined when nothing has, any more. */
+  take(handle: number): End | undefined {
+    const end = this.#detached.get(handle);
+    this.#detached.delete(handle);
+    return end;
   }
 
   /** Connects: calls `dialed` later, once. Gives the endpoint that it connects from. */

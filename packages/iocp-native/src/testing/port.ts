@@ -1,9 +1,9 @@
 // The simulated completion port: the contract over a network in memory, on virtual time. It follows the rules of the portable
-// backend: it has no handles to move, and it does not wait.
+// backend, but that its connections may move to another port of the simulation; and it does not wait.
 
 import assert from 'node:assert';
 import {
-  type CompletionPacket,
+  CompletionPacket,
   type CompletionPort,
   type Endpoint,
   type GatherList,
@@ -19,7 +19,7 @@ import {
 import { endpointText, isPipe } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
-import { PacketQueue } from '../packet-queue.js';
+import { detachedHandle, PacketQueue } from '../packet-queue.js';
 import { closed, needsKernel } from '../portable/errors.js';
 import { Inbox } from '../portable/inbox.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
@@ -82,8 +82,8 @@ export class SimulatedPort implements CompletionPort, Host {
     const action = `listen on ${endpointText(local)}`;
     this.#check(action, 'listen');
     if (isPipe(local)) throw lacks(action, 'listen');
-    if (options.detached || options.reusePort) throw needsKernel(action, 'listen');
-    const listener = new SimulatedListener(this, options.backlog ?? 4096);
+    if (options.reusePort) throw needsKernel(action, 'listen');
+    const listener = new SimulatedListener(this, options.backlog ?? 4096, options.detached ?? false);
     const bound = this.network.bind(local, options.ipv6Only ?? false, listener);
     if (typeof bound === 'string') {
       this.#gone(listener);
@@ -99,9 +99,14 @@ export class SimulatedPort implements CompletionPort, Host {
     this.#own(listener).accept(event);
   }
 
-  adopt(): PortSocket {
+  adopt(handle: number): PortSocket {
+    const end = this.network.take(handle);
+    if (this.#destroyed) end?.close(false);
     this.#check('adopt a connection', 'adopt');
-    throw needsKernel('adopt a connection', 'adopt');
+    if (end === undefined) throw failure('adopt a connection', 'EBADF', 'adopt');
+    const socket = new SimulatedSocket(this, end);
+    socket.handle = handle;
+    return socket;
   }
 
   connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown): PortSocket {
@@ -247,6 +252,11 @@ export class SimulatedPort implements CompletionPort, Host {
     }
     this.#figures.inFlight = 0;
     this.#figures.sockets = 0;
+    const packet = new CompletionPacket();
+    while (this.#packets.length > 0) {
+      this.#packets.shift(packet);
+      this.network.take(detachedHandle(packet))?.close(false);
+    }
     for (const block of this.#blocks) store.give(block);
     this.#blocks.length = 0;
   }

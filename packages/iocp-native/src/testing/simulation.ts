@@ -43,6 +43,11 @@ export class Simulation {
     return new SimulatedPort(this.#world, this.#network, { concurrency, receiveBuffers });
   }
 
+  /** Connections that detached listeners brought, and that no port has adopted. At the end of a test there should be none. */
+  get detached(): number {
+    return this.#network.detached;
+  }
+
   /** A peer that connects. */
   connect(to: Endpoint, handlers: PeerHandlers = {}): SimulatedPeer {
     const peer = new SimulatedPeer(handlers);
