@@ -2,7 +2,7 @@
 // makes sessions of the user's module.
 
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
-import { Figure, type Hosted, type IocpCore } from '@overlapped/net-core';
+import type { Hosted, IocpCore } from '@overlapped/net-core';
 import { Admission } from './admission.js';
 import { loadKind } from './intake.js';
 import type { AcceptLimits } from './limits.js';
@@ -32,7 +32,7 @@ async function listen(core: IocpCore, options: ListenOptions & SessionOptions, f
 }
 
 /** The thread takes over what another accepted, and let in as far as the limits go that hold for all threads. */
-function adopt(core: IocpCore, options: SessionOptions & AcceptLimits, ended: Int32Array): Hosted {
+export function adopt(core: IocpCore, options: SessionOptions & AcceptLimits, ended: Int32Array): Hosted {
   const over = () => {
     Atomics.add(ended, 0, 1);
   };
@@ -40,9 +40,7 @@ function adopt(core: IocpCore, options: SessionOptions & AcceptLimits, ended: In
   core.attach(admission);
   return {
     onSocket(handle) {
-      if (take(core, admission, handle)) return;
-      core.board.values[Figure.ended]!++;
-      over();
+      if (!take(core, admission, handle)) over();
     },
     async stop(grace) {
       await admission.stop(grace);

@@ -84,6 +84,8 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly #sweep: Sweep | null;
   #emptied: (() => void) | undefined;
   #stopping = false;
+  /** The time for ending in order is over. */
+  #late = false;
 
   /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
   constructor(core: IocpCore, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
@@ -119,7 +121,8 @@ export class SessionSet implements SessionHost, Stoppable {
     this.sessions.add(session);
     this.#sweep?.watch(session);
     openSession(session, this.#core, socket, this, introduction);
-    if (this.#stopping) session.end();
+    if (this.#late) session.destroy();
+    else if (this.#stopping) session.end();
     return session;
   }
 
@@ -158,15 +161,18 @@ export class SessionSet implements SessionHost, Stoppable {
     this.#stopping = true;
     if (this.sessions.size === 0) return;
     const { timers } = this.#core;
-    const emptied = new Promise<void>((resolve) => {
-      this.#emptied = resolve;
-    });
     const cut = new Timer(() => {
+      this.#late = true;
       for (const session of this.sessions) session.destroy();
     });
     timers.set(cut, grace);
     for (const session of this.sessions) session.end();
-    await emptied;
+    // Again, as one may be opened by the same batch of packets that brings the end of the last one.
+    while (this.sessions.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
+    }
     timers.clear(cut);
   }
 

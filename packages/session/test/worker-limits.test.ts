@@ -58,7 +58,7 @@ onEachBackend((backend) => {
       const threads = await Promise.all(clients.map((client) => client.ask('who')));
       expect(new Set(threads).size).toBe(2);
       for (let i = 0; i < 3; i++) expect((await answer(port, 'who')).text).toBeUndefined();
-      expect(core.figures().total).toMatchObject({ refusedAddress: 3, sessions: 2 });
+      expect(core.figures().total).toMatchObject({ refusedAddress: 3, sessions: 2, accepted: 2, ended: 0 });
       // What was refused does not count as being there.
       clients[0]!.socket.destroy();
       await until(() => core.figures().total.sessions === 1);

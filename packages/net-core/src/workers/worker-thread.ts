@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, reap } from '@overlapped/iocp-native/threads';
-import { type CoreFigures, countersOf, Figure, FigureBoard } from '../figures.js';
+import { type CoreFigures, countersOf, FigureBoard } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { type Exchange, memberOf } from './exchange.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
@@ -44,8 +44,6 @@ export class WorkerThread {
   readonly #ledger = createLedger();
   readonly #waiting = new Map<number, Waiting>();
   readonly #shares = new Map<number, Share>();
-  /** Sockets that were posted to it. */
-  #handed = 0;
   #nextId = 1;
   #token: PortToken | undefined;
   #poster: PortPoster | undefined;
@@ -104,16 +102,17 @@ export class WorkerThread {
     return this.#gone ? countersOf(figures) : figures;
   }
 
-  /** Sessions that it has, or will have when it takes what was posted to it. */
+  /** Connections that were handed to it and are not over: its sessions, and what it has not taken yet. */
   get load(): number {
-    return this.#handed - this.board.values[Figure.ended]!;
+    let load = 0;
+    for (const share of this.#shares.values()) load += outOf(share);
+    return load;
   }
 
   /** The same, of one service. */
   sessionsOf(service: number): number {
     const share = this.#shares.get(service);
-    // The counter has 32 bits and may wrap, the difference is right all the same.
-    return share === undefined || this.#gone ? 0 : (share.handed - Atomics.load(share.ended, 0)) | 0;
+    return share === undefined || this.#gone ? 0 : outOf(share);
   }
 
   /** Has it host a module. */
@@ -130,7 +129,6 @@ export class WorkerThread {
   /** Hands it a socket of a service. False when it takes no more. */
   give(service: number, handle: number): boolean {
     if (!this.post(service, handle)) return false;
-    this.#handed++;
     const share = this.#shares.get(service);
     if (share) share.handed++;
     return true;
@@ -187,4 +185,9 @@ export class WorkerThread {
     this.#waiting.delete(id);
     return waiting;
   }
+}
+
+/** What was handed over and is not over. The counter has 32 bits and may wrap: the difference is right all the same. */
+function outOf({ handed, ended }: Share): number {
+  return (handed - Atomics.load(ended, 0)) | 0;
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { blockAt, closeHandle, keepLedger } from '@overlapped/iocp-native/threads';
-import { Figure, FigureBoard } from '../figures.js';
+import { FigureBoard } from '../figures.js';
 import { IocpCore } from '../iocp-core.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
 import { type Hosted, type HostModule, type Report, type Request, USER_KEYS, type WorkerStart } from './protocol.js';
@@ -43,7 +43,6 @@ function onPost(key: number, bytes: number): void {
   }
   // It was under way when its service ended.
   closeHandle(core.backend, bytes);
-  core.board.values[Figure.ended]!++;
 }
 
 async function serve(request: Request): Promise<unknown> {

@@ -2,6 +2,7 @@
 // them extreme: a mix of everything in every run would never get far into anything.
 
 import { type Faults, Random } from '@overlapped/iocp-native/testing';
+import type { AcceptLimits } from '../../src/index.js';
 
 /** What a run does from outside, between two moments of time. */
 export const operations = [
@@ -51,6 +52,10 @@ export interface Plan {
   readonly liveliness: number;
   /** Sessions send back what they get, as it came: borrowed. */
   readonly echo: boolean;
+  /** What listeners accept is handed to a second core, as to a worker thread. */
+  readonly handOff: boolean;
+  /** What listeners let in. */
+  readonly limits: Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'>;
   /** The most milliseconds between two operations. */
   readonly pace: number;
   readonly steps: number;
@@ -62,6 +67,8 @@ export interface Plan {
 
 export function draw(seed: number): Plan {
   const random = new Random(seed ^ 0x5a5a5a5a);
+  // Apart, so that the seeds that once found something keep the rest of their plans.
+  const apart = new Random(seed ^ 0x3c3c3c3c);
   /** Mostly never, else up to `most`. */
   const rarely = (most: number) => (random.chance(0.7) ? 0 : random.next() * most);
   const latency = random.pick([0.1, 1, 20]);
@@ -100,10 +107,20 @@ export function draw(seed: number): Plan {
     actions: mix(random, actions, ['send', 'send']),
     liveliness: random.pick([0.02, 0.2, 0.5]),
     echo: random.chance(0.5),
+    handOff: apart.chance(0.4),
+    limits: apart.chance(0.7) ? {} : drawLimits(apart),
     pace: latency * random.pick([0.2, 1, 5]),
     steps: random.between(5, 100),
     abrupt: random.chance(0.4),
     grace: random.pick([1, 20, 500]),
+  };
+}
+
+function drawLimits(random: Random): Plan['limits'] {
+  return {
+    maxSessions: random.pick([1, 3, 10]),
+    whenFull: random.pick(['refuse', 'wait']),
+    ...(random.chance(0.5) && { rate: { perSecond: random.pick([20, 200]), burst: random.pick([1, 5]) } }),
   };
 }
 

@@ -144,6 +144,13 @@ export const plants: Readonly<Record<string, Plant>> = {
     replace(core, 'awaitSendBuffer', () => () => {});
   },
 
+  'a hand-off that forgets the connection'({ port }, random) {
+    replace(port, 'adopt', (adopt) => (handle) => {
+      if (random.chance(0.1)) throw new IocpError('adopt a connection', 'it was forgotten', 'EBADF', 'adopt');
+      return adopt(handle);
+    });
+  },
+
   'a listener that dies of a failed accept'({ port }) {
     const dead = new WeakSet<Overlapped>();
     onPacket(port, ({ operation, event, error }) => {

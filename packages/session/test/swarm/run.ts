@@ -11,6 +11,7 @@ import { frame, Kind } from './frames.js';
 import { draw, type OperationName, type Plan } from './plan.js';
 import { type Side, Sides } from './side.js';
 import { SwarmSession } from './swarm-session.js';
+import { Thread } from './thread.js';
 
 /**
  * Milliseconds of virtual time, and tasks of the simulation, within which everything ends that was asked to; and milliseconds
@@ -35,6 +36,8 @@ export class Run {
   readonly random: Random;
   readonly sides = new Sides();
   readonly core: IocpCore;
+  readonly #thread: Thread | null;
+  readonly #cores: readonly IocpCore[];
   /** Nothing is started any more: what is there is to end. */
   calm = false;
   #failure: { readonly error: unknown } | undefined;
@@ -47,7 +50,7 @@ export class Run {
   #connecting = 0;
   #budget = 100;
   #bytesReceived = 0;
-  #exchange: Exchange | undefined;
+  readonly #exchanges = new Set<Exchange>();
   #broadcasts = 0;
   #posts = { sent: 0, seen: 0 };
   #timers = { set: 0, seen: 0 };
@@ -59,19 +62,24 @@ export class Run {
     const { faults, maxSessions, receiveBuffers, sendBuffers } = this.plan;
     this.simulation = createSimulation({ seed, faults, ...(trace && { trace }) });
     this.random = this.simulation.random;
-    this.core = new IocpCore({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
-    audit(this.core.port);
-    plant?.(this.core, this.random);
-    groupsOf(this.core);
-    const deliver = this.core.onMessage!;
-    this.core.onMessage = (exchange, message) => {
-      this.#exchange = exchange;
-      deliver(exchange, message);
-    };
     const run = this;
     this.#kind = class extends SwarmSession {
       readonly run = run;
     };
+    const open = () => new IocpCore({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
+    this.core = open();
+    this.#thread = this.plan.handOff ? new Thread(this.core, open(), this.#kind) : null;
+    this.#cores = this.#thread ? [this.core, this.#thread.core] : [this.core];
+    for (const core of this.#cores) {
+      audit(core.port);
+      plant?.(core, this.random);
+      groupsOf(core);
+      const deliver = core.onMessage!;
+      core.onMessage = (exchange, message) => {
+        this.#exchanges.add(exchange);
+        deliver(exchange, message);
+      };
+    }
   }
 
   async play(): Promise<void> {
@@ -120,18 +128,20 @@ export class Run {
   }
 
   broadcast(): void {
-    const { core, random, plan } = this;
+    const { random, plan } = this;
+    const core = this.#thread && random.chance(0.5) ? this.#thread.core : this.core;
     const bytes = frame(Kind.Broadcast, 0, this.#broadcasts, random.below(plan.largest));
     if (broadcast(core, bytes, random.pick([undefined, 'red', 'blue']))) this.#broadcasts++;
   }
 
-  #options() {
-    const { highWatermark, lowWatermark } = this.plan;
-    return { session: this.#kind, highWatermark, lowWatermark };
-  }
-
   async #listen(): Promise<void> {
-    this.#listeners.push(await Listener.listen(this.core, { host: '127.0.0.1', port: 0, ...this.#options() }));
+    const { highWatermark, lowWatermark, limits } = this.plan;
+    // The thread has the class, and loads no module.
+    const kind = this.#thread ? { module: new URL('swarm:session') } : { session: this.#kind };
+    const where = { host: '127.0.0.1', port: 0 };
+    this.#listeners.push(
+      await Listener.listen(this.core, { ...where, ...limits, ...kind, highWatermark, lowWatermark }),
+    );
   }
 
   /** A core has room for so many listeners. */
@@ -140,7 +150,8 @@ export class Run {
   }
 
   #openConnector(): void {
-    this.#connectors.push(new Connector(this.core, this.#options()));
+    const { highWatermark, lowWatermark } = this.plan;
+    this.#connectors.push(new Connector(this.core, { session: this.#kind, highWatermark, lowWatermark }));
   }
 
   #end(one: Listener | Connector): void {
@@ -296,8 +307,13 @@ export class Run {
   }
 
   #stop(): Promise<void> {
-    this.#stopped ??= this.core.stop(this.plan.grace);
+    this.#stopped ??= this.#stopCores(this.plan.grace);
     return this.#stopped;
+  }
+
+  async #stopCores(grace: number): Promise<void> {
+    await this.core.stop(grace);
+    await this.#thread?.stop(grace);
   }
 
   async #over(stopped: Promise<void>): Promise<void> {
@@ -328,7 +344,7 @@ export class Run {
 
   /** What is not over, in words. */
   #left(): string {
-    const { core, simulation } = this;
+    const { simulation } = this;
     const peers = [...this.#peers.keys()].filter(({ closed }) => !closed);
     const sessions = [...this.#sessions].map(
       (s) => `${s.localPort}-${s.remotePort} with ${s.bytesQueued} bytes queued`,
@@ -338,7 +354,7 @@ export class Run {
       sessions,
       peers: peers.map(({ local, remote }) => `${local?.port}-${remote?.port}`),
       connecting: this.#connecting,
-      figures: core.port.figures,
+      figures: this.#cores.map(({ port }) => port.figures),
     });
   }
 
@@ -347,20 +363,24 @@ export class Run {
   }
 
   #check(): void {
-    const { core } = this;
     this.#throwIfFailed();
     assert.strictEqual(this.#sessions.size, 0, 'sessions are open');
-    assert.strictEqual(core.sessions, 0, 'sessions are counted');
-    assert.strictEqual(core.timers.size, 0, 'timers are set');
-    const { inFlight, sockets, buffersOut } = core.port.figures;
-    assert.deepStrictEqual({ inFlight, sockets, buffersOut }, { inFlight: 0, sockets: 0, buffersOut: 0 });
+    assert.strictEqual(this.simulation.detached, 0, 'connections are left between two cores');
+    for (const core of this.#cores) {
+      assert.strictEqual(core.sessions, 0, 'sessions are counted');
+      assert.strictEqual(core.timers.size, 0, 'timers are set');
+      const { inFlight, sockets, buffersOut } = core.port.figures;
+      assert.deepStrictEqual({ inFlight, sockets, buffersOut }, { inFlight: 0, sockets: 0, buffersOut: 0 });
+    }
     for (const { sessions } of [...this.#listeners, ...this.#connectors, ...this.#ended]) {
       assert.strictEqual(sessions.size, 0, 'sessions of a listener or a connector');
     }
-    const { total } = core.figures();
-    assert.strictEqual(total.bytesQueued, 0, 'bytes are counted as queued');
-    assert.strictEqual(total.accepted, total.ended, 'every session is counted in and out');
-    assert.strictEqual(total.bytesReceived, this.#bytesReceived, 'bytes are counted as received');
-    assert.strictEqual(this.#exchange?.out ?? 0, 0, 'messages of the exchange are held');
+    const totals = this.#cores.map((core) => core.figures().total);
+    const total = (name: 'bytesQueued' | 'bytesReceived' | 'accepted' | 'ended') =>
+      totals.reduce((sum, figures) => sum + figures[name], 0);
+    assert.strictEqual(total('bytesQueued'), 0, 'bytes are counted as queued');
+    assert.strictEqual(total('accepted'), total('ended'), 'every session is counted in and out');
+    assert.strictEqual(total('bytesReceived'), this.#bytesReceived, 'bytes are counted as received');
+    for (const { out } of this.#exchanges) assert.strictEqual(out, 0, 'messages of the exchange are held');
   }
 }
