@@ -1,5 +1,6 @@
 // The command as its users run it: the built one, in a process of its own.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { Client, run, serve, startCommand, ways } from './support.js';
@@ -26,6 +27,8 @@ describe('the command', { timeout: 60_000 }, () => {
       await Promise.all([hearAll(ann), hearAll(bob)]);
       // A socket that is not read finds out when it writes.
       slow.say('x');
+      // Its queue stays full, and the machine is not kept busy meanwhile.
+      await sleep(5);
     }
   });
 

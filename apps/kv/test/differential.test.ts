@@ -5,6 +5,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { encode, onEachBackend, RawClient, serveHere, serveRedis, whyNoProgram } from './support.js';
 
 const reason = whyNoProgram('redis-server');
+/** Broken inputs: each is a connection to both servers, so most are for machines that test. */
+const BROKEN = process.env.CI === undefined ? 1500 : 6000;
 
 const key = fc.constantFrom('a', 'b', 'c', '', 'k\r\n\0\xff');
 const integer = fc.constantFrom('0', '1', '-1', '10', '9007199254740991', '-9007199254740992', '9223372036854775806');
@@ -152,7 +154,7 @@ onEachBackend((backend) => {
           const [ours, theirs] = await Promise.all(replies);
           expect(ours).toBe(theirs);
         }),
-        { numRuns: 6000 },
+        { numRuns: BROKEN },
       );
     });
 

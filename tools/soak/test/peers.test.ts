@@ -3,9 +3,8 @@
 import { expect, test } from 'vitest';
 import { Peer } from '../src/peer.js';
 import { message } from '../src/random.js';
-import { backends, inParallel, onLinux, seeServed, serving } from './support.js';
+import { backends, inParallel, LONG, onLinux, seeServed, serving } from './support.js';
 
-const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
 const MINUTES = 60_000;
 /** Milliseconds after which a silent peer is closed. */
 const SILENCE = 500;

@@ -5,14 +5,13 @@ import { hold } from '../src/hold.js';
 import { growth } from '../src/level.js';
 import type { Sample } from '../src/protocol.js';
 import { soak } from '../src/soak.js';
-import { backends, onLinux } from './support.js';
+import { backends, LONG, onLinux } from './support.js';
 
-const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
 const short = { interval: 200, seed: 7 };
 
 onLinux('a soak', () => {
   test.each(backends)('%s: seconds of mixed traffic', async (backend) => {
-    const { failures, done, killed, suspended } = await soak({ ...short, backend, seconds: 3 });
+    const { failures, done, killed, suspended } = await soak({ ...short, backend, seconds: 1.5 });
     expect(failures).toEqual([]);
     expect(Object.keys(done)).toHaveLength(8);
     expect(killed).toBeGreaterThan(0);
@@ -37,8 +36,8 @@ onLinux('a soak', () => {
 
   test('memory that is kept for ever is found', async () => {
     // A long soak tells it by itself.
-    const seconds = LONG ? 40 : 3;
-    const { failures, samples } = await soak({ ...short, seconds, interval: 100, plant: 'leak' });
+    const seconds = LONG ? 40 : 1.5;
+    const { failures, samples } = await soak({ ...short, seconds, interval: 50, plant: 'leak' });
     expect((LONG ? failures : growth(samples)).join('\n')).toMatch(/external grew/);
   });
 });

@@ -7,6 +7,9 @@ import { Peer } from '../src/peer.js';
 import { Server, type ServerLaunch } from '../src/processes.js';
 import { message } from '../src/random.js';
 
+/** The long forms: `test:long`. */
+export const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
+
 /** A suite about signals, limits and figures that Linux has. */
 export function onLinux(name: string, suite: () => void): void {
   const reason = 'only Linux has its signals, limits and figures';
