@@ -29,7 +29,7 @@ export type LeftOver = (key: number, bytes: number) => void;
 export interface Backend {
   readonly name: BackendName;
   available(): Availability;
-  /** Throws an IocpError when the kernel refuses. */
+  /** Throws an IocpError when the kernel refuses; when it would always do so, available() says no from then on. */
   open(options: Required<PortOptions>): CompletionPort;
   openPoster(token: PortToken): PortPoster;
   closeHandle(handle: number): void;
@@ -75,7 +75,15 @@ export function openPort(options: OpenOptions = {}): CompletionPort {
   checkInteger('receiveBuffers.size', size, 64, 1 << 20);
   if (size % 4 !== 0) throw invalid(`receiveBuffers.size must be a multiple of 4, not ${size}`);
   if ((count & (count - 1)) !== 0) throw invalid(`receiveBuffers.count must be a power of two, not ${count}`);
-  return choose(options.backend).open({ concurrency, receiveBuffers: { count, size } });
+  const open = (backend: Backend) => backend.open({ concurrency, receiveBuffers: { count, size } });
+  const backend = choose(options.backend);
+  try {
+    return open(backend);
+  } catch (error) {
+    // It may have been forbidden since it was tried: then it is not to be chosen any more.
+    if (backend.available().available) throw error;
+    return open(choose(options.backend));
+  }
 }
 
 /** Opens the posting side of a port in any thread, from what `port.share()` gave. */

@@ -1,6 +1,9 @@
 // What a kernel does to a server: it refuses what the server would like to have, interrupts it, stops it and kills it.
 
+import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { Peer } from '../src/peer.js';
@@ -45,6 +48,19 @@ onLinux('what the kernel refuses', () => {
       expect(refused).toEqual({ available: false, reason: expect.stringMatching(/EPERM|not permitted/i) });
       expect(backend).toBe('portable');
       await seeServed(server);
+    });
+  });
+
+  const noRing = backends.includes('io_uring') ? undefined : 'io_uring is not available';
+  testUnless(noRing, 'io_uring is forbidden after it was found available: the next backend serves', async () => {
+    const fixture = fileURLToPath(new URL('fixtures/forbidden-midway.mjs', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [fixture]);
+    const reason = expect.stringContaining('forbidden');
+    expect(JSON.parse(stdout)).toEqual({
+      before: 'io_uring',
+      after: 'portable',
+      refused: 'ENOTSUP',
+      availability: { available: false, reason },
     });
   });
 });

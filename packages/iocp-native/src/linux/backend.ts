@@ -1,7 +1,7 @@
 // Whether io_uring can serve here: it is tried once, with every feature that the port uses.
 
 import type { Availability, Backend } from '../backend.js';
-import { isIocpError } from '../errors.js';
+import { type IocpError, isIocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
 import { closePostedQueue, PostedQueue } from '../posted-queue.js';
 import { assertLinuxLayout } from './abi.js';
@@ -23,7 +23,14 @@ export const linuxBackend: Backend = {
     known ??= probe();
     return known;
   },
-  open: (options) => whenFreed(() => new UringPort(options)),
+  open(options) {
+    try {
+      return whenFreed(() => new UringPort(options));
+    } catch (error) {
+      if (isIocpError(error) && isForbidden(error)) known = no(reason(error));
+      throw error;
+    }
+  },
   openPoster: (token) => new UringPoster(token),
   closeHandle(handle) {
     check(close(handle), 'close a connection', 'close');
@@ -51,15 +58,18 @@ function probe(): Availability {
     return { available: true };
   } catch (error) {
     if (!isIocpError(error)) throw error;
-    return no(reason(error.code, error.syscall, error.message));
+    return no(reason(error));
   }
 }
 
-function reason(code: string, syscall: string, message: string): string {
+function isForbidden({ code, syscall }: IocpError): boolean {
+  return syscall === 'io_uring_setup' && (code === 'EPERM' || code === 'EACCES');
+}
+
+function reason(error: IocpError): string {
+  const { code, syscall, message } = error;
+  if (isForbidden(error)) return `io_uring is forbidden here, by seccomp or kernel.io_uring_disabled (${code})`;
   if (syscall === 'io_uring_setup') {
-    if (code === 'EPERM' || code === 'EACCES') {
-      return `io_uring is forbidden here, by seccomp or kernel.io_uring_disabled (${code})`;
-    }
     if (code === 'ENOMEM') return 'no more memory may be locked for a ring: see RLIMIT_MEMLOCK (ENOMEM)';
     if (code === 'ENOSYS') return 'this kernel has no io_uring (ENOSYS)';
     if (code === 'EINVAL') return 'this kernel is older than Linux 6.1 (EINVAL)';
