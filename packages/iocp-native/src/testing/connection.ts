@@ -31,6 +31,8 @@ export class End {
   unread = 0;
   /** Bytes sent and not read by the other end. */
   #outstanding = 0;
+  /** The piece sent last, while it is on its way: what is sent next may join it. */
+  #flying: { bytes: Buffer } | null = null;
   /** What arrives at the other end arrives no earlier than this. */
   #lastArrival = 0;
   #shut = false;
@@ -63,11 +65,25 @@ export class End {
     this.#outstanding += length;
     for (let at = 0; at < length; ) {
       const end = Math.min(length, at + random.between(1, faults.segment));
-      const piece = Buffer.from(bytes.subarray(at, end));
-      this.#arrive(() => this.#other.#receive(piece));
+      this.#fly(Buffer.from(bytes.subarray(at, end)));
       at = end;
     }
     return length;
+  }
+
+  #fly(bytes: Buffer): void {
+    const { random, faults } = this.#world;
+    const last = this.#flying;
+    if (last !== null && last.bytes.length + bytes.length <= faults.segment && random.chance(0.5)) {
+      last.bytes = Buffer.concat([last.bytes, bytes]);
+      return;
+    }
+    const piece = { bytes };
+    this.#flying = piece;
+    this.#arrive(() => {
+      if (this.#flying === piece) this.#flying = null;
+      this.#other.#receive(piece.bytes);
+    });
   }
 
   /** Sends the FIN: no write() may follow. */

@@ -52,6 +52,8 @@ export interface Plan {
   readonly liveliness: number;
   /** Sessions send back what they get, as it came: borrowed. */
   readonly echo: boolean;
+  /** Sessions are PacketSessions, which get whole frames. */
+  readonly framed: boolean;
   /** What listeners accept is handed to a second core, as to a worker thread. */
   readonly handOff: boolean;
   /** What listeners let in. */
@@ -109,6 +111,7 @@ export function draw(seed: number): Plan {
     echo: random.chance(0.5),
     handOff: apart.chance(0.4),
     limits: apart.chance(0.7) ? {} : drawLimits(apart),
+    framed: apart.chance(0.5),
     pace: latency * random.pick([0.2, 1, 5]),
     steps: random.between(5, 100),
     abrupt: random.chance(0.4),

@@ -46,6 +46,12 @@ export class Sides {
     else this.#byPorts.set(name, [side]);
   }
 
+  /** Whether the other end was cut off by its own program: what it sent may end anywhere. */
+  otherCut(side: Side): boolean {
+    const sides = [...this.#byPorts.values()].find((pair) => pair.includes(side)) ?? [];
+    return sides.some((candidate) => candidate !== side && candidate.cut);
+  }
+
   /** A side has got the other one's FIN: then it has got everything. */
   ended(side: Side): void {
     const sides = [...this.#byPorts.values()].find((pair) => pair.includes(side)) ?? [];

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert';
 import { isIocpError } from '@overlapped/iocp-native';
-import { Session } from '../../src/index.js';
+import { lengthPrefixed, PacketSession } from '../../src/index.js';
 import { isDirectFrom } from './frames.js';
 import type { ActionName } from './plan.js';
 import type { Run } from './run.js';
@@ -14,7 +14,10 @@ class Planned extends Error {}
 /** Why a connection may end without anybody's fault in this process. */
 const CODES = new Set(['ECONNRESET', 'EPIPE', 'ENOBUFS', 'ENOTCONN']);
 
-export abstract class SwarmSession extends Session {
+/** Cuts what the swarm's connections carry (frames.ts) into whole frames, their headers included. */
+const framer = lengthPrefixed({ offset: 7, size: 2, littleEndian: true, strip: 0 });
+
+export abstract class SwarmSession extends PacketSession {
   abstract readonly run: Run;
   side!: Side;
   #state: 'new' | 'open' | 'over' = 'new';
@@ -27,12 +30,22 @@ export abstract class SwarmSession extends Session {
   /** onDrain must be what is called next. */
   #drains = false;
 
+  constructor() {
+    super(framer);
+  }
+
   override onConnected(): unknown {
     return this.#guard(() => this.#onConnected());
   }
 
   override onReceive(data: Buffer): unknown {
-    return this.#guard(() => this.#onReceive(data));
+    if (!this.run.plan.framed) return this.#guard(() => this.#onReceive(data));
+    super.onReceive(data);
+    return undefined;
+  }
+
+  override onPacket(frame: Buffer): unknown {
+    return this.#guard(() => this.#onReceive(frame));
   }
 
   override onSend(bytes: number): unknown {
@@ -85,11 +98,14 @@ export abstract class SwarmSession extends Session {
     this.#state = 'over';
     assert(!this.writable && !this.send('too late'), 'a session that is over takes nothing');
     const { run, side } = this;
-    assert.strictEqual(this.bytesReceived, side.reader.total, 'bytesReceived');
+    // Of a frame that is not whole nothing is handed over.
+    const all = !run.plan.framed || (error === undefined && !this.#destroyed);
+    assert(all ? this.bytesReceived === side.reader.total : this.bytesReceived >= side.reader.total, 'bytesReceived');
     run.closed(this);
     // What closed it first counts.
     const known = error === undefined || error === this.#planned || (isIocpError(error) && CODES.has(error.code));
-    assert(known, `ended by ${error}`);
+    const broken = run.plan.framed && isIocpError(error) && error.code === 'EPROTO' && run.sides.otherCut(side);
+    assert(known || broken, `ended by ${error}`);
     if (error === undefined && !this.#destroyed) run.sides.ended(side);
     else side.cut = true;
   }
