@@ -48,17 +48,20 @@ export class Sides {
 
   /** Whether the other end was cut off by its own program: what it sent may end anywhere. */
   otherCut(side: Side): boolean {
-    const sides = [...this.#byPorts.values()].find((pair) => pair.includes(side)) ?? [];
-    return sides.some((candidate) => candidate !== side && candidate.cut);
+    return this.#otherOf(side)?.cut ?? false;
   }
 
   /** A side has got the other one's FIN: then it has got everything. */
   ended(side: Side): void {
-    const sides = [...this.#byPorts.values()].find((pair) => pair.includes(side)) ?? [];
-    const other = sides.find((candidate) => candidate !== side);
+    const other = this.#otherOf(side);
     if (other?.cut) return;
     side.reader.end();
     const { total, broadcast } = side.reader;
     assert.strictEqual(total - broadcast, other?.accepted ?? 0, 'what was sent before a graceful end has arrived');
+  }
+
+  #otherOf(side: Side): Side | undefined {
+    const sides = [...this.#byPorts.values()].find((pair) => pair.includes(side)) ?? [];
+    return sides.find((candidate) => candidate !== side);
   }
 }

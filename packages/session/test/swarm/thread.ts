@@ -7,17 +7,11 @@ import { adopt } from '../../src/host.js';
 import type { Session } from '../../src/index.js';
 import { reset } from '../../src/reset.js';
 
-/** What a listener asks of the worker threads of its core. */
-interface Workers {
-  host(module: string, data: object): Promise<WorkerService>;
-}
-
-export class Thread implements Workers {
+export class Thread {
   readonly core: IocpCore;
   readonly #kind: new () => Session;
   /** Handles in packets that have not come. */
   readonly #underWay = new Set<number>();
-  readonly #services: WorkerService[] = [];
 
   /** Takes the place of the worker threads of `main`. */
   constructor(main: IocpCore, core: IocpCore, kind: new () => Session) {
@@ -26,19 +20,22 @@ export class Thread implements Workers {
     Object.defineProperties(main, { threads: { value: 1 }, workers: { value: this } });
   }
 
+  /** What a listener asks of the worker threads of its core. */
   async host(_module: string, data: object): Promise<WorkerService> {
     const { core } = this;
     const ended = new Int32Array(1);
     let hosted: Hosted | null = adopt(core, { ...data, session: this.#kind }, ended);
     let given = 0;
+    let arrived = 0;
     const onPost = (handle: number) => {
+      arrived++;
       this.#underWay.delete(handle);
       if (hosted) hosted.onSocket(handle);
       else reset(core, core.port.adopt(handle));
     };
-    const service: WorkerService = {
+    return {
       first: undefined,
-      sessions: () => given - ended[0]!,
+      sessions: () => (hosted ? given - ended[0]! : 0),
       give: (handle) => {
         given++;
         this.#underWay.add(handle);
@@ -46,19 +43,15 @@ export class Thread implements Workers {
       },
       stop: async (grace) => {
         await hosted?.stop(grace);
+        assert.strictEqual(ended[0], arrived, 'what the thread was handed is counted out, once');
         hosted = null;
-        given = ended[0]!;
       },
     };
-    this.#services.push(service);
-    return service;
   }
 
   async stop(grace: number): Promise<void> {
     await this.core.stop(grace);
     // What a thread never dequeued is closed when it has ended: so does a port that is closed.
     for (const handle of this.#underWay) assert.throws(() => this.core.port.adopt(handle), { code: 'EBADF' });
-    const open = this.#services.reduce((sum, service) => sum + service.sessions(), 0);
-    assert.strictEqual(open, 0, 'sessions in the thread are counted');
   }
 }
