@@ -10,8 +10,6 @@ export function options(entry: Record<string, string>, more: Options = {}): Opti
     removeNodeProtocol: false,
     splitting: true,
     clean: true,
-    // TypeScript 6 deprecates `baseUrl`, which tsup's declaration build sets.
-    dts: { entry, compilerOptions: { ignoreDeprecations: '6.0' } },
     ...more,
   };
 }

@@ -1,4 +1,4 @@
-// What is built: the commands and the servers that they measure. Nobody imports this package, so it has no types.
+// What is built: the commands and the servers that they measure.
 import { defineConfig } from 'tsup';
 import { options } from '../tsup.base.js';
 
@@ -30,6 +30,6 @@ export default defineConfig(
       'servers/life-session': 'src/servers/life-session.ts',
     },
     // They find their own workers by where they lie.
-    { dts: false, external: ['autocannon', 'piscina', 'tinypool'] },
+    { external: ['autocannon', 'piscina', 'tinypool'] },
   ),
 );

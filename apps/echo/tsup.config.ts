@@ -1,5 +1,5 @@
-// What is built: the command, and what worker threads load. Nobody imports this package, so it has no types.
+// What is built: the command, and what worker threads load.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ cli: 'src/cli.ts', 'echo-session': 'src/echo-session.ts' }, { dts: false }));
+export default defineConfig(options({ cli: 'src/cli.ts', 'echo-session': 'src/echo-session.ts' }));

@@ -1,5 +1,5 @@
-// What is built: the command, and the server without its transport, for the bench to put on another one. It has no types.
+// What is built: the command, and the server without its transport, for the bench to put on another one.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ cli: 'src/cli.ts', engine: 'src/engine.ts' }, { dts: false }));
+export default defineConfig(options({ cli: 'src/cli.ts', engine: 'src/engine.ts' }));

@@ -1,8 +1,8 @@
-// What is built: the command, and the programs that it starts. Nobody imports this package, so it has no types.
+// What is built: the command, and the programs that it starts.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
 const programs = ['cli', 'server', 'client', 'holder', 'forbid-io-uring'];
 const entries = Object.fromEntries(programs.map((name) => [name, `src/${name}.ts`]));
 
-export default defineConfig(options(entries, { dts: false }));
+export default defineConfig(options(entries));
