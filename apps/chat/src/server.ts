@@ -5,7 +5,6 @@ import { pathToFileURL } from 'node:url';
 import type { BackendName } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
-import { joinBackPlane } from './back-plane.js';
 import { share } from './relay.js';
 
 const SESSION = pathToFileURL(createRequire(import.meta.url).resolve('#chat-session'));
@@ -37,7 +36,11 @@ export async function startChat(options: ChatOptions, report: (line: string) => 
   const core = new IocpCore(rest);
   try {
     const listener = await Listener.listen(core, { host, port, module: SESSION });
-    if (redis !== undefined) joinBackPlane(core, redis, report);
+    if (redis !== undefined) {
+      // Redis' client takes longer to load than all the rest.
+      const { joinBackPlane } = await import('./back-plane.js');
+      joinBackPlane(core, redis, report);
+    }
     return { core, listener };
   } catch (error) {
     await core.stop();

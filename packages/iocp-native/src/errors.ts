@@ -29,9 +29,22 @@ export function isIocpError(value: unknown): value is IocpError {
   return typeof value === 'object' && value !== null && (value as { [MARK]?: boolean })[MARK] === true;
 }
 
+/**
+ * The error of a packet. It has no stack: that would show the pump, not who started the operation, and capturing it takes
+ * ten times as long as the rest. Peers that reset and sessions that are closed make many of these.
+ */
+export function packetError(...how: ConstructorParameters<typeof IocpError>): IocpError {
+  const { stackTraceLimit } = Error;
+  // Not an assignment: that would throw where the intrinsics are frozen, in which case there is a stack.
+  Reflect.set(Error, 'stackTraceLimit', 0);
+  const error = new IocpError(...how);
+  Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
+  return error;
+}
+
 /** A file has fewer bytes than were to be sent of it. */
 export function endsEarly(): IocpError {
-  return new IocpError('send a file', 'it ends early', 'ENODATA', 'read');
+  return packetError('send a file', 'it ends early', 'ENODATA', 'read');
 }
 
 /** How a backend turns its OS's error number into an IocpError. */

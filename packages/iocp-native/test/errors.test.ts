@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IocpError, isIocpError } from '../src/errors.js';
+import { IocpError, isIocpError, packetError } from '../src/errors.js';
 import { fromNode } from '../src/portable/errors.js';
 
 describe('IocpError', () => {
@@ -23,6 +23,26 @@ describe('IocpError', () => {
 
   it('takes no other value for an error', () => {
     fc.assert(fc.property(fc.anything(), (value) => !isIocpError(value)));
+  });
+});
+
+describe('the error of a packet', () => {
+  it('has no stack, and leaves those of other errors alone', () => {
+    const { stackTraceLimit } = Error;
+    const { stack } = packetError('receive', 'connection reset by peer', 'ECONNRESET', 'recv', 104);
+    expect(stack).toMatch(/^\w*Error: Cannot receive: connection reset by peer \(ECONNRESET, recv\)$/);
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit);
+    expect(new Error('x').stack).toContain('errors.test.ts');
+  });
+
+  it('is made also where the intrinsics are frozen', () => {
+    const before = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')!;
+    Object.defineProperty(Error, 'stackTraceLimit', { ...before, writable: false });
+    try {
+      expect(packetError('send', 'broken pipe', 'EPIPE', 'send').code).toBe('EPIPE');
+    } finally {
+      Object.defineProperty(Error, 'stackTraceLimit', before);
+    }
   });
 });
 

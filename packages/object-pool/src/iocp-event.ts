@@ -52,13 +52,12 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
 /** The events of one port: a fixed number, made when first needed and reused for ever. It belongs to the port's thread. */
 export class IocpEventPool<Owner = unknown> {
   readonly #slab: Slab;
-  readonly #events: (IocpEvent<Owner> | undefined)[];
+  readonly #events: (IocpEvent<Owner> | undefined)[] = [];
 
   /** @param capacity 2^20 at most; the block must hold `capacity * EVENT_SIZE` bytes (see Slab.bytesFor). */
   constructor(block: NativeBlock, capacity: number) {
     assert(capacity <= INDEX_MASK + 1, `a pool of ${capacity} events`);
     this.#slab = new Slab(block, EVENT_SIZE, capacity);
-    this.#events = new Array(capacity).fill(undefined);
   }
 
   /** What its records lie in. */

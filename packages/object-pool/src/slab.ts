@@ -11,7 +11,10 @@ import { debugging, SlotWatch, strideOf } from '@overlapped/iocp-native/debug';
 /** Slots start on a multiple of this many bytes, as an OVERLAPPED must. */
 const ALIGNMENT = 16;
 
-/** Fixed slots in one block. The slot released last is acquired first: it is the one still in cache. */
+/**
+ * Fixed slots in one block. The slot released last is acquired first: it is the one still in cache. A slot that was never
+ * out costs nothing yet, neither time nor resident memory.
+ */
 export class Slab {
   /** The memory that its slots lie in. */
   readonly block: NativeBlock;
@@ -19,8 +22,11 @@ export class Slab {
   readonly size: number;
   /** How many slots there are. */
   readonly capacity: number;
+  /** The slots that have come back, the last one on top. */
   readonly #free: Uint32Array;
-  #freeCount: number;
+  #freeCount = 0;
+  /** The slots from here on were never out. */
+  #fresh = 0;
   readonly #live: Uint8Array;
   readonly #generations: Uint16Array;
   /** Bytes from slot to slot. */
@@ -38,8 +44,7 @@ export class Slab {
     this.block = block;
     this.size = size;
     this.capacity = capacity;
-    this.#free = Uint32Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
-    this.#freeCount = capacity;
+    this.#free = new Uint32Array(capacity);
     this.#live = new Uint8Array(capacity);
     this.#generations = new Uint16Array(capacity);
     this.#stride = Slab.bytesFor(size, capacity) <= block.size ? strideOf(size) : size;
@@ -53,13 +58,13 @@ export class Slab {
 
   /** Slots that are out. */
   get out(): number {
-    return this.capacity - this.#freeCount;
+    return this.#fresh - this.#freeCount;
   }
 
   /** A free slot, or -1 when all are out. */
   acquire(): number {
-    if (this.#freeCount === 0) return -1;
-    const index = this.#free[--this.#freeCount]!;
+    if (this.#freeCount === 0 && this.#fresh === this.capacity) return -1;
+    const index = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#fresh++;
     this.#live[index] = 1;
     if (this.#watch !== null) this.#watchAcquire(this.#watch, index);
     return index;

@@ -94,16 +94,17 @@ onLinux('rude peers', () => {
     });
   });
 
-  test.each(backends)(
+  // Where the kernel cannot be told to take little of what they do not read, it takes 5 MB from each: only in CI, and in the long form.
+  test.each(process.env.CI || LONG ? backends : backends.slice(0, 1))(
     '%s: peers that never read leave others to be served',
     { timeout: 2 * MINUTES },
     async (backend) => {
-      // Where the kernel can be told to, it takes little of what they do not read.
-      const small = backend === 'portable' ? {} : { sendBufferSize: 65_536 };
-      await serving({ backend, ...small }, async (server) => {
+      const launch = backend === 'portable' ? { backend } : { backend, sendBufferSize: 65_536 };
+      const messages = backend === 'portable' ? 60 : 8;
+      await serving(launch, async (server) => {
         // More than there are send buffers, each of which one of them may hold for ever.
         const peers = await Promise.all(Array.from({ length: 1200 }, () => Peer.connect(server.ports.echo)));
-        for (const { socket } of peers) for (let i = 0; i < 60; i++) socket.write(message(i, 100_000));
+        for (const { socket } of peers) for (let i = 0; i < messages; i++) socket.write(message(i, 100_000));
         await server.until(({ sendBuffers }) => sendBuffers >= 1024);
         for (let i = 0; i < 5; i++) await seeServed(server, 1000);
         await Promise.all(peers.map((peer) => peer.reset()));

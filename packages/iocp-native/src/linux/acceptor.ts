@@ -6,7 +6,7 @@ import { type CompletionPacket, Operation, type Overlapped } from '../contract.j
 import { disown, Owned, own } from '../ledger.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
-import { ECANCELED, linuxError } from './errors.js';
+import { ECANCELED, linuxPacketError } from './errors.js';
 import { ACCEPT_MULTISHOT, CQE_FLAG, OP, SOCK_CLOEXEC } from './layout.js';
 import type { UringSocket } from './socket.js';
 
@@ -48,7 +48,7 @@ export class Acceptor {
     if (result >= 0) own(Owned.Handle, result);
     const event = result >= 0 || result !== -ECANCELED ? listener.waiting.shift() : undefined;
     if (event !== undefined) {
-      const error = result >= 0 ? null : linuxError('accept a connection', 'accept', -result);
+      const error = result >= 0 ? null : linuxPacketError('accept a connection', 'accept', -result);
       fill(packet, Operation.Accept, socket.key, event, null, 0, error);
       if (result >= 0) this.#bring(socket, result, packet);
       if (listener.detached) disown(Owned.Handle, result);

@@ -15,7 +15,7 @@ import { LocalConnects } from '../local-connects.js';
 import { addressText, writeAddress } from './address.js';
 import { ARGUMENTS, fill } from './completion.js';
 import type { Engine } from './engine.js';
-import { linuxError } from './errors.js';
+import { linuxPacketError } from './errors.js';
 import { OP } from './layout.js';
 import { connectLocal, createSocket, type UringSocket } from './socket.js';
 
@@ -78,7 +78,7 @@ export class Connector {
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
     socket.connecting = null;
     const action = () => `connect to ${addressText(event.block.bytes, event.offset + ARGUMENTS)}`;
-    const error = result < 0 ? linuxError(action(), 'connect', -result) : null;
+    const error = result < 0 ? linuxPacketError(action(), 'connect', -result) : null;
     fill(packet, Operation.Connect, socket.key, event, socket, 0, error);
     this.#engine.finish(socket, event);
     return true;

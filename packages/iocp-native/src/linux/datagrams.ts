@@ -21,7 +21,7 @@ import type { ReceiveBuffers } from '../receive-buffers.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import { ARGUMENTS, fill } from './completion.js';
 import type { Engine } from './engine.js';
-import { EAFNOSUPPORT, EMSGSIZE, linuxError } from './errors.js';
+import { EAFNOSUPPORT, EMSGSIZE, linuxError, linuxPacketError } from './errors.js';
 import * as abi from './layout.js';
 import { bindSocket, check, connectSocket } from './libc.js';
 import { writeMessage } from './sender.js';
@@ -38,7 +38,7 @@ export class Datagrams {
   readonly #buffers: ReceiveBuffers;
   readonly #addresses = new AddressCache();
   /** One for all, as any peer may cause it at any time. */
-  readonly #truncated = linuxError('receive all of a datagram', 'recvmsg', EMSGSIZE);
+  readonly #truncated = linuxPacketError('receive all of a datagram', 'recvmsg', EMSGSIZE);
 
   constructor(engine: Engine, buffers: ReceiveBuffers) {
     this.#engine = engine;
@@ -88,7 +88,7 @@ export class Datagrams {
     this.#engine.start(socket, event);
     const length = to === null ? 0 : writeTarget(to, state.family, event.block, event.offset + TARGET, abi.AF_INET6);
     if (to !== null && length === 0) {
-      this.#engine.queueEnd(Operation.Send, socket, event, linuxError(sendAction(to), 'sendmsg', EAFNOSUPPORT));
+      this.#engine.queueEnd(Operation.Send, socket, event, linuxPacketError(sendAction(to), 'sendmsg', EAFNOSUPPORT));
       return;
     }
     state.sends.set(event.tag | 0, event);
@@ -107,7 +107,7 @@ export class Datagrams {
   sent(socket: UringSocket, tag: number, result: number, packet: CompletionPacket): boolean {
     const event = socket.datagrams!.remove(tag | 0);
     if (event === undefined) return false;
-    const error = result < 0 ? linuxError(actionOf(socket, event), 'sendmsg', -result) : null;
+    const error = result < 0 ? linuxPacketError(actionOf(socket, event), 'sendmsg', -result) : null;
     fill(packet, Operation.Send, socket.key, event, socket, Math.max(result, 0), error);
     this.#engine.finish(socket, event);
     return true;

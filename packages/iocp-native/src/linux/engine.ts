@@ -12,7 +12,7 @@ import type { IocpError } from '../errors.js';
 import { closing } from '../ledger.js';
 import { PacketQueue } from '../packet-queue.js';
 import { CANCEL } from './completion.js';
-import { ECANCELED, linuxError } from './errors.js';
+import { ECANCELED, linuxPacketError } from './errors.js';
 import { OP, SQE_FLAG } from './layout.js';
 import type { Notifier } from './notifier.js';
 import type { Ring } from './ring.js';
@@ -173,5 +173,5 @@ export class Engine {
 }
 
 export function canceled(action: string, syscall: string): IocpError {
-  return linuxError(action, syscall, ECANCELED);
+  return linuxPacketError(action, syscall, ECANCELED);
 }

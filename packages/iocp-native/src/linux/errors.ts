@@ -3,8 +3,9 @@
 
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import { IocpError } from '../errors.js';
+import { IocpError, packetError } from '../errors.js';
 
+const reasons = getSystemErrorMap();
 const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));
 
 export const EINTR = constants.errno.EINTR;
@@ -18,9 +19,20 @@ export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
 export const ENOTSUP = constants.errno.ENOTSUP;
 export const ECONNRESET = constants.errno.ECONNRESET;
 
-/** @param errno positive */
+/** The error of a call, to be thrown. @param errno positive */
 export function linuxError(action: string, syscall: string, errno: number): IocpError {
-  const code = codes.get(errno) ?? `E${errno}`;
-  const text = getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
-  return new IocpError(action, text, code, syscall, errno);
+  return new IocpError(action, reasonOf(errno), codeOf(errno), syscall, errno);
+}
+
+/** The error of an operation, for its packet. @param errno positive */
+export function linuxPacketError(action: string, syscall: string, errno: number): IocpError {
+  return packetError(action, reasonOf(errno), codeOf(errno), syscall, errno);
+}
+
+function reasonOf(errno: number): string {
+  return reasons.get(-errno)?.[1] ?? `error ${errno}`;
+}
+
+function codeOf(errno: number): string {
+  return codes.get(errno) ?? `E${errno}`;
 }

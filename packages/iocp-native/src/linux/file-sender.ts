@@ -13,7 +13,7 @@ import { endsEarly } from '../errors.js';
 import type { NativeBlock } from '../memory.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
-import { EAGAIN, linuxError } from './errors.js';
+import { EAGAIN, linuxPacketError } from './errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL, OP, POLLOUT } from './layout.js';
 import type { UringSocket } from './socket.js';
 
@@ -96,7 +96,7 @@ export class FileSender {
       else this.#goOn(socket, event, state, sent === filled);
       return false;
     }
-    let error = failed ? linuxError('send a file', reading ? 'read' : 'send', -result) : null;
+    let error = failed ? linuxPacketError('send a file', reading ? 'read' : 'send', -result) : null;
     if (error === null && state.left > 0) {
       error = reading && result === 0 ? endsEarly() : canceled('send a file', 'send');
     }

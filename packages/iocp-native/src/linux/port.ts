@@ -30,7 +30,7 @@ import { fill, LOOP, WAKE } from './completion.js';
 import { Connector } from './connector.js';
 import { Datagrams } from './datagrams.js';
 import { Engine } from './engine.js';
-import { linuxError } from './errors.js';
+import { linuxPacketError } from './errors.js';
 import { FileSender } from './file-sender.js';
 import * as abi from './layout.js';
 import { LoopHost } from './loop-host.js';
@@ -391,7 +391,7 @@ export class UringPort implements CompletionPort {
 }
 
 function failure(action: string, syscall: string, result: number): IocpError | null {
-  return result < 0 ? linuxError(action, syscall, -result) : null;
+  return result < 0 ? linuxPacketError(action, syscall, -result) : null;
 }
 
 function slice(timeout: number): number {

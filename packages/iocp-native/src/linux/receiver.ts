@@ -8,7 +8,7 @@ import type { BufferRing } from './buffer-ring.js';
 import { fill } from './completion.js';
 import type { Datagrams } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
-import { ENOBUFS, linuxError } from './errors.js';
+import { ENOBUFS, linuxPacketError } from './errors.js';
 import { CQE_FLAG, OP, RECV_MULTISHOT, SQE_FLAG } from './layout.js';
 import type { UringSocket } from './socket.js';
 
@@ -64,7 +64,7 @@ export class Receiver {
       return false;
     }
     socket.receiving = null;
-    const error = result === 0 ? null : linuxError('receive', 'recv', -result);
+    const error = result === 0 ? null : linuxPacketError('receive', 'recv', -result);
     fill(packet, Operation.Receive, socket.key, event, socket, 0, error);
     this.#engine.finish(socket, event);
     return true;

@@ -8,7 +8,7 @@ import { type CompletionPacket, type GatherList, Operation, type Overlapped } fr
 import type { IocpError } from '../errors.js';
 import { ARGUMENTS, fill } from './completion.js';
 import type { Engine } from './engine.js';
-import { ECONNRESET, linuxError } from './errors.js';
+import { ECONNRESET, linuxPacketError } from './errors.js';
 import { IOVEC, MSG_NOSIGNAL, MSG_WAITALL, MSGHDR, OP, SHUT_WR } from './layout.js';
 import { pendingError, type UringSocket } from './socket.js';
 
@@ -59,7 +59,7 @@ export class Sender {
 /** A short count means that an error or a cancel came after the first bytes. */
 function sendError(socket: UringSocket, result: number): IocpError {
   const errno = result < 0 ? -result : pendingError(socket.handle) || ECONNRESET;
-  return linuxError('send', 'send', errno);
+  return linuxPacketError('send', 'send', errno);
 }
 
 /** Lays out a msghdr without an address, and its iovecs. */

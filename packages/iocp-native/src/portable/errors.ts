@@ -1,7 +1,9 @@
 // Node's errors as IocpErrors. Node has already made the codes portable; what is left is the message and its own codes.
 
 import { getSystemErrorMap } from 'node:util';
-import { IocpError, isIocpError } from '../errors.js';
+import { IocpError, isIocpError, packetError } from '../errors.js';
+
+const reasons = getSystemErrorMap();
 
 /** What Node calls by a code of its own. The portable code, and the reason. */
 const own: Record<string, readonly [code: string, reason: string]> = {
@@ -18,16 +20,16 @@ export function fromNode(action: string, syscall: string, cause: NodeJS.ErrnoExc
   const code = cause.code ?? 'EIO';
   if (isIocpError(cause)) return cause;
   const known = own[code];
-  if (known) return new IocpError(action, known[1], known[0], syscall, 0, { cause });
+  if (known) return packetError(action, known[1], known[0], syscall, 0, { cause });
   const number = cause.errno ?? 0;
-  const reason = getSystemErrorMap().get(number)?.[1] ?? cause.message;
+  const reason = reasons.get(number)?.[1] ?? cause.message;
   // libuv's numbers are the negated errno, but on Windows they are made up.
   const errno = process.platform === 'win32' ? 0 : -number;
-  return new IocpError(action, reason, code, cause.syscall ?? syscall, errno, { cause });
+  return packetError(action, reason, code, cause.syscall ?? syscall, errno, { cause });
 }
 
 export function canceled(action: string, syscall: string): IocpError {
-  return new IocpError(action, 'it was canceled', 'ECANCELED', syscall);
+  return packetError(action, 'it was canceled', 'ECANCELED', syscall);
 }
 
 export function closed(action: string, what: 'port' | 'socket', syscall: string): IocpError {

@@ -1,6 +1,6 @@
 // The errors of a simulated kernel.
 
-import { IocpError } from '../errors.js';
+import { IocpError, packetError } from '../errors.js';
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use',
@@ -22,5 +22,5 @@ export function lacks(action: string, syscall: string): IocpError {
 }
 
 export function failure(action: string, code: string, syscall: string): IocpError {
-  return new IocpError(action, reasons[code] ?? code, code, syscall);
+  return packetError(action, reasons[code] ?? code, code, syscall);
 }

@@ -6,7 +6,7 @@ import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import { ERROR_IO_PENDING, ERROR_NETNAME_DELETED, WSAECONNRESET } from './constants.js';
 import { canceled, type Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32PacketError } from './errors.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES } from './layout.js';
 import { PipeAcceptor, PipeListenerState } from './pipe-acceptor.js';
 import {
@@ -131,7 +131,7 @@ export class Acceptor {
 function acceptError(errno: number): IocpError {
   const code = errno >>> 0;
   const reset = code === WSAECONNRESET || code === ERROR_NETNAME_DELETED || code === STATUS_CONNECTION_RESET;
-  if (reset) return win32Error(ACTION, 'AcceptEx', WSAECONNABORTED);
-  const error = win32Error(ACTION, 'AcceptEx', errno);
+  if (reset) return win32PacketError(ACTION, 'AcceptEx', WSAECONNABORTED);
+  const error = win32PacketError(ACTION, 'AcceptEx', errno);
   return error.code === 'ECANCELED' ? canceled(ACTION, 'AcceptEx') : error;
 }

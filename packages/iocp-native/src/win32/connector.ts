@@ -8,7 +8,7 @@ import { LocalConnects } from '../local-connects.js';
 import { readSockaddr, writeSockaddr } from '../sockaddr.js';
 import { AF_INET6, ERROR_IO_PENDING } from './constants.js';
 import type { Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32PacketError } from './errors.js';
 import { EVENT_ADDRESSES } from './layout.js';
 import { openClient } from './pipe.js';
 import { createConnector, finishConnect, type Win32Socket } from './socket.js';
@@ -85,7 +85,7 @@ export class Connector {
   /** A connect has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, status: number): void {
     const errno = status || finishConnect(socket.handle);
-    const error = errno === 0 ? null : win32Error(connectAction(event), 'ConnectEx', errno);
+    const error = errno === 0 ? null : win32PacketError(connectAction(event), 'ConnectEx', errno);
     this.#engine.queuePacket(Operation.Connect, socket, event, error);
   }
 }

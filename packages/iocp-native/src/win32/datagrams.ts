@@ -18,7 +18,7 @@ import type { ReceiveBuffers } from '../receive-buffers.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import * as c from './constants.js';
 import type { Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32Error, win32PacketError } from './errors.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
 import { bindTo, createSocket, orClose, setOption, type Win32Socket } from './socket.js';
@@ -43,7 +43,7 @@ export class Datagrams {
   readonly #recv = WSARecvFrom.bound();
   readonly #send = WSASendTo.bound();
   /** One for all, as any peer may cause it at any time. */
-  readonly #truncated = win32Error('receive all of a datagram', 'WSARecvFrom', c.WSAEMSGSIZE);
+  readonly #truncated = win32PacketError('receive all of a datagram', 'WSARecvFrom', c.WSAEMSGSIZE);
 
   /** @param sink memory of SINK_SIZE bytes. */
   constructor(engine: Engine, buffers: ReceiveBuffers, allocate: (bytes: number) => NativeBlock) {
@@ -99,7 +99,7 @@ export class Datagrams {
     const unreachable = to !== null && length === 0;
     if (unreachable || pieces.bytes > LARGEST) {
       const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
-      this.#engine.queuePacket(Operation.Send, socket, event, win32Error(sendAction(to), 'WSASendTo', errno));
+      this.#engine.queuePacket(Operation.Send, socket, event, win32PacketError(sendAction(to), 'WSASendTo', errno));
       return;
     }
     const overlapped = this.#engine.prepare(event);
@@ -166,8 +166,8 @@ export function endOfStream(socket: Win32Socket, errno: number): IocpError | nul
 
 /** "Port unreachable", as elsewhere; Windows mostly calls it a reset. */
 function datagramError(action: string, syscall: string, errno: number): IocpError {
-  const error = win32Error(action, syscall, errno);
-  return error.code === 'ECONNRESET' ? win32Error(action, syscall, c.WSAECONNREFUSED) : error;
+  const error = win32PacketError(action, syscall, errno);
+  return error.code === 'ECONNRESET' ? win32PacketError(action, syscall, c.WSAECONNREFUSED) : error;
 }
 
 /** What a send wanted, from the address that it left in its event. */

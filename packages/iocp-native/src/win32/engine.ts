@@ -21,7 +21,7 @@ import {
   INVALID_HANDLE_VALUE,
   STATUS_PENDING,
 } from './constants.js';
-import { win32Error } from './errors.js';
+import { win32Error, win32PacketError } from './errors.js';
 import {
   CancelIoEx,
   CreateIoCompletionPort,
@@ -237,5 +237,5 @@ export class Engine {
 }
 
 export function canceled(action: string, syscall: string): IocpError {
-  return win32Error(action, syscall, ERROR_OPERATION_ABORTED);
+  return win32PacketError(action, syscall, ERROR_OPERATION_ABORTED);
 }

@@ -1,7 +1,7 @@
 // Windows errors to portable ones, in one table: Winsock numbers (100xx), Win32 numbers, and the NTSTATUS values that
 // packets carry. https://learn.microsoft.com/windows/win32/debug/system-error-codes, winerror.h, ntstatus.h
 
-import { IocpError } from '../errors.js';
+import { IocpError, packetError } from '../errors.js';
 
 const table: readonly (readonly [code: string, reason: string, ...numbers: number[]])[] = [
   ['EACCES', 'permission denied', 10013, 5, 0xc0000022],
@@ -42,12 +42,22 @@ const known = new Map(
 );
 
 /**
- * What an error number of Windows means: an IocpError with the portable code.
+ * The error of a call, to be thrown, with the portable code.
  *
  * @param errno a number of WSAGetLastError or GetLastError, or an NTSTATUS (also as a negative number).
  */
 export function win32Error(action: string, syscall: string, errno: number): IocpError {
-  const entry = known.get(errno >>> 0);
-  const reason = entry?.reason ?? `Windows error ${errno > 0xffff ? `0x${errno.toString(16)}` : errno}`;
-  return new IocpError(action, reason, entry?.code ?? 'EIO', syscall, errno >>> 0);
+  const { reason, code } = meaningOf(errno);
+  return new IocpError(action, reason, code, syscall, errno >>> 0);
+}
+
+/** The error of an operation, for its packet. The number is as for win32Error(). */
+export function win32PacketError(action: string, syscall: string, errno: number): IocpError {
+  const { reason, code } = meaningOf(errno);
+  return packetError(action, reason, code, syscall, errno >>> 0);
+}
+
+function meaningOf(errno: number): { code: string; reason: string } {
+  const reason = `Windows error ${errno > 0xffff ? `0x${errno.toString(16)}` : errno}`;
+  return known.get(errno >>> 0) ?? { code: 'EIO', reason };
 }

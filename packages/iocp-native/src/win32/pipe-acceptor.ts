@@ -5,7 +5,7 @@ import { type ListenOptions, Operation, type Overlapped, type PipeEndpoint } fro
 import { IocpError } from '../errors.js';
 import { ERROR_IO_PENDING, ERROR_NO_DATA, ERROR_PIPE_CONNECTED } from './constants.js';
 import type { Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32PacketError } from './errors.js';
 import { ConnectNamedPipe, GetLastError } from './kernel32.js';
 import { closePipe, createInstance } from './pipe.js';
 import type { Win32Socket } from './socket.js';
@@ -90,7 +90,7 @@ export class PipeAcceptor {
       this.#engine.queuePacket(Operation.Accept, listener, event, null).socket = instance;
     } else {
       this.#discard(instance);
-      this.#fail(listener, event, win32Error(ACTION, 'ConnectNamedPipe', status));
+      this.#fail(listener, event, win32PacketError(ACTION, 'ConnectNamedPipe', status));
     }
     this.#keepName(listener, state);
   }

@@ -9,7 +9,7 @@ import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
 import { WSA_IO_PENDING, WSAECONNRESET, WSAEWOULDBLOCK } from './constants.js';
 import { type Datagrams, endOfStream } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32PacketError } from './errors.js';
 import { EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { isPipeEnd, readPipe } from './pipe.js';
 import { Stream, type Win32Socket } from './socket.js';
@@ -198,11 +198,11 @@ export class Receiver {
 
   /** Ends the stream with the error of this number. Pipes have numbers of their own for the end, and for being cut off. */
   #fail(socket: Win32Socket, errno: number): void {
-    if (socket.pipe === null) this.#end(socket, win32Error('receive', 'WSARecv', errno));
+    if (socket.pipe === null) this.#end(socket, win32PacketError('receive', 'WSARecv', errno));
     else if (isPipeEnd(errno)) this.#end(socket, null);
     else {
-      const error = win32Error('receive', 'ReadFile', errno);
-      this.#end(socket, error.code === 'EPIPE' ? win32Error('receive', 'ReadFile', WSAECONNRESET) : error);
+      const error = win32PacketError('receive', 'ReadFile', errno);
+      this.#end(socket, error.code === 'EPIPE' ? win32PacketError('receive', 'ReadFile', WSAECONNRESET) : error);
     }
   }
 

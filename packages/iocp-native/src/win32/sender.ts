@@ -6,7 +6,7 @@ import { type GatherList, Operation, type Overlapped } from '../contract.js';
 import { endsEarly } from '../errors.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
-import { win32Error } from './errors.js';
+import { win32PacketError } from './errors.js';
 import { handleOf } from './file.js';
 import { EVENT_BUFFERS, OVERLAPPED, PAGE, WSABUF } from './layout.js';
 import { writePipe } from './pipe.js';
@@ -55,7 +55,7 @@ export class Sender {
     this.#engine.start(socket, event);
     socket.sending = event;
     if (socket.pipe !== null) {
-      const error = win32Error('send a file to a pipe', 'TransmitFile', ERROR_NOT_SUPPORTED);
+      const error = win32PacketError('send a file to a pipe', 'TransmitFile', ERROR_NOT_SUPPORTED);
       this.#engine.queuePacket(Operation.Send, socket, event, error);
       return;
     }
@@ -87,7 +87,7 @@ export class Sender {
     const short = errno === 0 && bytes < socket.fileBytes;
     socket.fileBytes = 0;
     const syscall = socket.pipe ? 'WriteFile' : 'WSASend';
-    const error = short ? endsEarly() : errno === 0 ? null : win32Error('send', syscall, errno);
+    const error = short ? endsEarly() : errno === 0 ? null : win32PacketError('send', syscall, errno);
     this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.pipe ? socket.piecesBytes : bytes;
   }
 
@@ -114,12 +114,12 @@ export class Sender {
     this.#engine.start(socket, null);
     socket.shuttingDown = true;
     if (socket.pipe !== null) {
-      const error = win32Error('shut down one direction of a pipe', 'shutdown', ERROR_NOT_SUPPORTED);
+      const error = win32PacketError('shut down one direction of a pipe', 'shutdown', ERROR_NOT_SUPPORTED);
       this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
       return;
     }
     const failed = shutdown(socket.handle, SD_SEND) !== 0;
-    const error = failed ? win32Error('shut down', 'shutdown', WSAGetLastError()) : null;
+    const error = failed ? win32PacketError('shut down', 'shutdown', WSAGetLastError()) : null;
     this.#engine.queuePacket(Operation.Shutdown, socket, null, error);
   }
 }
