@@ -6,10 +6,9 @@ import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { startMonitor } from '@overlapped/monitor';
 import type { IocpCore } from '@overlapped/net-core';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type BenchOptions, bench } from './bench.js';
+import type { BenchOptions } from './bench.js';
 import { BenchError } from './client.js';
-import { benchProgress, benchSummary, describeThreads, liveFigures } from './display.js';
-import { startMetrics } from './metrics.js';
+import { describeThreads, liveFigures } from './display.js';
 import { type EchoOptions, startEcho } from './server.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
@@ -68,10 +67,14 @@ function onSignal(stop: () => void): void {
   }
 }
 
+// What only some need is loaded for them alone: it takes as long as all the rest.
+
+async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {
+  return (await import('./metrics.js')).startMetrics(core, host, port);
+}
+
 async function measure(options: BenchOptions): Promise<void> {
-  const progress = benchProgress(options.seconds);
-  const result = await bench(options, progress.update).finally(progress.stop);
-  console.log(benchSummary(options, result));
+  await (await import('./bench-command.js')).measure(options);
 }
 
 /** What can go wrong in use, the bench's findings and what the system says, is one line; anything else is a bug, and shows where. */

@@ -1,9 +1,8 @@
-// What the command shows: the live line of the server, and the bar and the result of the bench.
+// What the server shows of itself: which threads serve, and a live line of figures.
 
 import { clearLine, cursorTo } from 'node:readline';
 import type { IocpCore } from '@overlapped/net-core';
-import { SingleBar } from 'cli-progress';
-import type { BenchOptions, BenchResult, OnProgress } from './bench.js';
+import { megabytes, whole } from './numbers.js';
 
 const INTERVAL = 1000;
 
@@ -30,36 +29,6 @@ export function liveFigures(core: IocpCore): () => void {
 export function describeThreads(workers: number): string {
   if (workers === 0) return 'main thread';
   return workers === 1 ? '1 thread' : `${workers} threads`;
-}
-
-/** A progress bar, on a terminal only. */
-export function benchProgress(seconds: number): { update: OnProgress; stop: () => void } {
-  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
-  const bar = new SingleBar({ format: '{bar} {percentage}% | {messages} messages', clearOnComplete: true });
-  bar.start(seconds, 0, { messages: 0 });
-  return {
-    update: (passed, messages) => bar.update(Math.min(passed, seconds), { messages: whole(messages) }),
-    stop: () => bar.stop(),
-  };
-}
-
-export function benchSummary(options: BenchOptions, result: BenchResult): string {
-  const { connections, outstanding, size } = options;
-  const { backend, latencies, messages, seconds } = result;
-  const at = (percentile: number) => `p${percentile} ${whole(latencies.getValueAtPercentile(percentile))} us`;
-  return [
-    `${whole(connections)} connections, ${whole(size)} bytes, ${whole(outstanding)} outstanding, ${backend}`,
-    `${whole(messages / seconds)} messages/s, ${megabytes((messages * size) / seconds)} MB/s each way`,
-    `round trip ${at(50)}, ${at(99)}, ${at(99.9)}; every byte verified`,
-  ].join('\n');
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
-}
-
-function whole(value: number): string {
-  return Math.round(value).toLocaleString('en');
 }
 
 function show(line: string): void {
