@@ -2,11 +2,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createBatch, EVENT_SIZE, endpoint, Operation } from '../src/index.js';
+import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
 import { linuxBackend } from '../src/linux/backend.js';
 import { linuxError } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
@@ -171,6 +172,46 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     late.mockRestore();
     port.destroy();
     expect(seen).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('lets no send wait on a thread of the kernel, also not where the peer has ended', async () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const block = port.allocate(16 * EVENT_SIZE);
+    const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot, pending: false });
+    const bytes = new GatherList();
+    bytes.add(port.allocate(32 << 20), 0, 32 << 20);
+    const batch = createBatch(8);
+    const next = async (operation: Operation) => {
+      for (;;) {
+        const packets = batch.slice(0, port.dequeue(batch, 0));
+        const found = packets.find((packet) => packet.operation === operation);
+        if (found) return found;
+        await new Promise(setImmediate);
+      }
+    };
+    const listener = await port.listen(endpoint('127.0.0.1', 0));
+    const peers = [];
+    for (let i = 0; i < 4; i++) {
+      const peer = connect({ port: listener.localEndpoint().port, allowHalfOpen: true });
+      peer.pause().end();
+      peers.push(peer);
+      port.accept(listener, event(3 * i));
+      const socket = (await next(Operation.Accept)).socket as never;
+      port.receive(socket, event(3 * i + 1));
+      expect((await next(Operation.Receive)).bytes).toBe(0);
+      port.send(socket, event(3 * i + 2), bytes);
+    }
+    // The kernel tries 128 times itself.
+    for (let i = 0; i < 300; i++) {
+      expect(port.dequeue(batch, 0)).toBe(0);
+      await new Promise(setImmediate);
+    }
+    const threads = readdirSync('/proc/self/task').map((task) =>
+      readFileSync(`/proc/self/task/${task}/comm`, 'latin1'),
+    );
+    expect(threads.filter((name) => name.startsWith('iou-wrk'))).toEqual([]);
+    for (const peer of peers) peer.destroy();
+    port.destroy();
   });
 
   it('gives all back that terminated workers had, 50 times', { timeout: 120_000 }, async () => {

@@ -11,7 +11,7 @@ import { ACCEPT_MULTISHOT, CQE_FLAG, OP, SOCK_CLOEXEC } from './layout.js';
 import type { UringSocket } from './socket.js';
 
 /** Connections that may pile up with no accept waiting before the multishot accept is stopped. */
-const READY_LIMIT = 1024;
+export const READY_LIMIT = 1024;
 
 export class Acceptor {
   readonly #engine: Engine;

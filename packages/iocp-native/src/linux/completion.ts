@@ -7,6 +7,7 @@ import type { IocpError } from '../errors.js';
 export const WAKE = 8;
 export const CANCEL = 9;
 export const LOOP = 10;
+export const ROOM = 11;
 
 /** Where in an event the arguments of its operation lie: a msghdr, or a socket address. */
 export const ARGUMENTS = 64;

@@ -20,7 +20,6 @@ import { type ListenerState, UringSocket } from './socket.js';
 
 const OPERATION_SHIFT = 24;
 const INDEX_MASK = 0xffffff;
-const CANCEL_ALL_OF_FD = (1 << 0) | (1 << 1);
 
 export class Engine {
   readonly ring: Ring;
@@ -155,19 +154,14 @@ export class Engine {
     this.notifier.nudge();
   }
 
-  /** Asks the kernel to end one operation. Whether it did, that operation's own completion tells. */
+  /**
+   * Asks the kernel to end one operation. Whether it did, that operation's own completion tells; the cancel's only says that
+   * it did not. By its user_data the kernel finds it at once, by its descriptor only among all that there are.
+   */
   cancel(socket: UringSocket, operation: number, tag: number): void {
     const low = socket.index | (operation << OPERATION_SHIFT);
-    const user = CANCEL << OPERATION_SHIFT;
-    this.ring.sqe(OP.ASYNC_CANCEL, SQE_FLAG.CQE_SKIP_SUCCESS, 0, -1, 0, 0, low, tag, 0, 0, user, 0, 0);
-    this.notifier.nudge();
-  }
-
-  /** Asks the kernel to end every operation of a socket. */
-  cancelAll(socket: UringSocket): void {
-    const flags = SQE_FLAG.CQE_SKIP_SUCCESS;
-    const user = CANCEL << OPERATION_SHIFT;
-    this.ring.sqe(OP.ASYNC_CANCEL, flags, 0, socket.handle, 0, 0, 0, 0, 0, CANCEL_ALL_OF_FD, user, 0, 0);
+    const user = socket.index | (CANCEL << OPERATION_SHIFT);
+    this.ring.sqe(OP.ASYNC_CANCEL, SQE_FLAG.CQE_SKIP_SUCCESS, 0, -1, 0, 0, low, tag, 0, 0, user, tag, 0);
     this.notifier.nudge();
   }
 }

@@ -8,6 +8,7 @@ import { IocpError, packetError } from '../errors.js';
 const reasons = getSystemErrorMap();
 const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));
 
+export const ENOENT = constants.errno.ENOENT;
 export const EINTR = constants.errno.EINTR;
 export const EAGAIN = constants.errno.EAGAIN;
 export const EBUSY = constants.errno.EBUSY;
@@ -17,7 +18,6 @@ export const ECANCELED = constants.errno.ECANCELED;
 export const EMSGSIZE = constants.errno.EMSGSIZE;
 export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
 export const ENOTSUP = constants.errno.ENOTSUP;
-export const ECONNRESET = constants.errno.ECONNRESET;
 
 /** The error of a call, to be thrown. @param errno positive */
 export function linuxError(action: string, syscall: string, errno: number): IocpError {

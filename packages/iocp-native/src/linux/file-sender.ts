@@ -1,7 +1,7 @@
 // Sending files: a piece is read into a buffer and sent from there, by turns, without waiting for the peer. One that has no
-// room for more is polled for, and until it has, a slow peer holds no buffer: the bytes can be read again.
+// room for more is waited for, and until it has, a slow peer holds no buffer: the bytes can be read again.
 //
-//   read -> send -> read -> send (short) -> poll -> read ...
+//   read -> send -> read -> send (short) -> room -> read ...
 //
 // Splicing through a pipe would save a copy and cost as much CPU time for each byte: io_uring splices on a kernel thread,
 // which would also wait there for a peer that does not read, and each file would take two descriptors more.
@@ -9,12 +9,13 @@
 import assert from 'node:assert';
 import { checkFileRange } from '../checks.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../contract.js';
-import { endsEarly } from '../errors.js';
+import { endsEarly, type IocpError } from '../errors.js';
 import type { NativeBlock } from '../memory.js';
 import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
 import { EAGAIN, linuxPacketError } from './errors.js';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, OP, POLLOUT } from './layout.js';
+import { MSG_DONTWAIT, MSG_NOSIGNAL, OP } from './layout.js';
+import type { Room } from './room.js';
 import type { UringSocket } from './socket.js';
 
 /** Buffers of a port. One is out from the start of a read to the end of a send, neither of which waits for a peer. */
@@ -39,14 +40,16 @@ export interface FileInFlight {
 
 export class FileSender {
   readonly #engine: Engine;
+  readonly #room: Room;
   readonly #allocate: () => NativeBlock;
   #block: NativeBlock | null = null;
   readonly #free = Array.from({ length: BUFFERS }, (_, i) => i);
   /** Who waits for a buffer, the longest wait first. */
   readonly #waiting = new Set<UringSocket>();
 
-  constructor(engine: Engine, allocate: (bytes: number) => NativeBlock) {
+  constructor(engine: Engine, room: Room, allocate: (bytes: number) => NativeBlock) {
     this.#engine = engine;
+    this.#room = room;
     this.#allocate = () => allocate(BUFFERS * MOST);
   }
 
@@ -62,41 +65,49 @@ export class FileSender {
 
   cancel(socket: UringSocket): void {
     socket.file!.canceled = true;
-    if (this.#waiting.delete(socket)) {
-      const { sent } = socket.file!;
-      const event = socket.sending!;
-      socket.sending = null;
-      socket.file = null;
-      this.#engine.queueEnd(Operation.Send, socket, event, canceled('send a file', 'send')).bytes = sent;
-    } else {
+    if (socket.waitsForRoom) this.#room.forget(socket);
+    else if (!this.#waiting.delete(socket)) {
+      // It is read, or being sent, both of which end without the peer.
       this.#engine.cancel(socket, Operation.Send, socket.sending!.tag);
+      return;
     }
+    const { sent } = socket.file!;
+    const event = socket.sending!;
+    socket.sending = null;
+    socket.file = null;
+    this.#engine.queueEnd(Operation.Send, socket, event, canceled('send a file', 'send')).bytes = sent;
   }
 
-  /** A read, a send or a poll is done. True when that filled the packet. */
+  /** There is room again. */
+  resume(socket: UringSocket): void {
+    this.#read(socket, socket.file!);
+    this.#engine.notifier.nudge();
+  }
+
+  /** A read or a send is done. True when that filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
     const state = socket.file!;
     const { buffer, filled } = state;
-    const reading = buffer >= 0 && filled === 0;
-    if (reading && result > 0 && !state.canceled && !socket.closing) {
+    const reading = filled === 0;
+    const wanted = !state.canceled && !socket.closing;
+    if (reading && result > 0 && wanted) {
       state.filled = result;
       const address = this.#addressOf(buffer);
       const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
       this.#engine.submit(OP.SEND, socket, event.tag, Operation.Send, address, result, flags, 0, 0);
       return false;
     }
-    if (buffer >= 0) this.#give(state);
-    const sent = filled > 0 ? Math.max(result, 0) : 0;
+    this.#give(state);
+    const sent = reading ? 0 : Math.max(result, 0);
     state.sent += sent;
     state.offset += sent;
     state.left -= sent;
-    const failed = result < 0 && !(filled > 0 && result === -EAGAIN);
-    if (!failed && !(reading && result === 0) && state.left > 0 && !state.canceled && !socket.closing) {
-      if (buffer < 0) this.#read(socket, state);
-      else this.#goOn(socket, event, state, sent === filled);
-      return false;
-    }
+    const failed = result < 0 && (reading || result !== -EAGAIN);
     let error = failed ? linuxPacketError('send a file', reading ? 'read' : 'send', -result) : null;
+    if (!failed && !reading && state.left > 0 && wanted) {
+      error = this.#goOn(socket, state, sent === filled);
+      if (error === null) return false;
+    }
     if (error === null && state.left > 0) {
       error = reading && result === 0 ? endsEarly() : canceled('send a file', 'send');
     }
@@ -107,15 +118,16 @@ export class FileSender {
     return true;
   }
 
-  /** The peer has taken all of a piece, or has to be waited for. */
-  #goOn(socket: UringSocket, event: Overlapped, state: FileInFlight, whole: boolean): void {
+  /** The peer has taken all of a piece, or has to be waited for. Gives the error when the system does not let us wait. */
+  #goOn(socket: UringSocket, state: FileInFlight, whole: boolean): IocpError | null {
     if (whole) {
       state.piece = Math.min(state.piece * 2, MOST);
       this.#read(socket, state);
-    } else {
-      state.piece = Math.max(state.piece >> 1, LEAST);
-      this.#engine.submit(OP.POLL_ADD, socket, event.tag, Operation.Send, 0, 0, POLLOUT, 0, 0);
+      return null;
     }
+    state.piece = Math.max(state.piece >> 1, LEAST);
+    const errno = this.#room.wait(socket);
+    return errno === 0 ? null : linuxPacketError('send a file', 'epoll_ctl', errno);
   }
 
   #read(socket: UringSocket, state: FileInFlight): void {

@@ -1,5 +1,5 @@
-// Numbers of the Linux ABI: io_uring's structures, opcodes and flags (linux/io_uring.h), sockets (bits/socket.h).
-// All of them are the same on x86-64 and arm64. Offsets are in bytes unless a name ends in `32` (32-bit words).
+// Numbers of the Linux ABI: io_uring's structures, opcodes and flags (linux/io_uring.h), sockets (bits/socket.h), epoll
+// (sys/epoll.h). All of them are the same on x86-64 and arm64, where nothing else is said. Offsets are in bytes unless a name ends in `32` (32-bit words).
 
 /** System calls. They have had the same numbers on every architecture since Linux 5.1. */
 export const SYS_io_uring_setup = 425;
@@ -76,6 +76,10 @@ export const IOVEC = { size: 16, base: 0, len: 8 };
 /** struct io_uring_recvmsg_out: what a multishot recvmsg writes before the address. */
 export const RECVMSG_OUT = { size: 16, flags: 12 };
 
+/** struct epoll_event: events (4), data (8). It is packed on x86-64 alone. */
+export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, data: 4 } : { size: 16, data: 8 };
+export const EPOLL = { CLOEXEC: 0x80000, CTL_ADD: 1, CTL_MOD: 3, OUT: 4, ONESHOT: 1 << 30 };
+
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -102,7 +106,6 @@ export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
-export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
 export const POLLOUT = 4;

@@ -44,6 +44,13 @@ export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('
 export const shutdown = bind<[fd: number, how: number]>('int shutdown(int, int)');
 export const close = bind<[fd: number]>('int close(int)');
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
+export const epoll_create1 = bind<[flags: number]>('int epoll_create1(int)');
+export const epoll_ctl = bind<[epoll: number, change: number, fd: number, event: Buffer]>(
+  'int epoll_ctl(int, int, int, void *)',
+);
+export const epoll_wait = bind<[epoll: number, events: Buffer, most: number, timeout: number]>(
+  'int epoll_wait(int, void *, int, int)',
+);
 export const pipe2 = bind<[ends: Buffer, flags: number]>('int pipe2(void *, int)');
 export const read = bind<[fd: number, into: Buffer, length: number]>('long read(int, void *, size_t)');
 export const write = bind<[fd: number, from: Buffer, length: number]>('long write(int, void *, size_t)');

@@ -7,14 +7,15 @@
 //   posts         a pipe, written by other threads after they filled the PostedQueue, polled by the ring itself, so
 //                 that it also ends a wait in io_uring_enter(). Not an eventfd: a ring that is told of one eventfd while
 //                 it is being written defers the signal of the other, and Linux 6.18 does that only once
+//   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../koffi.js';
 import { disown, Owned, own } from '../ledger.js';
 import { WAKE } from './completion.js';
 import { EAGAIN, linuxError } from './errors.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK, OP, POLL_ADD_MULTI, POLLIN } from './layout.js';
-import { check, close, errno, eventfd, pipe2, read, write } from './libc.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL, O_CLOEXEC, O_NONBLOCK, OP, POLL_ADD_MULTI, POLLIN } from './layout.js';
+import { check, close, epoll_create1, errno, eventfd, pipe2, read, write } from './libc.js';
 import type { Ring } from './ring.js';
 
 /** Milliseconds between two looks of a guest in a worker. */
@@ -48,7 +49,9 @@ export class Notifier {
   /** The pipe of posts: where the ring polls, and where other threads write. */
   readonly postsRead: number;
   readonly postsWrite: number;
-  readonly #completionsFd: number;
+  /** The epoll of those that wait for room. */
+  readonly room: number = -1;
+  readonly #completionsFd: number = -1;
   readonly #ring: Ring;
   /** Kept here: a handle that is collected stops watching, silently. */
   #watcher: Watcher | undefined;
@@ -63,10 +66,11 @@ export class Notifier {
     this.postsWrite = ends.readInt32LE(4);
     own(Owned.Handle, this.postsRead);
     own(Owned.Handle, this.postsWrite);
-    this.#completionsFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     try {
-      check(this.#completionsFd, 'open a port', 'eventfd');
+      this.#completionsFd = check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'open a port', 'eventfd');
       own(Owned.Handle, this.#completionsFd);
+      this.room = check(epoll_create1(EPOLL.CLOEXEC), 'open a port', 'epoll_create1');
+      own(Owned.Handle, this.room);
       ring.eventfdEnabled = false;
       ring.registerEventfd(this.#completionsFd);
     } catch (error) {
@@ -111,7 +115,7 @@ export class Notifier {
   close(): void {
     this.#ready = null;
     this.#watcher?.close();
-    for (const fd of [this.#completionsFd, this.postsRead, this.postsWrite]) {
+    for (const fd of [this.#completionsFd, this.room, this.postsRead, this.postsWrite]) {
       if (fd < 0) continue;
       disown(Owned.Handle, fd);
       check(close(fd), 'close a port', 'close');

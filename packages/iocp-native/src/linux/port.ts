@@ -26,11 +26,12 @@ import { PostedQueue } from '../posted-queue.js';
 import { ReceiveBuffers } from '../receive-buffers.js';
 import { Acceptor } from './acceptor.js';
 import { BufferRing } from './buffer-ring.js';
-import { fill, LOOP, WAKE } from './completion.js';
+import { CANCEL, fill, LOOP, ROOM, WAKE } from './completion.js';
 import { Connector } from './connector.js';
 import { Datagrams } from './datagrams.js';
+import { Ending } from './ending.js';
 import { Engine } from './engine.js';
-import { linuxPacketError } from './errors.js';
+import { ENOENT, linuxPacketError } from './errors.js';
 import { FileSender } from './file-sender.js';
 import * as abi from './layout.js';
 import { LoopHost } from './loop-host.js';
@@ -38,14 +39,17 @@ import { linuxMemory } from './memory.js';
 import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
 import { Ring } from './ring.js';
+import { Room } from './room.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, ListenerState, removeFile, setReset, type UringSocket } from './socket.js';
+import { createListener, discardHandle, ListenerState, type UringSocket } from './socket.js';
 
 const SQ_ENTRIES = 4096;
 const CQ_ENTRIES = 16384;
 const BUFFER_GROUP = 0;
 /** Milliseconds that dequeue() stays in the kernel, where nothing of the event loop ends it: worker.terminate() waits. */
 const SLICE = 1000;
+/** How often dequeue() goes on when what completed has given no packet yet: a large send or file may do so for long. */
+const ROUNDS = 8;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
 
@@ -68,6 +72,8 @@ export class UringPort implements CompletionPort {
   readonly #sender: Sender;
   readonly #datagrams: Datagrams;
   readonly #files: FileSender;
+  readonly #room: Room;
+  readonly #ending: Ending;
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
@@ -85,14 +91,17 @@ export class UringPort implements CompletionPort {
       const entries = this.allocate(count * abi.BUF.size);
       this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
       this.#notifier = new Notifier(this.#ring);
-      this.#engine = new Engine(this.#ring, this.#notifier);
-      this.#acceptor = new Acceptor(this.#engine);
-      this.#connector = new Connector(this.#engine);
-      this.#sender = new Sender(this.#engine);
-      this.#datagrams = new Datagrams(this.#engine, this.#buffers);
-      this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes));
-      this.#receiver = new Receiver(this.#engine, this.#buffers, this.#bufferRing, this.#datagrams);
-      this.figures = this.#engine.figures;
+      const engine = new Engine(this.#ring, this.#notifier);
+      this.#engine = engine;
+      this.#acceptor = new Acceptor(engine);
+      this.#connector = new Connector(engine);
+      this.#room = new Room(engine, this.#resumeSend);
+      this.#sender = new Sender(engine, this.#room);
+      this.#datagrams = new Datagrams(engine, this.#buffers);
+      this.#files = new FileSender(engine, this.#room, (bytes) => this.allocate(bytes));
+      this.#receiver = new Receiver(engine, this.#buffers, this.#bufferRing, this.#datagrams);
+      this.#ending = new Ending(engine, this.#acceptor, this.#connector, this.#receiver, this.#sender, this.#files);
+      this.figures = engine.figures;
     } catch (error) {
       this.#ring.close();
       for (const block of this.#blocks) blocks.give(block);
@@ -179,29 +188,12 @@ export class UringPort implements CompletionPort {
 
   cancel(socket: UringSocket, event: Overlapped): void {
     this.#assertOpen();
-    if (socket.listener) this.#acceptor.cancel(socket, event);
-    else if (event === socket.receiving) this.#receiver.cancel(socket, event);
-    else if (event === socket.sending || socket.datagrams) {
-      if (socket.file !== null) this.#files.cancel(socket);
-      else this.#engine.cancel(socket, Operation.Send, event.tag);
-    } else if (event === socket.connecting) this.#connector.cancel(socket, event);
+    this.#ending.cancel(socket, event);
   }
 
   close(socket: UringSocket, reset = false): void {
     this.#assertOpen();
-    if (socket.closing) return;
-    socket.closing = true;
-    if (reset && socket.handle >= 0) setReset(socket.handle);
-    if (socket.listener?.file) removeFile(socket.listener.file);
-    if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
-    if (socket.file !== null) this.#files.cancel(socket);
-    if (socket.receiving !== null) {
-      if (socket.starved) this.#receiver.cancel(socket, socket.receiving);
-      socket.receiveCanceled = true;
-    }
-    if (socket.listener && !socket.listener.armed) this.#acceptor.end(socket);
-    else if (socket.pending === 0 && !socket.listener) this.#engine.closeWhenDrained(socket);
-    else if (socket.handle >= 0) this.#engine.cancelAll(socket);
+    this.#ending.close(socket, reset);
   }
 
   post(key: unknown, bytes: number): void {
@@ -222,17 +214,19 @@ export class UringPort implements CompletionPort {
     // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
     let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
     let wait = n > 0 ? 0 : timeout;
+    let rounds = 0;
     do {
       this.#receiver.feed();
       this.#bufferRing.publish();
       if (ring.cqHead !== ring.cqTail()) wait = 0;
-      if (wait !== 0) wait = this.#loopHost === null ? slice(wait) : this.#loopHost.prepare(wait);
+      if (wait !== 0)
+        wait = this.#loopHost === null ? Math.min(wait < 0 ? SLICE : wait, SLICE) : this.#loopHost.prepare(wait);
       if (wait !== 0 || ring.unsubmitted > 0 || ring.needsEnter) ring.enter(wait);
       wait = 0;
       n = this.#harvest(batch, n);
       n = this.#takeQueued(batch, n, batch.length);
       // A completion without a packet may have armed its operation again. That goes to the kernel before we say "none".
-    } while (n === 0 && (ring.unsubmitted > 0 || ring.cqHead !== ring.cqTail()));
+    } while (n === 0 && (ring.unsubmitted > 0 || ring.cqHead !== ring.cqTail()) && ++rounds < ROUNDS);
     if (n > 0) {
       this.figures.wakeUps++;
       this.figures.packets += n;
@@ -319,8 +313,7 @@ export class UringPort implements CompletionPort {
   #complete(low: number, tag: number, result: number, flags: number, packet: CompletionPacket): boolean {
     const operation = low >>> 24;
     if (operation > Operation.Post) {
-      if (operation === WAKE) this.#takePosted(flags);
-      else if (operation === LOOP) this.#loopHost?.fired();
+      this.#completeOwn(operation, low, tag, result, flags);
       return false;
     }
     const socket = this.#engine.find(low);
@@ -357,6 +350,16 @@ export class UringPort implements CompletionPort {
     return false;
   }
 
+  /** The completion of an operation of the port's own. */
+  #completeOwn(operation: number, low: number, tag: number, result: number, flags: number): void {
+    if (operation === WAKE) this.#takePosted(flags);
+    else if (operation === LOOP) this.#loopHost?.fired();
+    else if (operation === ROOM) this.#room.collect();
+    else if (operation === CANCEL && result === -ENOENT) this.#ending.missed(low, tag);
+  }
+
+  readonly #resumeSend = (socket: UringSocket) => (socket.file === null ? this.#sender : this.#files).resume(socket);
+
   /** A late completion: its socket or its event serves another by now. Its buffer goes back. */
   #drop(operation: number, flags: number): void {
     this.figures.dropped++;
@@ -392,8 +395,4 @@ export class UringPort implements CompletionPort {
 
 function failure(action: string, syscall: string, result: number): IocpError | null {
   return result < 0 ? linuxPacketError(action, syscall, -result) : null;
-}
-
-function slice(timeout: number): number {
-  return timeout < 0 ? SLICE : Math.min(timeout, SLICE);
 }

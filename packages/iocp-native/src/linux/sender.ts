@@ -2,25 +2,29 @@
 //
 //   event   0            64         120  128                                384
 //           | OVERLAPPED | msghdr   |    | iovec 0 | iovec 1 | ... iovec 15 |
+//
+// A send never waits in the kernel. What that does not take at once is sent again when there is room.
 
 import assert from 'node:assert';
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../contract.js';
 import type { IocpError } from '../errors.js';
 import { ARGUMENTS, fill } from './completion.js';
-import type { Engine } from './engine.js';
-import { ECONNRESET, linuxPacketError } from './errors.js';
-import { IOVEC, MSG_NOSIGNAL, MSG_WAITALL, MSGHDR, OP, SHUT_WR } from './layout.js';
-import { pendingError, type UringSocket } from './socket.js';
+import { canceled, type Engine } from './engine.js';
+import { EAGAIN, linuxPacketError } from './errors.js';
+import { IOVEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR, OP, SHUT_WR } from './layout.js';
+import type { Room } from './room.js';
+import type { UringSocket } from './socket.js';
 
 const IOVECS = 128;
-/** With MSG_WAITALL the kernel goes on until all bytes are taken. */
-const FLAGS = MSG_WAITALL | MSG_NOSIGNAL;
+const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 export class Sender {
   readonly #engine: Engine;
+  readonly #room: Room;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, room: Room) {
     this.#engine = engine;
+    this.#room = room;
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
@@ -28,24 +32,48 @@ export class Sender {
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, event);
     socket.sending = event;
-    socket.sendBytes = pieces.bytes;
-    if (pieces.count === 1) {
-      const address = pieces.blocks[0]!.address + pieces.offsets[0]!;
-      this.#engine.submit(OP.SEND, socket, event.tag, Operation.Send, address, pieces.lengths[0]!, FLAGS, 0, 0);
-    } else {
-      writeMessage(event, pieces);
-      const address = event.block.address + event.offset + ARGUMENTS;
-      this.#engine.submit(OP.SENDMSG, socket, event.tag, Operation.Send, address, 1, FLAGS, 0, 0);
-    }
+    socket.sendCanceled = false;
+    socket.sendLeft = pieces.bytes;
+    socket.sent = 0;
+    socket.sendAddress = pieces.count === 1 ? pieces.blocks[0]!.address + pieces.offsets[0]! : 0;
+    if (pieces.count !== 1) writeMessage(event, pieces);
+    this.resume(socket);
   }
 
-  /** A send's completion: fills the packet. */
+  /** Hands the kernel what it has not taken yet. */
+  resume(socket: UringSocket): void {
+    const { sendAddress, sendLeft } = socket;
+    const { tag, block, offset } = socket.sending!;
+    if (sendAddress !== 0) {
+      this.#engine.submit(OP.SEND, socket, tag, Operation.Send, sendAddress, sendLeft, FLAGS, 0, 0);
+    } else {
+      const address = block.address + offset + ARGUMENTS;
+      this.#engine.submit(OP.SENDMSG, socket, tag, Operation.Send, address, 1, FLAGS, 0, 0);
+    }
+    this.#engine.notifier.nudge();
+  }
+
+  /** A send's completion. True when it filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
+    let error: IocpError | null = null;
+    if (result !== socket.sendLeft) {
+      error = this.#wait(socket, event, result);
+      if (socket.waitsForRoom) return false;
+    }
     socket.sending = null;
-    const error = result === socket.sendBytes ? null : sendError(socket, result);
-    fill(packet, Operation.Send, socket.key, event, socket, Math.max(result, 0), error);
+    fill(packet, Operation.Send, socket.key, event, socket, socket.sent + Math.max(result, 0), error);
     this.#engine.finish(socket, event);
     return true;
+  }
+
+  /** Ends a send that waits for room. One that is with the kernel completes at once, and does not wait after that. */
+  cancel(socket: UringSocket): void {
+    socket.sendCanceled = true;
+    if (!socket.waitsForRoom) return;
+    this.#room.forget(socket);
+    const event = socket.sending!;
+    socket.sending = null;
+    this.#engine.queueEnd(Operation.Send, socket, event, canceled('send', 'send')).bytes = socket.sent;
   }
 
   shutdown(socket: UringSocket): void {
@@ -54,12 +82,21 @@ export class Sender {
     socket.shuttingDown = true;
     this.#engine.submit(OP.SHUTDOWN, socket, 0, Operation.Shutdown, 0, SHUT_WR, 0, 0, 0);
   }
-}
 
-/** A short count means that an error or a cancel came after the first bytes. */
-function sendError(socket: UringSocket, result: number): IocpError {
-  const errno = result < 0 ? -result : pendingError(socket.handle) || ECONNRESET;
-  return linuxPacketError('send', 'send', errno);
+  /** The kernel has not taken all: lets the rest wait for room, unless there is a reason not to, which is returned. */
+  #wait(socket: UringSocket, event: Overlapped, result: number): IocpError | null {
+    if (result < 0 && result !== -EAGAIN) return linuxPacketError('send', 'send', -result);
+    if (socket.sendCanceled) return canceled('send', 'send');
+    const errno = this.#room.wait(socket);
+    if (errno !== 0) return linuxPacketError('send', 'epoll_ctl', errno);
+    if (result > 0) {
+      socket.sent += result;
+      socket.sendLeft -= result;
+      if (socket.sendAddress !== 0) socket.sendAddress += result;
+      else skip(event, result);
+    }
+    return null;
+  }
 }
 
 /** Lays out a msghdr without an address, and its iovecs. */
@@ -78,5 +115,20 @@ export function writeMessage(event: Overlapped, pieces: GatherList): void {
     words[at + 1] = Math.floor(base / 0x100000000);
     words[at + 2] = pieces.lengths[i]!;
     words[at + 3] = 0;
+  }
+}
+
+/** Takes bytes off the start of what the iovecs name. */
+function skip(event: Overlapped, bytes: number): void {
+  const { words } = event.block;
+  let left = bytes;
+  for (let at = (event.offset + IOVECS) >> 2; left > 0; at += IOVEC.size >> 2) {
+    const length = words[at + 2]!;
+    const taken = Math.min(length, left);
+    const base = words[at]! + taken;
+    words[at] = base;
+    if (base > 0xffffffff) words[at + 1]!++;
+    words[at + 2] = length - taken;
+    left -= taken;
   }
 }

@@ -29,7 +29,6 @@ import {
   fcntl,
   getpeername,
   getsockname,
-  getsockopt,
   listen,
   setsockopt,
   socket,
@@ -46,8 +45,16 @@ export class UringSocket implements PortSocket {
   connecting: Overlapped | null = null;
   /** The file that `sending` sends; null when that sends from memory. */
   file: FileInFlight | null = null;
-  /** Bytes that the send in flight is for. */
-  sendBytes = 0;
+  /** Bytes of the send in flight that the kernel has not taken yet, and those that it has. */
+  sendLeft = 0;
+  sent = 0;
+  /** Where they lie; 0 when a msghdr in the event tells. */
+  sendAddress = 0;
+  /** cancel() was asked of the send. */
+  sendCanceled = false;
+  /** The send is not with the kernel until the peer has taken something (see room.ts). */
+  waitsForRoom = false;
+  inEpoll = false;
   /** cancel() was asked of the receive stream. */
   receiveCanceled = false;
   /** The receive stream waits for a free buffer and is not with the kernel. */
@@ -194,14 +201,6 @@ export function setReset(fd: number): void {
   linger.writeInt32LE(1, 0);
   const result = setsockopt(fd, abi.SOL_SOCKET, abi.SO_LINGER, linger, 8);
   assert(result === 0, `setsockopt SO_LINGER failed with ${errno()}`);
-}
-
-/** The error that is pending on a socket, which asking clears; 0 for none. */
-export function pendingError(fd: number): number {
-  const value = Buffer.alloc(4);
-  const length = Buffer.from([4, 0, 0, 0]);
-  const result = getsockopt(fd, abi.SOL_SOCKET, abi.SO_ERROR, value, length);
-  return result < 0 ? errno() : value.readInt32LE(0);
 }
 
 function applyKeepAlive(fd: number, keepAlive: number | KeepAlive, action: string): void {

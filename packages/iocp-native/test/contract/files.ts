@@ -54,17 +54,24 @@ export function files(suite: Suite): void {
     expect(String(await peer.read(1))).toBe('x');
   });
 
-  suite.rule('a peer that does not read holds a file back, and loses nothing of it', async () => {
-    const r = suite.rig();
-    const { socket, peer } = await r.served(false);
-    const length = 24 << 20;
-    const event = sendFile(r, socket, fileOf(length), 0, length);
-    await r.roundTrips(20);
-    expect(event.pending).toBe(true);
-    peer.raw.resume();
-    expect(await r.pump.next('Send', event)).toMatchObject({ error: null, bytes: length });
-    expect((await peer.read(length)).equals(patternOf(length))).toBe(true);
-  });
+  for (const ended of [false, true]) {
+    const who = ended ? 'has ended and does not read' : 'does not read';
+    suite.rule(`a peer that ${who} holds a file back, and loses nothing of it`, async () => {
+      const r = suite.rig();
+      const { socket, peer } = await r.served(false);
+      if (ended) {
+        peer.raw.end();
+        await r.endOf(r.receive(socket));
+      }
+      const length = 24 << 20;
+      const event = sendFile(r, socket, fileOf(length), 0, length);
+      await r.roundTrips(20);
+      expect(event.pending).toBe(true);
+      peer.raw.resume();
+      expect(await r.pump.next('Send', event)).toMatchObject({ error: null, bytes: length });
+      expect((await peer.read(length)).equals(patternOf(length))).toBe(true);
+    });
+  }
 
   suite.rule('many peers that do not read hold nobody else back', async () => {
     const r = suite.rig();

@@ -1,8 +1,10 @@
 // Rules about sends and shutdown.
 
 import { expect } from 'vitest';
-import { GatherList, MAX_GATHER } from '../../src/contract.js';
+import { GatherList, MAX_GATHER, type PortSocket } from '../../src/contract.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';
+import type { Peer } from '../support/peer.js';
+import type { Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
 
 export function sending(suite: Suite): void {
@@ -42,25 +44,25 @@ export function sending(suite: Suite): void {
     expect(String(await peer.read(whole.length))).toBe(whole);
   });
 
-  suite.rule('a send to a peer that does not read stays in flight, and then completes', async () => {
-    const r = suite.rig();
-    const { socket, peer } = await r.served(false);
-    // More than any kernel buffers.
-    const length = 48 << 20;
-    const block = r.port.allocate(length);
-    patternOf(length).copy(block.bytes);
-    const list = new GatherList();
-    for (let i = 0; i < 4; i++) list.add(block, i * (length / 4), length / 4);
-    const event = r.event();
-    r.port.send(socket, event, list);
-    await r.roundTrips(50);
-    expect(event.pending).toBe(true);
-    expect(socket.pending).toBe(1);
-    peer.raw.resume();
-    const check = new PatternCheck();
-    check.next(await peer.read(length));
-    expect(await r.pump.next('Send', event)).toMatchObject({ bytes: length, error: null });
-    expect(event.pending).toBe(false);
+  for (const ended of [false, true]) {
+    const who = ended ? 'a peer that has ended and does not read' : 'a peer that does not read';
+    suite.rule(`a send to ${who} stays in flight, and then completes`, () => toSlowPeer(suite.rig(), ended));
+  }
+
+  suite.rule('a send to a peer that has ended and does not read ends with its socket, also by a reset', async () => {
+    for (const reset of [false, true]) {
+      const r = suite.rig();
+      const { socket, peer } = await r.served(false);
+      await end(r, socket, peer);
+      const event = r.send(socket, Buffer.alloc(LARGE));
+      await r.pump.turns(5);
+      expect(event.pending).toBe(true);
+      await r.close(socket, reset);
+      expect(r.pump.take('Send', event)?.error).not.toBeNull();
+      expect([event.pending, r.pump.left]).toEqual([false, []]);
+      peer.raw.resume();
+      await peer.until('the end', () => peer.ended || peer.closed);
+    }
   });
 
   suite.rule('a send to a peer that has reset the connection fails', async () => {
@@ -102,4 +104,32 @@ export function sending(suite: Suite): void {
     }
     for (const socket of [server, client]) expect((await r.close(socket)).error).toBeNull();
   });
+}
+
+/** More than any kernel buffers. */
+const LARGE = 48 << 20;
+
+async function toSlowPeer(r: Rig, ended: boolean): Promise<void> {
+  const { socket, peer } = await r.served(false);
+  if (ended) await end(r, socket, peer);
+  const block = r.port.allocate(LARGE);
+  patternOf(LARGE).copy(block.bytes);
+  const list = new GatherList();
+  for (let i = 0; i < 4; i++) list.add(block, i * (LARGE / 4), LARGE / 4);
+  const event = r.event();
+  r.port.send(socket, event, list);
+  await r.roundTrips(50);
+  expect(event.pending).toBe(true);
+  expect(socket.pending).toBe(1);
+  peer.raw.resume();
+  const check = new PatternCheck();
+  check.next(await peer.read(LARGE));
+  expect(await r.pump.next('Send', event)).toMatchObject({ bytes: LARGE, error: null });
+  expect(event.pending).toBe(false);
+}
+
+async function end(r: Rig, socket: PortSocket, peer: Peer): Promise<void> {
+  const stream = r.receive(socket);
+  peer.raw.end();
+  expect(await r.endOf(stream)).toMatchObject({ data: null, error: null });
 }
