@@ -11,29 +11,37 @@ let closeMember: (session: Session) => void;
 export abstract class Member extends Connection {
   /** Null before the session opens and after its end. */
   #core: IocpCore | null = null;
-  #groups: Set<string> | null = null;
+  /** The group that it joined first: most sessions are in one, which takes no Set. */
+  #group: string | null = null;
+  #others: Set<string> | null = null;
 
   static {
     openMember = (session, core) => {
       session.#core = core;
     };
     closeMember = (session) => {
-      for (const group of session.#groups ?? []) session.leave(group);
+      if (session.#group !== null) session.leave(session.#group);
+      for (const group of session.#others ?? []) session.leave(group);
       session.#core = null;
     };
   }
 
   /** Joins a group, until it leaves or is over: broadcast() to it reaches this session, too. */
   join(this: Session, group: string): void {
-    if (this.#core === null) return;
-    this.#groups ??= new Set();
-    this.#groups.add(group);
+    if (this.#core === null || this.#group === group || this.#others?.has(group)) return;
+    if (this.#group === null) this.#group = group;
+    else {
+      this.#others ??= new Set();
+      this.#others.add(group);
+    }
     groupsOf(this.#core).join(this, group);
   }
 
   /** Leaves a group. Harmless when it is not in it. */
   leave(this: Session, group: string): void {
-    if (this.#groups?.delete(group)) groupsOf(this.#core!).leave(this, group);
+    if (this.#group === group) this.#group = null;
+    else if (!this.#others?.delete(group)) return;
+    groupsOf(this.#core!).leave(this, group);
   }
 
   /** {@link broadcast} from the server of this session; also to itself. */
