@@ -56,6 +56,19 @@ onEachBackend((backend) => {
     expect(await Promise.all(all)).toEqual(clients.map(() => 'from the core'));
   });
 
+  test('a session is in any number of groups, in each of them once, until it leaves', async () => {
+    const { core, port } = await serve({ backend }, { module: CHAT });
+    const [client] = await connect(port, 1);
+    // Out of the group that it is in from the start, so that `a` is its first.
+    const words = 'leave ,join a,join b,join c,leave a,join b,join a,leave a,leave a,leave c'.split(',');
+    for (const word of words) expect(await client!.ask(word)).toBe('ok');
+    for (const group of ['a', 'c', 'b']) broadcast(core, group, group);
+    expect(await read(client!, 1)).toBe('b');
+    for (const word of ['join d', 'leave b']) expect(await client!.ask(word)).toBe('ok');
+    for (const group of ['b', '', 'd']) broadcast(core, `to ${group}`, group);
+    expect(await read(client!, 4)).toBe('to d');
+  });
+
   test('large messages arrive whole and in order, many times over', async () => {
     const { core, port } = await serve({ backend }, { module: CHAT });
     const clients = await connect(port, 4);

@@ -2,11 +2,11 @@
 
 import { assertLayout } from '../abi.js';
 import { koffi } from '../koffi.js';
-import { BUF, CQE_WORDS, IOVEC, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
+import { BUF, CQE_WORDS, EPOLL_EVENT, IOVEC, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
 
 /** Throws an AssertionError when a structure does not lie in memory as the code believes. */
 export function assertLinuxLayout(): void {
-  const { struct, array } = koffi();
+  const { struct, pack, array } = koffi();
   const sqOffsets = struct({
     head: 'uint32_t',
     tail: 'uint32_t',
@@ -111,6 +111,8 @@ export function assertLinuxLayout(): void {
   });
   const out = struct({ namelen: 'uint32_t', controllen: 'uint32_t', payloadlen: 'uint32_t', flags: 'uint32_t' });
   assertLayout('struct io_uring_recvmsg_out', out, { size: RECVMSG_OUT.size, offsets: { flags: RECVMSG_OUT.flags } });
+  const event = (process.arch === 'x64' ? pack : struct)({ events: 'uint32_t', data: 'uint64_t' });
+  assertLayout('struct epoll_event', event, { size: EPOLL_EVENT.size, offsets: { events: 0, data: EPOLL_EVENT.data } });
   const iovec = struct({ iov_base: 'void *', iov_len: 'size_t' });
   assertLayout('struct iovec', iovec, { size: IOVEC.size, offsets: { iov_base: IOVEC.base, iov_len: IOVEC.len } });
 }

@@ -1,5 +1,6 @@
 // Numbers of the Linux ABI: io_uring's structures, opcodes and flags (linux/io_uring.h), sockets (bits/socket.h), epoll
-// (sys/epoll.h). All of them are the same on x86-64 and arm64, where nothing else is said. Offsets are in bytes unless a name ends in `32` (32-bit words).
+// (sys/epoll.h). All of them are the same on x86-64 and arm64, where nothing else is said. Offsets are in bytes unless a name
+// ends in `32` (32-bit words).
 
 /** System calls. They have had the same numbers on every architecture since Linux 5.1. */
 export const SYS_io_uring_setup = 425;
