@@ -8,7 +8,7 @@ import { expect } from 'vitest';
 import { backends, LONG, onLinux, testUnless, whyNot } from './support.js';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const watch = ['-q', '--smc-check=all-non-file', '--error-exitcode=9', `--suppressions=${at('fixtures/koffi.supp')}`];
+const watch = ['-q', '--smc-check=all-non-file', '--error-exitcode=9', `--suppressions=${at('fixtures/known.supp')}`];
 const node = [process.execPath, '--jitless', '--single-threaded', at('fixtures/watched.mjs')];
 const run = promisify(execFile);
 
