@@ -110,13 +110,15 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
     const sockets = [await client(port), await client(port), await client(port), await client(port)];
     for (const socket of sockets) expect(await roundTrip(socket, message)).toBe(message);
 
-    const figures = await scrapeUntil(url, (samples) => samples.overlapped_bytes_sent_total === 40_000);
+    // A thread writes one figure after the other, and this one last.
+    const figures = await scrapeUntil(url, (samples) => {
+      return samples.overlapped_bytes_sent_total === 40_000 && samples.overlapped_queued_bytes === 0;
+    });
     expect(figures).toMatchObject({
       overlapped_bytes_received_total: 40_000,
       overlapped_sessions_accepted_total: 4,
       overlapped_sessions_ended_total: 0,
       overlapped_sessions: 4,
-      overlapped_queued_bytes: 0,
     });
     const threads = Object.entries(shares);
     for (const [thread, clients] of threads) {
