@@ -2,9 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { constants } from 'node:os';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
@@ -15,6 +16,7 @@ import { close, eventfd, read } from '../src/linux/libc.js';
 import { whenFreed } from '../src/linux/locked-memory.js';
 import { UringPort } from '../src/linux/port.js';
 import { UringPoster } from '../src/linux/poster.js';
+import { skip } from '../src/linux/sender.js';
 import { PostedQueue } from '../src/posted-queue.js';
 import { unreadBytes } from './support/descriptors.js';
 import { library } from './support/threads.js';
@@ -212,6 +214,72 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     expect(threads.filter((name) => name.startsWith('iou-wrk'))).toEqual([]);
     for (const peer of peers) peer.destroy();
     port.destroy();
+  });
+
+  it('cancels again what the kernel did not find', async () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const block = port.allocate(4 * EVENT_SIZE);
+    const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot + 1, pending: false });
+    const batch = createBatch(8);
+    const packets: string[] = [];
+    const take = () => {
+      for (const { operation, error } of batch.slice(0, port.dequeue(batch, 100)))
+        packets.push(`${operation} ${error?.code}`);
+    };
+    const listener = await port.listen(endpoint('127.0.0.1', 0));
+    port.accept(listener, event(0));
+    const peer = connect(listener.localEndpoint().port);
+    await once(peer, 'connect');
+    expect(port.dequeue(batch, 1000)).toBe(1);
+    const socket = batch[0]!.socket as never;
+    port.receive(socket, event(1));
+    port.dequeue(batch, 0);
+    const { sqe } = Ring.prototype;
+    const lost = vi.spyOn(Ring.prototype, 'sqe').mockImplementation(function (this: Ring, ...entry) {
+      const misses =
+        entry[0] === OP.ASYNC_CANCEL && lost.mock.calls.filter(([code]) => code === OP.ASYNC_CANCEL).length < 3;
+      if (misses) entry[6] ^= 0xffff;
+      sqe.apply(this, entry);
+    });
+    port.close(socket);
+    for (let i = 0; i < 20 && packets.length < 2; i++) take();
+    lost.mockRestore();
+    expect(packets).toEqual([`${Operation.Receive} ECANCELED`, `${Operation.Close} undefined`]);
+    peer.destroy();
+    port.destroy();
+  });
+
+  it('has the event loop turn while a file is on its way', async () => {
+    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const block = port.allocate(4 * EVENT_SIZE);
+    const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot + 1, pending: false });
+    const batch = createBatch(8);
+    const listener = await port.listen(endpoint('127.0.0.1', 0));
+    port.accept(listener, event(0));
+    const peer = connect(listener.localEndpoint().port).pause();
+    await once(peer, 'connect');
+    expect(port.dequeue(batch, 1000)).toBe(1);
+    const folder = mkdtempSync(join(tmpdir(), 'overlapped-'));
+    const path = join(folder, 'file');
+    // Less than the kernel buffers, so that nothing waits for the peer.
+    writeFileSync(path, Buffer.alloc(1 << 21));
+    const file = openSync(path, 'r');
+    port.sendFile(batch[0]!.socket as never, event(1), file, 0, 1 << 21);
+    let turns = 0;
+    while (port.dequeue(batch, 0) === 0) turns++;
+    expect(batch[0]).toMatchObject({ operation: Operation.Send, bytes: 1 << 21, error: null });
+    expect(turns).toBeGreaterThan(0);
+    closeSync(file);
+    rmSync(folder, { recursive: true });
+    peer.destroy();
+    port.destroy();
+  });
+
+  it('carries what was taken of a piece into the upper half of its address', () => {
+    const words = new Uint32Array(EVENT_SIZE / 4);
+    words.set([0xfffffff0, 7, 100, 0, 0x10, 9, 50, 0], 128 / 4);
+    skip({ block: { words }, offset: 0 } as never, 120);
+    expect([...words.subarray(128 / 4, 128 / 4 + 8)]).toEqual([0x54, 8, 0, 0, 0x24, 9, 30, 0]);
   });
 
   it('gives all back that terminated workers had, 50 times', { timeout: 120_000 }, async () => {

@@ -81,7 +81,6 @@ export class FileSender {
   /** There is room again. */
   resume(socket: UringSocket): void {
     this.#read(socket, socket.file!);
-    this.#engine.notifier.nudge();
   }
 
   /** A read or a send is done. True when that filled the packet. */

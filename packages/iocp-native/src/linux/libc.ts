@@ -36,9 +36,6 @@ export const listen = bind<[fd: number, backlog: number]>('int listen(int, int)'
 export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
   'int setsockopt(int, int, int, void *, uint32_t)',
 );
-export const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
-  'int getsockopt(int, int, int, void *, void *)',
-);
 export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('int getsockname(int, void *, void *)');
 export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');
 export const shutdown = bind<[fd: number, how: number]>('int shutdown(int, int)');

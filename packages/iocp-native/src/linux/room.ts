@@ -49,7 +49,7 @@ export class Room {
     this.#waiting--;
   }
 
-  /** The ring's poll is done: resumes who has room. */
+  /** The ring's poll is done: resumes who has room. In dequeue(), which hands the kernel what that starts. */
   collect(): void {
     this.#polled = false;
     const count = epoll_wait(this.#engine.notifier.room, this.#events, MOST, 0);

@@ -50,7 +50,6 @@ export class Sender {
       const address = block.address + offset + ARGUMENTS;
       this.#engine.submit(OP.SENDMSG, socket, tag, Operation.Send, address, 1, FLAGS, 0, 0);
     }
-    this.#engine.notifier.nudge();
   }
 
   /** A send's completion. True when it filled the packet. */
@@ -119,7 +118,7 @@ export function writeMessage(event: Overlapped, pieces: GatherList): void {
 }
 
 /** Takes bytes off the start of what the iovecs name. */
-function skip(event: Overlapped, bytes: number): void {
+export function skip(event: Overlapped, bytes: number): void {
   const { words } = event.block;
   let left = bytes;
   for (let at = (event.offset + IOVECS) >> 2; left > 0; at += IOVEC.size >> 2) {

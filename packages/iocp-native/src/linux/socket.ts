@@ -54,6 +54,7 @@ export class UringSocket implements PortSocket {
   sendCanceled = false;
   /** The send is not with the kernel until the peer has taken something (see room.ts). */
   waitsForRoom = false;
+  /** It has waited before: the epoll knows it. */
   inEpoll = false;
   /** cancel() was asked of the receive stream. */
   receiveCanceled = false;
