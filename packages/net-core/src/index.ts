@@ -9,7 +9,7 @@ export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
 export { blocking, jobSignal, transfer } from './jobs/context.js';
 export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
-export { type CompletionOwner, checkGrace, type Flushable, type Stoppable } from './owners.js';
+export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
 export { Timer, type TimerQueue } from './timers.js';
 export type { PostTarget } from './user-events.js';

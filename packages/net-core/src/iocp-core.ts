@@ -22,7 +22,7 @@ import { EventShare } from './event-share.js';
 import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
-import { type CompletionOwner, checkGrace, type Flushable, type Stoppable } from './owners.js';
+import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionPlaces } from './session-places.js';
 import { type System, thisSystem } from './system.js';
@@ -242,7 +242,7 @@ export class IocpCore {
     return { total: sum([own, retired, ...threads]), own, workers: threads };
   }
 
-  /** Calls `flush()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
+  /** Calls `[onFlush]()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
   flushSoon(flushable: Flushable): void {
     this.#dirty[this.#dirtyCount++] = flushable;
     this.#pump.wake();
@@ -312,8 +312,8 @@ export class IocpCore {
 
   #dispatch(packet: CompletionPacket): void {
     const event = packet.event as IocpEvent<CompletionOwner> | null;
-    if (event !== null) event.owner!.onCompletion(packet);
-    else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner).onCompletion(packet);
+    if (event !== null) event.owner![onCompletion](packet);
+    else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner)[onCompletion](packet);
     else if (packet.key instanceof UserEvent) packet.key.deliver();
     else if (packet.key === MESSAGE_KEY) this.#receiveMessage(packet.bytes);
     else this.#onPost?.(packet.key as number, packet.bytes);
@@ -348,7 +348,7 @@ export class IocpCore {
       const flushable = list[i]!;
       list[i] = null;
       try {
-        flushable.flush();
+        flushable[onFlush]();
       } catch (error) {
         surface(error);
       }

@@ -2,16 +2,21 @@
 
 import type { CompletionPacket } from '@overlapped/iocp-native';
 
+/** The key of {@link CompletionOwner}'s method. A symbol: a subclass may have methods of any name, and replaces none of these. */
+export const onCompletion: unique symbol = Symbol('overlapped.onCompletion');
+/** The key of {@link Flushable}'s method; a symbol as `onCompletion` is. */
+export const onFlush: unique symbol = Symbol('overlapped.onFlush');
+
 /** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
 export interface CompletionOwner {
   /** A packet, good until this returns. What this throws is a bug: it surfaces as an uncaught exception. */
-  onCompletion(packet: CompletionPacket): void;
+  [onCompletion](packet: CompletionPacket): void;
 }
 
 /** Something that puts work off to the end of the batch. */
 export interface Flushable {
   /** Does what was put off. What this throws surfaces as an uncaught exception. */
-  flush(): void;
+  [onFlush](): void;
 }
 
 /** Something that lives on a core and must end before the core does. */

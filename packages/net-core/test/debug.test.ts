@@ -5,7 +5,7 @@ import { Operation } from '@overlapped/iocp-native';
 import { POISON } from '@overlapped/iocp-native/debug';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { IocpCore } from '../src/index.js';
+import { IocpCore, onCompletion, onFlush } from '../src/index.js';
 
 vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';
@@ -40,7 +40,7 @@ test('a block in the place of a send buffer, when its send is done', async () =>
   const { sendBuffers, bufferLine } = core;
   const all = Array.from({ length: sendBuffers.capacity }, () => sendBuffers.acquire());
   const block = await new Promise<ReturnType<typeof bufferLine.takeSpare>>((resolve) => {
-    core.awaitSendBuffer({ flush: () => resolve(bufferLine.takeSpare()) });
+    core.awaitSendBuffer({ [onFlush]: () => resolve(bufferLine.takeSpare()) });
     simulation.run(1000);
   });
   block!.bytes.fill(1);
@@ -54,7 +54,7 @@ test('a packet of an event that was released is an uncaught exception, which nam
   const uncaught = vi.fn();
   process.setUncaughtExceptionCaptureCallback(uncaught);
   onTestFinished(() => process.setUncaughtExceptionCaptureCallback(null));
-  const owner = { onCompletion: () => core.events.release(event) };
+  const owner = { [onCompletion]: () => core.events.release(event) };
   const event = core.events.acquire(owner, Operation.Connect)!;
   core.port.connect(event, { ...simulation.listen().endpoint, port: 1 }, null);
   // As a port would that gives one packet twice.

@@ -14,7 +14,7 @@ import {
 } from '@overlapped/iocp-native';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type CompletionOwner, IocpCore, Timer } from '../src/index.js';
+import { type CompletionOwner, IocpCore, onCompletion, onFlush, Timer } from '../src/index.js';
 import { backends, makeCore, turns } from './support.js';
 
 describe('options', () => {
@@ -121,7 +121,7 @@ describe.each(backends)('stop, by %s', (backend) => {
 
   test('rejects when an event or a send buffer leaks', async () => {
     const leaky = new IocpCore({ backend, maxSessions: 16 });
-    leaky.events.acquire({ onCompletion() {} }, Operation.Send);
+    leaky.events.acquire({ [onCompletion]() {} }, Operation.Send);
     await expect(leaky.stop()).rejects.toThrow(AssertionError);
     await expect(leaky.stop()).rejects.toThrow(/1 of \d+ events \(1 Send\) are out/);
     const other = new IocpCore({ backend, maxSessions: 16 });
@@ -134,12 +134,12 @@ describe.each(backends)('stop, by %s', (backend) => {
     holdTime();
     const buffers = Array.from({ length: core.sendBuffers.capacity }, () => core.sendBuffers.acquire());
     const take = () => vi.fn(() => void buffers.push(core.sendBuffers.acquire()));
-    const waiters = [{ flush: take() }, { flush: take() }, { flush: take() }] as const;
+    const waiters = [{ [onFlush]: take() }, { [onFlush]: take() }, { [onFlush]: take() }] as const;
     for (const waiter of waiters) core.awaitSendBuffer(waiter);
     for (const buffer of buffers.splice(0, 2)) core.releaseSendBuffer(buffer);
-    while (waiters[1].flush.mock.calls.length === 0) await turns(1);
+    while (waiters[1][onFlush].mock.calls.length === 0) await turns(1);
     await turns(2);
-    expect(waiters.map(({ flush }) => flush.mock.calls.length)).toEqual([1, 1, 0]);
+    expect(waiters.map((waiter) => waiter[onFlush].mock.calls.length)).toEqual([1, 1, 0]);
     for (const buffer of buffers) core.sendBuffers.release(buffer);
   });
 
@@ -147,14 +147,14 @@ describe.each(backends)('stop, by %s', (backend) => {
     const core = makeCore({ backend });
     holdTime();
     const buffers = Array.from({ length: core.sendBuffers.capacity }, () => core.sendBuffers.acquire());
-    const closed = { flush: vi.fn() };
-    const next = { flush: vi.fn() };
+    const closed = { [onFlush]: vi.fn() };
+    const next = { [onFlush]: vi.fn() };
     core.awaitSendBuffer(closed);
     core.awaitSendBuffer(next);
     core.releaseSendBuffer(buffers.pop()!);
-    while (next.flush.mock.calls.length === 0) await turns(1);
+    while (next[onFlush].mock.calls.length === 0) await turns(1);
     await turns(2);
-    expect([closed, next].map(({ flush }) => flush.mock.calls.length)).toEqual([1, 1]);
+    expect([closed, next].map((waiter) => waiter[onFlush].mock.calls.length)).toEqual([1, 1]);
     for (const buffer of buffers) core.sendBuffers.release(buffer);
   });
 });
@@ -173,7 +173,7 @@ class Owner implements CompletionOwner {
     this.#on = on;
   }
 
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     this.#on(packet);
   }
 }

@@ -2,6 +2,7 @@
 // throws harms nobody else.
 
 import { describe, expect, test } from 'vitest';
+import { onFlush } from '../src/index.js';
 import { catchUncaught, Inbox, makeCore, pumps, turns } from './support.js';
 
 /** Batches in a turn, and packets in a batch. */
@@ -13,7 +14,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
   test('flushes after the batch', async () => {
     const core = makeCore(options);
     const log: string[] = [];
-    const flushable = { flush: () => log.push('flush') };
+    const flushable = { [onFlush]: () => log.push('flush') };
     const target = {
       onPost(name: string) {
         log.push(name);
@@ -48,7 +49,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     let flushes = 0;
     let more = 0;
     const flushable = {
-      flush() {
+      [onFlush]() {
         flushes++;
         if (more-- > 0) core.flushSoon(flushable);
       },
@@ -100,7 +101,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     let flushes = 0;
     let running = true;
     const flushable = {
-      flush() {
+      [onFlush]() {
         flushes++;
         if (running && flushes < ENOUGH) core.flushSoon(flushable);
       },
@@ -123,7 +124,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
         if (running && posts < ENOUGH) core.post(target, null);
       },
     };
-    const idle = { flush() {} };
+    const idle = { [onFlush]() {} };
     // Each of these wakes the pump while the port's own watcher is about to call it, too.
     for (let i = 0; i < 20; i++) {
       core.post(target, null);
@@ -150,12 +151,12 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     };
     let flushed = false;
     core.flushSoon({
-      flush() {
+      [onFlush]() {
         throw new Error('in a flush');
       },
     });
     core.flushSoon({
-      flush() {
+      [onFlush]() {
         flushed = true;
       },
     });

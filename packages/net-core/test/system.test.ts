@@ -2,7 +2,7 @@
 
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, test } from 'vitest';
-import { IocpCore, Timer } from '../src/index.js';
+import { IocpCore, onFlush, Timer } from '../src/index.js';
 
 test('timers and posts follow virtual time', async () => {
   const simulation = createSimulation({ seed: 1 });
@@ -24,7 +24,7 @@ test('what is put off to the end of the batch is done in a turn of virtual time'
   const simulation = createSimulation({ seed: 1 });
   const core = new IocpCore({ system: simulation, maxSessions: 1 });
   let flushed = 0;
-  core.flushSoon({ flush: () => flushed++ });
+  core.flushSoon({ [onFlush]: () => flushed++ });
   await new Promise(setImmediate);
   expect(flushed).toBe(0);
   await simulation.run();

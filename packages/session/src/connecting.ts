@@ -14,7 +14,7 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, type IocpCore, Timer } from '@overlapped/net-core';
+import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
 import { type SessionEvent, takeEvent } from './session-event.js';
 
 /** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
@@ -187,7 +187,7 @@ class Attempt implements CompletionOwner {
     if (this.#socket !== null) this.#core.port.close(this.#socket, true);
   }
 
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
       this.#connecting.ended(this, this.#error);
       return;

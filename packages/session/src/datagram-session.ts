@@ -16,7 +16,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import { type CompletionOwner, Figure, type IocpCore, onCompletion, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf } from './bytes.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
@@ -170,7 +170,7 @@ export class DatagramSession implements CompletionOwner {
   }
 
   /** For the core: a packet of the receive stream, or of the socket. */
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) this.#closed();
     else if (packet.data !== null) this.#received(packet.data, packet);
     else this.#receiveEnded(packet.error!);

@@ -13,7 +13,14 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import {
+  type CompletionOwner,
+  checkGrace,
+  type IocpCore,
+  onCompletion,
+  type Stoppable,
+  Timer,
+} from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
@@ -171,7 +178,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   }
 
   /** For the core: a packet of an accept, or of the listening socket. @internal */
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
       this.#closed?.();
       return;

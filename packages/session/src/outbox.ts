@@ -13,7 +13,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, Figure, type IocpCore } from '@overlapped/net-core';
+import { type CompletionOwner, Figure, type IocpCore, onCompletion } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 
 /** The longest message that is sent: one that fits a send buffer. */
@@ -160,7 +160,7 @@ class Outgoing implements CompletionOwner {
     this.#outbox = outbox;
   }
 
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     this.#outbox.sent(this, packet);
   }
 }

@@ -5,7 +5,7 @@
 //   malformed, late, ended or close() -> reset -> its Close packet -> failed()
 
 import { type CompletionPacket, type Endpoint, Operation, type PortSocket } from '@overlapped/iocp-native';
-import { type CompletionOwner, type IocpCore, Timer } from '@overlapped/net-core';
+import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
 
@@ -53,7 +53,7 @@ export class Preface implements CompletionOwner {
     this.#core.port.close(this.socket, true);
   }
 
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
       this.#host.failed(this);
     } else if (packet.data !== null) {

@@ -1,10 +1,10 @@
 // Connections that get no session.
 
 import type { PortSocket } from '@overlapped/iocp-native';
-import type { CompletionOwner, IocpCore } from '@overlapped/net-core';
+import { type CompletionOwner, type IocpCore, onCompletion } from '@overlapped/net-core';
 
 /** Whose Close packet nobody waits for. */
-export const ignored: CompletionOwner = { onCompletion() {} };
+export const ignored: CompletionOwner = { [onCompletion]() {} };
 
 /** Resets a connection. False, as it is refused. */
 export function reset(core: IocpCore, socket: PortSocket): false {

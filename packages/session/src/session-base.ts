@@ -5,6 +5,10 @@ import { chunksOf, type SessionDuplex } from './duplex.js';
 import { Member } from './member.js';
 import { type WebStreams, webStreamsOf } from './web.js';
 
+// Symbols: a user's method of the same name replaces neither.
+export const cutShort: unique symbol = Symbol('overlapped.cutShort');
+export const unfinished: unique symbol = Symbol('overlapped.unfinished');
+
 export abstract class SessionBase extends Member {
   /** Bytes that onReceive has been given. */
   bytesReceived = 0;
@@ -42,13 +46,13 @@ export abstract class SessionBase extends Member {
     return undefined;
   }
 
-  /** For PacketSession: what is missing, now that the peer has ended. */
-  cutShort(): Error | undefined {
+  /** For PacketSession: what is missing, now that the peer has ended. @internal */
+  [cutShort](): Error | undefined {
     return undefined;
   }
 
-  /** For PacketSession: which of its frames has come in part, counted from 1; 0 for none. */
-  unfinished(): number {
+  /** For PacketSession: which of its frames has come in part, counted from 1; 0 for none. @internal */
+  [unfinished](): number {
     return 0;
   }
 

@@ -12,7 +12,7 @@ export const SHUT = 1 << 2;
 export const PEER_ENDED = 1 << 3;
 /** The socket is being closed. */
 export const CLOSING = 1 << 4;
-/** The core will call flush(). */
+/** The core will call [onFlush](). */
 export const DIRTY = 1 << 5;
 /** send() said false, and onDrain has not been called since. */
 export const CONGESTED = 1 << 6;

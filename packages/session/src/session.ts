@@ -4,7 +4,15 @@
 import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
-import { type CompletionOwner, type Exchange, Figure, type Flushable, type IocpCore } from '@overlapped/net-core';
+import {
+  type CompletionOwner,
+  type Exchange,
+  Figure,
+  type Flushable,
+  type IocpCore,
+  onCompletion,
+  onFlush,
+} from '@overlapped/net-core';
 import { bytesOf } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
@@ -13,7 +21,7 @@ import { closeMember, openMember } from './member.js';
 import { asError, follow, runLast } from './outcomes.js';
 import type { Introduction } from './preface.js';
 import { SendQueue } from './send-queue.js';
-import { SessionBase } from './session-base.js';
+import { cutShort, SessionBase } from './session-base.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
 import type { SessionHost } from './session-set.js';
 import {
@@ -161,7 +169,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 
   /** For the core: a packet of one of this session's operations. @internal */
-  onCompletion(packet: CompletionPacket): void {
+  [onCompletion](packet: CompletionPacket): void {
     switch (packet.operation) {
       case Operation.Receive:
         if (packet.data !== null) this.#received(packet.data, packet.buffer);
@@ -180,7 +188,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 
   /** For the core: does what was put off to the end of the batch. @internal */
-  flush(): void {
+  [onFlush](): void {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
@@ -322,7 +330,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   /** Everything is sent and delivered: takes the next step of ending, if there is one. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0) {
-      if (this.#stream === null || (this.#state & ENDING) !== 0) this.#close(this.cutShort(), false);
+      if (this.#stream === null || (this.#state & ENDING) !== 0) this.#close(this[cutShort](), false);
     } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
       this.#state |= SHUT;
       this.#core!.port.shutdown(this.#socket!);

@@ -4,6 +4,7 @@
 import { IocpError } from '@overlapped/iocp-native';
 import { Figure, type IocpCore, Timer } from '@overlapped/net-core';
 import { isReceiving, type Session } from './session.js';
+import { unfinished } from './session-base.js';
 
 /**
  * Milliseconds after which a session is closed, its error an IocpError (ETIMEDOUT) that says which was over. Each is
@@ -51,7 +52,7 @@ class Watch {
 
   /** For how long the frame that is not whole has been coming. Time in which nothing is received does not count. */
   lookAtFrame(now: number): number {
-    const frame = this.session.unfinished();
+    const frame = this.session[unfinished]();
     const received = this.silentSince < Number.POSITIVE_INFINITY && isReceiving(this.session);
     if (frame !== this.frame) this.frameAge = 0;
     else if (frame > 0 && received) this.frameAge += now - this.frameSeen;

@@ -3,7 +3,7 @@
 
 import net from 'node:net';
 import { type BackendName, candidates, type Endpoint, endpoint } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
+import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connecting, interleave } from '../src/connecting.js';
 import { Connector } from '../src/index.js';
@@ -39,7 +39,7 @@ async function race(core: IocpCore, remotes: Endpoint[], options = {}): Promise<
     throw error;
   });
   const { port } = socket.remoteEndpoint();
-  socket.key = { onCompletion() {} };
+  socket.key = { [onCompletion]() {} };
   core.port.close(socket, true);
   core.places.dismiss();
   await ended;

@@ -4,6 +4,7 @@ import { AssertionError } from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Endpoint } from '@overlapped/iocp-native';
+import { onCompletion } from '@overlapped/net-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DatagramHandlers, DatagramSession } from '../src/index.js';
 import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
@@ -266,7 +267,7 @@ onEachBackend((backend) => {
         const { endpoint } = await DatagramSession.bind(core, { ...LOCAL, session: {} });
         const again = { host: endpoint.address, port: endpoint.port, session: {} };
         await expect(DatagramSession.bind(core, again)).rejects.toMatchObject({ code: 'EADDRINUSE' });
-        const owner = { onCompletion() {} };
+        const owner = { [onCompletion]() {} };
         const events = [];
         const { datagramEvents } = core;
         for (let event = datagramEvents.acquire(owner, 3); event; event = datagramEvents.acquire(owner, 3))

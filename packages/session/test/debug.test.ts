@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type BackendName, Operation } from '@overlapped/iocp-native';
 import { POISON } from '@overlapped/iocp-native/debug';
-import { IocpCore } from '@overlapped/net-core';
+import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { expect, test, vi } from 'vitest';
 import type { Session } from '../src/index.js';
 import { deferred, listen, onEachBackend, peerOf, read, withCore } from './support.js';
@@ -15,7 +15,7 @@ vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';
 });
 
-const owner = { onCompletion: () => {} };
+const owner = { [onCompletion]: () => {} };
 
 onEachBackend((backend) => {
   test('a handler that keeps borrowed bytes past their time reads poison', async () => {
@@ -74,9 +74,9 @@ function leak(core: IocpCore): void {
 /** Runs a script that opens a core, and gives what it writes to stderr. */
 async function stderrOf(backend: BackendName, last: string): Promise<string> {
   const script = `
-    import { IocpCore } from '@overlapped/net-core';
+    import { IocpCore, onCompletion } from '@overlapped/net-core';
     const core = new IocpCore({ backend: '${backend}', threads: 0, maxSessions: 4 });
-    function leak() { core.events.acquire({ onCompletion() {} }, ${Operation.Send}); }
+    function leak() { core.events.acquire({ [onCompletion]() {} }, ${Operation.Send}); }
     ${last};
     process.exit();`;
   const cwd = fileURLToPath(new URL('..', import.meta.url));

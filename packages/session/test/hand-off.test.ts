@@ -2,7 +2,7 @@
 
 import { CompletionPacket, endpoint, Operation } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
-import { IocpCore } from '@overlapped/net-core';
+import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { expect, test } from 'vitest';
 import { Session } from '../src/index.js';
 import { Thread } from './swarm/thread.js';
@@ -18,7 +18,7 @@ test('a connection that comes when the time to end is over is cut off, too', asy
 
   const acceptor = simulation.openPort();
   const listener = await acceptor.listen(endpoint('127.0.0.1', 0), { detached: true });
-  const events = [1, 2].map(() => main.listenerEvents.acquire({ onCompletion() {} }, Operation.Accept)!);
+  const events = [1, 2].map(() => main.listenerEvents.acquire({ [onCompletion]() {} }, Operation.Accept)!);
   for (const event of events) acceptor.accept(listener, event);
   const peers = events.map(() => simulation.connect(listener.localEndpoint()));
   await simulation.run();

@@ -5,6 +5,7 @@ import { bytesOf } from '../bytes.js';
 import type { CommonHandlers } from '../handlers.js';
 import { follow } from '../outcomes.js';
 import { isDelivering, Session, unread } from '../session.js';
+import { cutShort, unfinished } from '../session-base.js';
 import { FrameReader } from './frame-reader.js';
 import { badFrame, type Framer } from './framer.js';
 
@@ -59,11 +60,11 @@ export class PacketSession extends Session {
     unread(this, reader.rest());
   }
 
-  override cutShort(): IocpError | undefined {
+  override [cutShort](): IocpError | undefined {
     return this.#reader.unfinished > 0 ? badFrame('the peer ended in the middle of it') : undefined;
   }
 
-  override unfinished(): number {
+  override [unfinished](): number {
     return this.#reader.unfinished;
   }
 }
