@@ -1,6 +1,5 @@
 // koffi, loaded when it is first needed: importing this package must never throw, also where koffi has no binary.
 
-import { createRequire } from 'node:module';
 import type * as Koffi from 'koffi';
 import { IocpError } from './errors.js';
 
@@ -10,7 +9,10 @@ let loaded: typeof Koffi | undefined;
 export function koffi(): typeof Koffi {
   if (loaded) return loaded;
   try {
-    loaded = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    // Asked for in this way, bundlers leave koffi where it is; its native part would not be in the bundle.
+    const { createRequire } = process.getBuiltinModule('node:module');
+    // A CommonJS bundle has no URL: there koffi is looked for beside the program.
+    loaded = createRequire(import.meta.url ?? process.argv[1])('koffi') as typeof Koffi;
     return loaded;
   } catch (cause) {
     const reason = `koffi does not load: ${(cause as Error).message.split('\n')[0]}`;

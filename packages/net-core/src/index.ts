@@ -11,6 +11,7 @@ export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
 export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
+export { threadEntry } from './thread-entry.js';
 export { Timer, type TimerQueue } from './timers.js';
 export type { PostTarget } from './user-events.js';
 export type { Exchange } from './workers/exchange.js';

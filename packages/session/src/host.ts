@@ -16,7 +16,7 @@ export type HostData = (ListenOptions | LocalListenOptions) &
 export async function start(core: IocpCore, data: HostData, first: unknown, ended: Int32Array): Promise<Hosted> {
   const { module, ...rest } = data;
   const options = { ...rest, session: await loadKind(module) };
-  const { onPost } = await import(module);
+  const { onPost } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
   const posts = typeof onPost === 'function' ? { onPost } : {};
   const own = data.reusePort && !('path' in options);
   return { ...posts, ...(own ? await listen(core, options, first) : adopt(core, options, ended)) };

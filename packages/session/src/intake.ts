@@ -1,10 +1,8 @@
 // Where the connections of a listener go: to sessions on the core's own thread, or to those of its worker threads.
 
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { remoteEndpointOf } from '@overlapped/iocp-native/threads';
-import type { IocpCore, WorkerService } from '@overlapped/net-core';
+import { type IocpCore, threadEntry, type WorkerService } from '@overlapped/net-core';
 import { Admission } from './admission.js';
 import { endpointOf } from './endpoints.js';
 import type { SessionKind } from './handlers.js';
@@ -30,8 +28,6 @@ export interface WorkerSessionOptions extends SessionLimits {
    */
   readonly reusePort?: boolean;
 }
-
-const HOST = pathToFileURL(createRequire(import.meta.url).resolve('#host')).href;
 
 export interface Intake {
   /** Accepts bring handles, not sockets of the listener's port. */
@@ -105,7 +101,8 @@ export class WorkerIntake implements Intake {
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
   ): Promise<WorkerIntake> {
     const data: HostData = { ...options, module: options.module.href };
-    return new WorkerIntake(core, await core.workers.host(HOST, data));
+    const host = threadEntry('#overlapped/host', import.meta.url);
+    return new WorkerIntake(core, await core.workers.host(host.href, data));
   }
 
   get count(): number {
@@ -142,7 +139,7 @@ export class WorkerIntake implements Intake {
 
 /** What a user's module says that its sessions do. */
 export async function loadKind(module: URL | string): Promise<SessionKind> {
-  const { default: kind } = await import(String(module));
+  const { default: kind } = await import(/* webpackIgnore: true */ /* @vite-ignore */ String(module));
   if (typeof kind === 'object' && kind !== null) return kind;
   // A class of another copy of this package would not do.
   if (typeof kind === 'function' && kind.prototype instanceof Session) return kind;

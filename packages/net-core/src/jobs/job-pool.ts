@@ -10,6 +10,7 @@ import {
   type SharedPort,
   type SharedPortToken,
 } from '@overlapped/iocp-native/threads';
+import { threadEntry } from '../thread-entry.js';
 import { Collector } from './collector.js';
 import { Job } from './job.js';
 import { Form, JobTable, SLOT_CAPACITY, SLOTS } from './job-table.js';
@@ -87,12 +88,13 @@ export class JobPool {
   #stopped: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
-  /** Throws an IocpError (EINVAL) for a bad option. That the module does not load is for run() to say. */
+  /** Throws an IocpError: EINVAL for a bad option, ENOTSUP in a bundle that has swallowed this package. That the module does not load is for run() to say. */
   constructor(options: JobPoolOptions) {
     const { module, threads, concurrency, resourceLimits } = checked(options);
+    const entry = threadEntry('#overlapped/job-thread', import.meta.url);
     this.#token = createSharedPort({ concurrency });
     this.#port = openSharedPort(this.#token);
-    this.#threadOptions = { module, resourceLimits, onReport: this.#reported, onExit: this.#exited };
+    this.#threadOptions = { entry, module, resourceLimits, onReport: this.#reported, onExit: this.#exited };
     this.#threads = new Array(threads).fill(null);
     this.#startThreads();
   }

@@ -1,6 +1,5 @@
 // One thread of a JobPool, as its owner sees it.
 
-import { createRequire } from 'node:module';
 import {
   MessageChannel,
   type MessagePort,
@@ -11,9 +10,9 @@ import {
 } from 'node:worker_threads';
 import type { Order, Report, ThreadStart } from './protocol.js';
 
-const ENTRY = createRequire(import.meta.url).resolve('#job-thread');
-
 export interface PoolThreadOptions {
+  /** What the thread runs. */
+  readonly entry: URL;
   readonly start: Omit<ThreadStart, 'port'>;
   readonly resourceLimits: ResourceLimits | undefined;
   readonly onReport: (thread: PoolThread, report: Report) => void;
@@ -30,13 +29,13 @@ export class PoolThread {
   readonly #port: MessagePort;
   #error: unknown;
 
-  constructor({ start, resourceLimits, onReport, onExit }: PoolThreadOptions) {
+  constructor({ entry, start, resourceLimits, onReport, onExit }: PoolThreadOptions) {
     this.index = start.index;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const workerData: ThreadStart = { ...start, port: port2 };
     const name = `job thread ${start.index}`;
-    this.#worker = new Worker(ENTRY, {
+    this.#worker = new Worker(entry, {
       workerData,
       transferList: [port2],
       name,

@@ -30,7 +30,7 @@ const context = {
 
 port.on('message', obey);
 try {
-  functions = await import(module);
+  functions = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
 } catch (error) {
   loadError = error;
 }

@@ -1,15 +1,14 @@
 // One worker thread, as the core that started it sees it.
 
-import { createRequire } from 'node:module';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, reap } from '@overlapped/iocp-native/threads';
 import { type CoreFigures, countersOf, FigureBoard } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
+import { threadEntry } from '../thread-entry.js';
 import { type Exchange, memberOf } from './exchange.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 
-const ENTRY = createRequire(import.meta.url).resolve('#worker');
 /** Milliseconds beyond its grace that a thread gets to stop by itself. */
 const PATIENCE = 2000;
 
@@ -63,7 +62,11 @@ export class WorkerThread {
     };
     const { resourceLimits } = options;
     const name = `overlapped-${index}`;
-    this.#worker = new Worker(ENTRY, { workerData: start, name, ...(resourceLimits && { resourceLimits }) });
+    this.#worker = new Worker(threadEntry('#overlapped/worker', import.meta.url), {
+      workerData: start,
+      name,
+      ...(resourceLimits && { resourceLimits }),
+    });
     const { threadId } = this.#worker;
     this.threadId = threadId;
     let failure: Error | undefined;

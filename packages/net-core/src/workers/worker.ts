@@ -48,7 +48,7 @@ function onPost(key: number, bytes: number): void {
 async function serve(request: Request): Promise<unknown> {
   switch (request.ask) {
     case 'host': {
-      const host = (await import(request.module)) as HostModule;
+      const host = (await import(/* webpackIgnore: true */ /* @vite-ignore */ request.module)) as HostModule;
       const hosted = await host.start(core, request.data, request.first, request.ended);
       services.set(request.service, hosted);
       return hosted.value;

@@ -1,0 +1,20 @@
+// Where the code lies that a thread runs. Looked up when a thread is started, not on import: in a bundle there is no such
+// file, and a program without threads must run there.
+
+import { pathToFileURL } from 'node:url';
+import { IocpError } from '@overlapped/iocp-native';
+
+/**
+ * The URL of a file of a package, by its name in the `imports` of that package's package.json. `from` is the `import.meta.url`
+ * of the module that asks. Throws an IocpError (ENOTSUP) when that module has become part of a bundle.
+ * @internal
+ */
+export function threadEntry(name: string, from: string): URL {
+  try {
+    // Asked for in this way, bundlers do not try to resolve the name themselves.
+    return pathToFileURL(process.getBuiltinModule('node:module').createRequire(from).resolve(name));
+  } catch (cause) {
+    const reason = `its code (${name}) is not beside this module; keep @overlapped/* and koffi external when you bundle`;
+    throw new IocpError('start a thread', reason, 'ENOTSUP', 'Worker', 0, { cause });
+  }
+}
