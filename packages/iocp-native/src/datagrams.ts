@@ -5,9 +5,10 @@
 
 import assert from 'node:assert';
 import { type Endpoint, MAX_DATAGRAM_SENDS, type Overlapped } from './contract.js';
-import { endpointText } from './endpoint.js';
+import { endpointText, ToldEndpoint } from './endpoint.js';
 import type { NativeBlock } from './memory.js';
 import { checkEndpoint, readSockaddr, SOCKADDR_SIZE, writeSockaddr } from './sockaddr.js';
+import { numericZones, type Zones } from './zones.js';
 
 const WORDS = SOCKADDR_SIZE >> 2;
 /** A sockaddr_in has two words of address; the others are zero. */
@@ -15,17 +16,12 @@ const WORDS_OF_IPV4 = 2;
 const AF_INET = 2;
 
 /** An endpoint, with the sockaddr that it was read from. */
-class PeerAddress implements Endpoint {
-  readonly address: string;
-  readonly family: 4 | 6;
-  readonly port: number;
+class PeerAddress extends ToldEndpoint {
   readonly #words: readonly number[];
 
-  constructor({ bytes, words }: NativeBlock, at: number) {
-    const { address, family, port } = readSockaddr(bytes, at);
-    this.address = address;
-    this.family = family;
-    this.port = port;
+  constructor({ bytes, words }: NativeBlock, at: number, zones: Zones) {
+    const { address, family, port } = readSockaddr(bytes, at, zones);
+    super(address, family, port);
     this.#words = Array.from({ length: family === 4 ? WORDS_OF_IPV4 : WORDS }, (_, i) => words[(at >> 2) + i]! | 0);
   }
 
@@ -51,6 +47,11 @@ const CACHE_BITS = 12;
 
 export class AddressCache {
   readonly #addresses: (PeerAddress | undefined)[] = new Array(1 << CACHE_BITS).fill(undefined);
+  readonly #zones: Zones;
+
+  constructor(zones = numericZones) {
+    this.#zones = zones;
+  }
 
   /** The endpoint in a sockaddr that lies at `at`, a multiple of 4. */
   find(block: NativeBlock, at: number): Endpoint {
@@ -59,7 +60,7 @@ export class AddressCache {
     const place = placeOf(words, first);
     const known = this.#addresses[place];
     if (known?.matches(words, first)) return known;
-    const fresh = new PeerAddress(block, at);
+    const fresh = new PeerAddress(block, at, this.#zones);
     this.#addresses[place] = fresh;
     return fresh;
   }
@@ -80,11 +81,18 @@ function placeOf(words: Uint32Array, first: number): number {
  * Writes the sockaddr of where a datagram goes, for a socket of `family`, at `at`, a multiple of 4. Returns its length; 0
  * when such a socket can't reach it. `familyOf6` is the platform's AF_INET6.
  */
-export function writeTarget(to: Endpoint, family: 4 | 6, block: NativeBlock, at: number, familyOf6: number): number {
+export function writeTarget(
+  to: Endpoint,
+  family: 4 | 6,
+  block: NativeBlock,
+  at: number,
+  familyOf6: number,
+  zones = numericZones,
+): number {
   const target = inFamily(to, family);
   if (target === null) return 0;
   if (target instanceof PeerAddress) return target.write(block.words, at >> 2);
-  return writeSockaddr(target, block.bytes, at, familyOf6);
+  return writeSockaddr(target, block.bytes, at, familyOf6, zones);
 }
 
 /** An endpoint as a socket of `family` names it; null when it can't. */
@@ -108,7 +116,7 @@ export class DatagramState {
   /** Whether a send may start, anything else being a bug. */
   check(to: Endpoint | null): void {
     assert((to === null) === this.connected, 'a connected socket sends to its peer, another to an address');
-    if (to !== null && !(to instanceof PeerAddress)) checkEndpoint(to);
+    if (to !== null && !(to instanceof ToldEndpoint)) checkEndpoint(to);
     assert(this.sends.size < MAX_DATAGRAM_SENDS, 'too many sends in flight on a datagram socket');
   }
 

@@ -1,19 +1,51 @@
-// Endpoints: checking what a caller gave, and writing one in a message.
+// Endpoints: checking what a caller gave, taking what the system tells, and writing one in a message.
 
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { Endpoint, PipeEndpoint } from './contract.js';
 import { IocpError } from './errors.js';
 
-/** An endpoint from an IP address and a port. Throws an IocpError (EINVAL) when either is not one. */
+/** What a zone may be: an interface's name, or its number. */
+const ZONE = /^[^\s\0%/:]+$/;
+
+/** The family of an IP address, which may have a zone (`fe80::1%eth0`); 0 for what is none. */
+export function familyOf(address: unknown): 0 | 4 | 6 {
+  if (typeof address !== 'string') return 0;
+  const end = address.indexOf('%');
+  if (end < 0) return isIP(address) as 0 | 4 | 6;
+  // isIP() itself does not take the names of all interfaces.
+  return isIPv6(address.slice(0, end)) && ZONE.test(address.slice(end + 1)) ? 6 : 0;
+}
+
+/**
+ * An endpoint from an IP address and a port. A link-local address needs a zone: `fe80::1%eth0`, on Windows `fe80::1%4`.
+ * Throws an IocpError (EINVAL) when either is not one.
+ */
 export function endpoint(address: string, port: number): Endpoint {
-  // isIP also takes a zone (fe80::1%eth0), which no backend here does.
-  const family = address.includes('%') ? 0 : isIP(address);
+  const family = familyOf(address);
   if (family === 0)
     throw new IocpError(`use the address "${address}"`, 'it is not an IP address', 'EINVAL', 'endpoint');
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new IocpError(`use the port ${port}`, 'it is not a whole number from 0 to 65535', 'EINVAL', 'endpoint');
   }
-  return { address, family: family as 4 | 6, port };
+  return { address, family, port };
+}
+
+/** An endpoint that the system told. It goes back to the system unchecked: no rule for callers may refuse a peer. */
+export class ToldEndpoint implements Endpoint {
+  readonly address: string;
+  readonly family: 4 | 6;
+  readonly port: number;
+
+  constructor(address: string, family: 4 | 6, port: number) {
+    this.address = address;
+    this.family = family;
+    this.port = port;
+  }
+}
+
+/** An endpoint as node:net and node:dgram tell it. */
+export function told(address: string, port: number): Endpoint {
+  return new ToldEndpoint(address, address.includes(':') ? 6 : 4, port);
 }
 
 /** An endpoint as people write it: `127.0.0.1:80`, `[::1]:80`, a path; `@name` for an abstract one. */

@@ -1,24 +1,32 @@
 // Socket addresses in memory: sockaddr_in and sockaddr_in6, which Linux and Windows lay out alike.
 
 import assert from 'node:assert';
-import { isIPv4, isIPv6 } from 'node:net';
 import type { Endpoint } from './contract.js';
+import { familyOf } from './endpoint.js';
+import { numericZones, type Zones } from './zones.js';
 
 /** The same number everywhere; AF_INET6 is not. */
 const AF_INET = 2;
 /** Bytes of a sockaddr_in6, the larger of the two. */
 export const SOCKADDR_SIZE = 28;
+/** Where in a sockaddr_in6 its scope id lies. */
+const SCOPE_ID = 24;
 
 /** Asserts that an endpoint is one: endpoint() makes no other. */
 export function checkEndpoint({ address, family, port }: Endpoint): void {
-  // isIPv6 also takes a zone, which a sockaddr here has no room for.
-  const valid = family === 6 ? isIPv6(address) && !address.includes('%') : family === 4 && isIPv4(address);
+  const valid = (family === 4 || family === 6) && familyOf(address) === family;
   assert(valid, `"${address}" is not an IPv${family} address`);
   assert(Number.isInteger(port) && port >= 0 && port <= 65535, `${port} is not a port`);
 }
 
 /** Writes a sockaddr_in or sockaddr_in6 at `at` and returns its length. `familyOf6` is the platform's AF_INET6. */
-export function writeSockaddr(endpoint: Endpoint, into: Buffer, at: number, familyOf6: number): number {
+export function writeSockaddr(
+  endpoint: Endpoint,
+  into: Buffer,
+  at: number,
+  familyOf6: number,
+  zones: Zones = numericZones,
+): number {
   checkEndpoint(endpoint);
   into.fill(0, at, at + SOCKADDR_SIZE);
   into.writeUInt16LE(endpoint.family === 6 ? familyOf6 : AF_INET, at);
@@ -29,14 +37,16 @@ export function writeSockaddr(endpoint: Endpoint, into: Buffer, at: number, fami
     });
     return 16;
   }
-  ipv6Words(endpoint.address).forEach((word, i) => {
+  const [address, zone] = endpoint.address.split('%');
+  ipv6Words(address!).forEach((word, i) => {
     into.writeUInt16BE(word, at + 8 + i * 2);
   });
+  if (zone !== undefined) into.writeUInt32LE(zones.indexOf(zone), at + SCOPE_ID);
   return SOCKADDR_SIZE;
 }
 
 /** The endpoint in a sockaddr_in or sockaddr_in6. */
-export function readSockaddr(from: Buffer, at: number): Endpoint {
+export function readSockaddr(from: Buffer, at: number, zones: Zones = numericZones): Endpoint {
   const port = from.readUInt16BE(at + 2);
   if (from.readUInt16LE(at) === AF_INET) {
     return { address: from.subarray(at + 4, at + 8).join('.'), family: 4, port };
@@ -44,7 +54,10 @@ export function readSockaddr(from: Buffer, at: number): Endpoint {
   const words = Array.from({ length: 8 }, (_, i) => from.readUInt16BE(at + 8 + i * 2).toString(16));
   // URL knows the canonical text form of an IPv6 address.
   const address = new URL(`http://[${words.join(':')}]`).hostname.slice(1, -1);
-  return { address: mappedIPv4(from, at) ?? address, family: 6, port };
+  const scope = from.readUInt32LE(at + SCOPE_ID);
+  // As node:net does: other addresses mean the same without their zone. fe80::/10
+  const zone = scope !== 0 && (from.readUInt16BE(at + 8) & 0xffc0) === 0xfe80 ? `%${zones.nameOf(scope)}` : '';
+  return { address: mappedIPv4(from, at) ?? address + zone, family: 6, port };
 }
 
 /** `::ffff:1.2.3.4`, as everybody writes it, for an IPv4 client of a dual-stack listener. */

@@ -6,6 +6,7 @@ import type { Endpoint } from '../src/contract.js';
 import { AddressCache, writeTarget } from '../src/datagrams.js';
 import { BlockStore, plainMemory } from '../src/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
+import { NO_ZONE } from '../src/zones.js';
 
 const AF_INET6 = 10;
 const block = new BlockStore(plainMemory).take(4096);
@@ -18,6 +19,25 @@ const few = fc.record({ address: fc.constantFrom('127.0.0.1', '255.1.2.3'), fami
 const ipv4 = fc.record({ address: fc.ipV4(), family: fc.constant(4 as const), port });
 const ipv6 = fc.record({ address: fc.ipV6(), family: fc.constant(6 as const), port });
 const endpoints: fc.Arbitrary<Endpoint[]> = fc.array(fc.oneof(few, ipv4, ipv6), { maxLength: 50 });
+
+describe('a zone in a sockaddr', () => {
+  it('is a number where no system says otherwise, and no interface for any other zone', () => {
+    for (const [zone, scope] of [
+      ['7', 7],
+      ['eth0', NO_ZONE],
+      ['99999999999', NO_ZONE],
+    ] as const) {
+      writeSockaddr({ address: `fe80::1%${zone}`, family: 6, port: 1 }, block.bytes, AT, AF_INET6);
+      expect(block.bytes.readUInt32LE(AT + 24)).toBe(scope);
+      expect(readSockaddr(block.bytes, AT).address).toBe(`fe80::1%${scope}`);
+    }
+  });
+
+  it('is told of a link-local address only', () => {
+    writeSockaddr({ address: '2001:db8::1%7', family: 6, port: 1 }, block.bytes, AT, AF_INET6);
+    expect(readSockaddr(block.bytes, AT).address).toBe('2001:db8::1');
+  });
+});
 
 describe('AddressCache', () => {
   const cache = new AddressCache();

@@ -49,7 +49,9 @@ const bad: Endpoint[] = [
   { address: '1.2.3.4.'.repeat(100), family: 4, port: 1 },
   { address: '::1', family: 4, port: 1 },
   { address: '127.0.0.1', family: 6, port: 1 },
-  { address: 'fe80::1%eth0', family: 6, port: 1 },
+  { address: 'fe80::1%', family: 6, port: 1 },
+  { address: 'fe80::1%a/b', family: 6, port: 1 },
+  { address: '127.0.0.1%lo', family: 4, port: 1 },
   { address: '127.0.0.1', family: 5 as 4, port: 1 },
   ...[-1, 65536, 1.5, Number.NaN].map((port): Endpoint => ({ address: '127.0.0.1', family: 4, port })),
 ];

@@ -1,10 +1,10 @@
 // Connector: opens connections of our own, as sessions of the same kinds that a listener makes.
 
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
 import { checkGrace, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { Connecting, type ConnectOptions } from './connecting.js';
+import { addressesOf } from './hosts.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
 import { socketOptions } from './socket-options.js';
@@ -89,8 +89,7 @@ export class Connector implements Stoppable {
 
 async function resolve(target: ConnectTarget | PipeEndpoint): Promise<(Endpoint | PipeEndpoint)[]> {
   if ('path' in target) return [target];
-  const addresses = await lookup(target.host, { all: true, verbatim: true });
-  return addresses.map(({ address }) => endpoint(address, target.port));
+  return (await addressesOf(target.host)).map((address) => endpoint(address, target.port));
 }
 
 function textOf(target: ConnectTarget | PipeEndpoint): string {

@@ -5,10 +5,8 @@
 //   bind() or connect() -> onMessage, onMessage ... -> close() or an error -> onClosed(error?)
 
 import assert from 'node:assert';
-import { lookup } from 'node:dns/promises';
 import {
   type CompletionPacket,
-  type DatagramOptions,
   type Endpoint,
   endpoint,
   IocpError,
@@ -19,6 +17,7 @@ import {
 import { type CompletionOwner, Figure, type IocpCore, onCompletion, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf } from './bytes.js';
+import { addressOf } from './hosts.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
 import { asError, isThenable, warn } from './outcomes.js';
 
@@ -97,7 +96,7 @@ export class DatagramSession implements CompletionOwner {
    */
   static async bind(core: IocpCore, options: DatagramBindOptions): Promise<DatagramSession> {
     const { host, port, session, broadcast = false } = options;
-    const address = host === undefined ? '::' : (await lookup(host)).address;
+    const address = host === undefined ? '::' : await addressOf(host);
     const socket = await core.port.bind(endpoint(address, port), { broadcast }).catch((error: unknown) => {
       const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
       if (host !== undefined || !noIPv6) throw error;
@@ -111,9 +110,8 @@ export class DatagramSession implements CompletionOwner {
    * the peer's system says that nobody is, the session closes with ECONNREFUSED. Rejects as bind() does.
    */
   static async connect(core: IocpCore, { host, port, session }: DatagramConnectOptions): Promise<DatagramSession> {
-    const { address, family } = await lookup(host);
-    const options: DatagramOptions = { remote: endpoint(address, port) };
-    const socket = await core.port.bind(endpoint(family === 6 ? '::' : '0.0.0.0', 0), options);
+    const remote = endpoint(await addressOf(host), port);
+    const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), { remote });
     return make(session).#open(core, socket, true);
   }
 

@@ -19,6 +19,7 @@ export function plainAddress(address: string): string {
 }
 
 export function isListed(list: BlockList, address: string): boolean {
-  const plain = plainAddress(address);
+  // Rules are for addresses on any link.
+  const plain = plainAddress(address).replace(/%.*/, '');
   return list.check(plain, plain.includes(':') ? 'ipv6' : 'ipv4');
 }

@@ -1,7 +1,6 @@
 // Listener: accepts connections, with several accepts outstanding, and makes a session for each. No failed accept ends
 // it: it backs off when the system is out of something, and resumes.
 
-import { lookup } from 'node:dns/promises';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -22,6 +21,7 @@ import {
   Timer,
 } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { addressOf } from './hosts.js';
 import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
 import { ignored } from './reset.js';
@@ -250,7 +250,7 @@ async function bind(core: IocpCore, options: AnyListenOptions, detached: boolean
   };
   if ('path' in options) return core.port.listen({ path: options.path }, rest);
   const { host, port } = options;
-  const address = host === undefined ? '::' : (await lookup(host)).address;
+  const address = host === undefined ? '::' : await addressOf(host);
   return core.port.listen(endpoint(address, port), rest).catch((error: unknown) => {
     const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
     if (host !== undefined || !noIPv6) throw error;

@@ -6,6 +6,7 @@ import { endpointText, hasNoAddress, isPipe, pathTooLong } from '../endpoint.js'
 import { IocpError } from '../errors.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import { AF_INET6, AF_UNIX } from './layout.js';
+import { linuxZones } from './zones.js';
 
 /** Bytes of a sockaddr_un, the largest of them. */
 export const ADDRESS_SIZE = 110;
@@ -14,7 +15,7 @@ const LONGEST_PATH = 107;
 
 /** Writes an address at `at` and returns its length. Throws an IocpError for a path that is none. */
 export function writeAddress(endpoint: Endpoint | PipeEndpoint, into: Buffer, at: number, action: string): number {
-  if (!isPipe(endpoint)) return writeSockaddr(endpoint, into, at, AF_INET6);
+  if (!isPipe(endpoint)) return writeSockaddr(endpoint, into, at, AF_INET6, linuxZones);
   const path = Buffer.from(endpoint.path);
   if (path.length === 0 || path.indexOf(0, 1) >= 0) {
     throw new IocpError(action, 'this is no path', 'EINVAL', 'socket');
@@ -29,7 +30,7 @@ export function writeAddress(endpoint: Endpoint | PipeEndpoint, into: Buffer, at
 
 /** What writeAddress() wrote, as people write it. */
 export function addressText(from: Buffer, at: number): string {
-  if (from.readUInt16LE(at) !== AF_UNIX) return endpointText(readSockaddr(from, at));
+  if (from.readUInt16LE(at) !== AF_UNIX) return endpointText(readSockaddr(from, at, linuxZones));
   const path = from.toString('utf8', at + PATH, at + ADDRESS_SIZE);
   return endpointText({ path: path[0] + path.slice(1).replace(/\0.*/s, '') });
 }
@@ -37,5 +38,5 @@ export function addressText(from: Buffer, at: number): string {
 /** An address of the kernel's, which is SOCKADDR_SIZE bytes or less. Throws an IocpError for a local socket's. */
 export function readAddress(from: Buffer, syscall: string): Endpoint {
   if (from.readUInt16LE(0) === AF_UNIX) throw hasNoAddress(syscall);
-  return readSockaddr(from.subarray(0, SOCKADDR_SIZE), 0);
+  return readSockaddr(from.subarray(0, SOCKADDR_SIZE), 0, linuxZones);
 }

@@ -26,6 +26,7 @@ import * as abi from './layout.js';
 import { bindSocket, check, connectSocket } from './libc.js';
 import { writeMessage } from './sender.js';
 import { createSocket, discardHandle, setOption, type UringSocket } from './socket.js';
+import { linuxZones } from './zones.js';
 
 /** Where in an event the address of a send lies. */
 const TARGET = 32;
@@ -36,7 +37,7 @@ const PAYLOAD = abi.RECVMSG_OUT.size + NAME_ROOM;
 export class Datagrams {
   readonly #engine: Engine;
   readonly #buffers: ReceiveBuffers;
-  readonly #addresses = new AddressCache();
+  readonly #addresses = new AddressCache(linuxZones);
   /** One for all, as any peer may cause it at any time. */
   readonly #truncated = linuxPacketError('receive all of a datagram', 'recvmsg', EMSGSIZE);
 
@@ -86,7 +87,8 @@ export class Datagrams {
     assert(state !== null, 'sendTo() on what is no datagram socket');
     state.check(to);
     this.#engine.start(socket, event);
-    const length = to === null ? 0 : writeTarget(to, state.family, event.block, event.offset + TARGET, abi.AF_INET6);
+    const length =
+      to === null ? 0 : writeTarget(to, state.family, event.block, event.offset + TARGET, abi.AF_INET6, linuxZones);
     if (to !== null && length === 0) {
       this.#engine.queueEnd(Operation.Send, socket, event, linuxPacketError(sendAction(to), 'sendmsg', EAFNOSUPPORT));
       return;
@@ -116,7 +118,9 @@ export class Datagrams {
 
 /** What a send wanted, from the address that it left in its event. */
 function actionOf(socket: UringSocket, event: Overlapped): string {
-  return sendAction(socket.datagrams!.connected ? null : readSockaddr(event.block.bytes, event.offset + TARGET));
+  return sendAction(
+    socket.datagrams!.connected ? null : readSockaddr(event.block.bytes, event.offset + TARGET, linuxZones),
+  );
 }
 
 function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: DatagramOptions): number {
@@ -126,7 +130,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
     if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, ipv6Only ? 1 : 0, action);
     if (broadcast) setOption(fd, abi.SOL_SOCKET, abi.SO_BROADCAST, 1, action);
     const address = Buffer.alloc(SOCKADDR_SIZE);
-    check(bindSocket(fd, address, writeSockaddr(local, address, 0, abi.AF_INET6)), action, 'bind');
+    check(bindSocket(fd, address, writeSockaddr(local, address, 0, abi.AF_INET6, linuxZones)), action, 'bind');
     if (remote) connectTo(fd, remote, local.family);
     return fd;
   } catch (error) {
@@ -140,5 +144,5 @@ function connectTo(fd: number, remote: Endpoint, family: 4 | 6): void {
   const target = inFamily(remote, family);
   if (target === null) throw linuxError(action, 'connect', EAFNOSUPPORT);
   const address = Buffer.alloc(SOCKADDR_SIZE);
-  check(connectSocket(fd, address, writeSockaddr(target, address, 0, abi.AF_INET6)), action, 'connect');
+  check(connectSocket(fd, address, writeSockaddr(target, address, 0, abi.AF_INET6, linuxZones)), action, 'connect');
 }

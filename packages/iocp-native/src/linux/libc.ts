@@ -38,6 +38,8 @@ export const setsockopt = bind<[fd: number, level: number, name: number, value: 
 );
 export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('int getsockname(int, void *, void *)');
 export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');
+export const if_nametoindex = bind<[name: Buffer]>('uint32_t if_nametoindex(void *)');
+export const if_indextoname = bind<[index: number, name: Buffer]>('intptr_t if_indextoname(uint32_t, void *)');
 export const shutdown = bind<[fd: number, how: number]>('int shutdown(int, int)');
 export const close = bind<[fd: number]>('int close(int)');
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');

@@ -5,8 +5,9 @@ import assert from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
 import { DatagramState, inFamily, sendAction } from '../datagrams.js';
-import { endpoint, endpointText } from '../endpoint.js';
+import { endpointText, told } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { hostOf } from './address.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
 
@@ -37,13 +38,13 @@ export class PortableDatagrams extends PortableHandle {
     this.#raw = raw;
     this.#state = new DatagramState(family, remote !== null);
     const { address, port } = raw.address();
-    this.#local = endpoint(address, port);
+    this.#local = told(address, port);
     this.#remote = remote;
     host.opened(this);
     raw.unref();
-    raw.on('message', (bytes, { address, family, port }) => {
+    raw.on('message', (bytes, { address, port }) => {
       if (this.closing || this.#kept.length === MOST_KEPT) return;
-      this.#kept.push({ bytes, from: { address, family: family === 'IPv6' ? 6 : 4, port } });
+      this.#kept.push({ bytes, from: told(address, port) });
       this.deliver();
     });
     raw.on('error', (cause) => {
@@ -104,7 +105,7 @@ export class PortableDatagrams extends PortableHandle {
     };
     try {
       if (target === null) this.#raw.send(bytes, done);
-      else this.#raw.send(bytes, target.port, target.address, done);
+      else this.#raw.send(bytes, target.port, hostOf(target), done);
     } catch (cause) {
       // Port 0 is a bug to node:dgram. Here any peer may have claimed to have it.
       done(cause as Error);
@@ -191,14 +192,16 @@ export async function openDatagrams(local: Endpoint, options: DatagramOptions): 
     lookup: (address, _options, done) => done(null, address, family),
   });
   try {
-    await step(raw, bindAction, 'bind', (done) => raw.bind({ ...hostAndPort(local), exclusive: true }, done));
+    await step(raw, bindAction, 'bind', (done) =>
+      raw.bind({ address: hostOf(local), port: local.port, exclusive: true }, done),
+    );
     if (broadcast) raw.setBroadcast(true);
     if (remote) {
       const action = `connect to ${endpointText(remote)}`;
       const target = inFamily(remote, family);
       const reason = 'an IPv4 socket reaches no IPv6 address';
       if (target === null) throw new IocpError(action, reason, 'EAFNOSUPPORT', 'connect');
-      await step(raw, action, 'connect', (done) => raw.connect(target.port, target.address, done));
+      await step(raw, action, 'connect', (done) => raw.connect(target.port, hostOf(target), done));
     }
     return raw;
   } catch (error) {
@@ -220,10 +223,6 @@ function step(raw: Socket, action: string, syscall: string, start: (done: () => 
       failed(cause as Error);
     }
   });
-}
-
-function hostAndPort({ address, port }: Endpoint) {
-  return { address, port };
 }
 
 /** Where an event lies tells it from all others. */

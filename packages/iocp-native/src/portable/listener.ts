@@ -3,7 +3,7 @@
 
 import type { Server, Socket } from 'node:net';
 import { type Endpoint, Operation, type Overlapped } from '../contract.js';
-import { endpoint, hasNoAddress } from '../endpoint.js';
+import { hasNoAddress, told } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
@@ -22,7 +22,7 @@ export class PortableListener extends PortableHandle {
     super(host);
     this.#server = server;
     const at = server.address();
-    this.#local = typeof at === 'object' && at !== null ? endpoint(at.address, at.port) : null;
+    this.#local = typeof at === 'object' && at !== null ? told(at.address, at.port) : null;
     host.opened(this);
     server.unref();
     server.on('connection', (raw) => this.#onConnection(raw));

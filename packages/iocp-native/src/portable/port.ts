@@ -25,6 +25,7 @@ import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
+import { hostOf } from './address.js';
 import { openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, hasNoOption, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
@@ -84,7 +85,7 @@ export class PortablePort implements CompletionPort, Host {
       server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));
       server.listen(
         {
-          ...(isPipe(local) ? local : { host: local.address, port: local.port }),
+          ...(isPipe(local) ? local : { host: hostOf(local), port: local.port }),
           backlog: options.backlog ?? 4096,
           ipv6Only: options.ipv6Only ?? false,
           exclusive: true,
@@ -114,7 +115,7 @@ export class PortablePort implements CompletionPort, Host {
     const action = `connect to ${endpointText(remote)}`;
     this.#check(action, 'connect');
     assert(!event.pending, 'the event is already in flight');
-    const to = isPipe(remote) ? remote : { host: remote.address, port: remote.port };
+    const to = isPipe(remote) ? remote : { host: hostOf(remote), port: remote.port };
     const raw = isTooLong(remote)
       ? new Socket().destroy(pathTooLong(action))
       : connectRaw({ ...to, allowHalfOpen: true }, options, action);

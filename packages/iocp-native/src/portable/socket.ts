@@ -11,7 +11,7 @@ import {
   type Overlapped,
   type PipeEndpoint,
 } from '../contract.js';
-import { endpoint, endpointText } from '../endpoint.js';
+import { endpointText, told } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
 import { FileSend } from './file-send.js';
@@ -246,8 +246,8 @@ export class PortableSocket extends PortableHandle {
   // Kept, because node:net forgets them as soon as the connection ends.
   #learnEndpoints(): void {
     const { localAddress, localPort, remoteAddress, remotePort } = this.#raw;
-    if (localAddress !== undefined) this.#local = endpoint(localAddress, localPort!);
-    if (remoteAddress !== undefined) this.#remote = endpoint(remoteAddress, remotePort!);
+    if (localAddress !== undefined) this.#local = told(localAddress, localPort!);
+    if (remoteAddress !== undefined) this.#remote = told(remoteAddress, remotePort!);
   }
 
   #sent(event: Overlapped, error: Error | null | undefined): void {

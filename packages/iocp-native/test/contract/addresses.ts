@@ -3,12 +3,16 @@
 import { networkInterfaces } from 'node:os';
 import { expect } from 'vitest';
 import { type Endpoint, Operation } from '../../src/contract.js';
+import { endpoint } from '../../src/endpoint.js';
 import { isIocpError } from '../../src/errors.js';
+import { linkLocal } from '../support/link-local.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
 import { bufferSizesOf, hasKeepAlive, hasNoDelay, keepAliveOf } from '../support/socket-options.js';
 import type { Suite } from '../support/suite.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+/** What systems say of one. */
+const NO_SUCH_ZONE = /^(ENODEV|EINVAL|ENETUNREACH|EADDRNOTAVAIL)$/;
 
 export function addresses(suite: Suite): void {
   suite.rule('listening on a port in use rejects with EADDRINUSE', async () => {
@@ -80,6 +84,47 @@ export function addresses(suite: Suite): void {
     const refused = r.peer({ ...LOOPBACK, port: only.localEndpoint().port });
     await refused.until('the refusal', () => refused.error !== null);
     expect(refused.error?.code).toBe('ECONNREFUSED');
+  });
+
+  suite.rule('a link-local address has its zone', async ({ skip }) => {
+    if (linkLocal === undefined) skip('this machine has no link-local address');
+    const { address, numbered } = linkLocal!;
+    const r = suite.rig();
+    for (const at of [address, numbered]) {
+      const listener = await r.listen(undefined, endpoint(at, 0));
+      expect(listener.localEndpoint()).toMatchObject({ address, family: 6 });
+      const to = endpoint(at, listener.localEndpoint().port);
+      const { server, client } = await r.dial(listener, undefined, to);
+      for (const socket of [server, client]) {
+        expect(socket.remoteEndpoint().address).toBe(address);
+        expect(socket.localEndpoint().address).toBe(address);
+      }
+      await r.close(listener);
+    }
+  });
+
+  suite.rule('a link-local client of a listener on :: is accepted as any', async ({ skip }) => {
+    if (linkLocal === undefined) skip('this machine has no link-local address');
+    const r = suite.rig();
+    const listener = await r.listen(undefined, { address: '::', family: 6, port: 0 });
+    const event = r.accept(listener);
+    const peer = r.peer(endpoint(linkLocal!.address, listener.localEndpoint().port));
+    const { socket, error } = await r.pump.next('Accept', event);
+    expect(error).toBeNull();
+    expect(socket!.remoteEndpoint()).toMatchObject({ address: linkLocal!.address, family: 6 });
+    await r.sent(socket!, 'hi');
+    expect(String(await peer.read(2))).toBe('hi');
+  });
+
+  suite.rule('a zone that this machine has not is refused', async ({ skip }) => {
+    if (!hasIPv6) skip('this machine has no ::1');
+    const r = suite.rig();
+    const nowhere = endpoint('fe80::1%1999999', 9);
+    expect(await rejection(r, nowhere)).toMatchObject({ code: expect.stringMatching(NO_SUCH_ZONE) });
+    const event = r.event();
+    const socket = r.port.connect(event, nowhere, undefined);
+    expect((await r.pump.next('Connect', event)).error?.code).toMatch(NO_SUCH_ZONE);
+    await r.close(socket);
   });
 
   suite.rule('options can be set on a connection', async () => {

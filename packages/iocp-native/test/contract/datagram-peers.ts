@@ -4,7 +4,9 @@ import { AssertionError } from 'node:assert';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'vitest';
 import type { Endpoint } from '../../src/contract.js';
+import { endpoint } from '../../src/endpoint.js';
 import { DatagramPeer } from '../support/datagram-peer.js';
+import { linkLocal } from '../support/link-local.js';
 import type { Packet } from '../support/pump.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
@@ -46,6 +48,26 @@ export function datagramPeers(suite: Suite): void {
         expect(await peer.text()).toBe(text);
       }
     }
+  });
+
+  suite.rule('a link-local peer is answered, as its datagram says and as anybody would write it', async ({ skip }) => {
+    if (linkLocal === undefined) skip('this machine has no link-local address');
+    const { address, numbered } = linkLocal!;
+    const r = suite.rig();
+    const { socket, stream, local } = await bound(r, ANY6);
+    const peer = await DatagramPeer.bind(address);
+    await peer.send('hello', { ...local, address });
+    const { from } = await r.pump.next('Receive', stream);
+    const { port } = peer.endpoint;
+    expect(from).toEqual({ address, family: 6, port });
+    for (const to of [from, endpoint(address, port), endpoint(numbered, port)]) {
+      expect((await sent(r, socket, to, r.gather('back'))).error).toBeNull();
+      expect(await peer.text()).toBe('back');
+    }
+    const { socket: single } = await bound(r, ANY6, { remote: endpoint(address, port) });
+    expect(single.remoteEndpoint()).toMatchObject({ address, port });
+    expect((await sent(r, single, null, r.gather('to the only one'))).error).toBeNull();
+    expect(await peer.text()).toBe('to the only one');
   });
 
   suite.rule('a dual-stack datagram socket has peers of both families', async ({ skip }) => {
