@@ -23,6 +23,7 @@ const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: str
   refusedAddress: [Counter, 'refused_address_total', 'Of these: the address had too many sessions.'],
   refusedProxy: [Counter, 'refused_proxy_total', 'Of these: no PROXY header that could be trusted came in time.'],
   timedOut: [Counter, 'sessions_timed_out_total', 'Sessions that a timeout closed.'],
+  failed: [Counter, 'handlers_failed_total', 'Handlers that threw, or whose promises rejected.'],
   overflowed: [Counter, 'sessions_overflowed_total', 'Sessions that were closed as too many bytes waited.'],
   droppedMessages: [Counter, 'dropped_messages_total', 'Messages that were dropped as too many bytes waited.'],
   packets: [Counter, 'packets_total', 'Completion packets.'],

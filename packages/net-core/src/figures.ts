@@ -13,6 +13,7 @@ const COUNTERS = [
   'refusedAddress',
   'refusedProxy',
   'timedOut',
+  'failed',
   'overflowed',
   'droppedMessages',
   'packets',
@@ -58,6 +59,8 @@ export interface CoreFigures {
   readonly refusedProxy: number;
   /** Sessions that a timeout closed. */
   readonly timedOut: number;
+  /** Handlers of sessions and datagram sessions that threw, or whose promises rejected. */
+  readonly failed: number;
   /** Sessions that were closed as too many bytes waited to be sent. */
   readonly overflowed: number;
   /** Messages that were dropped for that. */

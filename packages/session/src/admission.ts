@@ -4,9 +4,10 @@
 import type { PortSocket } from '@overlapped/iocp-native';
 import { Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { endpointOf, isListed, plainAddress } from './endpoints.js';
+import { report, warn } from './failures.js';
 import { EVERYONE } from './groups.js';
 import { type AcceptLimits, isRefused } from './limits.js';
-import { warn } from './outcomes.js';
+import { asError } from './outcomes.js';
 import { type Introduction, Preface } from './preface.js';
 import { reset } from './reset.js';
 import type { Session } from './session.js';
@@ -109,7 +110,8 @@ export class Admission implements Stoppable {
       session = this.#set.open(socket, introduction);
     } catch (error) {
       // Its constructor has thrown: nobody else is to suffer for that.
-      warn(error);
+      report(this.#core, null, asError(error));
+      warn(this.#core, 'A connection was reset, as the constructor of its session failed', error);
       this.#onEnd();
       return;
     }

@@ -3,7 +3,8 @@
 
 import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
-import { asError, warn } from './outcomes.js';
+import { report, warn } from './failures.js';
+import { asError } from './outcomes.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE } from './session-set.js';
 
@@ -98,7 +99,8 @@ export class ClientService implements Stoppable {
       try {
         this.#options.onReconnecting?.(error, delay);
       } catch (thrown) {
-        warn(thrown);
+        report(this.#core, null, asError(thrown));
+        warn(this.#core, 'onReconnecting failed', thrown);
       }
       await this.#pause(delay);
     }

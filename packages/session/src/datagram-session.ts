@@ -17,9 +17,10 @@ import {
 import { type CompletionOwner, Figure, type IocpCore, onCompletion, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf } from './bytes.js';
+import { report, warn } from './failures.js';
 import { addressOf } from './hosts.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
-import { asError, isThenable, warn } from './outcomes.js';
+import { asError, isThenable } from './outcomes.js';
 
 /** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
 export interface DatagramHandlers {
@@ -70,7 +71,8 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
 
 /**
  * One UDP socket. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose promise
- * rejects, closes the session with that error.
+ * rejects, drops its message, and the session goes on: anybody may have sent it. That is counted (`failed` of the core's
+ * figures), published in the diagnostics channel `overlapped:session-failed`, and told in a process warning.
  */
 export class DatagramSession implements CompletionOwner {
   /** Kept up to date: the same object each time. */
@@ -209,10 +211,17 @@ export class DatagramSession implements CompletionOwner {
   #deliver(data: Buffer, from: Endpoint): void {
     try {
       const result = this.onMessage(data, from);
-      if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.close(asError(thrown)));
+      if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.#fail(thrown));
     } catch (thrown) {
-      void this.close(asError(thrown));
+      this.#fail(thrown);
     }
+  }
+
+  /** One message, which anybody may have sent, must not close the socket for all peers. */
+  #fail(thrown: unknown): void {
+    const error = asError(thrown);
+    report(this.#core, this, error);
+    warn(this.#core, 'The handler of a datagram session failed, and its message was dropped', error);
   }
 
   #receiveEnded(error: IocpError): void {
@@ -232,13 +241,19 @@ export class DatagramSession implements CompletionOwner {
     if (this.#connected && error.code === 'ECONNREFUSED') void this.close(error);
   }
 
+  #failedLast(thrown: unknown): void {
+    const error = asError(thrown);
+    report(this.#core, this, error);
+    warn(this.#core, 'onClosed of a datagram session failed', error);
+  }
+
   #closed(): void {
     this.#core.detach(this.#stoppable);
     try {
       const result = this.onClosed(this.#error);
-      if (isThenable(result)) result.then(undefined, warn);
+      if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.#failedLast(thrown));
     } catch (thrown) {
-      warn(thrown);
+      this.#failedLast(thrown);
     }
     this.#over();
   }

@@ -4,7 +4,6 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { type CompletionPort, IocpError, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
-import { warn } from './outcomes.js';
 
 /** Which bytes of a file, as for fs.createReadStream: both are inclusive. Default: all of them. */
 export interface FileRange {
@@ -141,7 +140,7 @@ export class FileSend {
   #close(): void {
     const handle = this.#handle;
     this.#handle = null;
-    if (this.#ours) handle?.close().catch(warn);
+    if (this.#ours) handle?.close().catch((error: Error) => process.emitWarning(error));
   }
 }
 

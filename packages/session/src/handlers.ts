@@ -25,34 +25,46 @@ export type SessionKind = (new () => Session) | SessionHandlers;
 
 /** What makes the sessions of one kind. */
 export function sessionFactory(kind: SessionKind): () => Session {
-  return typeof kind === 'function' ? () => new kind() : () => new HandlerSession(kind);
+  if (typeof kind === 'function') return () => new kind();
+  const Handled = withHandlers(Session, kind);
+  return () => new Handled();
 }
 
-class HandlerSession extends Session {
-  readonly #handlers: SessionHandlers;
-
-  constructor(handlers: SessionHandlers) {
-    super();
-    this.#handlers = handlers;
-  }
-
-  override onConnected(): unknown {
-    return this.#handlers.onConnected?.(this);
-  }
-
-  override onReceive(data: Buffer): unknown {
-    return this.#handlers.onReceive?.(this, data);
-  }
-
-  override onSend(bytes: number): unknown {
-    return this.#handlers.onSend?.(this, bytes);
-  }
-
-  override onDrain(): unknown {
-    return this.#handlers.onDrain?.(this);
-  }
-
-  override onDisconnected(error?: Error): unknown {
-    return this.#handlers.onDisconnected?.(this, error);
-  }
+/** The handlers of sessions of any kind, as they are called: on the object that has them, with the session first. */
+interface AnyHandlers<Kind extends Session> extends CommonHandlers<Kind> {
+  onReceive?(session: Kind, data: Buffer): unknown;
 }
+
+/**
+ * A class of sessions that call one object's handlers. It overrides what the object has and nothing else: a session can
+ * tell whether there is a handler for something.
+ */
+export function withHandlers<Kind extends Session>(base: new () => Kind, handlers: AnyHandlers<Kind>): new () => Kind {
+  const Base: new () => Session = base;
+  const on = handlers as Required<AnyHandlers<Session>>;
+  class Handled extends Base {
+    override onConnected(): unknown {
+      return on.onConnected(this);
+    }
+
+    override onReceive(data: Buffer): unknown {
+      return on.onReceive(this, data);
+    }
+
+    override onSend(bytes: number): unknown {
+      return on.onSend(this, bytes);
+    }
+
+    override onDrain(): unknown {
+      return on.onDrain(this);
+    }
+
+    override onDisconnected(error?: Error): unknown {
+      return on.onDisconnected(this, error);
+    }
+  }
+  for (const name of HANDLERS) if (!handlers[name]) Reflect.deleteProperty(Handled.prototype, name);
+  return Handled as unknown as new () => Kind;
+}
+
+const HANDLERS = ['onConnected', 'onReceive', 'onSend', 'onDrain', 'onDisconnected'] as const;

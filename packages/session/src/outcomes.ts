@@ -1,31 +1,36 @@
-// What a handler may give back or throw, and what becomes of it.
+// What a handler may give back or throw.
+
+import { types } from 'node:util';
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
+/** What was thrown, as it is when it is an error of any realm; else in an Error. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`a handler threw ${String(thrown)}`);
+  if (isError(thrown)) return thrown;
+  return new Error(`a handler threw ${textOf(thrown)}`, { cause: thrown });
 }
 
-/** A handler's promise may reject: that closes the session, too. */
-export function follow(session: { destroy(error: Error): void }, result: unknown): void {
-  if (isThenable(result)) result.then(undefined, (error: unknown) => session.destroy(asError(error)));
-}
-
-/** Runs onDisconnected, which has no session left to close. */
-export function runLast(handler: () => unknown): void {
+/** `instanceof` is false for the errors of another realm: of a vm context, or under a test runner that has one. */
+function isError(thrown: unknown): thrown is Error {
+  if (thrown instanceof Error || types.isNativeError(thrown)) return true;
+  if (typeof thrown !== 'object' || thrown === null) return false;
+  // A class of errors that does not extend Error, or a DOMException of another realm.
   try {
-    const result = handler();
-    if (isThenable(result)) result.then(undefined, warn);
-  } catch (error) {
-    warn(error);
+    const { name, message } = thrown as Partial<Error>;
+    return typeof name === 'string' && typeof message === 'string';
+  } catch {
+    return false;
   }
 }
 
-/** Tells of an error that nobody else gets. */
-export function warn(error: unknown): void {
-  process.emitWarning(asError(error));
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return 'what has no text';
+  }
 }
 
 /** For what no session is to blame for: an uncaught exception. */

@@ -20,6 +20,8 @@ export const CONGESTED = 1 << 6;
 export const OPENED = 1 << 7;
 /** More waits than the queue's limit: nothing is received until it has drained. */
 export const THROTTLED = 1 << 8;
+/** A handler has failed: #error is what it threw. */
+export const FAILED = 1 << 9;
 /** Nothing is received. */
 export const HELD_BACK = PAUSED | THROTTLED;
 /** Something goes on when the queue has drained. */

@@ -3,7 +3,13 @@
 
 import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
-import { type CompletionPacket, type IocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
+import {
+  type CompletionPacket,
+  type IocpError,
+  isIocpError,
+  Operation,
+  type PortSocket,
+} from '@overlapped/iocp-native';
 import {
   type CompletionOwner,
   type Exchange,
@@ -16,9 +22,10 @@ import {
 import { bytesOf } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
+import { report, warn } from './failures.js';
 import { type FileRange, FileSend } from './file-send.js';
 import { closeMember, openMember } from './member.js';
-import { asError, follow, runLast } from './outcomes.js';
+import { asError, isThenable } from './outcomes.js';
 import type { Introduction } from './preface.js';
 import { SendQueue } from './send-queue.js';
 import { cutShort, SessionBase } from './session-base.js';
@@ -30,6 +37,7 @@ import {
   CONGESTED,
   DIRTY,
   ENDING,
+  FAILED,
   HELD_BACK,
   OPENED,
   PAUSED,
@@ -53,11 +61,15 @@ let unread: (session: Session, rest: Buffer) => void;
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 /** For its stream. `cut`: some of it is lost. */
 let endSession: (session: Session) => void;
+/** What a handler gave back: a promise may reject. */
+let follow: (session: Session, result: unknown) => void;
 let closeSession: (session: Session, error: Error | undefined, cut: boolean) => void;
 
 /**
  * One connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws, or
- * whose promise rejects, closes its own session with that error.
+ * whose promise rejects, closes its own session with that error. It is counted (`failed` of the core's figures), published
+ * in the diagnostics channel `overlapped:session-failed`, and told in a process warning when onDisconnected is not
+ * overridden, or has been called already.
  */
 export class Session extends SessionBase implements CompletionOwner, Flushable {
   #state = 0;
@@ -80,6 +92,7 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
+    follow = (session, result) => session.#follow(result);
     closeSession = (session, error, cut) => session.#closeStream(error, cut);
   }
 
@@ -241,9 +254,9 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#core!.board.values[RECEIVED]! += data.length;
     try {
       const result = (this.#stream ?? this).onReceive(data);
-      if (result !== undefined) follow(this, result);
+      if (result !== undefined) this.#follow(result);
     } catch (error) {
-      this.destroy(asError(error));
+      this.#fail(error);
     }
   }
 
@@ -305,9 +318,9 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
       const result = (this.#stream ?? this).onSend(bytes);
-      if (result !== undefined) follow(this, result);
+      if (result !== undefined) this.#follow(result);
     } catch (thrown) {
-      this.destroy(asError(thrown));
+      this.#fail(thrown);
     }
     if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#host!.lowWatermark) this.#relieve();
   }
@@ -381,16 +394,54 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#host!.closed(this, this.#error);
     this.#state &= ~OPENED;
     attachSocket(this, null);
-    this.#stream?.onDisconnected(this.#error);
-    runLast(() => this.onDisconnected(this.#error));
+    const failed = (this.#state & FAILED) !== 0;
+    if (failed && this.onDisconnected === Session.prototype.onDisconnected) {
+      warn(this.#core!, 'A session was closed, as its handler failed', this.#error);
+    }
+    // What a handler threw is no failure of the stream: one that has no listener for errors must not end the process for it.
+    const quiet = failed && this.#stream?.listenerCount('error') === 0;
+    this.#stream?.onDisconnected(quiet ? undefined : this.#error);
+    this.#runLast();
   }
 
   /** Runs a handler that is not called for each packet. */
   #run(handler: () => unknown): void {
     try {
-      follow(this, handler());
+      this.#follow(handler());
     } catch (error) {
-      this.destroy(asError(error));
+      this.#fail(error);
+    }
+  }
+
+  /** Runs onDisconnected, which has no session left to close. */
+  #runLast(): void {
+    const failed = (thrown: unknown): void => {
+      report(this.#core!, this, asError(thrown));
+      warn(this.#core!, 'onDisconnected failed', thrown);
+    };
+    try {
+      const result = this.onDisconnected(this.#error);
+      if (isThenable(result)) result.then(undefined, failed);
+    } catch (thrown) {
+      failed(thrown);
+    }
+  }
+
+  #follow(result: unknown): void {
+    if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.#fail(thrown));
+  }
+
+  /** A handler has failed. That closes the session with the error; one that closes already has nobody else to tell. */
+  #fail(thrown: unknown): void {
+    const error = asError(thrown);
+    const open = (this.#state & (OPENED | CLOSING)) === OPENED;
+    if (!open && followsFromEnd(error, this.#error)) return;
+    report(this.#core!, this, error);
+    if (open) {
+      this.#state |= FAILED;
+      this.#close(error, true);
+    } else {
+      warn(this.#core!, 'A handler failed when its session was over, or about to be', error);
     }
   }
 
@@ -401,4 +452,9 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
   }
 }
 
-export { closeSession, endSession, isDelivering, isIdle, isReceiving, openSession, sendMessage, unread };
+/** Whether a handler that waits was only told, by what it waited for, that its session is over. */
+function followsFromEnd(error: Error, why: Error | undefined): boolean {
+  return error === why || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_');
+}
+
+export { closeSession, endSession, follow, isDelivering, isIdle, isReceiving, openSession, sendMessage, unread };

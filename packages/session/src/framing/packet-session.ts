@@ -1,10 +1,9 @@
 // PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
 
-import type { IocpError } from '@overlapped/iocp-native';
+import { type IocpError, isIocpError } from '@overlapped/iocp-native';
 import { bytesOf } from '../bytes.js';
-import type { CommonHandlers } from '../handlers.js';
-import { follow } from '../outcomes.js';
-import { isDelivering, Session, unread } from '../session.js';
+import { type CommonHandlers, withHandlers } from '../handlers.js';
+import { follow, isDelivering, Session, unread } from '../session.js';
 import { cutShort, unfinished } from '../session-base.js';
 import { FrameReader } from './frame-reader.js';
 import { badFrame, type Framer } from './framer.js';
@@ -52,12 +51,23 @@ export class PacketSession extends Session {
     const reader = this.#reader;
     reader.add(data);
     while (isDelivering(this)) {
-      const frame = reader.next();
+      const frame = this.#next();
       if (frame === null) return;
       const result = this.onPacket(frame);
       if (result !== undefined) follow(this, result);
     }
     unread(this, reader.rest());
+  }
+
+  /** What is no frame is the peer's fault, and no failure of the handler's. */
+  #next(): Buffer | null {
+    try {
+      return this.#reader.next();
+    } catch (error) {
+      if (!isIocpError(error)) throw error;
+      this.destroy(error);
+      return null;
+    }
   }
 
   override [cutShort](): IocpError | undefined {
@@ -77,29 +87,14 @@ export interface PacketHandlers extends CommonHandlers<PacketSession> {
 
 /** Sessions of frames through one object of handlers for a whole listener, in the place of a class. */
 export function framed(framer: Framer, handlers: PacketHandlers): new () => PacketSession {
-  return class extends PacketSession {
+  class Framed extends PacketSession {
     constructor() {
       super(framer);
-    }
-
-    override onConnected(): unknown {
-      return handlers.onConnected?.(this);
     }
 
     override onPacket(frame: Buffer): unknown {
       return handlers.onPacket?.(this, frame);
     }
-
-    override onSend(bytes: number): unknown {
-      return handlers.onSend?.(this, bytes);
-    }
-
-    override onDrain(): unknown {
-      return handlers.onDrain?.(this);
-    }
-
-    override onDisconnected(error?: Error): unknown {
-      return handlers.onDisconnected?.(this, error);
-    }
-  };
+  }
+  return withHandlers(Framed, handlers);
 }
