@@ -1,7 +1,8 @@
-// Where the code lies that a thread runs. Looked up when a thread is started, not on import: in a bundle there is no such
+// Where the code lies that a thread runs, and how it is started. Looked up when a thread is started, not on import: in a bundle there is no such
 // file, and a program without threads must run there.
 
 import { pathToFileURL } from 'node:url';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
 
 /**
@@ -17,4 +18,14 @@ export function threadEntry(name: string, from: string): URL {
     const reason = `its code (${name}) is not beside this module; keep @overlapped/* and koffi external when you bundle`;
     throw new IocpError('start a thread', reason, 'ENOTSUP', 'Worker', 0, { cause });
   }
+}
+
+/**
+ * Starts a thread. It inherits the flags of this process, and Node refuses to run a file with --input-type, which a program
+ * on the command line has; so there the thread's own program is a line of text, which imports the file.
+ */
+export function startThread(entry: URL, options: WorkerOptions): Worker {
+  const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ''];
+  if (!flags.some((flag) => flag.includes('--input-type'))) return new Worker(entry, options);
+  return new Worker(`import(${JSON.stringify(entry.href)})`, { ...options, eval: true });
 }

@@ -2,6 +2,7 @@
 // is left behind.
 
 import { readdirSync } from 'node:fs';
+import { isIocpError } from '@overlapped/iocp-native';
 import { type CoreFigures, IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
 import { describe, expect, test } from 'vitest';
@@ -106,6 +107,23 @@ onEachBackend((backend) => {
       expect(groups.size).toBe(2);
       await core.stop();
       await Promise.all(clients.map(({ closed }) => closed));
+    });
+
+    test('what a thread refuses keeps its code, its class and its cause', async () => {
+      const { core, port } = await serve({ backend });
+      const at = { host: '127.0.0.1', port: 0 };
+      if (process.platform === 'linux') {
+        // Without reusePort the listening socket is in the way of the threads' own.
+        const taken = await Listener.listen(core, { ...at, port, module: LINE, reusePort: true }).catch(
+          (error) => error,
+        );
+        expect(isIocpError(taken)).toBe(true);
+        expect(taken).toMatchObject({ name: 'IocpError', code: 'EADDRINUSE', syscall: 'bind' });
+      }
+      const broken = new URL('./modules/broken.js', import.meta.url);
+      const thrown = await Listener.listen(core, { ...at, module: broken }).catch((error) => error);
+      expect(thrown).toBeInstanceOf(RangeError);
+      expect(thrown).toMatchObject({ message: 'a bug of the module', code: 'E_BUG', cause: { code: 'ENOENT' } });
     });
 
     test('a port in use is refused', async () => {

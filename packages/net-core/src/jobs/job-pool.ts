@@ -10,9 +10,12 @@ import {
   type SharedPort,
   type SharedPortToken,
 } from '@overlapped/iocp-native/threads';
+import { type CarriedError, describe, landError } from '../carried-error.js';
+import { reportJobThreadLoss } from '../diagnostics.js';
 import { threadEntry } from '../thread-entry.js';
 import { Collector } from './collector.js';
 import { Job } from './job.js';
+import { JobQueue } from './job-queue.js';
 import { Form, JobTable, SLOT_CAPACITY, SLOTS } from './job-table.js';
 import { checked, type JobPoolOptions } from './options.js';
 import { PoolThread, type PoolThreadOptions } from './pool-thread.js';
@@ -43,6 +46,8 @@ export interface JobFigures {
   readonly failed: number;
   /** Threads that there are. */
   readonly threads: number;
+  /** Threads that died: of what a job threw outside of itself, of memory, or by process.exit(). */
+  readonly lostThreads: number;
   /** For each thread: how often it has slept for want of a job, since it was started. */
   readonly wakeUps: readonly number[];
 }
@@ -67,7 +72,7 @@ export class JobPool {
   readonly #jobs: (Job | null)[] = new Array(SLOTS).fill(null);
   readonly #free = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
   /** Jobs that wait for a slot. */
-  readonly #waiting = new Set<Job>();
+  readonly #waiting = new JobQueue();
   /** Slots whose packets the port did not take, and the timer that tries again. */
   #unposted: number[] = [];
   #retry: NodeJS.Timeout | undefined;
@@ -85,6 +90,7 @@ export class JobPool {
   #outstanding = 0;
   #finished = 0;
   #failed = 0;
+  #lost = 0;
   #stopped: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -107,7 +113,13 @@ export class JobPool {
    */
   run<Result = unknown>(name: string, args: readonly unknown[] = [], options = NONE): Promise<Result> {
     return new Promise<unknown>((resolve, reject) => {
+      // All that may throw goes first: from the first slot or count on that is taken, the job is settled on every path.
       const { signal, transfer } = options;
+      const wrong = wrongInput(name, args, signal, transfer);
+      if (wrong !== undefined) {
+        reject(refused(String(name), 'EINVAL', wrong));
+        return;
+      }
       if (this.#stopped) {
         reject(refused(name, 'ECANCELED', 'the pool was stopped'));
         return;
@@ -134,7 +146,15 @@ export class JobPool {
     });
     const wakeUps = this.#threads.map((_, index) => this.#table.wakeUpsOf(index));
     const threads = this.#threads.filter((thread) => thread !== null).length;
-    return { queued, running, finished: this.#finished, failed: this.#failed, threads, wakeUps };
+    return {
+      queued,
+      running,
+      finished: this.#finished,
+      failed: this.#failed,
+      threads,
+      lostThreads: this.#lost,
+      wakeUps,
+    };
   }
 
   /**
@@ -181,30 +201,29 @@ export class JobPool {
     const slot = this.#waiting.size === 0 ? (this.#free.pop() ?? -1) : -1;
     const codec = slot >= 0 ? this.#table.open(slot) : this.#scratchCodec;
     if (slot < 0) codec.seek(0, SLOT_CAPACITY);
-    if (!codec.write(job.name)) {
-      if (slot >= 0) this.#free.push(slot);
-      this.#settle(job, false, refused(job.name, 'ENOENT', 'its module has no such function'));
-      return;
-    }
+    let refusal: IocpError | undefined;
+    if (!codec.write(job.name)) refusal = refused(job.name, 'ENOENT', 'its module has no such function');
     const end = codec.at;
-    if (transfer.length > 0 || !codec.writeAll(args)) {
+    if (refusal === undefined && (transfer.length > 0 || !codec.writeAll(args))) {
       codec.seek(end, end);
       try {
         // Here and now: the caller may change them, and transferring takes them away.
         const list = transfer as TransferListItem[];
         job.large = structuredClone({ values: args, transfer: list }, { transfer: list });
       } catch (cause) {
-        if (slot >= 0) this.#free.push(slot);
-        const reason = `its arguments cannot be cloned: ${(cause as Error).message}`;
-        this.#settle(job, false, refused(job.name, 'EINVAL', reason, cause));
-        return;
+        refusal = refused(job.name, 'EINVAL', `its arguments cannot be cloned: ${describe(cause)}`, cause);
       }
+    }
+    if (refusal !== undefined) {
+      if (slot >= 0) this.#free.push(slot);
+      this.#settle(job, false, refusal);
+      return;
     }
     if (slot >= 0) {
       this.#queue(job, slot);
     } else {
       job.bytes = new Uint8Array(this.#scratch.slice(0, codec.at));
-      this.#waiting.add(job);
+      this.#waiting.push(job);
     }
   }
 
@@ -222,14 +241,14 @@ export class JobPool {
   #release(slot: number): void {
     this.#jobs[slot] = null;
     this.#table.free(slot);
-    for (const job of this.#waiting) {
-      this.#waiting.delete(job);
-      this.#table.fill(slot, job.bytes!);
-      job.bytes = null;
-      this.#queue(job, slot);
+    const job = this.#waiting.shift();
+    if (job === null) {
+      this.#free.push(slot);
       return;
     }
-    this.#free.push(slot);
+    this.#table.fill(slot, job.bytes!);
+    job.bytes = null;
+    this.#queue(job, slot);
   }
 
   /** The port is full, of packets whose jobs were withdrawn; or its lock is a dead thread's, until that is recovered. */
@@ -250,8 +269,9 @@ export class JobPool {
     }
   };
 
-  readonly #reported = (thread: PoolThread, report: Report): void => {
-    if (report === FINISHED) this.#collector.collect();
+  readonly #reported = (thread: PoolThread, report: Report | null): void => {
+    if (report === null) this.#unreadable(thread);
+    else if (report === FINISHED) this.#collector.collect();
     else if (report.kind === 'end') this.#ended(report.slot, report.form, report.value);
     else this.#answer(thread, report.slot);
   };
@@ -261,9 +281,19 @@ export class JobPool {
     const job = this.#jobs[slot]!;
     const { values, transfer } = job.large!;
     job.large = null;
-    if (job.settled) thread.tell({ kind: 'arguments', values: null });
-    else thread.tell({ kind: 'arguments', values }, transfer);
+    try {
+      thread.tell({ kind: 'arguments', values: job.settled ? null : values }, job.settled ? [] : transfer);
+    } catch (cause) {
+      this.#settle(job, false, refused(job.name, 'EINVAL', `its arguments cannot be sent: ${describe(cause)}`, cause));
+      thread.tell({ kind: 'arguments', values: null });
+    }
     this.#table.answered(thread.index);
+  }
+
+  /** A result that this thread sent cannot be read here: that of the job whose result is first among those under way. */
+  #unreadable(thread: PoolThread): void {
+    const slot = this.#table.firstSentBy(thread.index);
+    if (slot >= 0) this.#ended(slot, Form.Refused, ['EINVAL', 'its result cannot be cloned', undefined]);
   }
 
   /** Settles the jobs that have finished. False when there were none. */
@@ -282,10 +312,10 @@ export class JobPool {
     if (form === Form.Result) {
       this.#settle(job, true, value);
     } else if (form === Form.Thrown) {
-      this.#settle(job, false, value);
+      this.#settle(job, false, landError(value as CarriedError));
     } else {
-      const [code, reason, cause] = value as [string, string, unknown];
-      this.#settle(job, false, refused(job.name, code, reason, cause));
+      const [code, reason, cause] = value as [string, string, CarriedError | undefined];
+      this.#settle(job, false, refused(job.name, code, reason, cause && landError(cause)));
     }
   }
 
@@ -306,7 +336,7 @@ export class JobPool {
 
   #abort(job: Job): void {
     const { slot, ticket } = job;
-    if (!this.#waiting.delete(job)) {
+    if (!this.#waiting.remove(job)) {
       if (this.#table.withdraw(slot, ticket)) {
         this.#release(slot);
       } else {
@@ -319,8 +349,8 @@ export class JobPool {
 
   /** Rejects all jobs, and withdraws those that have not started. */
   #rejectAll(code: string, reason: string, cause?: unknown): void {
-    const jobs = [...this.#jobs.filter((job) => job !== null), ...this.#waiting];
-    this.#waiting.clear();
+    const jobs = this.#jobs.filter((job) => job !== null);
+    for (let job = this.#waiting.shift(); job !== null; job = this.#waiting.shift()) jobs.push(job);
     for (const job of jobs) {
       if (job.slot >= 0 && this.#table.withdraw(job.slot, job.ticket)) this.#release(job.slot);
       if (!job.settled) this.#settle(job, false, refused(job.name, code, reason, cause));
@@ -344,7 +374,12 @@ export class JobPool {
     this.#takeFinished();
     this.#collector.collect();
     const stopping = this.#port.closed;
-    if (!stopping) this.#port.recover(thread.threadId);
+    if (!stopping) {
+      this.#port.recover(thread.threadId);
+      this.#lost++;
+    }
+    // Whether or not a job ran there: what has thrown may have been left behind by one that is over.
+    if (error !== undefined) reportJobThreadLoss(index, error);
     const reason = `its thread died${error instanceof Error ? `: ${error.message}` : ''}`;
     for (let slot = 0; slot < SLOTS; slot++) {
       const job = this.#jobs[slot];
@@ -362,6 +397,15 @@ export class JobPool {
     if (this.#table.startedBy(index) > 0) this.#startThreads();
     else if (this.#threads.every((other) => other === null)) this.#rejectAll('ECHILD', reason, error);
   };
+}
+
+/** Why run() cannot be called like this; undefined when it can. */
+function wrongInput(name: unknown, args: unknown, signal: unknown, transfer: unknown): string | undefined {
+  if (typeof name !== 'string') return 'its name must be a string';
+  if (!Array.isArray(args)) return 'its arguments must be an array';
+  if (signal !== undefined && !(signal instanceof AbortSignal)) return 'its signal must be an AbortSignal';
+  if (transfer !== undefined && !Array.isArray(transfer)) return 'what it transfers must be an array';
+  return undefined;
 }
 
 function refused(name: string, code: string, reason: string, cause?: unknown): IocpError {

@@ -40,7 +40,7 @@ const ThreadWord = {
 const SlotWord = {
   /** The ticket in the upper 24 bits; FREE, QUEUED, or RUNNING + the thread. */
   State: 0,
-  /** The next in the list of the finished jobs: slot + 1, or 0. */
+  /** The next in the list of the finished jobs: slot + 1, or 0. Of a result that is sent: its number among its thread's. */
   Next: 1,
   /** The ticket of a job that was aborted while it ran. */
   Aborted: 2,
@@ -66,6 +66,8 @@ export const Form = {
   Thrown: 3,
   /** Why the job could not be run, or its result not be sent: code, reason, cause. */
   Refused: 4,
+  /** Nothing: a message brings what the job returned or threw. */
+  Sent: 5,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -132,6 +134,16 @@ export class JobTable {
   /** The thread that has claimed it, or -1. */
   threadOf(slot: number): number {
     return Math.max(-1, (this.#state(slot) & 0xff) - RUNNING);
+  }
+
+  /** The job whose message is the next to come from a thread, or -1. */
+  firstSentBy(thread: number): number {
+    let first = -1;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (this.threadOf(slot) !== thread || this.form(slot) !== Form.Sent) continue;
+      if (first < 0 || ((this.#sentAs(slot) - this.#sentAs(first)) | 0) < 0) first = slot;
+    }
+    return first;
   }
 
   abort(slot: number, ticket: number): void {
@@ -213,6 +225,12 @@ export class JobTable {
     return Atomics.load(words, Header.OwnerAwake) === 0 && Atomics.exchange(words, Header.OwnerAwake, 1) === 0;
   }
 
+  /** What the job returned or threw is about to go in a message, the thread's next one of that kind. */
+  send(slot: number, number: number): void {
+    this.#words[slotAt(slot) + SlotWord.Next] = number;
+    this.setForm(slot, Form.Sent);
+  }
+
   setLoaded(thread: number): void {
     Atomics.store(this.#words, threadAt(thread) + ThreadWord.Loaded, 1);
   }
@@ -229,6 +247,10 @@ export class JobTable {
   awaitAnswer(thread: number, answers: number): void {
     const at = threadAt(thread) + ThreadWord.Answers;
     while (Atomics.load(this.#words, at) === answers) Atomics.wait(this.#words, at, answers);
+  }
+
+  #sentAs(slot: number): number {
+    return this.#words[slotAt(slot) + SlotWord.Next]!;
   }
 
   #state(slot: number): number {

@@ -17,6 +17,10 @@ export class Job {
   large: LargeArguments | null = null;
   /** While it waits for a slot: what will be written there. */
   bytes: Uint8Array | null = null;
+  /** Its neighbours in the queue of those that wait for a slot. */
+  before: Job | null = null;
+  after: Job | null = null;
+  waits = false;
   slot = -1;
   ticket = 0;
   settled = false;

@@ -6,8 +6,9 @@ import {
   type ResourceLimits,
   receiveMessageOnPort,
   type TransferListItem,
-  Worker,
+  type Worker,
 } from 'node:worker_threads';
+import { startThread } from '../thread-entry.js';
 import type { Order, Report, ThreadStart } from './protocol.js';
 
 export interface PoolThreadOptions {
@@ -15,7 +16,8 @@ export interface PoolThreadOptions {
   readonly entry: URL;
   readonly start: Omit<ThreadStart, 'port'>;
   readonly resourceLimits: ResourceLimits | undefined;
-  readonly onReport: (thread: PoolThread, report: Report) => void;
+  /** Null for one that cannot be read here. */
+  readonly onReport: (thread: PoolThread, report: Report | null) => void;
   /** The thread is no more. `error` is what it died of, if it says so. */
   readonly onExit: (thread: PoolThread, error: unknown) => void;
 }
@@ -35,7 +37,7 @@ export class PoolThread {
     this.#port = port1;
     const workerData: ThreadStart = { ...start, port: port2 };
     const name = `job thread ${start.index}`;
-    this.#worker = new Worker(entry, {
+    this.#worker = startThread(entry, {
       workerData,
       transferList: [port2],
       name,
@@ -44,6 +46,7 @@ export class PoolThread {
     this.threadId = this.#worker.threadId;
     this.#worker.unref();
     port1.on('message', (report: Report) => onReport(this, report));
+    port1.on('messageerror', () => onReport(this, null));
     port1.unref();
     this.#worker.on('error', (error) => {
       this.#error = error;
@@ -51,8 +54,7 @@ export class PoolThread {
     this.exited = new Promise((resolve) => {
       this.#worker.on('exit', () => {
         // What it said before it died counts.
-        for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1))
-          onReport(this, last.message);
+        for (let last = this.#next(); last; last = this.#next()) onReport(this, last.message);
         port1.close();
         onExit(this, this.#error);
         resolve();
@@ -71,5 +73,14 @@ export class PoolThread {
 
   terminate(): void {
     void this.#worker.terminate();
+  }
+
+  /** The next report that has come; its message is null when it cannot be read here. */
+  #next(): { readonly message: Report | null } | undefined {
+    try {
+      return receiveMessageOnPort(this.#port);
+    } catch {
+      return { message: null };
+    }
   }
 }

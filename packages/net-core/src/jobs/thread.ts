@@ -4,6 +4,7 @@
 
 import { receiveMessageOnPort, type TransferListItem, workerData } from 'node:worker_threads';
 import { openSharedPort } from '@overlapped/iocp-native/threads';
+import { carryError, describe } from '../carried-error.js';
 import { abortCurrentJob, setCurrentJob, Transferred } from './context.js';
 import { Form, JobTable } from './job-table.js';
 import { FINISHED, type Order, type Report, type ThreadStart } from './protocol.js';
@@ -20,6 +21,8 @@ let functions: Record<string, unknown> = {};
 let loadError: unknown;
 let slot = -1;
 let ticket = 0;
+/** Results that went in messages. */
+let sent = 0;
 /** The event loop has turned since the last job. */
 let turned = true;
 
@@ -84,7 +87,7 @@ function run(): PromiseLike<unknown> | undefined {
     if (typeof result?.then === 'function') return result;
     end(Form.Result, result);
   } catch (error) {
-    end(Form.Thrown, error);
+    fail(error);
   }
   return undefined;
 }
@@ -93,14 +96,14 @@ function run(): PromiseLike<unknown> | undefined {
 function awaitJob(promise: PromiseLike<unknown>): void {
   let pending = true;
   let waiting = false;
-  const settle = (form: Form, value: unknown) => {
+  const settle = (finish: (value: unknown) => void) => (value: unknown) => {
     pending = false;
-    end(form, value);
+    finish(value);
     if (waiting) setImmediate(serve);
   };
   Promise.resolve(promise).then(
-    (value) => settle(Form.Result, value),
-    (error) => settle(Form.Thrown, error),
+    settle((value) => end(Form.Result, value)),
+    settle(fail),
   );
   setImmediate(() => {
     if (!pending) {
@@ -129,6 +132,11 @@ function obey(order: Order): void {
   if (order.kind === 'abort' && order.slot === slot && order.ticket === ticket) abortCurrentJob();
 }
 
+/** The current job has thrown. */
+function fail(thrown: unknown): void {
+  end(Form.Thrown, carryError(thrown));
+}
+
 /** Leaves the result in the slot, or sends it. */
 function end(form: Form, value: unknown): void {
   setCurrentJob(undefined);
@@ -145,32 +153,24 @@ function end(form: Form, value: unknown): void {
 }
 
 function send(form: Form, value: unknown, list: readonly TransferListItem[]): void {
+  table.send(slot, sent++);
   try {
     report({ kind: 'end', slot, form, value }, list);
   } catch (error) {
+    const thrown = form === Form.Thrown ? (value as { value: unknown }).value : undefined;
     const what =
-      form === Form.Thrown ? `it threw what cannot be cloned (${describe(value)})` : 'its result cannot be cloned';
+      form === Form.Thrown ? `it threw what cannot be cloned (${describe(thrown)})` : 'its result cannot be cloned';
     refuse(['EINVAL', `${what}: ${describe(error)}`]);
   }
 }
 
 function loadFailure(): unknown[] {
-  // Errors of classes that cannot be cloned leave at least their message.
-  const cause = table.open(slot).write(loadError) ? loadError : undefined;
-  return ['ENOEXEC', `its module does not load: ${describe(loadError)}`, cause];
+  return ['ENOEXEC', `its module does not load: ${describe(loadError)}`, carryError(loadError)];
 }
 
 /** @param reasons code, reason, and cause. */
 function refuse(reasons: unknown[]): void {
   end(Form.Refused, reasons);
-}
-
-function describe(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error);
-  } catch {
-    return 'something without a description';
-  }
 }
 
 function report(message: Report, list: readonly TransferListItem[] = []): void {

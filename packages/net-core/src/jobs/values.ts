@@ -42,25 +42,23 @@ export class ValueCodec {
     return this.#at;
   }
 
-  /** False when it does not fit, or has no form of bytes. What was written then means nothing. */
+  /** False when it does not fit, or has no form of bytes. What was written then means nothing. Never throws. */
   write(value: unknown): boolean {
-    return this.#writeSimple(value) || (!isSimple(value) && this.#writeClone(value));
+    try {
+      return this.#writeSimple(value) || (!isSimple(value) && this.#writeClone(value));
+    } catch {
+      // Bytes whose memory was transferred, or a getter or proxy that throws. A message says why it cannot be cloned.
+      return false;
+    }
   }
 
   /** The same for a list. */
   writeAll(values: readonly unknown[]): boolean {
-    const start = this.#at;
-    if (values.length < WHOLE && this.#has(1)) {
-      this.#bytes[this.#at++] = values.length;
-      let i = 0;
-      while (i < values.length && this.#writeSimple(values[i])) i++;
-      if (i === values.length) return true;
-      if (isSimple(values[i])) return false;
+    try {
+      return this.#writeList(values);
+    } catch {
+      return false;
     }
-    this.#at = start;
-    if (!this.#has(1)) return false;
-    this.#bytes[this.#at++] = WHOLE;
-    return this.#writeClone(values);
   }
 
   read(): unknown {
@@ -104,6 +102,21 @@ export class ValueCodec {
     const values: unknown[] = [];
     for (let i = 0; i < count; i++) values.push(this.read());
     return values;
+  }
+
+  #writeList(values: readonly unknown[]): boolean {
+    const start = this.#at;
+    if (values.length < WHOLE && this.#has(1)) {
+      this.#bytes[this.#at++] = values.length;
+      let i = 0;
+      while (i < values.length && this.#writeSimple(values[i])) i++;
+      if (i === values.length) return true;
+      if (isSimple(values[i])) return false;
+    }
+    this.#at = start;
+    if (!this.#has(1)) return false;
+    this.#bytes[this.#at++] = WHOLE;
+    return this.#writeClone(values);
   }
 
   #writeSimple(value: unknown): boolean {
@@ -180,14 +193,13 @@ export class ValueCodec {
   }
 
   #writeClone(value: unknown): boolean {
+    const at = this.#at;
+    const end = this.#end;
     const serializer = new Serializer();
-    try {
-      serializer.writeHeader();
-      serializer.writeValue(value);
-    } catch {
-      // Perhaps a message can carry it. If not, that says why.
-      return false;
-    }
+    serializer.writeHeader();
+    serializer.writeValue(value);
+    // A getter may have used this codec meanwhile.
+    this.seek(at, end);
     return this.#writeBytes(serializer.releaseBuffer(), Tag.Clone);
   }
 

@@ -1,6 +1,7 @@
 // What a core and its worker threads say to each other: posted packets for what is frequent, messages for the rest.
 
 import type { PortToken } from '@overlapped/iocp-native';
+import type { CarriedError } from '../carried-error.js';
 import type { IocpCore, IocpCoreOptions } from '../iocp-core.js';
 
 /** What a thread is started with. */
@@ -40,7 +41,7 @@ export type Request =
 export type Report =
   | { readonly ready: PortToken }
   | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: unknown };
+  | { readonly id: number; readonly error: CarriedError };
 
 /** What runs in each worker: a module with a function `start`. @internal */
 export interface HostModule {

@@ -1,11 +1,12 @@
 // One worker thread, as the core that started it sees it.
 
-import { type ResourceLimits, Worker } from 'node:worker_threads';
+import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, reap } from '@overlapped/iocp-native/threads';
+import { landError } from '../carried-error.js';
 import { type CoreFigures, countersOf, FigureBoard } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
-import { threadEntry } from '../thread-entry.js';
+import { startThread, threadEntry } from '../thread-entry.js';
 import { type Exchange, memberOf } from './exchange.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 
@@ -62,7 +63,7 @@ export class WorkerThread {
     };
     const { resourceLimits } = options;
     const name = `overlapped-${index}`;
-    this.#worker = new Worker(threadEntry('#overlapped/worker', import.meta.url), {
+    this.#worker = startThread(threadEntry('#overlapped/worker', import.meta.url), {
       workerData: start,
       name,
       ...(resourceLimits && { resourceLimits }),
@@ -177,7 +178,7 @@ export class WorkerThread {
       this.#poster = openPoster(report.ready);
       this.#answered(0)?.resolve(undefined);
     } else if ('error' in report) {
-      this.#answered(report.id)?.reject(report.error);
+      this.#answered(report.id)?.reject(landError(report.error));
     } else {
       this.#answered(report.id)?.resolve(report.value);
     }

@@ -4,6 +4,7 @@ import assert from 'node:assert';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { blockAt, closeHandle, keepLedger } from '@overlapped/iocp-native/threads';
+import { carryError, describe } from '../carried-error.js';
 import { FigureBoard } from '../figures.js';
 import { IocpCore } from '../iocp-core.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
@@ -26,7 +27,7 @@ const core = new IocpCore(
 parent.on('message', (request: Request) => {
   serve(request).then(
     (value) => tell({ id: request.id, value }),
-    (error: unknown) => tell({ id: request.id, error }),
+    (error: unknown) => refuse(request.id, error),
   );
 });
 tell({ ready: core.share() });
@@ -67,6 +68,15 @@ async function serve(request: Request): Promise<unknown> {
       parent.unref();
       await core.stop(request.grace);
       return undefined;
+  }
+}
+
+function refuse(id: number, thrown: unknown): void {
+  try {
+    tell({ id, error: carryError(thrown) });
+  } catch {
+    // What is no error may be something that no message carries.
+    tell({ id, error: carryError(new Error(describe(thrown))) });
   }
 }
 

@@ -126,6 +126,31 @@ describe('errors', () => {
     expect(pool.figures).toMatchObject({ failed: 5, finished: 0, running: 0, queued: 0 });
   });
 
+  test('errors keep what they are: code, name, class, cause and their own properties', async () => {
+    const pool = makePool({ threads: 1 });
+    const fromFs = await reasonOf(pool.run('readMissing'));
+    expect(fromFs).toBeInstanceOf(Error);
+    expect(fromFs).toMatchObject({ code: 'ENOENT', syscall: 'open', path: '/no/such/file' });
+    const aborted = await reasonOf(pool.run('abortHere'));
+    expect(aborted).toBeInstanceOf(DOMException);
+    expect(aborted).toMatchObject({ name: 'AbortError', code: DOMException.ABORT_ERR });
+    const own = (await reasonOf(pool.run('ownClass'))) as Error;
+    expect(own).toBeInstanceOf(RangeError);
+    expect(own).toMatchObject({ name: 'HttpError', message: 'not here', status: 404, request: { path: '/' } });
+    expect(own).not.toHaveProperty('retry');
+    expect(own.cause).toBeInstanceOf(TypeError);
+    expect(own.cause).toMatchObject({ message: 'because' });
+    const several = (await reasonOf(pool.run('several'))) as AggregateError;
+    expect(several).toBeInstanceOf(AggregateError);
+    expect(several.errors).toMatchObject([{ name: 'TypeError', message: 'one' }, 'two']);
+    expect(several.errors[0]).toBeInstanceOf(TypeError);
+    expect(await reasonOf(pool.run('circular'))).toMatchObject({ message: 'a circle', cause: { message: 'a circle' } });
+    const native = await reasonOf(pool.run('nativeError'));
+    expect(isIocpError(native)).toBe(true);
+    expect(native).toMatchObject({ name: 'IocpError', code: 'EPERM', syscall: 'nothing', errno: 7 });
+    expect((native as Error).message).toBe('Cannot do it: it is a test (EPERM, nothing)');
+  });
+
   test.each(['missing', 'notAFunction', 'toString', '__proto__', '', 'x'.repeat(10_000)])(
     'there is no job "%.20s"',
     async (name) => {
@@ -162,6 +187,76 @@ describe('errors', () => {
     expect((await errorOf(pool.run('throwFunction'), 'EINVAL')).message).toContain('it threw what cannot be cloned');
     await errorOf(pool.run('giveBadly'), 'EINVAL');
     expect(await pool.run('first', [2])).toBe(2);
+  });
+});
+
+describe('arguments that cannot be cloned', () => {
+  function detached() {
+    const bytes = new Uint8Array(8);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    return bytes;
+  }
+  const throwing = {
+    get value() {
+      throw new Error('a getter');
+    },
+  };
+  const liar = new Proxy([], {
+    get: () => {
+      throw new Error('a proxy');
+    },
+  });
+
+  test.each([
+    ['a detached array', [detached()]],
+    ['a getter that throws', [throwing]],
+    ['a function', [() => {}]],
+    ['a list that throws', liar],
+  ])('%s takes nothing with it, however often it comes', async (_, args) => {
+    const pool = makePool({ threads: 1 });
+    // More often than there are slots.
+    for (let i = 0; i < 1100; i++) await errorOf(pool.run('first', args), 'EINVAL');
+    expect(await pool.run('first', ['alive'])).toBe('alive');
+    expect(pool.figures).toMatchObject({ queued: 0, running: 0, finished: 1, failed: 1100 });
+  });
+
+  test('what is no name, list or signal is refused before anything is taken', async () => {
+    const pool = makePool({ threads: 1 });
+    const run = pool.run.bind(pool) as (...args: unknown[]) => Promise<unknown>;
+    await errorOf(run(Symbol('name')), 'EINVAL');
+    await errorOf(run('first', 'text'), 'EINVAL');
+    await errorOf(run('first', [], { signal: {} }), 'EINVAL');
+    await errorOf(run('first', [], { transfer: 5 }), 'EINVAL');
+    expect(pool.figures).toMatchObject({ queued: 0, running: 0, failed: 0 });
+    expect(await pool.run('first', [1])).toBe(1);
+  });
+
+  test('a getter may run another job', async () => {
+    const pool = makePool({ threads: 1 });
+    let inner: Promise<unknown> | undefined;
+    const args = {
+      get value() {
+        inner ??= pool.run('first', ['the inner one']);
+        return 'the outer one';
+      },
+    };
+    expect(await pool.run('first', [args])).toEqual({ value: 'the outer one' });
+    expect(await inner).toBe('the inner one');
+  });
+});
+
+describe('results that cannot be read', () => {
+  test('reject, and the thread goes on', async () => {
+    const pool = makePool({ threads: 1 });
+    const results = ['giveDetached', 'give', 'giveDetached', 'returnDetached', 'echo'].map((name) =>
+      pool.run(name, name === 'give' ? [10_000] : [1]),
+    );
+    await errorOf(results[0]!, 'EINVAL');
+    expect(await results[1]).toHaveLength(10_000);
+    await errorOf(results[2]!, 'EINVAL');
+    await errorOf(results[3]!, 'EINVAL');
+    expect(await results[4]).toEqual([1]);
+    expect(pool.figures).toMatchObject({ queued: 0, running: 0, lostThreads: 0 });
   });
 });
 

@@ -1,6 +1,7 @@
 // The threads of a JobPool: how they die and are replaced, how the pool stops, and what it leaves behind.
 
 import { spawn } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -29,6 +30,22 @@ describe('a thread that dies', () => {
     flags.set();
     expect(await held).toBe('held');
     expect(pool.figures).toMatchObject({ threads: 2, finished: 51, failed: 1, running: 0, queued: 0 });
+  });
+
+  test('of what a job left behind is told of: a warning, a channel, a figure', async () => {
+    const pool = makePool({ threads: 1 });
+    const published: unknown[] = [];
+    const listener = (message: unknown) => published.push(message);
+    subscribe('overlapped:job-thread-lost', listener);
+    onTestFinished(() => void unsubscribe('overlapped:job-thread-lost', listener));
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+    await pool.run('throwLater');
+    const warning = await warned;
+    expect(warning.message).toBe('left behind');
+    expect(warning.stack).toContain('jobs.js');
+    expect(published).toMatchObject([{ index: 0, error: { message: 'left behind' } }]);
+    expect(pool.figures.lostThreads).toBe(1);
+    expect(await pool.run('first', [1])).toBe(1);
   });
 
   test('has finished what it finished, also when its owner has not looked since', async () => {
@@ -150,6 +167,16 @@ describe('a process', () => {
     expect(await runSleepy('run')).toEqual({ code: 0, output: 'waited\n' });
   });
 
+  test('that is a text on the command line has its jobs, though Node takes --input-type for no file', async () => {
+    const library = new URL('../../dist/index.js', import.meta.url).href;
+    const text = `
+      import { JobPool } from '${library}';
+      const pool = new JobPool({ module: '${jobs.href}', threads: 1 });
+      console.log(await pool.run('first', ['a result']));
+      await pool.stop();`;
+    expect(await outputOf(['--input-type=module', '-e', text])).toEqual({ code: 0, output: 'a result\n' });
+  });
+
   test('does not live for an idle pool', async () => {
     expect(await runSleepy('idle')).toEqual({ code: 0, output: '' });
   });
@@ -158,7 +185,11 @@ describe('a process', () => {
 function runSleepy(what: string): Promise<{ code: number | null; output: string }> {
   const script = fileURLToPath(new URL('./fixtures/sleepy.mjs', import.meta.url));
   const library = new URL('../../dist/index.js', import.meta.url).href;
-  const child = spawn(process.execPath, [script, library, what], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return outputOf([script, library, what]);
+}
+
+function outputOf(args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (data) => {
     output += data;
