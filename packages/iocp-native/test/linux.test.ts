@@ -4,16 +4,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { constants, tmpdir } from 'node:os';
+import { constants, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
-import { linuxBackend } from '../src/linux/backend.js';
+import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation, openPort } from '../src/index.js';
+import { linuxBackend, probe } from '../src/linux/backend.js';
 import { linuxError } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
 import { whenFreed } from '../src/linux/locked-memory.js';
+import { signal } from '../src/linux/notifier.js';
 import { UringPort } from '../src/linux/port.js';
 import { UringPoster } from '../src/linux/poster.js';
 import { skip } from '../src/linux/sender.js';
@@ -134,6 +135,69 @@ describe.skipIf(!available.available)(`the raw ring (${reason})`, () => {
     expect(read(fd, count, 8)).toBe(8);
     expect(take(1)).toEqual([{ user: 1, result: 0 }]);
     expect(close(fd)).toBe(0);
+  });
+});
+
+describe.skipIf(!available.available)(`the wake-up of a guest (${reason})`, () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+
+  const refusal = (times: number) => ({
+    available: false as const,
+    reason: `Linux ${release()} woke a thread for an io_uring ${times} of 2 times`,
+  });
+
+  it('is tried, and comes', () => {
+    const enabled = vi.spyOn(Ring.prototype, 'eventfdEnabled', 'set');
+    expect(probe()).toEqual({ available: true });
+    expect(enabled.mock.calls.slice(0, 4)).toEqual([[true], [false], [true], [false]]);
+  });
+
+  it('comes with its completion, before io_uring_enter(): the kernel defers neither', () => {
+    const ring = new Ring(8, 16);
+    const signals = eventfd(0, layout.EFD_CLOEXEC | layout.EFD_NONBLOCK);
+    const polled = eventfd(0, layout.EFD_CLOEXEC | layout.EFD_NONBLOCK);
+    const count = Buffer.alloc(8);
+    ring.registerEventfd(signals);
+    ring.sqe(OP.POLL_ADD, 0, 0, polled, 0, 0, 0, 0, layout.POLL_ADD_MULTI, layout.POLLIN, 1, 0, 0);
+    ring.enter(0);
+    for (let i = 0; i < 10; i++) {
+      signal(polled);
+      expect(ring.cqTail()).toBe(i + 1);
+      expect(read(signals, count, 8)).toBe(8);
+      expect(read(polled, count, 8)).toBe(8);
+      ring.advance(ring.cqTail());
+    }
+    ring.close();
+    for (const fd of [signals, polled]) expect(close(fd)).toBe(0);
+  });
+
+  it('never comes: the reason says so, and the next backend serves', () => {
+    vi.spyOn(Ring.prototype, 'registerEventfd').mockImplementation(() => {});
+    const descriptors = readdirSync('/proc/self/fd').length;
+    const tried = probe();
+    expect(tried).toEqual(refusal(0));
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+    vi.spyOn(linuxBackend, 'available').mockReturnValue(tried);
+    vi.stubEnv('OVERLAPPED_BACKEND', '');
+    const port = openPort();
+    expect(port.backend).toBe('portable');
+    port.destroy();
+    expect(() => openPort({ backend: 'io_uring' })).toThrow(
+      expect.objectContaining({ code: 'ENOTSUP', message: expect.stringContaining(refusal(0).reason) }),
+    );
+  });
+
+  it('comes once only: that is not enough', () => {
+    const { advance } = Ring.prototype;
+    vi.spyOn(Ring.prototype, 'advance').mockImplementation(function (this: Ring, head) {
+      advance.call(this, head);
+      // From here on the kernel signals no more.
+      vi.spyOn(this, 'eventfdEnabled', 'set').mockImplementation(() => {});
+    });
+    expect(probe()).toEqual(refusal(1));
   });
 });
 

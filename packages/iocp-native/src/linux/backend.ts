@@ -1,5 +1,6 @@
 // Whether io_uring can serve here: it is tried once, with every feature that the port uses.
 
+import { release } from 'node:os';
 import type { Availability, Backend } from '../backend.js';
 import { type IocpError, isIocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
@@ -14,6 +15,7 @@ import { UringPoster } from './poster.js';
 import { reap } from './reaper.js';
 import { Ring } from './ring.js';
 import { endpointOf } from './socket.js';
+import { TRIES, wakeUps } from './wake-up.js';
 
 let known: Availability | undefined;
 
@@ -41,7 +43,8 @@ export const linuxBackend: Backend = {
   recoverPoster: (token, thread) => new PostedQueue(token.queue!).recover(thread, () => signal(token.handle)),
 };
 
-function probe(): Availability {
+/** Tries all that a port needs; available() keeps what this says. Never throws an IocpError. */
+export function probe(): Availability {
   if (process.platform !== 'linux') return no('this is not Linux');
   try {
     if (koffi().sizeof('void *') !== 8) return no('this is not a 64-bit system');
@@ -50,6 +53,8 @@ function probe(): Availability {
     try {
       const missing = missingOperations(ring.fd);
       if (missing.length > 0) return no(`the kernel has no ${missing.join(', ')}`);
+      const woken = wakeUps(ring);
+      if (woken < TRIES) return no(`Linux ${release()} woke a thread for an io_uring ${woken} of ${TRIES} times`);
     } finally {
       ring.close();
     }

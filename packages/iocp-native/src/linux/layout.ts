@@ -29,9 +29,9 @@ export const PARAMS = {
 export const SETUP = {
   CQSIZE: 1 << 3,
   CLAMP: 1 << 4,
+  COOP_TASKRUN: 1 << 8,
   TASKRUN_FLAG: 1 << 9,
   SINGLE_ISSUER: 1 << 12,
-  DEFER_TASKRUN: 1 << 13,
 };
 export const FEATURE = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8 };
 export const ENTER = { GETEVENTS: 1 << 0, EXT_ARG: 1 << 3, REGISTERED_RING: 1 << 4 };
@@ -79,7 +79,7 @@ export const RECVMSG_OUT = { size: 16, flags: 12 };
 
 /** struct epoll_event: events (4), data (8). It is packed on x86-64 alone. */
 export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, data: 4 } : { size: 16, data: 8 };
-export const EPOLL = { CLOEXEC: 0x80000, CTL_ADD: 1, CTL_MOD: 3, OUT: 4, ONESHOT: 1 << 30 };
+export const EPOLL = { CLOEXEC: 0x80000, CTL_ADD: 1, CTL_MOD: 3, IN: 1, OUT: 4, ONESHOT: 1 << 30 };
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -108,6 +108,9 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
+export const CLOCK_MONOTONIC = 1;
+export const TFD_CLOEXEC = 0x80000;
+export const TFD_NONBLOCK = 0x800;
 export const EFD_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;

@@ -50,6 +50,10 @@ export const epoll_ctl = bind<[epoll: number, change: number, fd: number, event:
 export const epoll_wait = bind<[epoll: number, events: Buffer, most: number, timeout: number]>(
   'int epoll_wait(int, void *, int, int)',
 );
+export const timerfd_create = bind<[clock: number, flags: number]>('int timerfd_create(int, int)');
+export const timerfd_settime = bind<[fd: number, flags: number, value: Buffer, old: null]>(
+  'int timerfd_settime(int, int, void *, void *)',
+);
 export const pipe2 = bind<[ends: Buffer, flags: number]>('int pipe2(void *, int)');
 export const read = bind<[fd: number, into: Buffer, length: number]>('long read(int, void *, size_t)');
 export const write = bind<[fd: number, from: Buffer, length: number]>('long write(int, void *, size_t)');

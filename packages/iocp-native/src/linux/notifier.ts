@@ -1,12 +1,14 @@
 // How an io_uring port wakes its thread:
 //
-//   completions   an eventfd, signalled by the ring, watched by the event loop while a guest waits in watch(). It is
+//   completions   an eventfd, signalled by the ring, watched by the event loop while a guest waits in watch(). Whether that
+//                 works on this kernel is tried before the first port is opened (wake-up.ts). It is
 //                 signalled only while somebody watches: a busy port costs no eventfd traffic. A guest in a worker looks
 //                 at the ring once a millisecond instead: koffi's poll handle crashes the process when its worker is
 //                 terminated
 //   posts         a pipe, written by other threads after they filled the PostedQueue, polled by the ring itself, so
-//                 that it also ends a wait in io_uring_enter(). Not an eventfd: a ring that is told of one eventfd while
-//                 it is being written defers the signal of the other, and Linux 6.18 does that only once
+//                 that it also ends a wait in io_uring_enter(). A pipe works whatever the ring's flags are; an eventfd
+//                 needs COOP_TASKRUN (see ring.ts): from inside the write to one eventfd the kernel defers the signal of
+//                 another
 //   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
 import { isMainThread } from 'node:worker_threads';

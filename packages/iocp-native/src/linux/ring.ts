@@ -47,8 +47,10 @@ const WAIT_ARGUMENT = 16;
 const WAIT_TS = 32;
 const MAP_SHARED_POPULATE = 0x1 | 0x8000;
 const NEEDED_FEATURES = FEATURE.SINGLE_MMAP | FEATURE.NODROP | FEATURE.EXT_ARG;
-// Linux 6.1 is the floor: the first with DEFER_TASKRUN.
-const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SINGLE_ISSUER | SETUP.DEFER_TASKRUN;
+// COOP_TASKRUN: the kernel finishes an operation in the ring's own thread, when that next enters or leaves the kernel, and
+// takes it out of a wait for that. The ring's eventfd is then signalled at once. With DEFER_TASKRUN, which waits for
+// io_uring_enter(), newer kernels signal after an RCU grace period (12 ms and more), and Linux 6.12.114 to 6.12.117 once only.
+const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SINGLE_ISSUER | SETUP.COOP_TASKRUN;
 // How often a full submission queue is offered to a kernel that takes nothing.
 const FLUSH_TRIES = 1000;
 
@@ -83,7 +85,7 @@ export class Ring {
   #submitted: number;
   #closed = false;
 
-  /** Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.1. */
+  /** Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.0. */
   constructor(entries: number, cqEntries: number) {
     const { address: page, view } = linuxMemory.map(PAGE.size);
     const params = Buffer.from(view, PAGE.params, PARAMS.size);
