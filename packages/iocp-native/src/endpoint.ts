@@ -50,7 +50,7 @@ export function told(address: string, port: number): Endpoint {
 
 /** An endpoint as people write it: `127.0.0.1:80`, `[::1]:80`, a path; `@name` for an abstract one. */
 export function endpointText(at: Endpoint | PipeEndpoint): string {
-  if (isPipe(at)) return at.path.replace('\0', '@');
+  if (isPipe(at)) return at.path.replaceAll('\0', '@') || 'an empty path';
   return `${at.family === 6 ? `[${at.address}]` : at.address}:${at.port}`;
 }
 
@@ -58,9 +58,25 @@ export function isPipe(at: Endpoint | PipeEndpoint): at is PipeEndpoint {
   return 'path' in at;
 }
 
-/** For a path that is longer than the system's addresses, which node:net would cut. */
-export function pathTooLong(action: string): IocpError {
-  return new IocpError(action, 'name too long', 'ENAMETOOLONG', 'socket');
+/** What a path may have: bytes of a sockaddr_un, less one for its end, or the characters that Windows allows a pipe. */
+const LONGEST_PATH = { win32: 256, linux: 107 }[process.platform as string] ?? 103;
+
+/** Linux: a name that is no file's. It may have any bytes behind its first, which is a zero. unix(7) */
+export function isAbstract({ path }: PipeEndpoint): boolean {
+  return process.platform === 'linux' && path.length > 1 && path.startsWith('\0');
+}
+
+/** Throws an IocpError for a path that is none, which a system would cut at a zero or at its longest. */
+export function checkPath(at: PipeEndpoint, action: string): void {
+  if (at.path === '' || (at.path.includes('\0') && !isAbstract(at))) {
+    throw new IocpError(action, 'this is no path', 'EINVAL', 'socket');
+  }
+  if (!fits(at)) throw new IocpError(action, 'name too long', 'ENAMETOOLONG', 'socket');
+}
+
+/** Whether the system's addresses have room for a path. */
+export function fits({ path }: PipeEndpoint): boolean {
+  return (process.platform === 'win32' ? path.length : Buffer.byteLength(path)) <= LONGEST_PATH;
 }
 
 /** A local socket has no address to be asked for. */

@@ -66,7 +66,7 @@ export interface IocpCoreOptions {
 
 /** Each session has at most a receive and a send in flight. Listeners share others, and datagram sockets, too. */
 const EVENTS_PER_SESSION = 2;
-const LISTENER_EVENTS = 1024;
+const LISTENER_EVENTS = 8192;
 const DATAGRAM_EVENTS = 8192;
 const DEFAULT_MAX_SESSIONS = 65536;
 const DEFAULT_GRACE = 5000;

@@ -109,8 +109,8 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
-    // At most half of what is left, so that the next listener finds some.
-    const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 2));
+    // A small part of what is left, so that the next ones find some: the events of a core do for more than 200 listeners.
+    const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 32));
     for (let i = 0; i < accepts; i++) this.#resting.push(core.listenerEvents.acquire(this, Operation.Accept)!);
     this.#acceptMore();
   }
@@ -150,7 +150,12 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
       if (core.listenerEvents.free === 0) {
         socket.key = ignored;
         core.port.close(socket);
-        throw new IocpError('listen', 'the core has no free event for an accept', 'ENOBUFS', 'listen');
+        throw new IocpError(
+          'listen',
+          'the other listeners of this core have taken all events for accepts',
+          'ENOBUFS',
+          'listen',
+        );
       }
       if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path }, gate);
       return new Listener(core, socket, intake, socket.localEndpoint(), gate);

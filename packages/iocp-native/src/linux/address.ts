@@ -2,8 +2,7 @@
 // sockaddr_un, which is the family and a path of up to 108 bytes. unix(7)
 
 import type { Endpoint, PipeEndpoint } from '../contract.js';
-import { endpointText, hasNoAddress, isPipe, pathTooLong } from '../endpoint.js';
-import { IocpError } from '../errors.js';
+import { checkPath, endpointText, hasNoAddress, isPipe } from '../endpoint.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import { AF_INET6, AF_UNIX } from './layout.js';
 import { linuxZones } from './zones.js';
@@ -11,21 +10,29 @@ import { linuxZones } from './zones.js';
 /** Bytes of a sockaddr_un, the largest of them. */
 export const ADDRESS_SIZE = 110;
 const PATH = 2;
-const LONGEST_PATH = 107;
+/**
+ * Before 1.48, which is that of Node.js 20, libuv fills an abstract name up with zeros, which makes another name of it. What
+ * shares this process with node:net and the portable backend is to meet them there.
+ */
+const FILLS_NAMES = isOlder(process.versions.uv, 1, 48);
 
 /** Writes an address at `at` and returns its length. Throws an IocpError for a path that is none. */
 export function writeAddress(endpoint: Endpoint | PipeEndpoint, into: Buffer, at: number, action: string): number {
   if (!isPipe(endpoint)) return writeSockaddr(endpoint, into, at, AF_INET6, linuxZones);
+  checkPath(endpoint, action);
   const path = Buffer.from(endpoint.path);
-  if (path.length === 0 || path.indexOf(0, 1) >= 0) {
-    throw new IocpError(action, 'this is no path', 'EINVAL', 'socket');
-  }
-  if (path.length > LONGEST_PATH) throw pathTooLong(action);
   into.fill(0, at, at + ADDRESS_SIZE);
   into.writeUInt16LE(AF_UNIX, at);
   path.copy(into, at + PATH);
-  // An abstract name is as long as the address says; a path has its end marked.
-  return PATH + path.length + (path[0] === 0 ? 0 : 1);
+  // A path has its end marked. An abstract name is as long as the address says.
+  if (path[0] !== 0) return PATH + path.length + 1;
+  return FILLS_NAMES ? ADDRESS_SIZE : PATH + path.length;
+}
+
+/** Whether a version is before `major`.`minor`. */
+export function isOlder(version: string, major: number, minor: number): boolean {
+  const [first = 0, second = 0] = version.split('.').map(Number);
+  return first < major || (first === major && second < minor);
 }
 
 /** What writeAddress() wrote, as people write it. */

@@ -8,7 +8,7 @@ import type { Engine } from './engine.js';
 import type { FileSender } from './file-sender.js';
 import type { Receiver } from './receiver.js';
 import type { Sender } from './sender.js';
-import { removeFile, setReset, type UringSocket } from './socket.js';
+import { setReset, type UringSocket } from './socket.js';
 
 export class Ending {
   readonly #engine: Engine;
@@ -47,7 +47,7 @@ export class Ending {
     if (socket.closing) return;
     socket.closing = true;
     if (reset && socket.handle >= 0) setReset(socket.handle);
-    if (socket.listener?.file) removeFile(socket.listener.file);
+    socket.listener?.file?.remove();
     if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
     if (socket.receiving !== null) this.#receiver.cancel(socket, socket.receiving);
     if (socket.sending !== null) this.#cancelSend(socket);

@@ -120,8 +120,8 @@ export class UringPort implements CompletionPort {
 
   async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<UringSocket> {
     this.#assertOpen();
-    const state = new ListenerState(options.detached ?? false, local);
-    return this.#engine.addSocket(createListener(local, options), state);
+    const handle = createListener(local, options);
+    return this.#engine.addSocket(handle, new ListenerState(options.detached ?? false, local));
   }
 
   accept(socket: UringSocket, event: Overlapped): void {

@@ -2,7 +2,6 @@
 // everything that may wait goes through the ring (port.ts).
 
 import assert from 'node:assert';
-import { unlinkSync } from 'node:fs';
 import type {
   Endpoint,
   KeepAlive,
@@ -16,6 +15,7 @@ import type { DatagramState } from '../datagrams.js';
 import { endpointText, isPipe } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
+import { SocketFile } from '../socket-file.js';
 import { ADDRESS_SIZE, readAddress, writeAddress } from './address.js';
 import { EAGAIN, ENOTSUP, linuxError } from './errors.js';
 import type { FileInFlight } from './file-sender.js';
@@ -112,11 +112,12 @@ export class ListenerState {
   /** What it accepts is handed out as a number, for a port of any thread. */
   readonly detached: boolean;
   /** The file of a local listener, to be removed with it. */
-  readonly file: string | null;
+  readonly file: SocketFile | null;
 
+  /** @param local where it is bound already. */
   constructor(detached: boolean, local: Endpoint | PipeEndpoint) {
     this.detached = detached;
-    this.file = isPipe(local) && local.path[0] !== '\0' ? local.path : null;
+    this.file = isPipe(local) ? SocketFile.of(local.path) : null;
   }
 }
 
@@ -187,13 +188,6 @@ export function connectLocal(fd: number, remote: PipeEndpoint): boolean {
 export function discardHandle(fd: number): void {
   disown(Owned.Handle, fd);
   close(fd);
-}
-
-/** Removes the file of a local listener, if it is still there and may be removed; as its close, this does not fail. */
-export function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {}
 }
 
 /** close() will discard what is unsent and send RST. Fails harmlessly on a socket that is past caring. */

@@ -1,7 +1,9 @@
 // Addresses as node:net and node:dgram take them.
 
 import { networkInterfaces } from 'node:os';
-import type { Endpoint } from '../contract.js';
+import { resolve } from 'node:path';
+import type { Endpoint, PipeEndpoint } from '../contract.js';
+import { fits, isAbstract } from '../endpoint.js';
 import { numberOf } from '../zones.js';
 
 /** The host of an endpoint. libuv knows a zone by its name, but on Windows by its number. */
@@ -14,4 +16,11 @@ export function hostOf({ address }: Endpoint): string {
     addresses?.some((own) => own.family === 'IPv6' && own.scopeid === index),
   );
   return found ? `${host}%${found[0]}` : address;
+}
+
+/** The path of a listener, which libuv removes by its name: one that is the same in every folder, if that is not too long. */
+export function pathFor(at: PipeEndpoint): string {
+  if (process.platform === 'win32' || isAbstract(at)) return at.path;
+  const path = resolve(at.path);
+  return fits({ path }) ? path : at.path;
 }

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
 import { DatagramState, inFamily, sendAction } from '../datagrams.js';
 import { endpointText, told } from '../endpoint.js';
@@ -23,6 +24,8 @@ interface Datagram {
 
 export class PortableDatagrams extends PortableHandle {
   readonly #raw: Socket;
+  /** For the IPv4 peers, where the system gives none to `#raw`. */
+  readonly #ipv4: Socket | null;
   readonly #state: DatagramState;
   readonly #local: Endpoint;
   readonly #remote: Endpoint | null;
@@ -31,29 +34,21 @@ export class PortableDatagrams extends PortableHandle {
   readonly #kept: Datagram[] = [];
   #abandoned = false;
   #rawClosed = false;
+  /** Sockets of node:dgram that have not closed. */
+  #open = 0;
 
-  /** @param raw one that is bound and, if there is a `remote`, connected. */
-  constructor(host: Host, raw: Socket, family: 4 | 6, remote: Endpoint | null) {
+  /** @param opened bound and, if there is a `remote`, connected. */
+  constructor(host: Host, { raw, ipv4 }: Opened, family: 4 | 6, remote: Endpoint | null) {
     super(host);
     this.#raw = raw;
+    this.#ipv4 = ipv4;
     this.#state = new DatagramState(family, remote !== null);
     const { address, port } = raw.address();
     this.#local = told(address, port);
     this.#remote = remote;
     host.opened(this);
-    raw.unref();
-    raw.on('message', (bytes, { address, port }) => {
-      if (this.closing || this.#kept.length === MOST_KEPT) return;
-      this.#kept.push({ bytes, from: told(address, port) });
-      this.deliver();
-    });
-    raw.on('error', (cause) => {
-      const error = fromNode('receive', 'recvmsg', cause);
-      // No peer can end the stream of a socket that is not connected.
-      if (remote === null && error.code === 'ECONNREFUSED') return;
-      if (this.#receiving !== null) this.#endReceive(error);
-    });
-    raw.on('close', () => this.#onClose());
+    this.#hear(raw, '');
+    if (ipv4 !== null) this.#hear(ipv4, MAPPED);
   }
 
   receive(event: Overlapped): void {
@@ -105,6 +100,8 @@ export class PortableDatagrams extends PortableHandle {
     };
     try {
       if (target === null) this.#raw.send(bytes, done);
+      else if (this.#ipv4 !== null && target.address.startsWith(MAPPED))
+        this.#ipv4.send(bytes, target.port, target.address.slice(MAPPED.length), done);
       else this.#raw.send(bytes, target.port, hostOf(target), done);
     } catch (cause) {
       // Port 0 is a bug to node:dgram. Here any peer may have claimed to have it.
@@ -152,8 +149,28 @@ export class PortableDatagrams extends PortableHandle {
     throw new IocpError('set SO_KEEPALIVE', 'this is a datagram socket', 'ENOTSUP', 'setsockopt');
   }
 
+  /** @param prefix of addresses of the socket's peers. */
+  #hear(raw: Socket, prefix: string): void {
+    this.#open++;
+    raw.unref();
+    raw.on('message', (bytes, { address, port }) => {
+      if (this.closing || this.#kept.length === MOST_KEPT) return;
+      this.#kept.push({ bytes, from: told(prefix + address, port) });
+      this.deliver();
+    });
+    raw.on('error', (cause) => {
+      const error = fromNode('receive', 'recvmsg', cause);
+      // No peer can end the stream of a socket that is not connected.
+      if (this.#remote === null && error.code === 'ECONNREFUSED') return;
+      if (this.#receiving !== null) this.#endReceive(error);
+    });
+    raw.on('close', () => {
+      if (--this.#open === 0) this.#onClose();
+    });
+  }
+
   #closeRaw(): void {
-    if (!this.#rawClosed) this.#raw.close();
+    if (!this.#rawClosed) closeAll(this.#raw, this.#ipv4);
     this.#rawClosed = true;
   }
 
@@ -180,8 +197,44 @@ export class PortableDatagrams extends PortableHandle {
 /** One for all, as any peer may cause it at any time. */
 const truncated = new IocpError('receive all of a datagram', 'message too long', 'EMSGSIZE', 'recvmsg');
 
-/** Binds a dgram.Socket and, if there is a `remote`, connects it. Rejects with an IocpError. */
-export async function openDatagrams(local: Endpoint, options: DatagramOptions): Promise<Socket> {
+/** What serves one datagram socket. */
+export interface Opened {
+  readonly raw: Socket;
+  /** A second one, for IPv4 alone, on the same port. */
+  readonly ipv4: Socket | null;
+}
+
+const MAPPED = '::ffff:';
+const ANY4 = '0.0.0.0';
+
+/** Opens a datagram socket and, if there is a `remote`, connects it. Rejects with an IocpError. */
+export async function openDatagrams(local: Endpoint, options: DatagramOptions): Promise<Opened> {
+  const raw = await openSocket(local, options);
+  if (local.address !== '::' || options.ipv6Only || options.remote || !keepsIPv4Out()) return { raw, ipv4: null };
+  try {
+    const ipv4 = await openSocket({ address: ANY4, family: 4, port: raw.address().port }, options);
+    return { raw, ipv4 };
+  } catch (error) {
+    raw.close();
+    throw error;
+  }
+}
+
+/** For a socket that is not to be used. */
+export function closeAll(...sockets: (Socket | null)[]): void {
+  for (const socket of sockets) socket?.close();
+}
+
+/** Linux: net.ipv6.bindv6only. It is for sockets that do not say whether they want IPv4 peers, as those of node:dgram. */
+function keepsIPv4Out(): boolean {
+  try {
+    return readFileSync('/proc/sys/net/ipv6/bindv6only', 'latin1').trim() === '1';
+  } catch {
+    return false;
+  }
+}
+
+async function openSocket(local: Endpoint, options: DatagramOptions): Promise<Socket> {
   const { family } = local;
   const { remote, ipv6Only = false, broadcast = false } = options;
   const bindAction = `bind to ${endpointText(local)}`;

@@ -5,6 +5,7 @@ import type { Server, Socket } from 'node:net';
 import { type Endpoint, Operation, type Overlapped } from '../contract.js';
 import { hasNoAddress, told } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
+import { SocketFile } from '../socket-file.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
 import { PortableSocket } from './socket.js';
@@ -13,6 +14,9 @@ export class PortableListener extends PortableHandle {
   readonly #server: Server;
   /** Null for a local one. */
   readonly #local: Endpoint | null;
+  /** What node:net has of a local one, and the file that this is, if it is one. */
+  readonly #path: string | null;
+  readonly #file: SocketFile | null;
   // At most one of the two has anything in it.
   #accepts: Overlapped[] = [];
   #connections: PortableSocket[] = [];
@@ -22,6 +26,8 @@ export class PortableListener extends PortableHandle {
     super(host);
     this.#server = server;
     const at = server.address();
+    this.#path = typeof at === 'string' ? at : null;
+    this.#file = this.#path === null ? null : SocketFile.of(this.#path);
     this.#local = typeof at === 'object' && at !== null ? told(at.address, at.port) : null;
     host.opened(this);
     server.unref();
@@ -49,7 +55,7 @@ export class PortableListener extends PortableHandle {
   override close(): void {
     this.closing = true;
     this.host.start(this, null);
-    this.#server.close();
+    this.#closeServer();
     for (const event of this.#accepts) this.#fail(event, canceled('accept a connection', 'accept'));
     for (const socket of this.#connections) this.#give(socket, null);
     this.#accepts = [];
@@ -59,7 +65,7 @@ export class PortableListener extends PortableHandle {
   }
 
   override abandon(): void {
-    this.#server.close();
+    this.#closeServer();
     this.#accepts = [];
     this.host.gone(this);
   }
@@ -82,6 +88,12 @@ export class PortableListener extends PortableHandle {
 
   override setKeepAlive(): void {
     if (this.closing) throw closed('set SO_KEEPALIVE', 'socket', 'setsockopt');
+  }
+
+  /** libuv removes the file that has its listener's name by then, whoever made it. */
+  #closeServer(): void {
+    if (this.#file === null) this.#server.close();
+    else this.#file.removeBy(this.#path!, () => this.#server.close());
   }
 
   #onConnection(raw: Socket): void {

@@ -20,13 +20,13 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
-import { endpointText, isPipe, pathTooLong } from '../endpoint.js';
+import { checkPath, endpointText, isPipe } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
-import { hostOf } from './address.js';
-import { openDatagrams, PortableDatagrams } from './datagrams.js';
+import { hostOf, pathFor } from './address.js';
+import { closeAll, openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, hasNoOption, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
 import { Inbox } from './inbox.js';
@@ -79,13 +79,14 @@ export class PortablePort implements CompletionPort, Host {
     const action = `listen on ${endpointText(local)}`;
     this.#check(action, 'listen');
     if (options.detached || options.reusePort) throw needsKernel(action, 'listen');
-    if (isTooLong(local)) throw pathTooLong(action);
+    if (isPipe(local)) checkPath(local, action);
+    const at = isPipe(local) ? { path: pathFor(local) } : { host: hostOf(local), port: local.port };
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options, action) });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));
       server.listen(
         {
-          ...(isPipe(local) ? local : { host: hostOf(local), port: local.port }),
+          ...at,
           backlog: options.backlog ?? 4096,
           ipv6Only: options.ipv6Only ?? false,
           exclusive: true,
@@ -116,9 +117,7 @@ export class PortablePort implements CompletionPort, Host {
     this.#check(action, 'connect');
     assert(!event.pending, 'the event is already in flight');
     const to = isPipe(remote) ? remote : { host: hostOf(remote), port: remote.port };
-    const raw = isTooLong(remote)
-      ? new Socket().destroy(pathTooLong(action))
-      : connectRaw({ ...to, allowHalfOpen: true }, options, action);
+    const raw = connectRaw({ ...to, allowHalfOpen: true }, options, action);
     raw.pause();
     const socket = new PortableSocket(this, raw);
     socket.key = key;
@@ -139,12 +138,12 @@ export class PortablePort implements CompletionPort, Host {
 
   async bind(local: Endpoint, options: DatagramOptions = {}): Promise<PortSocket> {
     this.#check(`bind to ${endpointText(local)}`, 'bind');
-    const raw = await openDatagrams(local, options);
+    const opened = await openDatagrams(local, options);
     if (this.#destroyed) {
-      raw.close();
+      closeAll(opened.raw, opened.ipv4);
       throw closed(`bind to ${endpointText(local)}`, 'port', 'bind');
     }
-    return new PortableDatagrams(this, raw, local.family, options.remote ?? null);
+    return new PortableDatagrams(this, opened, local.family, options.remote ?? null);
   }
 
   sendTo(socket: PortSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
@@ -367,16 +366,10 @@ export class PortablePort implements CompletionPort, Host {
   }
 }
 
-/** Bytes of a path: what sockaddr_un holds, with its end, or what Windows allows a pipe. */
-const LONGEST_PATH = { win32: 256, linux: 107 }[process.platform as string] ?? 103;
-
-function isTooLong(at: Endpoint | PipeEndpoint): boolean {
-  return isPipe(at) && Buffer.byteLength(at.path) > LONGEST_PATH;
-}
-
 /** A socket that connects; one that fails at once, as any other tells by events. */
 function connectRaw(to: NetConnectOpts, options: SocketOptions, action: string): Socket {
   try {
+    if ('path' in to) checkPath({ path: to.path }, action);
     return createConnection({ ...to, ...nodeOptions(options, action) });
   } catch (error) {
     return new Socket().destroy(error as Error);

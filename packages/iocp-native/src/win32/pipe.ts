@@ -2,7 +2,7 @@
 // is associated with its port before its client comes. The kernel queues a packet for whatever succeeds, also at once.
 
 import type { PipeEndpoint, SocketOptions } from '../contract.js';
-import { pathTooLong } from '../endpoint.js';
+import { checkPath } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import * as c from './constants.js';
@@ -21,7 +21,6 @@ import {
 export type PipeEnd = 'server' | 'client';
 
 const PREFIX = /^\\\\[.?]\\pipe\\./i;
-const LONGEST = 256;
 /** Bytes that the kernel holds in each direction. */
 const BUFFER_SIZE = 65536;
 const WSAEADDRINUSE = 10048;
@@ -91,6 +90,6 @@ function nameOf(path: string, action: string): Buffer {
   if (!PREFIX.test(path)) {
     throw new IocpError(action, 'a local socket is named \\\\.\\pipe\\NAME here', 'EINVAL', 'CreateFileW');
   }
-  if (path.length > LONGEST) throw pathTooLong(action);
+  checkPath({ path }, action);
   return Buffer.from(`${path}\0`, 'utf16le');
 }

@@ -1,7 +1,8 @@
 // Rules about local sockets: Unix-domain sockets and named pipes.
 
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { reap } from '../../src/backend.js';
 import type { PipeEndpoint, PortSocket } from '../../src/contract.js';
@@ -243,6 +244,53 @@ export function local(suite: Suite): void {
     expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
+  suite.rule('a listener leaves the file that another has put in the place of its own', async ({ skip }) => {
+    if (process.platform === 'win32') skip('a pipe has no file');
+    const r = suite.rig();
+    const at = { path: localPath() };
+    const old = await r.listen(undefined, at);
+    unlinkSync(at.path);
+    const successor = await r.listen(undefined, at);
+    await r.close(old);
+    expect(existsSync(at.path)).toBe(true);
+    await r.dial(successor, undefined, at);
+    await r.close(successor);
+    expect(readdirSync(dirname(at.path))).toEqual([]);
+  });
+
+  suite.rule('a listener on a relative path removes its own file, wherever the process has gone', async ({ skip }) => {
+    if (process.platform === 'win32') skip('a pipe has no file');
+    const r = suite.rig();
+    const [one, two] = [dirname(localPath()), dirname(localPath())];
+    const home = process.cwd();
+    // As long as makes the absolute path too long for a socket's address, the second time.
+    for (const deep of ['', 'd'.repeat(120)]) {
+      try {
+        for (const folder of [one, two]) mkdirSync(join(folder, deep), { recursive: true });
+        process.chdir(join(one, deep));
+        const listener = await r.listen(undefined, { path: 'r.sock' });
+        process.chdir(join(two, deep));
+        writeFileSync('r.sock', 'not a socket');
+        await r.close(listener);
+      } finally {
+        process.chdir(home);
+      }
+      expect(existsSync(join(one, deep, 'r.sock'))).toBe(false);
+      expect(readFileSync(join(two, deep, 'r.sock'), 'utf8')).toBe('not a socket');
+    }
+  });
+
+  suite.rule('a path has no zero byte', async () => {
+    const r = suite.rig();
+    for (const path of [`${localPath()}\0off`, '']) {
+      expect(await rejection(r, { path })).toMatchObject({ code: 'EINVAL' });
+      const event = r.event();
+      const socket = r.port.connect(event, { path }, undefined);
+      expect((await r.pump.next('Connect', event)).error?.code).toBe('EINVAL');
+      await r.close(socket);
+    }
+  });
+
   suite.rule('an accept on a path can be canceled, and the listener stays good', async () => {
     const r = suite.rig();
     const at = { path: localPath() };
@@ -281,6 +329,24 @@ export function local(suite: Suite): void {
     const { server, client } = await r.dial(listener, undefined, at);
     await r.sent(client, 'abstract');
     expect(String(await r.read(r.receive(server), 8))).toBe('abstract');
+  });
+
+  suite.rule('node:net finds an abstract name, and is found by it, whatever bytes it has', async () => {
+    for (const path of [`\0overlapped-net-${process.pid}`, `\0over\0lapped-${process.pid}`]) {
+      const r = suite.rig();
+      const listener = await r.listen(undefined, { path });
+      const event = r.accept(listener);
+      const peer = r.peer({ path });
+      expect((await r.pump.next('Accept', event)).error).toBeNull();
+      await peer.until('the connection', () => peer.connected);
+      await r.close(listener);
+      const server = await r.server({ path });
+      const connecting = r.event();
+      r.port.connect(connecting, { path }, undefined);
+      expect((await r.pump.next('Connect', connecting)).error).toBeNull();
+      (await server.next()).raw.destroy();
+      await server.close();
+    }
   });
 
   suite.rule('a detached accept on a path brings a handle, which a port adopts', async () => {

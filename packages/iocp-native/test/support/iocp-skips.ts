@@ -6,6 +6,7 @@ const skips = {
   'the file of a dead listener refuses clients, and is in the way of listeners': 'a named pipe has no file',
   'a file goes over a local socket': 'TransmitFile wants a socket',
   'an abstract name works as a path does, without a file': 'names of pipes are abstract',
+  'node:net finds an abstract name, and is found by it, whatever bytes it has': 'names of pipes are abstract',
   'a detached accept on a path brings a handle, which a port adopts': 'a pipe is with its port before its client comes',
   'a thread that ended in the middle of a post is recovered from': "the queue is the kernel's, and nobody holds it",
   'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
