@@ -109,15 +109,15 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
-    // A small part of what is left, so that the next ones find some: the events of a core do for more than 200 listeners.
+    // A small part of what is left, so that the next ones find some: the events of a core do for more than 150 listeners.
     const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 32));
     for (let i = 0; i < accepts; i++) this.#resting.push(core.listenerEvents.acquire(this, Operation.Accept)!);
     this.#acceptMore();
   }
 
   /**
-   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners
-   * have taken all events ...), with what the resolver says of the name, what the module throws, or a RangeError for
+   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners,
+   * more than 150, have taken all events ...), with what the resolver says of the name, what the module throws, or a RangeError for
    * limits that make no sense. A path is in use, too, while the file of a listener that died is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
