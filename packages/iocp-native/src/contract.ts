@@ -171,7 +171,10 @@ export interface PortFigures {
 
 /** How a port is made. */
 export interface PortOptions {
-  /** NumberOfConcurrentThreads: how many threads run packets of this port at a time. Default: the number of cores. */
+  /**
+   * How many threads are to run packets at a time. Default: the number of cores. A figure only: one thread reads this port,
+   * and a limit in the kernel could keep that one out.
+   */
   readonly concurrency?: number;
   /**
    * Default 1024 of 8256 bytes: a size that is no multiple of a page's, so that the first bytes of different buffers

@@ -33,14 +33,16 @@ export class EventLoop {
   }
 }
 
-function loopAddress(): number {
+/** The uv_loop_t of the calling thread. Throws an IocpError (ENOTSUP). */
+export function loopAddress(): number {
   const address = [0];
   const status = native('int napi_get_uv_event_loop(void *, _Out_ intptr_t *)')(koffi().node.env, address);
   if (status !== 0) throw missing(`napi_get_uv_event_loop failed with ${status}`);
   return address[0]!;
 }
 
-function native(definition: string): (...args: unknown[]) => number {
+/** A function that Node's own program exports, by its prototype. Throws an IocpError (ENOTSUP) where it does not. */
+export function native(definition: string): (...args: unknown[]) => number {
   try {
     return koffi().load(null).func(definition) as unknown as (...args: unknown[]) => number;
   } catch (error) {

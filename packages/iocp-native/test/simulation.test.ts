@@ -18,6 +18,7 @@ const skips = {
   'worker.terminate() ends a thread that waits in dequeue()': cannotWait,
   'a wait ends for whatever the event loop has to do': cannotWait,
   'a port that hosts the loop sleeps as long as that may': cannotWait,
+  'a port that is watched in a loop that another one hosts is served, and the loop still sleeps': cannotWait,
   'watch keeps the process alive, and nothing else of a port does': cannotWait,
   'closeHandle ends a connection that nobody adopted': notNative,
   'a connection with data in flight moves to a thread, whose port echoes': notNative,

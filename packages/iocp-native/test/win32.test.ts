@@ -11,9 +11,10 @@ import { readSockaddr, writeSockaddr } from '../src/sockaddr.js';
 import * as win32 from '../src/win32/index.js';
 import { assertWin32Layout } from '../src/win32/layout.js';
 import { win32Memory } from '../src/win32/memory.js';
+import { blockPool } from './support/block-pool.js';
 import { localPath } from './support/local.js';
 import { Rig } from './support/rig.js';
-import { library, Owner, recordsOf } from './support/threads.js';
+import { library, Owner, postFromThread, recordsOf } from './support/threads.js';
 
 const onWindows = process.platform === 'win32';
 const ENTRY = win32.OVERLAPPED_ENTRY;
@@ -22,7 +23,7 @@ describe('win32, anywhere', () => {
   // Windows has them.
   it.skipIf(onWindows)('every raw function throws ENOTSUP where there is none', () => {
     const functions = Object.values(win32).filter((value) => typeof value === 'function' && 'bound' in value);
-    expect(functions.length).toBe(40);
+    expect(functions.length).toBe(46);
     for (const raw of functions as (() => number)[]) expect(raw).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
   });
 
@@ -245,6 +246,51 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     }
     expect(seen).toEqual(Array.from({ length: count }, (_, i) => i));
     port.destroy();
+  });
+
+  it("a watched port is served while every thread of Node's pool waits, in a worker", async () => {
+    const release = blockPool(win32, 8);
+    try {
+      const r = new Rig(open());
+      await r.roundTrips(3);
+      const called = new Promise<void>((resolve) => {
+        r.pump.stop();
+        r.port.watch(resolve);
+      });
+      await postFromThread(r.port.share(), 1, 1);
+      await called;
+      expect(r.port.dequeue(createBatch(1), 0)).toBe(1);
+    } finally {
+      release();
+    }
+  });
+
+  it("a watched port is served while every thread of Node's pool waits, on the main thread", () => {
+    const script = `import { openPort, openPoster, createBatch } from ${JSON.stringify(library)};
+      import { performance } from 'node:perf_hooks';
+      import * as win32 from ${JSON.stringify(library.replace('index.js', 'win32.js'))};
+      import { blockPool } from ${JSON.stringify(new URL('support/block-pool.js', import.meta.url).href)};
+      const release = blockPool(win32, 8);
+      const port = openPort({ backend: 'iocp' });
+      const other = openPort({ backend: 'iocp' });
+      const batch = createBatch(4);
+      const before = performance.eventLoopUtilization();
+      for (let i = 0; i < 100; i++) {
+        const watched = new Promise((resolve) => port.watch(resolve));
+        other.watch(() => { throw new Error('the wrong port'); });
+        setTimeout(() => openPoster(port.share()).post(7, i), i % 3);
+        await watched;
+        if (port.dequeue(batch, 0) !== 1 || batch[0].bytes !== i) throw new Error('not what was posted');
+      }
+      other.unwatch();
+      // The loop itself has slept.
+      const asleep = performance.eventLoopUtilization(before).utilization < 0.9;
+      release();
+      port.destroy();
+      other.destroy();
+      console.log(asleep ? 'served' : 'served, without sleep');`;
+    const out = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(out).toBe('served\n');
   });
 
   it('more watched ports than Node has pool threads are all served', async () => {

@@ -2,6 +2,11 @@
 
 export const INVALID_HANDLE_VALUE = -1;
 export const INFINITE = 0xffffffff;
+/**
+ * NumberOfConcurrentThreads of a port that one thread reads: no limit. The kernel counts each thread that ever asked a port
+ * as one of its own for as long as that thread runs, and refuses a packet to all when they are too many.
+ */
+export const ONE_READER = 0xffffffff;
 
 export const ERROR_IO_PENDING = 997;
 export const ERROR_OPERATION_ABORTED = 995;
@@ -16,7 +21,9 @@ export const ERROR_PIPE_BUSY = 231;
 export const ERROR_PIPE_CONNECTED = 535;
 export const STATUS_PENDING = 0x103;
 export const STATUS_PIPE_BROKEN = 0xc000014b;
+export const WAIT_OBJECT_0 = 0;
 export const WAIT_TIMEOUT = 258;
+export const MAXIMUM_WAIT_OBJECTS = 64;
 export const WAIT_FAILED = 0xffffffff;
 export const WSA_IO_PENDING = 997;
 export const WSAEWOULDBLOCK = 10035;

@@ -3,7 +3,7 @@
 //
 // The completion key of a socket is two words:
 //   low: its place in the table   high: the generation of that place
-// Three keys whose low word is no place in any table are the port's own: see Key.
+// Two keys whose low word is no place in any table are the port's own: see Key.
 
 import assert from 'node:assert';
 import type { CompletionPacket } from '../contract.js';
@@ -19,16 +19,11 @@ import {
   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
   FILE_SKIP_SET_EVENT_ON_HANDLE,
   INVALID_HANDLE_VALUE,
+  ONE_READER,
   STATUS_PENDING,
 } from './constants.js';
 import { win32Error, win32PacketError } from './errors.js';
-import {
-  CancelIoEx,
-  CreateIoCompletionPort,
-  GetLastError,
-  PostQueuedCompletionStatus,
-  SetFileCompletionNotificationModes,
-} from './kernel32.js';
+import { CancelIoEx, CreateIoCompletionPort, GetLastError, SetFileCompletionNotificationModes } from './kernel32.js';
 import { OVERLAPPED, PAGE } from './layout.js';
 import { closePipe, type PipeEnd } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
@@ -38,10 +33,8 @@ import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } 
 export const Key = {
   /** Posted by another thread: its key lies in lpOverlapped. */
   Post: 0xffffffff,
-  /** Only there to end a wait. */
-  Wake: 0xfffffffe,
-  /** Never queued: marks an OVERLAPPED_ENTRY that the kernel has not written. */
-  None: 0xfffffffd,
+  /** Never queued: marks an OVERLAPPED_ENTRY that has been taken, or that the kernel has not written. */
+  None: 0xfffffffe,
 } as const;
 
 const MAX_SOCKETS = 0x1000000;
@@ -71,10 +64,10 @@ export class Engine {
   readonly #generations: number[] = [];
   readonly #freeIndexes: number[] = [];
 
-  constructor(concurrency: number, scratch: NativeBlock, nudge: () => void) {
+  constructor(scratch: NativeBlock, nudge: () => void) {
     this.scratch = scratch;
     this.nudge = nudge;
-    this.port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, 0, 0, concurrency);
+    this.port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, 0, 0, ONE_READER);
     if (this.port === 0) throw win32Error('open a port', 'CreateIoCompletionPort', GetLastError());
     own(Owned.Queue, this.port, scratch.address);
   }
@@ -217,12 +210,6 @@ export class Engine {
       // As a rule it has ended, and its packet is on the way.
       if (!ofSend || sending.block.words[(sending.offset + OVERLAPPED.Internal) >> 2] !== STATUS_PENDING) return;
     }
-  }
-
-  /** Ends a wait of any thread on this port. */
-  wake(): void {
-    const result = PostQueuedCompletionStatus(this.port, 0, Key.Wake, 0);
-    assert(result !== 0, 'PostQueuedCompletionStatus failed');
   }
 
   /** True when the kernel will queue no packet for what succeeds at once. */

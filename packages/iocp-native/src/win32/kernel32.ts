@@ -148,6 +148,45 @@ export const WaitForMultipleObjects = kernel32<[count: number, handles: Pointer,
   'uint32_t',
 );
 
+/** The same for one object; with 0 milliseconds, whether it is signalled. (synchapi/nf-synchapi-waitforsingleobject) */
+export const WaitForSingleObject = kernel32<[object: Handle, milliseconds: number]>(
+  'WaitForSingleObject',
+  'uint32_t',
+  HANDLE,
+  'uint32_t',
+);
+
+/**
+ * Has a thread of the system's pool wait for an object, and call `callback`, the address of a function of the context and
+ * a BOOLEAN. What it writes to `wait` is for UnregisterWaitEx, also when the wait is over.
+ * (winbase/nf-winbase-registerwaitforsingleobject)
+ */
+export const RegisterWaitForSingleObject = kernel32<
+  [wait: Pointer, object: Handle, callback: Address, context: Address, milliseconds: number, flags: number]
+>('RegisterWaitForSingleObject', 'int', POINTER, HANDLE, ADDRESS, ADDRESS, 'uint32_t', 'uint32_t');
+
+/**
+ * With -1 as the event it returns when no callback is running or will run; with 0 at once, and fails with
+ * ERROR_IO_PENDING while one is. (threadpoollegacyapiset/nf-threadpoollegacyapiset-unregisterwaitex)
+ */
+export const UnregisterWaitEx = kernel32<[wait: Address, event: Handle]>('UnregisterWaitEx', 'int', ADDRESS, HANDLE);
+
+/** Gives 0 on failure. (synchapi/nf-synchapi-createeventw) */
+export const CreateEventW = kernel32<[security: Pointer, manualReset: number, initial: number, name: Pointer]>(
+  'CreateEventW',
+  HANDLE,
+  POINTER,
+  'int',
+  'int',
+  POINTER,
+);
+
+/** The module of a name (UTF-16, with its end) that is loaded, or of the program; 0 for none. (libloaderapi/nf-libloaderapi-getmodulehandlew) */
+export const GetModuleHandleW = kernel32<[name: Pointer]>('GetModuleHandleW', ADDRESS, POINTER);
+
+/** The address of what a module exports, by its name (bytes, with their end); 0 for none. (libloaderapi/nf-libloaderapi-getprocaddress) */
+export const GetProcAddress = kernel32<[module: Address, name: Pointer]>('GetProcAddress', ADDRESS, ADDRESS, POINTER);
+
 /** The last error of this thread. Read it at once. (errhandlingapi/nf-errhandlingapi-getlasterror) */
 export const GetLastError = kernel32<[]>('GetLastError', 'uint32_t');
 

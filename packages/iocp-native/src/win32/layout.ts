@@ -24,7 +24,7 @@ export const WSAPROTOCOL_INFOW = { size: 628, dwServiceFlags1: 0 } as const;
  * A port's own page, in 32-bit words: what calls insist on writing, and what tells whoever reaps the port when its thread
  * has ended about packets that nobody took: how many the kernel still owes, and where entries lie that it has brought.
  */
-export const PAGE = { size: 4096, bytes: 0, flags: 1, owed: 2, entries: 4, watchedEntries: 6 } as const;
+export const PAGE = { size: 4096, bytes: 0, flags: 1, owed: 2, entries: 4 } as const;
 
 /** Where in an event the WSABUFs of a send or a receive lie. */
 export const EVENT_BUFFERS = 32;

@@ -1,32 +1,64 @@
-// Waiting in the event loop's place: for the port's packets and for those of libuv's own completion port, in one call.
+// Waiting in the event loop's place: for the packets of ports and for those of libuv's own completion port, in one call.
 
 import { IocpError } from '../errors.js';
 import { EventLoop } from '../event-loop.js';
-import { INFINITE, WAIT_FAILED } from './constants.js';
+import { INFINITE, MAXIMUM_WAIT_OBJECTS, WAIT_FAILED } from './constants.js';
 import { win32Error } from './errors.js';
 import { GetLastError, WaitForMultipleObjects } from './kernel32.js';
 import { isCompletionPort } from './ntdll.js';
 
-export class LoopHost {
-  readonly #loop = new EventLoop();
-  readonly #handles = Buffer.alloc(16);
+/** Milliseconds of a wait when there are more ports than one call can wait for. */
+const SOME = 10;
 
-  /** Throws an IocpError (ENOTSUP) when libuv's port is not where it should be. */
-  constructor(port: number) {
+export class LoopHost {
+  static #ofThread: LoopHost | undefined;
+
+  /** Ports that are watched by guests of this thread's loop, and that no other thread waits for. */
+  readonly guests = new Set<number>();
+  /** Their next look, which keeps the loop from sleeping by itself: nothing would wake it. */
+  look: NodeJS.Immediate | null = null;
+  readonly #loop = new EventLoop();
+  readonly #handles = new Int32Array(MAXIMUM_WAIT_OBJECTS * 2);
+  readonly #bytes = new Uint8Array(this.#handles.buffer);
+
+  /** The calling thread's. Throws an IocpError (ENOTSUP) when libuv's port is not where it should be. */
+  static ofThread(): LoopHost {
+    LoopHost.#ofThread ??= new LoopHost();
+    return LoopHost.#ofThread;
+  }
+
+  private constructor() {
     if (!isCompletionPort(this.#loop.port)) {
       const reason = 'this libuv keeps its completion port elsewhere';
       throw new IocpError("wait in the event loop's place", reason, 'ENOTSUP', 'NtQueryIoCompletion');
     }
-    this.#handles.writeBigInt64LE(BigInt(port), 0);
-    this.#handles.writeBigInt64LE(BigInt(this.#loop.port), 8);
+    // Handles have 32 bits that count.
+    this.#handles[0] = this.#loop.port;
   }
 
-  /** Waits up to `timeout` milliseconds (-1: for ever) until the port has packets or the loop has something to do. */
-  wait(timeout: number): void {
+  /**
+   * Waits up to `timeout` milliseconds (-1: for ever) until `port`, if there is one, or one that a guest watches has
+   * packets, or the loop has something to do.
+   */
+  wait(timeout: number, port = 0): void {
+    this.look?.unref();
     const rest = this.#loop.timeout();
-    if (rest === 0) return;
-    const most = rest < 0 ? timeout : timeout < 0 ? rest : Math.min(timeout, rest);
-    const result = WaitForMultipleObjects(2, this.#handles, 0, most < 0 ? INFINITE : Math.ceil(most));
+    if (rest !== 0) this.#wait(rest < 0 ? timeout : timeout < 0 ? rest : Math.min(timeout, rest), port);
+    this.look?.ref();
+  }
+
+  #wait(timeout: number, port: number): void {
+    let count = 1;
+    let most = timeout < 0 ? INFINITE : Math.ceil(timeout);
+    if (port !== 0) this.#handles[2 * count++] = port;
+    for (const guest of this.guests) {
+      if (count === MAXIMUM_WAIT_OBJECTS) {
+        most = Math.min(most, SOME);
+        break;
+      }
+      this.#handles[2 * count++] = guest;
+    }
+    const result = WaitForMultipleObjects(count, this.#bytes, 0, most);
     if (result === WAIT_FAILED) throw win32Error('wait for packets', 'WaitForMultipleObjects', GetLastError());
   }
 }

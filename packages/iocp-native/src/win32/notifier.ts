@@ -1,73 +1,63 @@
-// Watching a port from the event loop: one GetQueuedCompletionStatusEx.async at a time, on a thread of Node's pool.
+// How a guest of the event loop learns that its port has packets. No thread of Node's pool has a part in it: that may be
+// busy for as long as it likes. What ends the loop's sleep depends on the thread:
 //
-// While it waits, it is the port's only waiter: what the kernel queues goes to it. Its entries may lie in memory before
-// its callback runs, so dequeue() collects them from there and the order of packets is kept. It waits in slices,
-// because process.exit() and worker.terminate() wait for it.
+//   main thread   a registered wait: when the port has packets, a thread of the system's own calls uv_async_send (see
+//                 doorbell.ts). libuv sleeps as ever
+//   worker        a worker may be terminated at any moment, and its loop with it, which no other thread may touch by then.
+//                 So the thread itself waits for the port, in the loop's place, as a port that hosts the loop does
+//
+// In both cases one immediate for each thread looks at the watched ports in each turn of the loop, as what it calls runs
+// where promises and ticks are drained. While the loop may sleep it is unref'd, so that the loop does.
 
-import type { NativeBlock } from '../memory.js';
-import { Key } from './engine.js';
-import { GetQueuedCompletionStatusEx } from './kernel32.js';
-import { OVERLAPPED_ENTRY } from './layout.js';
+import { isMainThread } from 'node:worker_threads';
+import { WAIT_OBJECT_0 } from './constants.js';
+import { Doorbell, unregister } from './doorbell.js';
+import { WaitForSingleObject } from './kernel32.js';
+import { LoopHost } from './loop-host.js';
 
-/** Entries that one call may bring. dequeue() asks for the rest. */
-export const ENTRIES = 64;
-const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
-/** The word after the entries: how many there are. */
-const COUNT = ENTRIES * ENTRY_WORDS;
-export const WATCHED_SIZE = (COUNT + 1) * 4;
-const NOT_YET = 0xffffffff;
-/** Milliseconds of one wait; the short ones share Node's pool, of four threads, when this thread watches many ports. */
-const SLICE = 1000;
-const SHORT_SLICE = 20;
-const LONG_WAITS = 2;
-/** Milliseconds until the next look when koffi has no room for a call. */
-const RETRY = 10;
-
-const waiting = new Set<Notifier>();
-let hooked = false;
+/** What setInterval() can wait. */
+const LONGEST = 2 ** 31 - 1;
 
 export interface Watched {
   readonly port: number;
-  wake(): void;
-  /** Translates entries that the wait has brought. */
-  take(words: Uint32Array, count: number): void;
-  /** dequeue() would bring something. */
+  /** dequeue() would bring something that the kernel does not know of. */
   hasPackets(): boolean;
 }
 
+/** Those of this thread that have something to call. */
+const watching = new Set<Notifier>();
+let nextLook: NodeJS.Immediate | null = null;
+/** Keeps the loop alive, and thereby asleep, while there is one. */
+let anchor: NodeJS.Timeout | undefined;
+/** Null where this thread waits in the loop's place. */
+let doorbell: Doorbell | null | undefined;
+
 export class Notifier {
   readonly #watched: Watched;
-  readonly #block: NativeBlock;
   #ready: (() => void) | null = null;
   #soon: NodeJS.Immediate | null = null;
-  #retry: NodeJS.Timeout | null = null;
-  /** The call is out: its callback has not run. */
-  #out = false;
-  /** ... and its entries have been taken already. */
-  #collected = false;
-  #waking = false;
-  #afterwards: (() => void) | null = null;
+  /** The registered wait; 0 for none. It ends by itself when the port has packets, and says so to the loop only. */
+  #wait = 0;
+  /** Packets were taken since it was registered, so it may have ended. */
+  #stale = false;
 
-  constructor(watched: Watched, block: NativeBlock) {
+  constructor(watched: Watched) {
     this.#watched = watched;
-    this.#block = block;
   }
 
+  /** Calls `ready` once, from the loop, when there are packets. */
   watch(ready: () => void): void {
-    this.unwatch(false);
     this.#ready = ready;
-    this.collect();
+    enter(this, this.#watched.port);
     if (this.#watched.hasPackets()) this.nudge();
-    else this.#wait();
+    else this.#register();
   }
 
-  unwatch(wake = true): void {
+  unwatch(): void {
     this.#ready = null;
     if (this.#soon) clearImmediate(this.#soon);
-    if (this.#retry) clearTimeout(this.#retry);
     this.#soon = null;
-    this.#retry = null;
-    if (wake) this.#wake();
+    leave(this, this.#watched.port);
   }
 
   /** There are packets in the queue. */
@@ -75,107 +65,102 @@ export class Notifier {
     if (this.#ready === null || this.#soon !== null) return;
     this.#soon = setImmediate(() => {
       this.#soon = null;
-      this.#call();
-      // Nobody watches any more, so nothing may keep the process alive.
-      if (this.#ready === null) this.#wake();
+      this.fire();
     });
   }
 
-  /** Takes what the wait has brought, if it has ended. True when no wait is in the kernel any more. */
-  collect(): boolean {
-    if (!this.#out || this.#collected) return true;
-    const { words } = this.#block;
-    const count = words[COUNT]!;
-    if (count === NOT_YET) return false;
-    // A wait that timed out may have written a count, and no entries.
-    for (let i = 0; i < count; i++) if (words[i * ENTRY_WORDS] === Key.None) return false;
-    this.#collected = true;
-    this.#watched.take(words, count);
-    return true;
+  /** Packets were taken from the kernel. */
+  taken(): void {
+    this.#stale = true;
+    // The next look registers anew, and the loop must not sleep before.
+    if (this.#ready !== null) nextLook?.ref();
   }
 
-  /**
-   * Ends the wait, for up to `milliseconds`. True when no wait is in the kernel any more. False also for one that has
-   * timed out until its callback has run, which alone learns of it.
-   */
-  recall(milliseconds: number): boolean {
-    if (this.collect()) return true;
-    this.#wake();
-    const until = performance.now() + milliseconds;
-    const nap = new Int32Array(new SharedArrayBuffer(4));
-    while (!this.collect()) {
-      if (performance.now() >= until) return false;
-      Atomics.wait(nap, 0, 0, 1);
+  /** For the look of a turn: whether there are packets. When there are none, a wait is registered afterwards. */
+  look(): boolean {
+    if (this.#watched.hasPackets() || WaitForSingleObject(this.#watched.port, 0) === WAIT_OBJECT_0) {
+      this.#stale = true;
+      return true;
     }
-    return true;
+    if (this.#stale) this.#register();
+    return false;
   }
 
-  /** Calls `done` when the call and its memory are no longer in use: at once, or from its callback. */
-  finish(done: () => void): void {
-    this.unwatch();
-    if (this.#out) this.#afterwards = done;
-    else done();
-  }
-
-  #wait(): void {
-    if (this.#out) return;
-    const { words, address } = this.#block;
-    clearEntries(this.#block, ENTRIES);
-    words[COUNT] = NOT_YET;
-    this.#collected = false;
-    try {
-      const count = address + COUNT * 4;
-      const slice = waiting.size < LONG_WAITS ? SLICE : SHORT_SLICE;
-      GetQueuedCompletionStatusEx.async(this.#watched.port, address, ENTRIES, count, slice, 0, this.#returned);
-    } catch {
-      // koffi has no room for one more call of this kind at the moment.
-      this.#retry = setTimeout(() => this.#call(), RETRY);
-      return;
-    }
-    this.#out = true;
-    waiting.add(this);
-    wakeOnExit();
-  }
-
-  readonly #returned = (error: Error | null, result: number): void => {
-    const collected = this.#collected;
-    this.#out = false;
-    this.#waking = false;
-    waiting.delete(this);
-    if (this.#afterwards) {
-      this.#afterwards();
-      return;
-    }
-    if (!collected && error === null && result !== 0) this.#watched.take(this.#block.words, this.#block.words[COUNT]!);
-    if (this.#ready === null || this.#soon !== null) return;
-    if (this.#watched.hasPackets()) this.#call();
-    else this.#wait();
-  };
-
-  #call(): void {
+  fire(): void {
     const ready = this.#ready;
-    this.#ready = null;
-    ready?.();
+    if (ready === null) return;
+    this.unwatch();
+    ready();
   }
 
-  #wake(): void {
-    if (!this.#out || this.#collected || this.#waking) return;
-    this.#waking = true;
-    this.#watched.wake();
+  /** To be called before the port is closed. No thread waits for it afterwards. */
+  close(): void {
+    this.unwatch();
+    this.#unregister(true);
   }
 
-  static wakeAll(): void {
-    for (const notifier of waiting) notifier.#wake();
+  #register(): void {
+    if (!doorbell || (this.#wait !== 0 && !this.#stale)) return;
+    this.#unregister(false);
+    this.#stale = false;
+    this.#wait = doorbell.register(this.#watched.port);
+    // The system is out of something: from now on this thread waits itself.
+    if (this.#wait === 0) waitOurselves();
+  }
+
+  #unregister(completely: boolean): void {
+    if (this.#wait !== 0) unregister(this.#wait, completely);
+    this.#wait = 0;
+  }
+
+  /** Has the thread wait for the port itself. */
+  host(): void {
+    LoopHost.ofThread().guests.add(this.#watched.port);
   }
 }
 
-/** Marks entries as not written by the kernel. */
-export function clearEntries({ words }: NativeBlock, count: number): void {
-  for (let i = 0; i < count; i++) words[i * ENTRY_WORDS] = Key.None;
+function enter(notifier: Notifier, port: number): void {
+  if (doorbell === undefined) {
+    doorbell = isMainThread ? Doorbell.open() : null;
+    anchor = setInterval(() => {}, LONGEST).unref();
+  }
+  if (watching.size === 0) anchor!.ref();
+  watching.add(notifier);
+  if (doorbell === null) LoopHost.ofThread().guests.add(port);
+  if (nextLook === null) lookAgain();
 }
 
-function wakeOnExit(): void {
-  if (hooked) return;
-  hooked = true;
-  process.on('exit', Notifier.wakeAll);
+function leave(notifier: Notifier, port: number): void {
+  if (!watching.delete(notifier)) return;
+  if (doorbell === null) LoopHost.ofThread().guests.delete(port);
+  // Nothing may keep the process alive any more.
+  if (watching.size === 0) anchor!.unref();
+}
+
+function waitOurselves(): void {
+  doorbell = null;
+  LoopHost.ofThread().look = nextLook?.ref() ?? null;
+  for (const notifier of watching) notifier.host();
+}
+
+function lookAgain(): void {
+  nextLook = setImmediate(lookAtAll);
+  if (doorbell === null) LoopHost.ofThread().look = nextLook;
+  else nextLook.unref();
+}
+
+function lookAtAll(): void {
+  nextLook = null;
+  if (doorbell === null) LoopHost.ofThread().look = null;
+  if (watching.size === 0) return;
+  lookAgain();
+  if (doorbell === null) LoopHost.ofThread().wait(-1);
+  let due: Notifier[] | null = null;
+  for (const notifier of watching) {
+    if (!notifier.look()) continue;
+    due ??= [];
+    due.push(notifier);
+  }
+  // One that throws has a bug, and the others are looked at again in the next turn.
+  if (due !== null) for (const notifier of due) notifier.fire();
 }

@@ -33,7 +33,7 @@ import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel
 import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { LoopHost } from './loop-host.js';
 import { win32Memory } from './memory.js';
-import { clearEntries, Notifier, WATCHED_SIZE } from './notifier.js';
+import { Notifier } from './notifier.js';
 import { Gate, TakenPost } from './poster.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
@@ -46,8 +46,6 @@ const ENTRY_OVERLAPPED = OVERLAPPED_ENTRY.lpOverlapped >> 2;
 const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
 /** Milliseconds that dequeue() stays in the kernel: worker.terminate() and process.exit() wait for it. */
 const SLICE = 1000;
-/** Milliseconds that a blocking dequeue() waits for the event loop's waiter to leave. */
-const RECALL = 50;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
 
@@ -72,7 +70,6 @@ export class IocpPort implements CompletionPort {
   readonly #gate = new Gate();
   readonly #blocks: NativeBlock[] = [];
   readonly #entries: NativeBlock;
-  readonly #watchedEntries: NativeBlock;
   readonly #dequeueEx = GetQueuedCompletionStatusEx.bound();
   #loopHost: LoopHost | null = null;
   /** The queue alone filled the last batch, so this time the kernel is asked in any case. */
@@ -83,18 +80,15 @@ export class IocpPort implements CompletionPort {
   constructor(options: Required<PortOptions>) {
     this.concurrency = options.concurrency;
     const { count, size } = options.receiveBuffers;
-    // Not among #blocks: the wait of the event loop may outlive the port by a moment.
-    this.#watchedEntries = blocks.take(WATCHED_SIZE);
     try {
       this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
       clearEntries(this.#entries, ENTRIES);
       const scratch = this.allocate(PAGE.size);
       describe(scratch, PAGE.entries, this.#entries);
-      describe(scratch, PAGE.watchedEntries, this.#watchedEntries);
-      this.#engine = new Engine(options.concurrency, scratch, () => this.#notifier.nudge());
+      this.#engine = new Engine(scratch, () => this.#notifier.nudge());
     } catch (error) {
-      for (const block of [...this.#blocks, this.#watchedEntries]) blocks.give(block);
+      for (const block of this.#blocks) blocks.give(block);
       throw error;
     }
     this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
@@ -104,13 +98,10 @@ export class IocpPort implements CompletionPort {
     this.#sender = new Sender(this.#engine);
     this.#datagrams = new Datagrams(this.#engine, this.#buffers, (bytes) => this.allocate(bytes));
     this.#receiver = new Receiver(this.#engine, this.#buffers, this.#datagrams);
-    const watched = {
+    this.#notifier = new Notifier({
       port: this.#engine.port,
-      wake: () => this.#engine.wake(),
-      take: this.#take,
       hasPackets: () => this.#engine.queue.length > 0 || this.#receiver.hasWork,
-    };
-    this.#notifier = new Notifier(watched, this.#watchedEntries);
+    });
   }
 
   allocate(bytes: number): NativeBlock {
@@ -224,12 +215,7 @@ export class IocpPort implements CompletionPort {
     const { queue } = this.#engine;
     this.#receiver.rearm();
     this.#connector.retry();
-    // While the event loop's waiter is in the kernel, there is nothing that it would not take itself.
-    let alone = this.#notifier.collect();
-    if (!alone && timeout !== 0 && queue.length === 0) {
-      alone = this.#notifier.recall(timeout < 0 ? RECALL : Math.min(timeout, RECALL));
-    }
-    if (alone && (queue.length < batch.length || this.#kernelIsDue)) {
+    if (queue.length < batch.length || this.#kernelIsDue) {
       this.#takeFromKernel(batch.length, queue.length > 0 ? 0 : this.#waitForLoop(timeout));
       this.#kernelIsDue = false;
     } else {
@@ -256,24 +242,20 @@ export class IocpPort implements CompletionPort {
 
   hostLoop(): void {
     this.#assertOpen();
-    this.#loopHost ??= new LoopHost(this.#engine.port);
+    this.#loopHost = LoopHost.ofThread();
   }
 
   destroy(): void {
     if (!this.#open) return;
     this.#gate.close();
-    this.#notifier.unwatch();
-    this.#notifier.recall(SLICE);
+    this.#notifier.close();
     const drained = this.#drain();
     // Whoever reaps a thread frees its memory by this count.
     assert(!drained || this.#engine.scratch.words[PAGE.owed] === 0, 'the packets that the kernel owes were miscounted');
     this.#open = false;
-    this.#notifier.finish(() => {
-      disown(Owned.Queue, this.#engine.port);
-      const result = CloseHandle(this.#engine.port);
-      assert(result !== 0, 'CloseHandle failed on a port');
-      blocks.give(this.#watchedEntries);
-    });
+    disown(Owned.Queue, this.#engine.port);
+    const result = CloseHandle(this.#engine.port);
+    assert(result !== 0, 'CloseHandle failed on a port');
     // What the kernel has not let go of must not be used again, nor unmapped by whoever reaps this thread.
     for (const block of this.#blocks) {
       if (drained) blocks.give(block);
@@ -286,7 +268,7 @@ export class IocpPort implements CompletionPort {
     const { queue } = this.#engine;
     for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) this.close(socket);
-      if (queue.length === 0) this.#takeFromKernel(ENTRIES, this.#notifier.recall(100) ? 100 : 0);
+      if (queue.length === 0) this.#takeFromKernel(ENTRIES, 100);
       while (queue.length > 0) this.#discard();
     }
     const drained = this.figures.sockets === 0;
@@ -316,7 +298,7 @@ export class IocpPort implements CompletionPort {
   /** Waits for packets and for the event loop, if this port hosts it. How long to wait for packets afterwards. */
   #waitForLoop(timeout: number): number {
     if (timeout === 0 || this.#loopHost === null) return timeout;
-    this.#loopHost.wait(timeout);
+    this.#loopHost.wait(timeout, this.#engine.port);
     return 0;
   }
 
@@ -329,11 +311,12 @@ export class IocpPort implements CompletionPort {
       if (errno !== WAIT_TIMEOUT) throw win32Error('dequeue packets', 'GetQueuedCompletionStatusEx', errno);
       return;
     }
+    this.#notifier.taken();
     this.#take(words, words[ENTRIES * ENTRY_WORDS]!);
   }
 
   /** Turns the kernel's packets into ours. */
-  readonly #take = (words: Uint32Array, count: number): void => {
+  #take(words: Uint32Array, count: number): void {
     for (let i = 0; i < count; i++) {
       const at = i * ENTRY_WORDS;
       const low = words[at]!;
@@ -341,7 +324,6 @@ export class IocpPort implements CompletionPort {
       const bytes = words[at + ENTRY_BYTES]!;
       // Taken: whoever reaps this port must not find it there.
       words[at] = Key.None;
-      if (low === Key.Wake) continue;
       if (low === Key.Post) {
         const record = write(Owned.Post, overlapped, bytes);
         this.#queuePost(overlapped, bytes, record < 0 ? null : new TakenPost(record));
@@ -350,7 +332,7 @@ export class IocpPort implements CompletionPort {
       this.#engine.settle();
       if (!this.#complete(low, words[at + 1]!, overlapped, bytes)) this.figures.dropped++;
     }
-  };
+  }
 
   /** False for a late packet: its socket or its event serves another by now. */
   #complete(index: number, generation: number, overlapped: number, bytes: number): boolean {
@@ -386,6 +368,11 @@ export class IocpPort implements CompletionPort {
   #assertOpen(): void {
     if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');
   }
+}
+
+/** Marks entries as not written by the kernel. */
+function clearEntries({ words }: NativeBlock, count: number): void {
+  for (let i = 0; i < count; i++) words[i * ENTRY_WORDS] = Key.None;
 }
 
 /** Notes where a block lies in the port's own page. */

@@ -8,7 +8,6 @@ import { MEM_RELEASE } from './constants.js';
 import { Key } from './engine.js';
 import { CloseHandle, GetQueuedCompletionStatusEx, VirtualFree } from './kernel32.js';
 import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
-import { ENTRIES as WATCHED_ENTRIES } from './notifier.js';
 import { ENTRIES } from './port.js';
 import { closesocket } from './ws2_32.js';
 
@@ -42,10 +41,8 @@ class DeadPort {
     const words = new Uint32Array(koffi().view(page, PAGE.size));
     this.#owed = words[PAGE.owed]!;
     // What the kernel had brought, and the thread never looked at.
-    for (const [at, count] of [[PAGE.entries, ENTRIES] as const, [PAGE.watchedEntries, WATCHED_ENTRIES] as const]) {
-      const address = words[at + 1]! * 0x100000000 + words[at]!;
-      if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, count * OVERLAPPED_ENTRY.size + 4)), count);
-    }
+    const address = words[PAGE.entries + 1]! * 0x100000000 + words[PAGE.entries]!;
+    if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, ENTRIES * OVERLAPPED_ENTRY.size + 4)));
   }
 
   /** Waits for what the kernel owes, and closes the port. False when that did not come. */
@@ -62,9 +59,9 @@ class DeadPort {
   }
 
   /** The count follows the entries. It means nothing unless the entries are there, too. */
-  #takeLeft(entries: Buffer, room: number): void {
-    const count = entries.readUInt32LE(room * OVERLAPPED_ENTRY.size);
-    if (count <= room) this.#take(entries, count);
+  #takeLeft(entries: Buffer): void {
+    const count = entries.readUInt32LE(ENTRIES * OVERLAPPED_ENTRY.size);
+    if (count <= ENTRIES) this.#take(entries, count);
   }
 
   #take(entries: Buffer, count: number): void {
@@ -74,7 +71,7 @@ class DeadPort {
       if (key === Key.Post) {
         const posted = Number(entries.readBigUInt64LE(at + OVERLAPPED_ENTRY.lpOverlapped));
         this.#left(posted, entries.readUInt32LE(at + OVERLAPPED_ENTRY.dwNumberOfBytesTransferred));
-      } else if (key !== Key.Wake && key !== Key.None) {
+      } else if (key !== Key.None) {
         this.#owed--;
       }
     }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, onTestFinished } from 'vitest';
 import { type CompletionPort, createBatch } from '../../src/contract.js';
 import type { Suite } from '../support/suite.js';
+import { postFromThread } from '../support/threads.js';
 
 /** Waits on the port in each turn of the event loop, as a dedicated pump does, until the test is over. Counts the waits. */
 function host(port: CompletionPort) {
@@ -59,6 +60,29 @@ export function hosting(suite: Suite): void {
     }
     expect(figures.waits).toBeGreaterThan(0);
   });
+
+  suite.rule(
+    'a port that is watched in a loop that another one hosts is served, and the loop still sleeps',
+    async () => {
+      const { port, pump } = suite.rig();
+      const other = suite.rig();
+      pump.stop();
+      other.pump.stop();
+      const figures = host(port);
+      const batch = createBatch(4);
+      let waits = Number.POSITIVE_INFINITY;
+      for (let round = 0; round < 3 || waits > 20; round++) {
+        expect(round).toBeLessThan(20);
+        const watched = new Promise<void>((resolve) => other.port.watch(resolve));
+        const before = figures.waits;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        waits = figures.waits - before;
+        await postFromThread(other.port.share(), 1, 1);
+        await watched;
+        expect(other.port.dequeue(batch, 0)).toBe(1);
+      }
+    },
+  );
 
   suite.rule('a port that cannot wait does not host the loop: ENOTSUP', () => {
     const { port } = suite.rig();

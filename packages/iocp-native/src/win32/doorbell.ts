@@ -1,0 +1,100 @@
+// What wakes the main thread's event loop when a completion port has packets: a wait that is registered with the system's
+// thread pool, and that calls uv_async_send, libuv's own way to be woken from any thread. Its callback gets the context
+// as its first argument, which is what uv_async_send takes, so no code of ours runs on that thread.
+//
+// The uv_async_t belongs to the loop of the main thread and is never closed: it lives as long as the process. So a wait
+// that ends late finds it there. It has no callback: that the loop turns is all that is wanted.
+//
+// That a registered wait takes a completion port is not documented. So it is tried, twice, before it is relied on.
+
+import { isIocpError } from '../errors.js';
+import { loopAddress, native } from '../event-loop.js';
+import { INFINITE, INVALID_HANDLE_VALUE, ONE_READER, WAIT_OBJECT_0 } from './constants.js';
+import {
+  CloseHandle,
+  CreateEventW,
+  CreateIoCompletionPort,
+  GetModuleHandleW,
+  GetProcAddress,
+  GetQueuedCompletionStatus,
+  PostQueuedCompletionStatus,
+  RegisterWaitForSingleObject,
+  UnregisterWaitEx,
+  WaitForSingleObject,
+} from './kernel32.js';
+import { win32Memory } from './memory.js';
+
+const WT_EXECUTEINWAITTHREAD = 4;
+const WT_EXECUTEONLYONCE = 8;
+const UV_ASYNC = 1;
+const PAGE = 4096;
+/** Milliseconds that a wait has to end, when it is tried. It takes some microseconds. */
+const PATIENCE = 1000;
+
+export class Doorbell {
+  readonly #ring: number;
+  readonly #async: number;
+  readonly #out = new BigUint64Array(1);
+  readonly #waitOut = new Uint8Array(this.#out.buffer);
+
+  /** Null where libuv or the system does not follow. */
+  static open(): Doorbell | null {
+    const ring = GetProcAddress(GetModuleHandleW(null), Buffer.from('uv_async_send\0'));
+    if (ring === 0 || !waitsEnd()) return null;
+    try {
+      const init = native('int uv_async_init(intptr_t, intptr_t, intptr_t)');
+      const unref = native('void uv_unref(intptr_t)');
+      if (native('size_t uv_handle_size(int)')(UV_ASYNC) > PAGE) return null;
+      const { address } = win32Memory.map(PAGE);
+      if (init(loopAddress(), address, 0) !== 0) return null;
+      unref(address);
+      return new Doorbell(ring, address);
+    } catch (error) {
+      if (!isIocpError(error)) throw error;
+      return null;
+    }
+  }
+
+  constructor(ring: number, context: number) {
+    this.#ring = ring;
+    this.#async = context;
+  }
+
+  /** Wakes the loop once, when the port has packets. What unregister() takes, or 0 when the system is out of something. */
+  register(port: number): number {
+    const flags = WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE;
+    if (RegisterWaitForSingleObject(this.#waitOut, port, this.#ring, this.#async, INFINITE, flags) === 0) return 0;
+    return Number(this.#out[0]);
+  }
+}
+
+/** Gives a wait back, also one that has ended. With `completely`, no thread waits for the port when this returns. */
+export function unregister(wait: number, completely: boolean): void {
+  // Without that it fails when the callback is running at this moment, which is harmless; the wait is given back after it.
+  UnregisterWaitEx(wait, completely ? INVALID_HANDLE_VALUE : 0);
+}
+
+/** Whether a registered wait for a port ends when a packet comes, and also when one is there already. */
+function waitsEnd(): boolean {
+  const port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, 0, 0, ONE_READER);
+  const event = CreateEventW(null, 0, 0, null);
+  const setEvent = GetProcAddress(
+    GetModuleHandleW(Buffer.from('kernel32.dll\0', 'utf16le')),
+    Buffer.from('SetEvent\0'),
+  );
+  const bell = new Doorbell(setEvent, event);
+  const ends = port !== 0 && event !== 0 && setEvent !== 0 && [false, true].every((early) => rings(early));
+  CloseHandle(event);
+  CloseHandle(port);
+  return ends;
+
+  function rings(early: boolean): boolean {
+    if (early) PostQueuedCompletionStatus(port, 0, 0, 0);
+    const wait = bell.register(port);
+    if (!early) PostQueuedCompletionStatus(port, 0, 0, 0);
+    const rung = wait !== 0 && WaitForSingleObject(event, PATIENCE) === WAIT_OBJECT_0;
+    if (wait !== 0) unregister(wait, true);
+    const [bytes, key, overlapped] = [Buffer.alloc(4), Buffer.alloc(8), Buffer.alloc(8)];
+    return rung && GetQueuedCompletionStatus(port, bytes, key, overlapped, 0) !== 0;
+  }
+}
