@@ -313,7 +313,10 @@ export interface CompletionPort {
   /** Asks for the operation of this event to end early. It still gives its packet: ECANCELED, or its result. */
   cancel(socket: PortSocket, event: Overlapped): void;
 
-  /** Starts the two-phase close. `reset` discards what is unsent and sends RST. Closing again is harmless. */
+  /**
+   * Starts the two-phase close: the peer sees an end after all that was sent. `reset` discards what is unsent and sends RST,
+   * and so does a close that cuts a send in flight short. Closing again is harmless.
+   */
   close(socket: PortSocket, reset?: boolean): void;
 
   /** PostQueuedCompletionStatus from the port's own thread: any key, and a number. */

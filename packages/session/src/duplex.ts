@@ -18,6 +18,12 @@ import { closeSession, endSession, isIdle, type Session } from './session.js';
 export interface SessionDuplex extends Duplex {
   /** A session is there only when it is connected. */
   readonly connecting: false;
+  /** Whether the stream was destroyed. */
+  readonly pending: boolean;
+  /** Which ways are open: 'open', 'readOnly', 'writeOnly', or 'closed'. */
+  readonly readyState: 'open' | 'readOnly' | 'writeOnly' | 'closed';
+  /** `writableLength`; undefined once the stream is destroyed. */
+  readonly bufferSize: number | undefined;
   /** Undefined once the connection is gone, unless they were asked for before. */
   readonly remoteAddress: string | undefined;
   /** As of `remoteAddress`. */
@@ -28,6 +34,8 @@ export interface SessionDuplex extends Duplex {
   readonly localAddress: string | undefined;
   /** As of `localAddress`. */
   readonly localPort: number | undefined;
+  /** As of `localAddress`. */
+  readonly localFamily: 'IPv4' | 'IPv6' | undefined;
   /** This end; `{}` where `localAddress` is undefined. */
   address(): net.AddressInfo | Record<string, never>;
   /** Also those that nobody has read yet. */
@@ -38,7 +46,11 @@ export interface SessionDuplex extends Duplex {
   setNoDelay(on?: boolean): this;
   /** Milliseconds of idleness before the first probe; whole seconds count. Default, and below 1000: the system's 2 hours. */
   setKeepAlive(on?: boolean, delay?: number): this;
-  /** Milliseconds without a byte received or sent until 'timeout'; 0 for never. */
+  /**
+   * Milliseconds without a byte received or sent until 'timeout'; 0 for never, and at most 2^31 - 1. Throws a TypeError
+   * (ERR_INVALID_ARG_TYPE) for what is no number or no function, and a RangeError (ERR_OUT_OF_RANGE) for one below 0, NaN or
+   * Infinity.
+   */
   setTimeout(delay: number, callback?: () => void): this;
   /** Milliseconds, as setTimeout() has set them. */
   readonly timeout?: number;
@@ -54,12 +66,18 @@ export interface SessionDuplex extends Duplex {
 
 /** Bytes that are kept for a reader before the session is paused. That and resuming it cost two operations. */
 const READ_AHEAD = 65_536;
+/** Bytes that may wait in the stream and still go out as last words: what one send takes. */
+const LAST_WORDS = 65_536;
+/** The longest time that Node's timers take, in milliseconds. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 type Callback = (error?: Error | null) => void;
 
 export class SessionSocket extends Duplex implements SessionDuplex {
   readonly connecting = false;
   timeout?: number;
+  /** Node's own: what waits in the stream is to be had in no other way. */
+  declare readonly _writableState: { getBuffer(): readonly { readonly chunk: Buffer }[] };
   readonly #session: Session;
   readonly #socket: PortSocket;
   /** Of the write, or of the end, that is under way. */
@@ -105,7 +123,12 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   onEnd(): void {
     if (this.#peerEnded) return;
     this.#peerEnded = true;
-    this.#push(null);
+    afterTurn(() => {
+      if (this.destroyed) return;
+      this.#push(null);
+      // Without it a stream that is not read would never say 'end', although nothing is left to read.
+      this.read(0);
+    });
   }
 
   onDisconnected(error: Error | undefined): void {
@@ -114,9 +137,12 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       this.#destroyed();
       return;
     }
-    if (this.#allSent) this.#settle();
+    const finishes = this.#allSent && this.#callback !== null;
+    if (finishes) this.#settle();
     // After an orderly end the stream destroys itself, when what it has is read.
-    if (error || !this.#peerEnded || !this.writableEnded || this.#callback !== null) this.destroy(error);
+    if (!error && this.#peerEnded && this.writableEnded && this.#callback === null) return;
+    if (finishes) afterTurn(() => this.destroy(error));
+    else this.destroy(error);
   }
 
   // Duplex calls these.
@@ -145,18 +171,41 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    const cut = this.#reset || this.writableLength > this.#writing;
     clearTimeout(this.#timer);
+    const session = this.#session;
+    // 'finish', 'end' or 'error' comes out of the same packet as 'close'.
+    const follows = this.#over || error !== null;
+    const cut = this.#reset || !this.#sendLastWords();
+    const due =
+      this.#writing > 0 && session.writable ? session.bytesSent + session.bytesQueued : Number.POSITIVE_INFINITY;
     this.#destroyed = () => {
-      this.#settle(error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write'));
+      const sent = session.bytesSent >= due;
+      this.#settle(
+        sent ? undefined : (error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write')),
+      );
       callback(error);
-      process.nextTick(emitClose, this, error !== null);
+      const close = () => this.emit('close', error !== null);
+      if (follows) afterTurn(close);
+      else process.nextTick(close);
     };
     if (this.#over) this.#destroyed();
     else closeSession(this.#session, error ?? undefined, cut);
   }
 
   // net.Socket has these.
+
+  get pending(): boolean {
+    return this.destroyed;
+  }
+
+  get readyState(): 'open' | 'readOnly' | 'writeOnly' | 'closed' {
+    if (this.readable) return this.writable ? 'open' : 'readOnly';
+    return this.writable ? 'writeOnly' : 'closed';
+  }
+
+  get bufferSize(): number | undefined {
+    return this.destroyed ? undefined : this.writableLength;
+  }
 
   get bytesRead(): number {
     return this.#session.bytesReceived;
@@ -186,6 +235,10 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     return this.#localEnd?.port;
   }
 
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return familyOf(this.#localEnd);
+  }
+
   address(): net.AddressInfo | Record<string, never> {
     const local = this.#localEnd;
     return local ? { address: local.address, family: familyOf(local)!, port: local.port } : {};
@@ -203,11 +256,13 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   /** One timer serves all the times that it is set: http sets and unsets it for each request. */
   setTimeout(delay: number, callback?: () => void): this {
+    if (this.destroyed) return this;
+    checkTimeout(delay, callback);
     this.timeout = delay;
-    if (delay > 0 && delay !== this.#timerDelay && !this.destroyed) {
+    if (delay > 0 && delay !== this.#timerDelay) {
       clearTimeout(this.#timer);
       this.#timerDelay = delay;
-      this.#timer = setTimeout(onIdle, delay, this).unref();
+      this.#timer = setTimeout(onIdle, Math.min(delay, LONGEST_TIMEOUT), this).unref();
     } else {
       this.#active();
     }
@@ -245,6 +300,19 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   get #localEnd(): Endpoint | undefined {
     this.#local ??= this.#session.local;
     return this.#local;
+  }
+
+  /**
+   * Gives the session what waits in the stream, unless that is more than one send takes with what waits there: it would be
+   * cut, and a peer that has unread bytes may take a reset for an end. False when something is lost.
+   */
+  #sendLastWords(): boolean {
+    const left = this.writableLength - this.#writing;
+    if (this.#session.bytesQueued + left > LAST_WORDS) return false;
+    if (left > 0 && this.#session.writable) {
+      for (const { chunk } of this._writableState.getBuffer()) this.#send(chunk);
+    }
+    return !this.#dropped;
   }
 
   #send(chunk: Buffer): void {
@@ -308,8 +376,29 @@ function familyOf(endpoint: Endpoint | undefined): 'IPv4' | 'IPv6' | undefined {
   return endpoint && (endpoint.family === 6 ? 'IPv6' : 'IPv4');
 }
 
-function emitClose(stream: SessionSocket, hadError: boolean): void {
-  stream.emit('close', hadError);
+/**
+ * Calls `next` when the promises and ticks that wait for what was just emitted have had their turn, as they have between two
+ * events of a net.Socket: with `await once()` for the one event, a listener for the next is in time.
+ */
+function afterTurn(next: () => void): void {
+  queueMicrotask(() => process.nextTick(next));
+}
+
+/** Throws what net.Socket throws, by its code. */
+function checkTimeout(delay: unknown, callback: unknown): void {
+  if (typeof delay !== 'number') {
+    throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', `the timeout must be a number, not ${typeof delay}`);
+  }
+  if (!(delay >= 0 && delay < Number.POSITIVE_INFINITY)) {
+    throw codedError(RangeError, 'ERR_OUT_OF_RANGE', `the timeout must be finite and 0 or more, not ${delay}`);
+  }
+  if (callback !== undefined && typeof callback !== 'function') {
+    throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', `the callback must be a function, not ${typeof callback}`);
+  }
+}
+
+function codedError(type: new (message: string) => Error, code: string, reason: string): Error {
+  return Object.assign(new type(`Cannot set the timeout: ${reason}`), { code });
 }
 
 function onIdle(stream: SessionSocket): void {

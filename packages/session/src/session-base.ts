@@ -58,7 +58,7 @@ export abstract class SessionBase extends Member {
 
   abstract toDuplex(): SessionDuplex;
 
-  /** toDuplex() as web streams. Cancelling the readable, or aborting the writable, destroys both. */
+  /** toDuplex() as web streams, the same pair each time. Cancelling the readable, or aborting the writable, destroys both. */
   toWeb(): WebStreams {
     return webStreamsOf(this.toDuplex());
   }

@@ -272,6 +272,8 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
 
   #deliverHeld(): void {
     const held = this.#held!;
+    // One event of the stream, as for one packet: promises have no turn between events that are emitted from here.
+    if (this.#stream !== null && held.length > 1) held.splice(0, held.length, Buffer.concat(held));
     while (held.length > 0 && (this.#state & (HELD_BACK | CLOSING)) === 0) this.#deliver(held.shift()!);
     if (held.length === 0) this.#held = null;
   }
@@ -365,13 +367,21 @@ export class Session extends SessionBase implements CompletionOwner, Flushable {
     this.#flushSoon();
   }
 
-  /** Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once. */
-  #closeStream(error: Error | undefined, cut: boolean): void {
+  /**
+   * Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once.
+   * @param late what follows on a send has waited for its packet
+   */
+  #closeStream(error: Error | undefined, cut: boolean, late = false): void {
     if ((this.#state & (OPENED | CLOSING)) !== OPENED) return;
-    const idle = isIdle(this);
-    const lastWords = !cut && this.#sendEvent === null && !idle;
-    if (lastWords) this.#startSend();
-    this.#close(error, cut || (lastWords ? this.#queue!.waits : error !== undefined || !idle));
+    const lastWords = late || !(cut || isIdle(this));
+    if (lastWords && !late && this.#sendEvent !== null && this.#queue!.file === null && this.#queue!.waits) {
+      // The kernel may have taken that send long ago: then its packet is in the queue by now, ahead of this one.
+      this.#core!.post({ onPost: () => this.#closeStream(error, false, true) }, undefined);
+      return;
+    }
+    if (lastWords && this.#sendEvent === null && !isIdle(this)) this.#startSend();
+    // A send that is in flight and is cut short resets by itself.
+    this.#close(error, cut || (lastWords ? (this.#queue?.waits ?? false) : error !== undefined));
   }
 
   #close(error: Error | undefined, reset: boolean): void {

@@ -3,6 +3,7 @@
 
 import { finished } from 'node:stream';
 import { type QueuingStrategy, ReadableStream, WritableStream } from 'node:stream/web';
+import { IocpError } from '@overlapped/iocp-native';
 import type { SessionDuplex } from './duplex.js';
 
 /** A session as two web streams, which end one by one, as the directions of its connection do. */
@@ -13,11 +14,20 @@ export interface WebStreams {
   readonly writable: WritableStream<Uint8Array>;
 }
 
+const pairs = new WeakMap<SessionDuplex, WebStreams>();
+
+/** The same pair each time: two readers of one stream would each take from the other. */
 export function webStreamsOf(stream: SessionDuplex): WebStreams {
-  return { readable: readableOf(stream), writable: writableOf(stream) };
+  let pair = pairs.get(stream);
+  if (pair === undefined) {
+    pair = { readable: readableOf(stream), writable: writableOf(stream) };
+    pairs.set(stream, pair);
+  }
+  return pair;
 }
 
 function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
+  let canceled = false;
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -27,6 +37,8 @@ function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
           if (controller.desiredSize! <= 0) stream.pause();
         });
         finished(stream, { writable: false }, (error) => {
+          // A stream that was canceled is closed already, and close() would throw.
+          if (canceled) return;
           if (error) controller.error(error);
           else controller.close();
         });
@@ -36,6 +48,7 @@ function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
         stream.resume();
       },
       cancel(reason) {
+        canceled = true;
         stream.destroy(reason);
       },
     },
@@ -44,20 +57,27 @@ function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
 }
 
 function writableOf(stream: SessionDuplex): WritableStream<Uint8Array> {
+  const sent = new Promise<void>((resolve, reject) => {
+    finished(stream, { readable: false }, (error) => (error ? reject(error) : resolve()));
+  });
   return new WritableStream<Uint8Array>(
     {
       start(controller) {
-        finished(stream, { readable: false }, (error) => {
-          if (error) controller.error(error);
-        });
+        sent.catch((error: unknown) => controller.error(error));
       },
+      // The chunk is the caller's again when the promise is settled, and so it must be with the kernel by then.
       write(chunk) {
         return new Promise((resolve, reject) => {
-          if (stream.write(chunk, (error) => (error ? reject(error) : resolve()))) resolve();
+          stream.write(chunk, (error) => (error ? reject(error) : resolve()));
         });
       },
       close() {
-        return new Promise((resolve) => stream.end(resolve));
+        // finished() takes a stream that is ended after it was destroyed for one that has sent everything.
+        if (stream.destroyed && !stream.writableFinished) {
+          throw stream.errored ?? new IocpError('close the stream', 'it was destroyed', 'ECANCELED', 'write');
+        }
+        stream.end();
+        return sent;
       },
       abort(reason) {
         stream.destroy(reason);

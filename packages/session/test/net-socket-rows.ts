@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import type net from 'node:net';
 import { addAbortSignal, finished } from 'node:stream';
-import { codeOf } from './streams.js';
+import { codeOf, turns } from './streams.js';
 import { pattern, read } from './support.js';
 
 export interface Stage {
@@ -110,6 +110,47 @@ export const endings: Row[] = [
     },
   },
   {
+    name: "a socket that is not read says 'end' all the same, as nothing is left to read",
+    async run({ socket, peer, closed, peerClosed }) {
+      peer.resume().end();
+      await once(socket, 'end');
+      socket.end();
+      await Promise.all([closed, peerClosed]);
+    },
+  },
+  {
+    name: 'nor does it have to be read to be closed with allowHalfOpen = false',
+    async run({ socket, peer, closed, peerClosed }) {
+      socket.allowHalfOpen = false;
+      peer.resume().end();
+      await Promise.all([closed, peerClosed]);
+    },
+  },
+  {
+    name: 'await once() for one event after the other misses none',
+    async run({ socket, peer, notes, peerClosed }) {
+      peer.resume().end('x');
+      notes.push(String((await once(socket, 'data'))[0]));
+      await once(socket, 'end');
+      socket.end('answer');
+      await once(socket, 'finish');
+      await once(socket, 'close');
+      await peerClosed;
+    },
+  },
+  {
+    name: 'await once() for the error, and then for close',
+    async run({ socket, peer, notes, peerClosed }) {
+      peer.write('x');
+      await once(socket, 'data');
+      const failed = new Promise<Error>((resolve) => socket.once('error', resolve));
+      peer.resetAndDestroy();
+      notes.push(codeOf(await failed));
+      await once(socket, 'close');
+      await peerClosed;
+    },
+  },
+  {
     name: 'destroySoon() sends what waits, ends, and closes without waiting for the peer',
     async run({ socket, peer, notes, closed, peerClosed }) {
       socket.write(pattern(MUCH));
@@ -154,6 +195,46 @@ export const endings: Row[] = [
       socket.write('this is why');
       socket.destroy(new Error('enough'));
       notes.push((await read(peer, 11)).toString());
+      await Promise.all([closed, ended]);
+      peer.end();
+      await peerClosed;
+    },
+  },
+  {
+    name: 'destroy() after two writes: both arrive, and the peer sees an end',
+    async run({ socket, peer, log, notes, closed, peerClosed }) {
+      const ended = once(peer, 'end');
+      socket.write('a', (error) => log.push(`first ${error ? 'failed' : 'done'}`));
+      socket.write('b');
+      socket.destroy();
+      notes.push((await read(peer, 2)).toString());
+      await Promise.all([closed, ended]);
+      peer.end();
+      await peerClosed;
+    },
+  },
+  {
+    name: 'destroy() a turn after a write: it arrives, and the peer sees an end',
+    async run({ socket, peer, log, notes, closed, peerClosed }) {
+      const ended = once(peer, 'end');
+      socket.write('a', (error) => log.push(`write ${error ? 'failed' : 'done'}`));
+      await turns(1);
+      socket.destroy();
+      notes.push((await read(peer, 1)).toString());
+      await Promise.all([closed, ended]);
+      peer.end();
+      await peerClosed;
+    },
+  },
+  {
+    name: 'destroy() after a write, when another was written a turn before: both arrive, and the peer sees an end',
+    async run({ socket, peer, notes, closed, peerClosed }) {
+      const ended = once(peer, 'end');
+      socket.write('a');
+      await turns(1);
+      socket.write('b');
+      socket.destroy();
+      notes.push((await read(peer, 2)).toString());
       await Promise.all([closed, ended]);
       peer.end();
       await peerClosed;
@@ -356,7 +437,8 @@ export const endings: Row[] = [
 
 function flags(socket: net.Socket, notes: string[]): void {
   const { destroyed, readable, readableEnded, writable, writableEnded, writableFinished, errored } = socket;
-  const all = { destroyed, readable, readableEnded, writable, writableEnded, writableFinished };
+  const { pending, readyState, bufferSize } = socket;
+  const all = { destroyed, pending, readable, readableEnded, writable, writableEnded, writableFinished };
   const set = Object.entries(all).flatMap(([name, on]) => (on ? name : []));
-  notes.push(`${set.join(', ')}; errored ${errored && codeOf(errored)}`);
+  notes.push(`${set.join(', ')}; ${readyState}; buffered ${bufferSize}; errored ${errored && codeOf(errored)}`);
 }

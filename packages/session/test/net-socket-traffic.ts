@@ -130,6 +130,20 @@ export const reading: Row[] = [
 
 export const writing: Row[] = [
   {
+    name: 'bufferSize is what has not been sent',
+    async run({ socket, peer, notes, closed, peerClosed }) {
+      notes.push(`${socket.bufferSize}`);
+      socket.write(pattern(MUCH));
+      socket.write('x');
+      notes.push(`${socket.bufferSize === socket.writableLength && socket.writableLength > 0}`);
+      await read(peer, MUCH + 1);
+      socket.resume().end();
+      peer.end();
+      await Promise.all([closed, peerClosed]);
+      notes.push(`${socket.bufferSize}`);
+    },
+  },
+  {
     name: 'write() says false, and drain comes when the peer has read',
     async run({ socket, peer, notes, closed, peerClosed }) {
       let sent = 0;
@@ -244,7 +258,7 @@ export const figures: Row[] = [
     name: 'addresses',
     async run({ socket, peer, notes, closed, peerClosed }) {
       notes.push(`${socket.remoteAddress} ${socket.remoteFamily} ${socket.remotePort === peer.localPort}`);
-      notes.push(`${socket.localAddress} ${socket.localPort === peer.remotePort}`);
+      notes.push(`${socket.localAddress} ${socket.localFamily} ${socket.localPort === peer.remotePort}`);
       const { port, ...rest } = socket.address() as { port: number };
       notes.push(JSON.stringify(rest), `${port === socket.localPort}`);
       socket.resume().end();
@@ -303,6 +317,33 @@ export const figures: Row[] = [
       await read(socket, 1);
       await again;
       socket.setTimeout(0);
+      socket.resume().end();
+      peer.resume().end();
+      await Promise.all([closed, peerClosed]);
+    },
+  },
+  {
+    name: 'setTimeout() refuses what is no time and what is no function, and takes one that is too long',
+    async run({ socket, peer, notes, closed, peerClosed }) {
+      const bad = [Number.NaN, -1, Number.POSITIVE_INFINITY, '5', undefined, null] as number[];
+      const attempts = bad.map((delay) => () => socket.setTimeout(delay));
+      const noFunctions = [null, 5, {}] as unknown as (() => void)[];
+      for (const callback of noFunctions) {
+        attempts.push(
+          () => socket.setTimeout(1000, callback),
+          () => socket.setTimeout(0, callback),
+        );
+      }
+      for (const attempt of attempts) {
+        try {
+          notes.push(String(attempt()));
+        } catch (error) {
+          notes.push(`${(error as Error).name} ${codeOf(error)}`);
+        }
+      }
+      socket.setTimeout(2 ** 31);
+      notes.push(`timeout ${socket.timeout}`);
+      await sleep(20);
       socket.resume().end();
       peer.resume().end();
       await Promise.all([closed, peerClosed]);

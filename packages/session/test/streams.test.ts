@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { Session, type SessionHandlers } from '../src/index.js';
 import { ask, hashOf, hashOfLarge, LARGE, largeBody } from './http-support.js';
-import { logOf, openCore, standStill } from './streams.js';
+import { logOf, openCore, standStill, turns } from './streams.js';
 import { deferred, dial, listen, onEachBackend, pattern, peerOf, read } from './support.js';
 import { isNative, serve } from './threads.js';
 
@@ -150,7 +150,9 @@ onEachBackend((backend) => {
       const stream = session.toDuplex();
       const log = logOf(stream as unknown as net.Socket);
       stream.write(pattern(30_000_000));
+      const closed = once(stream, 'close');
       await listener.stop(50);
+      await closed;
       expect(log).toEqual(['close false']);
       peer.destroy();
     });
@@ -191,6 +193,66 @@ onEachBackend((backend) => {
         if (stop === 'cancel') await expect(writable.getWriter().closed).rejects.toBe(reason);
         else await expect(readable.getReader().read()).rejects.toBe(reason);
         peer.destroy();
+      }
+    });
+
+    test('is the same pair each time', async () => {
+      const { session } = await connect();
+      expect(session.toWeb()).toBe(session.toWeb());
+    });
+
+    test('a chunk may be used again when its write is settled', async () => {
+      const { session, peer } = await connect();
+      for (const size of [1000, 100_000]) {
+        const writer = session.toWeb().writable.getWriter();
+        const chunk = new Uint8Array(size);
+        const got = read(peer, 20 * size);
+        for (let i = 0; i < 20; i++) {
+          chunk.fill(i);
+          await writer.write(chunk);
+        }
+        writer.releaseLock();
+        const expected = Buffer.concat(Array.from({ length: 20 }, (_, i) => Buffer.alloc(size, i)));
+        expect((await got).equals(expected)).toBe(true);
+      }
+    });
+
+    test('close() rejects when what was written is lost', async () => {
+      const { session, peer } = await connect();
+      const writer = session.toWeb().writable.getWriter();
+      const settled = Promise.allSettled([writer.write(pattern(30_000_000)), writer.close(), writer.closed]);
+      await once(peer, 'data');
+      peer.resetAndDestroy();
+      for (const { status, ...rest } of await settled) {
+        expect([status, (rest as PromiseRejectedResult).reason?.code]).toEqual(['rejected', 'ECONNRESET']);
+      }
+    });
+
+    test('close() rejects when its stream was destroyed meanwhile', async () => {
+      const { session } = await connect();
+      const writer = session.toWeb().writable.getWriter();
+      const closed = writer.close();
+      session.toDuplex().destroy();
+      await expect(closed).rejects.toMatchObject({ code: 'ECANCELED' });
+      await expect(writer.closed).rejects.toBeDefined();
+    });
+
+    test.each(['cancel', 'abort', 'cancel and abort'])('%s of a stream that is over, and again', async (how) => {
+      for (const state of ['ended', 'destroyed']) {
+        const { session, peer, over } = await connect();
+        const stream = session.toDuplex();
+        peer.resume().end();
+        await once(stream, 'end');
+        if (state === 'destroyed') stream.destroy();
+        for (let times = 0; times < 2; times++) {
+          const { readable, writable } = session.toWeb();
+          if (how.includes('cancel')) await readable.cancel();
+          if (how.includes('abort')) await writable.abort();
+        }
+        // What is wrong surfaces as an uncaught exception, which fails the test.
+        await over;
+        await turns();
+        expect(stream.destroyed).toBe(true);
       }
     });
 

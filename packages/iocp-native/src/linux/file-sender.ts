@@ -16,7 +16,7 @@ import { canceled, type Engine } from './engine.js';
 import { EAGAIN, linuxPacketError } from './errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL, OP } from './layout.js';
 import type { Room } from './room.js';
-import type { UringSocket } from './socket.js';
+import { resetIfCut, type UringSocket } from './socket.js';
 
 /** Buffers of a port. One is out from the start of a read to the end of a send, neither of which waits for a peer. */
 const BUFFERS = 4;
@@ -75,7 +75,9 @@ export class FileSender {
     const event = socket.sending!;
     socket.sending = null;
     socket.file = null;
-    this.#engine.queueEnd(Operation.Send, socket, event, canceled('send a file', 'send')).bytes = sent;
+    const error = canceled('send a file', 'send');
+    resetIfCut(socket, error);
+    this.#engine.queueEnd(Operation.Send, socket, event, error).bytes = sent;
   }
 
   /** There is room again. */
@@ -112,6 +114,7 @@ export class FileSender {
     }
     socket.sending = null;
     socket.file = null;
+    resetIfCut(socket, error);
     fill(packet, Operation.Send, socket.key, event, socket, state.sent, error);
     this.#engine.finish(socket, event);
     return true;

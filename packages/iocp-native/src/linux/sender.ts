@@ -13,7 +13,7 @@ import { canceled, type Engine } from './engine.js';
 import { EAGAIN, linuxPacketError } from './errors.js';
 import { IOVEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR, OP, SHUT_WR } from './layout.js';
 import type { Room } from './room.js';
-import type { UringSocket } from './socket.js';
+import { resetIfCut, type UringSocket } from './socket.js';
 
 const IOVECS = 128;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -60,6 +60,7 @@ export class Sender {
       if (socket.waitsForRoom) return false;
     }
     socket.sending = null;
+    resetIfCut(socket, error);
     fill(packet, Operation.Send, socket.key, event, socket, socket.sent + Math.max(result, 0), error);
     this.#engine.finish(socket, event);
     return true;
@@ -71,8 +72,10 @@ export class Sender {
     if (!socket.waitsForRoom) return;
     this.#room.forget(socket);
     const event = socket.sending!;
+    const error = canceled('send', 'send');
     socket.sending = null;
-    this.#engine.queueEnd(Operation.Send, socket, event, canceled('send', 'send')).bytes = socket.sent;
+    resetIfCut(socket, error);
+    this.#engine.queueEnd(Operation.Send, socket, event, error).bytes = socket.sent;
   }
 
   shutdown(socket: UringSocket): void {

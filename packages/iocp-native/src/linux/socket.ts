@@ -198,6 +198,11 @@ export function setReset(fd: number): void {
   assert(result === 0, `setsockopt SO_LINGER failed with ${errno()}`);
 }
 
+/** A close that cuts a send short is a reset: no peer may take what is left for the whole. */
+export function resetIfCut(socket: UringSocket, error: IocpError | null): void {
+  if (socket.closing && error !== null) setReset(socket.handle);
+}
+
 function applyKeepAlive(fd: number, keepAlive: number | KeepAlive, action: string): void {
   const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
   setOption(fd, abi.SOL_SOCKET, abi.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);

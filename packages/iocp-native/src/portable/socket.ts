@@ -202,9 +202,13 @@ export class PortableSocket extends PortableHandle {
     this.host.forget(this);
     this.host.start(this, null);
     this.#kept = [];
+    // A close that cuts a send short is a reset: no peer may take what is left for the whole. What the kernel has taken is
+    // sent, also when the callback of its write is still to come.
+    const cut = this.#sending !== null && (this.#file !== null || this.#raw.writableLength > 0);
+    if (this.#sending !== null && !cut) this.#sent(this.#sending, null);
     if (this.#gone) {
       if (!this.#file?.reading) this.#finish();
-    } else if (reset && this.#local !== null && !this.#isShut && !this.#raw.destroyed) {
+    } else if ((reset || cut) && this.#local !== null && !this.#isShut && !this.#raw.destroyed) {
       this.#raw.resetAndDestroy();
     } else {
       // A local socket knows no reset. And libuv refuses to reset what is being shut down, and would then not close it.

@@ -79,6 +79,11 @@ export abstract class SimulatedHandle implements PortSocket {
     this.proceed();
   }
 
+  /** The close cuts a send short, which makes it a reset: no peer may take what is left for the whole. */
+  protected cutShort(): void {
+    this.#reset = true;
+  }
+
   /** The second phase, as soon as nothing is in flight but the close. */
   proceed(): void {
     if (!this.closing || this.pending !== 1) return;

@@ -166,7 +166,10 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     if (this.#receiving !== null && random.chance(faults.lateCancel)) this.cancel(this.#receiving);
     else if (this.#receiving !== null) this.#endReceive('ECANCELED');
     this.host.forget(this);
-    if (this.#sending !== null) this.#endSend('ECANCELED');
+    if (this.#sending !== null) {
+      this.cutShort();
+      this.#endSend('ECANCELED');
+    }
     if (this.#connecting !== null) this.#endConnect('ECANCELED');
     if (this.#shuttingDown) this.#endShutdown('ECANCELED');
   }

@@ -189,6 +189,8 @@ export class Engine {
     event: Overlapped | null,
     error: IocpError | null,
   ): CompletionPacket {
+    // A close that cuts a send short is a reset: no peer may take what is left for the whole.
+    if (socket.closing && operation === Operation.Send && error !== null) socket.reset = true;
     const packet = this.queue.push(socket);
     packet.operation = operation;
     packet.key = socket.key;

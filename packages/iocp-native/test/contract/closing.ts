@@ -76,6 +76,35 @@ export function closing(suite: Suite): void {
     expect(peer.received).toBeLessThan(length);
   });
 
+  suite.rule('a close that cuts a send short is a reset', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served(false);
+    const sending = r.send(socket, Buffer.alloc(48 << 20));
+    await r.pump.turns(5);
+    r.port.close(socket);
+    await r.pump.next('Close', socket);
+    expect(r.pump.take('Send', sending)?.error).not.toBeNull();
+    await r.pump.turns(20);
+    // Behind data that waits, libuv reports a reset as an end. But after an end the first write would succeed.
+    peer.raw.write('x');
+    await peer.until('the reset', () => peer.error !== null);
+    expect(peer.error).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
+  });
+
+  suite.rule('a close right after a send: the peer gets all of it and an end, or a reset', async () => {
+    const r = suite.rig();
+    for (const length of [1, 1 << 16]) {
+      const { socket, peer } = await r.served();
+      const sending = r.send(socket, Buffer.alloc(length));
+      r.port.close(socket);
+      await r.pump.next('Close', socket);
+      const whole = r.pump.take('Send', sending)?.error === null;
+      await peer.until('the end', () => peer.ended || peer.closed);
+      expect([peer.ended, peer.error?.code]).toEqual(whole ? [true, undefined] : [false, 'ECONNRESET']);
+      if (whole) expect(peer.received).toBe(length);
+    }
+  });
+
   suite.rule('a socket without operations closes too', async () => {
     const r = suite.rig();
     const { server, client } = await r.pair();
