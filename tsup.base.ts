@@ -9,6 +9,11 @@ export function options(entry: Record<string, string>, more: Options = {}): Opti
     platform: 'node',
     removeNodeProtocol: false,
     splitting: true,
+    sourcemap: true,
+    // The maps name the files of src, which are published beside them.
+    esbuildOptions: (esbuild) => {
+      esbuild.sourcesContent = false;
+    },
     clean: true,
     ...more,
   };

@@ -4,16 +4,29 @@
  * @module @overlapped/net-core
  */
 
-export { type CoreFigures, Figure, FigureBoard, type ServerFigures } from './figures.js';
+export type { CoreFigures, ServerFigures } from './figures.js';
 export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
 export { blocking, jobSignal, transfer } from './jobs/context.js';
 export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
-export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
+export type { TransferList } from './jobs/transfer-list.js';
+export { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
-export { threadEntry } from './thread-entry.js';
 export { Timer, type TimerQueue } from './timers.js';
 export type { PostTarget } from './user-events.js';
+export type { WorkerPool } from './workers/worker-pool.js';
+
+// For the other packages of this repository: not in the published declarations. Each statement needs its own mark.
+
+/** @internal */
+export { Figure, FigureBoard } from './figures.js';
+/** @internal */
+export { checkGrace } from './owners.js';
+/** @internal */
+export { threadEntry } from './thread-entry.js';
+/** @internal */
 export type { Exchange } from './workers/exchange.js';
+/** @internal */
 export type { Hosted, HostModule } from './workers/protocol.js';
-export type { WorkerPool, WorkerService } from './workers/worker-pool.js';
+/** @internal */
+export type { WorkerService } from './workers/worker-pool.js';

@@ -122,12 +122,14 @@ export class DatagramSession implements CompletionOwner {
    * send(data) keeps it; anything else that needs it later must copy it. `from` may be kept, and sending to it is cheaper
    * than to an endpoint that says the same; it need not be the same object the next time.
    */
-  onMessage(_data: Buffer, _from: Endpoint): unknown {
+  onMessage(data: Buffer, from: Endpoint): unknown;
+  onMessage(): unknown {
     return undefined;
   }
 
   /** The session is over; no other handler runs after this one. `error` is why, unless close() was called without one. */
-  onClosed(_error?: Error): unknown {
+  onClosed(error?: Error): unknown;
+  onClosed(): unknown {
     return undefined;
   }
 

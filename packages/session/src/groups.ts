@@ -12,7 +12,7 @@ export const EVERYONE = '';
 const HEADER = 2;
 const LONGEST_NAME = 1024;
 
-/** The groups of one core's sessions. */
+/** The groups of one core's sessions. @internal */
 export class Groups {
   readonly #members = new Map<string, Set<Session>>();
 
@@ -40,6 +40,7 @@ export class Groups {
 
 const groups = new WeakMap<IocpCore, Groups>();
 
+/** @internal */
 export function groupsOf(core: IocpCore): Groups {
   let known = groups.get(core);
   if (known) return known;

@@ -49,6 +49,7 @@ export interface Occupancy {
   readonly count: number;
 }
 
+/** @internal */
 export class Gate {
   /** It must be told the address of each connection. */
   readonly screens: boolean;

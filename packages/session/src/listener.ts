@@ -78,7 +78,7 @@ const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 type AcceptEvent = IocpEvent<CompletionOwner>;
 
 /** Accepts connections and makes a session for each. It belongs to the thread of its core, which stops it. */
-export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements CompletionOwner, Stoppable {
+export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements Stoppable {
   /** Where it listens: an address and a port, or the path. */
   readonly endpoint: At;
   /** Kept up to date: the same object each time. */

@@ -24,12 +24,14 @@ export abstract class SessionBase extends Member {
    * Bytes have come. `data` is borrowed: it is good until this returns, or, in an async handler, until its first await.
    * send(data) keeps it; anything else that needs it later must copy it.
    */
-  onReceive(_data: Buffer): unknown {
+  onReceive(data: Buffer): unknown;
+  onReceive(): unknown {
     return undefined;
   }
 
   /** A send has completed: the kernel has taken `bytes` more. */
-  onSend(_bytes: number): unknown {
+  onSend(bytes: number): unknown;
+  onSend(): unknown {
     return undefined;
   }
 
@@ -42,7 +44,8 @@ export abstract class SessionBase extends Member {
    * The session is over; no other handler runs after this one. `error` is why, unless it ended in order: an IocpError,
    * what a handler threw, or what destroy() was given.
    */
-  onDisconnected(_error?: Error): unknown {
+  onDisconnected(error?: Error): unknown;
+  onDisconnected(): unknown {
     return undefined;
   }
 

@@ -10,15 +10,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import {
-  type CompletionOwner,
-  type Exchange,
-  Figure,
-  type Flushable,
-  type IocpCore,
-  onCompletion,
-  onFlush,
-} from '@overlapped/net-core';
+import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
 import { bytesOf } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
@@ -58,6 +50,7 @@ let isReceiving: (session: Session) => boolean;
 let isDelivering: (session: Session) => boolean;
 let isIdle: (session: Session) => boolean;
 let unread: (session: Session, rest: Buffer) => void;
+/** @internal */
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
 /** For its stream. `cut`: some of it is lost. */
 let endSession: (session: Session) => void;
@@ -71,7 +64,7 @@ let closeSession: (session: Session, error: Error | undefined, cut: boolean) => 
  * in the diagnostics channel `overlapped:session-failed`, and told in a process warning when onDisconnected is not
  * overridden, or has been called already.
  */
-export class Session extends SessionBase implements CompletionOwner, Flushable {
+export class Session extends SessionBase {
   #state = 0;
   #core: IocpCore | null = null;
   #socket: PortSocket | null = null;
@@ -467,4 +460,5 @@ function followsFromEnd(error: Error, why: Error | undefined): boolean {
   return error === why || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_');
 }
 
+/** @internal */
 export { closeSession, endSession, follow, isDelivering, isIdle, isReceiving, openSession, sendMessage, unread };

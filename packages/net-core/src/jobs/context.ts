@@ -1,6 +1,6 @@
 // What a job's module may ask of the thread that runs it.
 
-import type { TransferListItem } from 'node:worker_threads';
+import type { TransferList } from './transfer-list.js';
 
 /** The job that this thread runs. There is one at most. */
 export interface CurrentJob {
@@ -44,16 +44,16 @@ export function blocking<T>(fn: () => T): T {
 /** What a job returns when its result has parts to be transferred. */
 export class Transferred<T = unknown> {
   readonly value: T;
-  readonly list: readonly TransferListItem[];
+  readonly list: TransferList;
 
-  constructor(value: T, list: readonly TransferListItem[]) {
+  constructor(value: T, list: TransferList) {
     this.value = value;
     this.list = list;
   }
 }
 
 /** For a job to return: the result is `value`, and what `list` names moves to the owner instead of being copied. */
-export function transfer<T>(value: T, list: readonly TransferListItem[]): T {
+export function transfer<T>(value: T, list: TransferList): T {
   // The caller of run() gets the value itself.
   return new Transferred(value, list) as T;
 }

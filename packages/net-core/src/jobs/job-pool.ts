@@ -2,7 +2,6 @@
 // shared memory, others by messages. The owner is woken once for all the jobs that finish until it has looked.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TransferListItem } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
 import {
   createSharedPort,
@@ -21,6 +20,7 @@ import { checked, type JobPoolOptions } from './options.js';
 import { PoolThread, type PoolThreadOptions } from './pool-thread.js';
 import { FINISHED, type Report } from './protocol.js';
 import { JobSignals } from './signals.js';
+import type { TransferList } from './transfer-list.js';
 import { ValueCodec } from './values.js';
 
 /** How a job is run. */
@@ -31,7 +31,7 @@ export interface RunOptions {
    */
   readonly signal?: AbortSignal;
   /** What moves to the job instead of being copied. */
-  readonly transfer?: readonly TransferListItem[];
+  readonly transfer?: TransferList;
 }
 
 /** Levels, and counters since the pool was made. */
@@ -196,7 +196,7 @@ export class JobPool {
   }
 
   /** Fills a slot and posts its packet, or puts the job aside until there is a slot. */
-  #submit(job: Job, args: readonly unknown[], transfer: readonly TransferListItem[] = []): void {
+  #submit(job: Job, args: readonly unknown[], transfer: TransferList = []): void {
     if (this.#threads.includes(null)) this.#startThreads();
     const slot = this.#waiting.size === 0 ? (this.#free.pop() ?? -1) : -1;
     const codec = slot >= 0 ? this.#table.open(slot) : this.#scratchCodec;
@@ -208,7 +208,7 @@ export class JobPool {
       codec.seek(end, end);
       try {
         // Here and now: the caller may change them, and transferring takes them away.
-        const list = transfer as TransferListItem[];
+        const list = [...transfer];
         job.large = structuredClone({ values: args, transfer: list }, { transfer: list });
       } catch (cause) {
         refusal = refused(job.name, 'EINVAL', `its arguments cannot be cloned: ${describe(cause)}`, cause);

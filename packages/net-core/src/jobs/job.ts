@@ -1,11 +1,11 @@
 // A job, from run() until its promise is settled.
 
-import type { TransferListItem } from 'node:worker_threads';
+import type { TransferList } from './transfer-list.js';
 
 /** What a message carries when shared memory has no room for the arguments: clones, made when run() was called. */
 export interface LargeArguments {
   readonly values: readonly unknown[];
-  readonly transfer: readonly TransferListItem[];
+  readonly transfer: TransferList;
 }
 
 export class Job {

@@ -5,11 +5,11 @@ import {
   type MessagePort,
   type ResourceLimits,
   receiveMessageOnPort,
-  type TransferListItem,
   type Worker,
 } from 'node:worker_threads';
 import { startThread } from '../thread-entry.js';
 import type { Order, Report, ThreadStart } from './protocol.js';
+import type { TransferList } from './transfer-list.js';
 
 export interface PoolThreadOptions {
   /** What the thread runs. */
@@ -62,7 +62,7 @@ export class PoolThread {
     });
   }
 
-  tell(order: Order, list: readonly TransferListItem[] = []): void {
+  tell(order: Order, list: TransferList = []): void {
     this.#port.postMessage(order, list);
   }
 

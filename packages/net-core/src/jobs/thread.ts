@@ -2,12 +2,13 @@
 // it waits on the port, not in its event loop; the loop turns while an async job is pending, before the thread goes to
 // sleep, and from time to time when it is busy.
 
-import { receiveMessageOnPort, type TransferListItem, workerData } from 'node:worker_threads';
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openSharedPort } from '@overlapped/iocp-native/threads';
 import { carryError, describe } from '../carried-error.js';
 import { abortCurrentJob, setCurrentJob, Transferred } from './context.js';
 import { Form, JobTable } from './job-table.js';
 import { FINISHED, type Order, type Report, type ThreadStart } from './protocol.js';
+import type { TransferList } from './transfer-list.js';
 
 /** A busy thread lets its event loop turn this often, in milliseconds: for what jobs wrote to the console, for instance. */
 const TURN = 10;
@@ -152,7 +153,7 @@ function end(form: Form, value: unknown): void {
   if (table.finish(slot)) report(FINISHED);
 }
 
-function send(form: Form, value: unknown, list: readonly TransferListItem[]): void {
+function send(form: Form, value: unknown, list: TransferList): void {
   table.send(slot, sent++);
   try {
     report({ kind: 'end', slot, form, value }, list);
@@ -173,6 +174,6 @@ function refuse(reasons: unknown[]): void {
   end(Form.Refused, reasons);
 }
 
-function report(message: Report, list: readonly TransferListItem[] = []): void {
+function report(message: Report, list: TransferList = []): void {
   port.postMessage(message, list);
 }

@@ -34,6 +34,7 @@ interface Place {
   pause: number;
 }
 
+/** @internal */
 export interface WorkerPoolOptions {
   readonly threads: number;
   readonly resourceLimits: ResourceLimits | undefined;

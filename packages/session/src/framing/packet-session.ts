@@ -29,7 +29,8 @@ export class PacketSession extends Session {
    * until its first await. send() and sendPacket() keep it; anything else that needs it later must copy it. After pause()
    * the frames that are here already wait for resume().
    */
-  onPacket(_frame: Buffer): unknown {
+  onPacket(frame: Buffer): unknown;
+  onPacket(): unknown {
     return undefined;
   }
 
