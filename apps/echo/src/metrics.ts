@@ -35,6 +35,7 @@ const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: str
   droppedPackets: [Counter, 'dropped_packets_total', 'Late packets that were dropped, their sockets being gone.'],
   starved: [Counter, 'receive_starvations_total', 'Times that data was there and no receive buffer was free.'],
   skipped: [Counter, 'broadcast_skips_total', 'Times that a broadcast passed over a session with a full queue.'],
+  lost: [Counter, 'sessions_lost_total', 'Sessions that were lost with their worker thread.'],
 };
 
 /** Figures, and the labels that say whose they are. */

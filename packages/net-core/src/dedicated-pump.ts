@@ -46,7 +46,9 @@ export class DedicatedPump implements Pump {
     } else {
       // Nobody's immediate but ours: the loop may sleep, so we may.
       next.unref();
+      this.#target.sleeps?.(true);
       this.#drain.fill(-1);
+      this.#target.sleeps?.(false);
       next.ref();
     }
     this.#drain.dispatch(BUDGET);

@@ -2,6 +2,7 @@
 //
 //   overlapped:figures          once a second, while somebody has subscribed: { core, figures }
 //   overlapped:worker-lost      a worker thread is lost: { core, index, error }
+//   overlapped:worker-hung      a worker thread has not run for some time: { core, index, seconds }
 //   overlapped:job-thread-lost  a thread of a job pool has died of an error: { index, error }
 
 import { channel } from 'node:diagnostics_channel';
@@ -12,6 +13,7 @@ const PERIOD = 1000;
 
 const figures = channel('overlapped:figures');
 const workerLost = channel('overlapped:worker-lost');
+const workerHung = channel('overlapped:worker-hung');
 const jobThreadLost = channel('overlapped:job-thread-lost');
 
 /** Reports until the function that it gives is called. It keeps no process alive. */
@@ -25,6 +27,13 @@ export function reportFigures(core: IocpCore): () => void {
 
 export function reportLoss(core: IocpCore, index: number, error: Error): void {
   workerLost.publish({ core, index, error });
+}
+
+/** A handler in a worker thread has not returned, or waits for something without letting the event loop turn. */
+export function reportHang(core: IocpCore, index: number, seconds: number): void {
+  workerHung.publish({ core, index, seconds });
+  const what = `the worker thread ${index} has not run for ${seconds} s: a handler does not return`;
+  process.emitWarning(`${what}. It gets no more connections and no broadcasts until it runs again`);
 }
 
 /** Something threw outside of a job, mostly what a job left behind: no promise tells of it. */

@@ -25,6 +25,7 @@ const COUNTERS = [
   'droppedPackets',
   'starved',
   'skipped',
+  'lost',
 ] as const;
 
 /** One set of figures: levels first, then counters since the core opened. `packets / wakeUps` is the size of a batch. */
@@ -81,8 +82,10 @@ export interface CoreFigures {
   readonly droppedPackets: number;
   /** Times that data was there and no receive buffer was free. */
   readonly starved: number;
-  /** Times that a broadcast passed over a session whose queue was full. */
+  /** Times that a broadcast passed over a session whose queue was full, or a worker thread that does not run. */
   readonly skipped: number;
+  /** Sessions that were lost with their worker thread: they had no onDisconnected. */
+  readonly lost: number;
 }
 
 /** What `core.figures()` gives. */
@@ -93,6 +96,8 @@ export interface ServerFigures {
   readonly own: CoreFigures;
   /** Of each worker thread. */
   readonly workers: readonly CoreFigures[];
+  /** Worker threads that do not run at the moment: a handler has not returned for seconds. */
+  readonly hungWorkers: number;
 }
 
 const NAMES: readonly (keyof CoreFigures)[] = [...LEVELS, ...COUNTERS];
@@ -102,15 +107,38 @@ export const Figure = Object.fromEntries(NAMES.map((name, index) => [name, index
   Record<keyof CoreFigures, number>
 >;
 
+/** Behind the figures: how often the core's pump has turned, and 1 while its thread sleeps for want of work. */
+const TURNS = NAMES.length;
+const ASLEEP = TURNS + 1;
+
 /** The figures of one core, in shared memory. @internal */
 export class FigureBoard {
   readonly memory: SharedArrayBuffer;
   /** Doubles, one for each figure. Only the core's thread writes. */
   readonly values: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(NAMES.length * Float64Array.BYTES_PER_ELEMENT)) {
+  constructor(memory = new SharedArrayBuffer((ASLEEP + 1) * Float64Array.BYTES_PER_ELEMENT)) {
     this.memory = memory;
     this.values = new Float64Array(memory);
+  }
+
+  /** The pump has turned. */
+  turn(): void {
+    this.values[TURNS]!++;
+  }
+
+  /** The thread is about to sleep in the kernel, or has come back. */
+  sleeps(asleep: boolean): void {
+    this.values[ASLEEP] = asleep ? 1 : 0;
+  }
+
+  get asleep(): boolean {
+    return this.values[ASLEEP] === 1;
+  }
+
+  /** How often the pump has turned. */
+  get turns(): number {
+    return this.values[TURNS]!;
   }
 
   read(): CoreFigures {

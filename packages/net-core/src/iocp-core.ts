@@ -17,7 +17,7 @@ import { strideOf } from '@overlapped/iocp-native/debug';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
-import { reportFigures, reportLoss, warn } from './diagnostics.js';
+import { reportFigures, reportHang, reportLoss, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
 import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
@@ -108,7 +108,7 @@ export class IocpCore {
   readonly threads: number;
   /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. @internal */
   onMessage: ((exchange: Exchange, message: number) => void) | null = null;
-  readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'core'>;
+  readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'onHung' | 'core'>;
   #exchange: Exchange | undefined;
   /** How a worker thread posts to the other threads of its server, by their member numbers. */
   #peers: ReadonlyMap<number, PortPoster> = new Map();
@@ -156,6 +156,7 @@ export class IocpCore {
         reportLoss(this, index, error);
         onWorkerLost(error, index);
       },
+      onHung: (index, seconds) => reportHang(this, index, seconds),
       core: { backend: this.port.backend, maxSessions, threads: 0, ...(concurrency !== undefined && { concurrency }) },
     };
     try {
@@ -172,6 +173,7 @@ export class IocpCore {
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
         flush: () => this.#flush(),
+        sleeps: (asleep: boolean) => this.board.sleeps(asleep),
       };
       this.#endReports = internals.board ? () => {} : reportFigures(this);
       this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
@@ -227,8 +229,8 @@ export class IocpCore {
     if (message < 0) return false;
     for (const [member, poster] of this.#workers?.posters ?? this.#peers) {
       if (member === exchange.member) continue;
-      exchange.hold(message, member);
-      if (!poster.post(MESSAGE_KEY, message)) exchange.unhold(message, member);
+      if (!exchange.hold(message, member)) this.board.values[Figure.skipped]!++;
+      else if (!poster.post(MESSAGE_KEY, exchange.ticketOf(message))) exchange.unhold(message, member);
     }
     this.onMessage?.(exchange, message);
     exchange.release(message);
@@ -238,8 +240,8 @@ export class IocpCore {
   /** Figures at this moment: in all, of this thread, and of each worker thread. */
   figures(): ServerFigures {
     const own = this.board.read();
-    const { threads, retired } = this.#workers?.figures() ?? { threads: [], retired: sum([]) };
-    return { total: sum([own, retired, ...threads]), own, workers: threads };
+    const { threads, retired, hung } = this.#workers?.figures() ?? { threads: [], retired: sum([]), hung: 0 };
+    return { total: sum([own, retired, ...threads]), own, workers: threads, hungWorkers: hung };
   }
 
   /** Calls `[onFlush]()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
@@ -319,9 +321,10 @@ export class IocpCore {
     else this.#onPost?.(packet.key as number, packet.bytes);
   }
 
-  #receiveMessage(message: number): void {
+  #receiveMessage(ticket: number): void {
     const exchange = this.#openExchange();
-    exchange.accept(message);
+    const message = exchange.accept(ticket);
+    if (message < 0) return;
     this.onMessage?.(exchange, message);
     exchange.release(message);
   }
@@ -361,6 +364,7 @@ export class IocpCore {
   #publish(): void {
     const { values } = this.board;
     const { figures } = this.port;
+    this.board.turn();
     values[Figure.sessions] = this.places.taken;
     values[Figure.events] = this.events.out;
     values[Figure.receiveBuffers] = figures.buffersOut;

@@ -12,6 +12,8 @@ export interface PumpTarget {
   dispatch(packet: CompletionPacket): void;
   /** After each batch, and before the first one of a turn: starts what was put off. True when more was put off meanwhile. */
   flush(): boolean;
+  /** The thread is about to sleep in dequeue(), or has come back. */
+  sleeps?(asleep: boolean): void;
 }
 
 export interface Pump {

@@ -60,7 +60,7 @@ test('messages keep their bytes while they are held, and give their room back', 
           for (const other of exchanges) {
             if (other === exchange) continue;
             exchange.hold(message, other.member);
-            other.accept(message);
+            expect(other.accept(exchange.ticketOf(message))).toBe(message);
           }
         } else if (action.kind === 'forget') {
           // Its thread is no more, and another takes its place.
@@ -99,10 +99,79 @@ test('messages keep their bytes while they are held, and give their room back', 
   );
 });
 
+test('what sends may keep is half of it: whatever they keep, messages of any size are published', () => {
+  const control = createControl(2);
+  const [one, two] = [0, 1].map((member) => new Exchange(control, block, member, member)) as [Exchange, Exchange];
+  const sizes = [
+    [1, 1100],
+    [60_000, 300],
+    [EXCHANGE_SIZE / 16, 40],
+  ] as const;
+  for (const [length, times] of sizes) {
+    let kept = 0;
+    // Sends keep each message that they may; the others are copied, and delivered messages are let go.
+    for (let i = 0; i < times; i++) {
+      const message = one.publish(Buffer.alloc(length));
+      expect(message).toBeGreaterThanOrEqual(0);
+      one.hold(message, 1);
+      expect(two.accept(one.ticketOf(message))).toBe(message);
+      if (two.mayKeep(message)) {
+        two.use(message);
+        kept++;
+      }
+      one.release(message);
+      two.release(message);
+    }
+    expect(kept).toBeGreaterThan(0);
+    expect(one.out).toBe(kept);
+    two.forget(1, 1);
+    expect(one.out).toBe(0);
+  }
+});
+
+test('a copy is of the message that is delivered, also when its place served another before', () => {
+  const exchange = new Exchange(createControl(1), block, 0, 0);
+  for (const text of ['first', 'second', 'third']) {
+    const message = exchange.publish(Buffer.from(text));
+    const copy = exchange.copyOf(message, exchange.offsetOf(message), text.length);
+    expect(String(Buffer.from(copy))).toBe(text);
+    expect(exchange.copyOf(message, exchange.offsetOf(message), text.length)).toBe(copy);
+    exchange.release(message);
+  }
+});
+
+test('a member that does not run holds nothing but what it has accepted, and is told of nothing', () => {
+  const control = createControl(2);
+  const [one, two] = [0, 1].map((member) => new Exchange(control, block, member, member)) as [Exchange, Exchange];
+  const tell = () => {
+    const message = one.publish(Buffer.from('a'));
+    const told = one.hold(message, 1);
+    one.release(message);
+    return { message, ticket: one.ticketOf(message), told };
+  };
+  const accepted = tell();
+  two.accept(accepted.ticket);
+  const missed = Array.from({ length: 500 }, tell);
+  expect(one.out).toBe(501);
+  one.exclude(1);
+  expect(one.out).toBe(1);
+  expect(tell().told).toBe(false);
+  one.include(1);
+  // The places of what was taken back serve again, and the old tickets open none of them.
+  const later = Array.from({ length: 500 }, tell);
+  for (const { ticket } of missed) expect(two.accept(ticket)).toBe(-1);
+  for (const { ticket, message } of later) {
+    expect(two.accept(ticket)).toBe(message);
+    two.release(message);
+  }
+  two.release(accepted.message);
+  expect(one.out).toBe(0);
+});
+
 test('a thread that ended inside the lock stops nobody', () => {
   const control = createControl(2);
   const [one, two] = [new Exchange(control, block, 0, 10), new Exchange(control, block, 1, 11)];
-  new Int32Array(control)[0] = 12 + 1;
+  new Int32Array(control, 0, 1)[0] = 12 + 1;
   expect(one.publish(Buffer.from('a'))).toBe(-1);
   one.forget(1, 12);
   expect(one.publish(Buffer.from('a'))).toBeGreaterThanOrEqual(0);

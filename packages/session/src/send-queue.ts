@@ -28,6 +28,11 @@ function mayWait({ out, capacity }: BufferPool): boolean {
   return out < capacity - (capacity >> 4) - 1;
 }
 
+/** So many buffers are out that a send of a caller's bytes takes one at a time. */
+function areShort({ out, capacity }: BufferPool): boolean {
+  return out > capacity >> 1;
+}
+
 /** Where the core's figure lies. */
 const QUEUED = Figure.bytesQueued;
 
@@ -144,13 +149,20 @@ export class SendQueue implements FileQueue {
 
   /**
    * Adds a message of the exchange: bytes that other sessions send, too. A short one behind others is copied, as a session
-   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few.
+   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few. A long one
+   * is copied, once for all sessions of this thread, when more waits already than a send takes, or when other peers hold all
+   * that sends may keep.
    */
   pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (length === 0) return;
+    const waiting = this.bytes;
     this.bytes += length;
     this.#core.board.values[QUEUED]! += length;
-    if (length <= SHORT_MESSAGE && (this.#inFlight !== null || this.#head !== null)) {
+    if (length > SHORT_MESSAGE && (waiting > BYTES_PER_SEND || !exchange.mayKeep(message))) {
+      this.#appendSource(exchange.copyOf(message, offset, length));
+      return;
+    }
+    if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !exchange.mayKeep(message))) {
       const data = exchange.block.bytes.subarray(offset, offset + length);
       if (!this.#appendToTail(data)) this.#appendCopy(data);
       return;
@@ -171,6 +183,8 @@ export class SendQueue implements FileQueue {
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
       if (this.#head.place === FILE) break;
+      // Peers that do not read would hold four buffers each, and those that read get one in 100 ms.
+      if (last !== null && this.#head.place === CALLER && areShort(sendBuffers)) break;
       const segment: Segment | null =
         this.#head.place === CALLER ? this.#copyPiece(this.#head, last === null) : this.#takeHead();
       if (segment === null) break;

@@ -6,7 +6,7 @@ import type { IocpCore } from '@overlapped/net-core';
 import { broadcast } from '@overlapped/session';
 import { expect, test } from 'vitest';
 import { onEachBackend } from './support.js';
-import { byThread, type Client, connect, serve, until } from './threads.js';
+import { byThread, type Client, connect, isNative, serve, until } from './threads.js';
 
 const CHAT = new URL('./modules/chat.js', import.meta.url);
 
@@ -123,6 +123,27 @@ onEachBackend((backend) => {
     while (core.figures().total.bytesQueued < 1_000_000) await say('x'.repeat(20_000), 10);
     for (let i = 0; i < 30; i++) await say('short', 100);
     expect(core.figures().total).toMatchObject({ skipped: 0 });
+  });
+
+  test('clients that do not read do not keep long messages from the others, however many there are', async () => {
+    const { core, port } = await serve(
+      { backend },
+      { module: CHAT, ...(isNative(backend) && { sendBufferSize: 4096 }) },
+    );
+    const [reader] = await connect(port, 1);
+    await reader!.ask('who');
+    // Each stops when others have stopped already, and keeps messages of its own for ever.
+    for (let i = 0; i < 100; i++) {
+      const [client] = await connect(port, 1);
+      await client!.ask('who');
+      client!.socket.pause();
+      for (let j = 0; j < 5; j++) {
+        const heard = read(reader!, 60_000);
+        expect(broadcast(core, Buffer.alloc(60_000, 'x'))).toBe(true);
+        await heard;
+      }
+    }
+    expect(core.figures().total.bytesQueued).toBeGreaterThan(60_000);
   });
 
   test('what is too long is refused', async () => {

@@ -1,19 +1,22 @@
 // The worker threads of a core: started once, replaced when one is lost, and given work by posting to the one that has
 // the least.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResourceLimits } from 'node:worker_threads';
-import type { PortPoster, PortToken } from '@overlapped/iocp-native';
+import { IocpError, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { closeHandle, recoverPoster } from '@overlapped/iocp-native/threads';
 import { type CoreFigures, sum } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { type Exchange, memberOf } from './exchange.js';
 import { MESSAGE_KEY, USER_KEYS } from './protocol.js';
-import { WorkerThread } from './worker-thread.js';
+import { LOOKS_IN_VAIN, WorkerThread } from './worker-thread.js';
 
 /** A thread that lived shorter than this, in milliseconds, is replaced after a pause, which doubles each time. */
 const SHORT_LIFE = 1000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 5000;
+/** Milliseconds between two looks whether the threads run. */
+const LOOK = 500;
 /** Milliseconds until sockets that no thread could take are offered again, and how many may wait for that. */
 const RETRY = 1;
 const MOST_WAITING = 4096;
@@ -31,6 +34,9 @@ interface Place {
   thread: WorkerThread;
   /** It hosts every service. */
   serving: boolean;
+  /** Its thread was lost: resolves when another hosts every service. Null when none is on its way. */
+  replaced: Promise<void> | null;
+  onReplaced?: () => void;
   pause: number;
 }
 
@@ -43,6 +49,8 @@ export interface WorkerPoolOptions {
   readonly exchange: Exchange;
   readonly token: PortToken;
   readonly onLost: (error: Error, index: number) => void;
+  /** A thread has not run for so many seconds. Called once, until it runs again. */
+  readonly onHung: (index: number, seconds: number) => void;
 }
 
 /** The worker threads of a core. It belongs to the core's thread. */
@@ -56,6 +64,7 @@ export class WorkerPool {
   readonly #waiting: [service: number, handle: number][] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #started: Promise<unknown>;
+  readonly #watchdog = setInterval(() => this.#look(), LOOK).unref();
   #retry: NodeJS.Timeout | undefined;
   #nextService = 1;
   #retired: CoreFigures = sum([]);
@@ -65,15 +74,16 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     for (let i = 0; i < options.threads; i++) {
-      this.#places.push({ thread: this.#startThread(i), serving: false, pause: FIRST_PAUSE });
+      this.#places.push({ thread: this.#startThread(i), serving: false, replaced: null, pause: FIRST_PAUSE });
     }
     this.#started = Promise.all(this.#places.map(({ thread }) => thread.ready)).then(() => this.#introduce());
     this.#started.catch(() => {});
   }
 
   /** Figures of each thread, and the counters of those that are no more. @internal */
-  figures(): { threads: CoreFigures[]; retired: CoreFigures } {
-    return { threads: this.#places.map(({ thread }) => thread.figures()), retired: this.#retired };
+  figures(): { threads: CoreFigures[]; retired: CoreFigures; hung: number } {
+    const threads = this.#places.map(({ thread }) => thread.figures());
+    return { threads, retired: this.#retired, hung: this.#places.filter(({ thread }) => thread.hung).length };
   }
 
   /**
@@ -83,16 +93,22 @@ export class WorkerPool {
   async host(module: string, data: unknown): Promise<WorkerService> {
     await this.#started;
     const service: Service = { id: this.#nextService++, module, data, first: undefined };
-    const [first, ...others] = this.#places.map(({ thread }) => thread);
+    await this.#someThread();
+    // One that does not run hosts it when it runs again, and serves until then nothing.
+    const late = this.#places.filter(({ thread, replaced }) => thread.hung || replaced !== null);
+    const [first, ...others] = this.#places.filter((place) => !late.includes(place));
     try {
-      service.first = await hostOn(first!, service);
-      await Promise.all(others.map((thread) => hostOn(thread, service)));
+      if (first === undefined) throw noneRuns();
+      service.first = await hostOn(first.thread, service);
+      await Promise.all(others.map(({ thread }) => hostOn(thread, service)));
     } catch (error) {
-      await this.#endService(service.id, 0);
+      await this.#endService(service.id, 0, [first, ...others]);
       throw error;
     }
     this.#services.set(service.id, service);
-    for (const place of this.#places) place.serving = true;
+    for (const place of [first, ...others]) place.serving = true;
+    // Whoever replaces a thread hosts all services that there are by then.
+    for (const place of late) if (place.replaced === null) this.#hostLate(place, service);
     return {
       first: service.first,
       sessions: () => this.#sessionsOf(service.id),
@@ -116,6 +132,7 @@ export class WorkerPool {
   /** Stops all threads. Rejects with what went wrong in one. @internal */
   async stop(grace: number): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#watchdog);
     for (const timer of this.#timers) clearTimeout(timer);
     clearTimeout(this.#retry);
     for (const [, handle] of this.#waiting.splice(0)) this.#close(handle);
@@ -136,6 +153,9 @@ export class WorkerPool {
   #ended(index: number, error: Error | undefined, lived: number): void {
     const place = this.#places[index]!;
     place.serving = false;
+    place.replaced ??= new Promise((resolve) => {
+      place.onReplaced = resolve;
+    });
     // It may have ended in the middle of posting to one of the others.
     const others = this.#places.map(({ thread }) => thread.token).filter((token) => token !== undefined);
     for (const token of [this.#options.token, ...others]) recoverPoster(token, place.thread.threadId);
@@ -162,6 +182,8 @@ export class WorkerPool {
       await this.#introduce();
       for (const service of this.#services.values()) await hostOn(thread, service);
       place.serving = true;
+      place.replaced = null;
+      place.onReplaced?.();
     };
     // Its end reports what went wrong, and tries again.
     serve().catch(() => thread.terminate());
@@ -197,19 +219,49 @@ export class WorkerPool {
     const peers: [number, PortToken][] = [[0, this.#options.token]];
     const threads = this.#places.map(({ thread }) => thread).filter(({ token }) => token !== undefined);
     for (const { index, token } of threads) peers.push([memberOf(index), token!]);
-    // One that is lost meanwhile has no need to know.
-    await Promise.allSettled(threads.map((thread) => thread.ask({ ask: 'meet', peers })));
+    // One that is lost meanwhile has no need to know; one that does not run learns of it when it runs again.
+    await Promise.allSettled(threads.map((thread) => thread.unlessHung(thread.ask({ ask: 'meet', peers }))));
   }
 
-  /** The places that serve, the least loaded first. */
+  #look(): void {
+    for (const { thread } of this.#places) {
+      if (thread.look()) this.#options.onHung(thread.index, (LOOKS_IN_VAIN * LOOK) / 1000);
+    }
+  }
+
+  /** The places that serve and run, the least loaded first. */
   #byLoad(): Place[] {
-    return this.#places.filter(({ serving }) => serving).sort((a, b) => a.thread.load - b.thread.load);
+    return this.#places
+      .filter(({ serving, thread }) => serving && !thread.hung)
+      .sort((a, b) => a.thread.load - b.thread.load);
   }
 
-  async #endService(id: number, grace: number): Promise<void> {
+  /** Waits until there is a thread, or one that is on its way. */
+  async #someThread(): Promise<void> {
+    const replacements = this.#places.flatMap(({ replaced }) => replaced ?? []);
+    if (replacements.length < this.#places.length) return;
+    const waiting = new AbortController();
+    const late = sleep(LONGEST_PAUSE, undefined, { signal: waiting.signal }).catch(() => {});
+    await Promise.race([...replacements, late]);
+    waiting.abort();
+  }
+
+  /** Has a place host a service that does not run now. */
+  #hostLate(place: Place, service: Service): void {
+    const { thread } = place;
+    place.serving = false;
+    thread.host(service.id, service.module, service.data, service.first).then(
+      () => {
+        if (place.thread === thread) place.serving = true;
+      },
+      () => thread.terminate(),
+    );
+  }
+
+  async #endService(id: number, grace: number, places: readonly (Place | undefined)[] = this.#places): Promise<void> {
     this.#services.delete(id);
-    const ends = this.#places.map(({ thread }) => thread.endService(id, grace));
-    await Promise.allSettled(ends);
+    // A thread that is terminated for it is told of by its loss.
+    await Promise.allSettled(places.map((place) => place?.thread.endService(id, grace)));
   }
 
   #close(handle: number): void {
@@ -230,5 +282,9 @@ export interface WorkerService {
 }
 
 function hostOn(thread: WorkerThread, { id, module, data, first }: Service): Promise<unknown> {
-  return thread.host(id, module, data, first);
+  return thread.unlessHung(thread.host(id, module, data, first));
+}
+
+function noneRuns(): IocpError {
+  return new IocpError('host a module', 'no worker thread runs', 'ETIMEDOUT', 'postMessage');
 }

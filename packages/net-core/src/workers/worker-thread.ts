@@ -1,17 +1,23 @@
 // One worker thread, as the core that started it sees it.
 
 import type { ResourceLimits, Worker } from 'node:worker_threads';
-import { openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
+import { IocpError, openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, reap } from '@overlapped/iocp-native/threads';
 import { landError } from '../carried-error.js';
-import { type CoreFigures, countersOf, FigureBoard } from '../figures.js';
+import { type CoreFigures, countersOf, Figure, FigureBoard } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { startThread, threadEntry } from '../thread-entry.js';
 import { type Exchange, memberOf } from './exchange.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 
-/** Milliseconds beyond its grace that a thread gets to stop by itself. */
+/** Milliseconds beyond its grace that a thread gets to end what it has begun to end. One that does not run gets none. */
 const PATIENCE = 2000;
+/** The least milliseconds in which a thread must have run. */
+const LEAST_GRACE = 500;
+/** Milliseconds that a thread gets to end when it is terminated: it cannot be while it is in a call of the system. */
+const LAST_PATIENCE = 2000;
+/** So many looks at a thread in which it did not sleep, and its pump has not turned. */
+export const LOOKS_IN_VAIN = 10;
 
 interface WorkerOptions {
   readonly exchange: Exchange;
@@ -42,17 +48,33 @@ export class WorkerThread {
   readonly ended: Promise<Error | undefined>;
   readonly #worker: Worker;
   readonly #ledger = createLedger();
+  /** Resolves when it was terminated and does not end. */
+  readonly #abandoned: Promise<Error>;
+  #abandon!: (error: Error) => void;
   readonly #waiting = new Map<number, Waiting>();
   readonly #shares = new Map<number, Share>();
   #nextId = 1;
   #token: PortToken | undefined;
   #poster: PortPoster | undefined;
+  readonly #exchange: Exchange;
+  /** Those who wait for an answer only as long as the thread runs. */
+  readonly #impatient = new Set<() => void>();
   #stopping = false;
   #gone = false;
+  /** Why it was terminated. */
+  #reason: Error | undefined;
+  /** It has answered that its core has stopped. */
+  #stopped = false;
+  /** Sessions that it had when it ended. */
+  #lost = 0;
+  /** The turns of its pump at the last look, and how many looks ago that changed. */
+  #turns = 0;
+  #unchanged = 0;
 
   /** `onLeftOver` gets the packets that were posted to the thread and that it did not take before it ended. */
   constructor(index: number, options: WorkerOptions, onLeftOver: (key: number, bytes: number) => void) {
     this.index = index;
+    this.#exchange = options.exchange;
     const { control, block } = options.exchange;
     const start: WorkerStart = {
       index,
@@ -70,6 +92,9 @@ export class WorkerThread {
     });
     const { threadId } = this.#worker;
     this.threadId = threadId;
+    this.#abandoned = new Promise((resolve) => {
+      this.#abandon = resolve;
+    });
     let failure: Error | undefined;
     this.#worker.once('error', (error) => {
       failure = error instanceof Error ? error : new Error(`a worker threw ${String(error)}`);
@@ -82,12 +107,13 @@ export class WorkerThread {
     this.#worker.on('message', (report: Report) => this.#reported(report));
     this.ended = new Promise((resolve) => {
       this.#worker.once('exit', (code) => {
-        const inOrder = this.#stopping && failure === undefined && code === 0;
-        const error = inOrder ? undefined : (failure ?? new Error(`a worker thread ended with exit code ${code}`));
+        const inOrder = this.#stopping && failure === undefined && (code === 0 || this.#stopped);
+        const ended = failure ?? this.#reason ?? new Error(`a worker thread ended with exit code ${code}`);
+        const error = inOrder ? undefined : ended;
         this.#gone = true;
+        this.#lost = this.board.values[Figure.sessions]!;
         this.#poster = undefined;
-        for (const { reject } of this.#waiting.values()) reject(error ?? new Error('the worker thread has stopped'));
-        this.#waiting.clear();
+        this.#rejectAll(error ?? new Error('the worker thread has stopped'));
         reap(this.#ledger, this.#token, onLeftOver);
         options.exchange.forget(memberOf(index), threadId);
         resolve(error);
@@ -103,7 +129,7 @@ export class WorkerThread {
   /** Of a thread that is gone only the counters remain. */
   figures(): CoreFigures {
     const figures = this.board.read();
-    return this.#gone ? countersOf(figures) : figures;
+    return this.#gone ? { ...countersOf(figures), lost: this.#lost } : figures;
   }
 
   /** Connections that were handed to it and are not over: its sessions, and what it has not taken yet. */
@@ -126,8 +152,10 @@ export class WorkerThread {
     return this.ask({ ask: 'host', service, module, data, first, ended });
   }
 
+  /** Rejects when the thread does not answer in time, and is terminated. */
   endService(service: number, grace: number): Promise<unknown> {
-    return this.ask({ ask: 'endService', service, grace }).finally(() => this.#shares.delete(service));
+    const ended = this.#within(grace, () => this.ask({ ask: 'endService', service, grace }));
+    return ended.finally(() => this.#shares.delete(service));
   }
 
   /** Hands it a socket of a service. False when it takes no more. */
@@ -153,23 +181,98 @@ export class WorkerThread {
     });
   }
 
-  /** Stops the thread in order; after the grace it is terminated. Resolves when it is gone; rejects with what leaked. */
+  /**
+   * Stops the thread in order; when it does not stop within the grace it is terminated. Resolves when it is gone; rejects with
+   * what leaked, or when it cannot be terminated.
+   */
   async stop(grace: number): Promise<void> {
     if (this.#gone) return;
     this.#stopping = true;
-    const stopped = this.ask({ ask: 'stop', grace });
-    const late = setTimeout(() => this.terminate(), grace + PATIENCE);
+    const until = performance.now() + grace;
     try {
-      await stopped;
+      await this.#within(grace, () => this.ask({ ask: 'stop', grace }));
+      this.#stopped = true;
     } finally {
-      const error = await this.ended;
-      clearTimeout(late);
-      if (error) process.emitWarning(error);
+      // What a module left behind may keep the thread alive.
+      const left = setTimeout(() => this.terminate(), Math.max(LEAST_GRACE, until - performance.now()));
+      const error = await Promise.race([this.ended, this.#abandoned]);
+      clearTimeout(left);
+      // Else the rejection tells.
+      if (error && this.#stopped) process.emitWarning(error);
     }
   }
 
-  terminate(): void {
-    this.#worker.terminate();
+  /** Ends it at once, whatever it does. What waits for its answers is told the reason. */
+  terminate(reason?: Error): void {
+    this.#reason ??= reason;
+    void this.#worker.terminate();
+    const stuck = setTimeout(() => {
+      const action = `end the worker thread ${this.index}`;
+      const error = new IocpError(action, 'it is in a call that cannot be interrupted', 'ETIMEDOUT', 'terminate');
+      this.#worker.unref();
+      this.#rejectAll(error);
+      this.#abandon(error);
+    }, LAST_PATIENCE);
+    void this.ended.then(() => clearTimeout(stuck));
+  }
+
+  /** It has not run for some looks: a handler does not return. */
+  get hung(): boolean {
+    return this.#unchanged >= LOOKS_IN_VAIN;
+  }
+
+  /** To be called again and again, see LOOKS_IN_VAIN. True when it is found to be hung now. */
+  look(): boolean {
+    if (this.#token === undefined || this.#gone) return false;
+    const { turns, asleep } = this.board;
+    const wasHung = this.hung;
+    this.#unchanged = turns === this.#turns && !asleep ? this.#unchanged + 1 : 0;
+    this.#turns = turns;
+    if (this.hung) this.#exchange.exclude(memberOf(this.index));
+    else if (wasHung) this.#exchange.include(memberOf(this.index));
+    if (!this.hung || wasHung) return false;
+    for (const giveUp of this.#impatient) giveUp();
+    return true;
+  }
+
+  /** An answer; rejects when the thread is hung, or is found to be, before it comes. The thread may still do what was asked. */
+  unlessHung<T>(answer: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const giveUp = () => {
+        const action = `have the worker thread ${this.index} do something`;
+        reject(new IocpError(action, 'it does not run: a handler does not return', 'ETIMEDOUT', 'postMessage'));
+      };
+      this.#impatient.add(giveUp);
+      answer.then(resolve, reject).finally(() => this.#impatient.delete(giveUp));
+      if (this.hung) giveUp();
+    });
+  }
+
+  /** An answer, when it comes in time; else the thread is terminated. */
+  async #within<T>(grace: number, ask: () => Promise<T>): Promise<T> {
+    const { turns } = this.board;
+    const action = `stop the worker thread ${this.index}`;
+    const atGrace = setTimeout(
+      () => {
+        if (this.board.turns !== turns || this.board.asleep) return;
+        this.terminate(new IocpError(action, 'a handler has not returned within the grace', 'ETIMEDOUT', 'terminate'));
+      },
+      Math.max(grace, LEAST_GRACE),
+    );
+    const late = setTimeout(() => {
+      this.terminate(new IocpError(action, 'it has not answered within its grace', 'ETIMEDOUT', 'terminate'));
+    }, grace + PATIENCE);
+    try {
+      return await ask();
+    } finally {
+      clearTimeout(atGrace);
+      clearTimeout(late);
+    }
+  }
+
+  #rejectAll(error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
   }
 
   #reported(report: Report): void {
