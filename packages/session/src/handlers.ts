@@ -6,6 +6,8 @@ import { Session } from './session.js';
 export interface CommonHandlers<Kind extends Session> {
   /** See {@link Session.onConnected}. */
   onConnected?(session: Kind): unknown;
+  /** See {@link Session.onEnd}. */
+  onEnd?(session: Kind): unknown;
   /** See {@link Session.onSend}. */
   onSend?(session: Kind, bytes: number): unknown;
   /** See {@link Session.onDrain}. */
@@ -51,6 +53,10 @@ export function withHandlers<Kind extends Session>(base: new () => Kind, handler
       return on.onReceive(this, data);
     }
 
+    override onEnd(): unknown {
+      return on.onEnd(this);
+    }
+
     override onSend(bytes: number): unknown {
       return on.onSend(this, bytes);
     }
@@ -67,4 +73,4 @@ export function withHandlers<Kind extends Session>(base: new () => Kind, handler
   return Handled as unknown as new () => Kind;
 }
 
-const HANDLERS = ['onConnected', 'onReceive', 'onSend', 'onDrain', 'onDisconnected'] as const;
+const HANDLERS = ['onConnected', 'onReceive', 'onEnd', 'onSend', 'onDrain', 'onDisconnected'] as const;

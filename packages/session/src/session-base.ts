@@ -29,6 +29,16 @@ export abstract class SessionBase extends Member {
     return undefined;
   }
 
+  /**
+   * The peer has ended, and onReceive has been given all that it sent. With `allowHalfOpen` the session stays open for
+   * sending until end(). Otherwise it closes when what is queued has gone out and no async handler of it runs any more (this
+   * one included), but 10 seconds after the peer's end at the latest, then with an IocpError (ETIMEDOUT):
+   * a handler that waits for onDisconnected makes it wait.
+   */
+  onEnd(): unknown {
+    return undefined;
+  }
+
   /** A send has completed: the kernel has taken `bytes` more. */
   onSend(bytes: number): unknown;
   onSend(): unknown {

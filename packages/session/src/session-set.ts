@@ -6,7 +6,7 @@ import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { reset } from './reset.js';
-import { openSession, type Session } from './session.js';
+import { endWait, openSession, type Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
 /** How much a session may queue, in bytes. */
@@ -20,13 +20,18 @@ export interface Watermarks {
 /** How long a session may take, and how much it may queue. */
 export interface SessionLimits extends Watermarks {
   /**
-   * Seconds that a session has to end in order, from its end() or the peer's: what the peer has not taken by then is
+   * Seconds that a session has to end in order, from its end() or the peer's (with `allowHalfOpen`, from its end()): what the peer has not taken by then is
    * dropped, and the connection reset, as by SO_LINGER (onDisconnected gets an ETIMEDOUT). 0 resets at once, without an
    * error. Default: as long as it takes.
    *
    * The system's own SO_LINGER is of no use here: it would block, in close, the thread that serves everybody.
    */
   readonly linger?: number;
+  /**
+   * A session stays open for sending when its peer has ended, until its end() is called; see Session.onEnd. Default false: it
+   * ends by itself.
+   */
+  readonly allowHalfOpen?: boolean;
   /** Default: none. A session may be silent for ever. */
   readonly timeouts?: Timeouts;
   /**
@@ -49,12 +54,17 @@ export interface SessionHost {
   readonly highWatermark: number;
   readonly lowWatermark: number;
   readonly queueLimit: QueueLimit | null;
+  readonly allowHalfOpen: boolean;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
   /** Whether the session gets what is broadcast, of so many bytes; a slow one does not, and may be closed for it. */
   takesMessage(session: Session, length: number): boolean;
   /** The session has begun to end in order. May be called again. */
   ending(session: Session): void;
+  /** Waits for a stream to be taken, or for handlers to settle. That has a limit: see endWait(). May be called again. */
+  waits(session: Session): void;
+  /** It waits no more. */
+  goesOn(session: Session): void;
   /** The session's Close packet is here; nothing of it is in flight. */
   closed(session: Session, error: Error | undefined): void;
 }
@@ -64,6 +74,8 @@ export type SessionEnd = (session: Session, error: Error | undefined) => void;
 
 /** Milliseconds that sessions have to end in order. */
 export const DEFAULT_GRACE = 5000;
+/** Milliseconds that a session waits for a stream to be taken, or after the peer's end for its handlers. */
+const PATIENCE = 10_000;
 const DEFAULT_HIGH_WATERMARK = 262_144;
 
 const { skipped: SKIPPED } = Figure;
@@ -73,12 +85,15 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly lowWatermark: number;
   readonly queueLimit: QueueLimit | null;
   readonly group: string | null;
+  readonly allowHalfOpen: boolean;
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
   readonly #makeSession: () => Session;
   readonly #linger: number | undefined;
   /** What cuts off the sessions that are ending, if there is a limit. */
   readonly #lingering = new Map<Session, Timer>();
+  /** What ends the wait of those that wait for a stream, or for their handlers. */
+  readonly #waiting = new Map<Session, Timer>();
   readonly #closesSlow: boolean;
   readonly #onEnd: SessionEnd | undefined;
   readonly #sweep: Sweep | null;
@@ -101,6 +116,7 @@ export class SessionSet implements SessionHost, Stoppable {
     }
     if (!(linger === undefined || linger >= 0)) throw new RangeError(`linger must be 0 or more, not ${linger}`);
     this.#linger = linger;
+    this.allowHalfOpen = options.allowHalfOpen === true;
     this.#closesSlow = slowMembers === 'close';
     this.highWatermark = highWatermark;
     this.lowWatermark = lowWatermark;
@@ -145,7 +161,29 @@ export class SessionSet implements SessionHost, Stoppable {
     this.#core.timers.set(timer, this.#linger * 1000);
   }
 
+  waits(session: Session): void {
+    if (this.#waiting.has(session)) return;
+    if (this.#stopping) {
+      endWait(session);
+      return;
+    }
+    const timer = new Timer(() => {
+      this.#waiting.delete(session);
+      endWait(session);
+    });
+    this.#waiting.set(session, timer);
+    this.#core.timers.set(timer, PATIENCE);
+  }
+
+  goesOn(session: Session): void {
+    const timer = this.#waiting.get(session);
+    if (timer === undefined) return;
+    this.#core.timers.clear(timer);
+    this.#waiting.delete(session);
+  }
+
   closed(session: Session, error: Error | undefined): void {
+    this.goesOn(session);
     const timer = this.#lingering.get(session);
     if (timer) this.#core.timers.clear(timer);
     this.#lingering.delete(session);
@@ -167,6 +205,10 @@ export class SessionSet implements SessionHost, Stoppable {
     });
     timers.set(cut, grace);
     for (const session of this.sessions) session.end();
+    for (const session of [...this.#waiting.keys()]) {
+      this.goesOn(session);
+      endWait(session);
+    }
     // Again, as one may be opened by the same batch of packets that brings the end of the last one.
     while (this.sessions.size > 0) {
       await new Promise<void>((resolve) => {

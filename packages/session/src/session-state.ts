@@ -1,6 +1,6 @@
 // The states that a session is in, as bits.
 //
-//   open -> [end(), or the peer's FIN; as a stream: both] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
+//   open -> [end(), or the peer's FIN; half-open, and as a stream: both] -> flush -> shutdown -> peer's FIN -> close -> onDisconnected
 //   any state -> destroy() or an error -> reset -> onDisconnected(error)
 
 export const PAUSED = 1 << 0;
@@ -20,9 +20,19 @@ export const CONGESTED = 1 << 6;
 export const OPENED = 1 << 7;
 /** More waits than the queue's limit: nothing is received until it has drained. */
 export const THROTTLED = 1 << 8;
+/** onEnd has been called. */
+export const END_TOLD = 1 << 10;
+/** There is no stream, and none of the handlers that it takes the place of: what comes is kept for a stream that is taken later. */
+export const UNTAKEN = 1 << 11;
+/** So much is kept that nothing more is received. */
+export const SATED = 1 << 12;
+/** What was kept has been dropped, since no stream was taken in time. */
+export const DROPPED = 1 << 13;
 /** A handler has failed: #error is what it threw. */
 export const FAILED = 1 << 9;
 /** Nothing is received. */
-export const HELD_BACK = PAUSED | THROTTLED;
+export const HELD_BACK = PAUSED | THROTTLED | SATED;
+/** What has been received is not handed out. */
+export const KEPT = HELD_BACK | UNTAKEN;
 /** Something goes on when the queue has drained. */
 export const AWAITS_DRAIN = CONGESTED | THROTTLED;

@@ -3,13 +3,7 @@
 
 import assert from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
-import {
-  type CompletionPacket,
-  type IocpError,
-  isIocpError,
-  Operation,
-  type PortSocket,
-} from '@overlapped/iocp-native';
+import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
 import { bytesOf } from './bytes.js';
 import { attachSocket } from './connection.js';
@@ -20,7 +14,7 @@ import { closeMember, openMember } from './member.js';
 import { asError, isThenable } from './outcomes.js';
 import type { Introduction } from './preface.js';
 import { SendQueue } from './send-queue.js';
-import { cutShort, SessionBase } from './session-base.js';
+import { cutShort, SessionBase, unfinished } from './session-base.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
 import type { SessionHost } from './session-set.js';
 import {
@@ -28,18 +22,27 @@ import {
   CLOSING,
   CONGESTED,
   DIRTY,
+  DROPPED,
+  END_TOLD,
   ENDING,
   FAILED,
   HELD_BACK,
+  KEPT,
   OPENED,
   PAUSED,
   PEER_ENDED,
+  SATED,
   SHUT,
   THROTTLED,
+  UNTAKEN,
 } from './session-state.js';
 
 // Where the core's figures lie.
 const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
+
+/** What is kept at most for a stream that is taken later: bytes, and pieces of them. */
+const MOST_KEPT = 65_536;
+const MOST_KEPT_PIECES = 64;
 
 type Start = [core: IocpCore, socket: PortSocket, host: SessionHost, introduction: Introduction | null];
 
@@ -49,6 +52,10 @@ let isReceiving: (session: Session) => boolean;
 /** Whether bytes that are here are handed out. */
 let isDelivering: (session: Session) => boolean;
 let isIdle: (session: Session) => boolean;
+/** Bytes of the peer that are here, those that are kept included. */
+let arrived: (session: Session) => number;
+/** The time is over for which the session waits for a stream, or for its handlers. */
+let endWait: (session: Session) => void;
 let unread: (session: Session, rest: Buffer) => void;
 /** @internal */
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
@@ -75,13 +82,17 @@ export class Session extends SessionBase {
   /** Copies of what came while the session was paused: no slow session keeps receive buffers from the others. */
   #held: Buffer[] | null = null;
   #error: Error | undefined = undefined;
+  /** Handlers whose promises have not settled. */
+  #pending = 0;
   #stream: SessionSocket | null = null;
 
   static {
     openSession = (session, ...start) => session.#open(...start);
     isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
-    isDelivering = (session) => (session.#state & (HELD_BACK | CLOSING)) === 0;
+    isDelivering = (session) => (session.#state & (KEPT | CLOSING)) === 0;
     isIdle = (session) => session.#queue === null || session.#queue.idle;
+    arrived = (session) => session.bytesReceived + lengthOf(session.#held);
+    endWait = (session) => session.#endWait();
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
@@ -146,7 +157,10 @@ export class Session extends SessionBase {
     if ((this.#state & CLOSING) === 0) this.#flushSoon();
   }
 
-  /** Sends `data` and all that waits, then half-closes. The session closes when the peer has ended too. */
+  /**
+   * Sends `data` and all that waits, then half-closes. The session closes when the peer has ended too. When the peer ends
+   * first, the session ends by itself, unless `allowHalfOpen` is set: see onEnd().
+   */
   end(data?: Uint8Array | string): void {
     if (data !== undefined) this.send(data);
     // What was written to the stream, and has not come here yet, goes first.
@@ -161,14 +175,17 @@ export class Session extends SessionBase {
 
   /**
    * The session as a stream like net.Socket, to be had from onConnected on; the same one each time. It takes the place of
-   * onReceive, onSend and onDrain; onDisconnected is still called. The session stays open when the peer ends, until the
-   * stream is ended, too. Write to the stream then, and not to the session.
+   * onReceive, onEnd, onSend and onDrain; onDisconnected is still called. The session stays open when the peer ends, until
+   * the stream is ended, too. Write to the stream then, and not to the session. What comes before is kept, when there is
+   * none of these handlers: up to 64 KiB, and for 10 seconds. A stream that is taken later than that fails with ENODATA.
    */
   toDuplex(): SessionDuplex {
     assert(this.#host !== null, 'toDuplex() before onConnected');
     if (this.#stream === null) {
       this.#stream = new SessionSocket(this, this.#socket!, this.#host.highWatermark);
+      this.#taken();
       if ((this.#state & OPENED) === 0) this.#stream.onDisconnected(this.#error);
+      else if ((this.#state & DROPPED) !== 0) this.#stream.destroy(takenLate());
       else if ((this.#state & ENDING) !== 0) this.#stream.end();
     }
     return this.#stream;
@@ -199,11 +216,11 @@ export class Session extends SessionBase {
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
     if ((this.#state & (HELD_BACK | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
-    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#stream?.onEnd();
-    if (this.#sendEvent !== null) return;
+    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#tellEnd();
+    if (this.#sendEvent !== null || (this.#state & CLOSING) !== 0) return;
     if (!isIdle(this)) this.#startSend();
     else if ((this.#state & AWAITS_DRAIN) !== 0) this.#relieve();
-    else if (this.#held === null) this.#finish();
+    else this.#finish();
   }
 
   #open(...[core, socket, host, introduction]: Start): void {
@@ -218,6 +235,7 @@ export class Session extends SessionBase {
     if (host.group !== null) this.join(host.group);
     if (this.#held !== null) this.#flushSoon();
     this.#run(() => this.onConnected());
+    if (this.#stream === null && hasNoHandler(this)) this.#state |= UNTAKEN;
     if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
   }
 
@@ -229,7 +247,7 @@ export class Session extends SessionBase {
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
-    if ((this.#state & (HELD_BACK | CLOSING)) === 0 && this.#held === null) {
+    if ((this.#state & (KEPT | CLOSING)) === 0 && this.#held === null) {
       core.delivered = data;
       core.deliveredBuffer = buffer;
       this.#deliver(data);
@@ -238,8 +256,38 @@ export class Session extends SessionBase {
     } else if ((this.#state & CLOSING) === 0) {
       this.#held ??= [];
       this.#held.push(Buffer.from(data));
+      if ((this.#state & UNTAKEN) !== 0) this.#keep(this.#held);
     }
     core.port.release(buffer);
+  }
+
+  /** Bytes have come, and there is nothing yet that takes them. */
+  #keep(held: Buffer[]): void {
+    // A handler may be given to one session at any time.
+    if (!hasNoHandler(this)) {
+      this.#taken();
+      return;
+    }
+    this.#host!.waits(this);
+    if (held.length >= MOST_KEPT_PIECES || lengthOf(held) >= MOST_KEPT) this.#holdBack(SATED);
+  }
+
+  /** There is a stream, or nothing has come for one in time: what is kept is handed out. */
+  #taken(): void {
+    if ((this.#state & UNTAKEN) === 0) return;
+    this.#state &= ~(UNTAKEN | SATED);
+    this.#host!.goesOn(this);
+    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#flushSoon();
+  }
+
+  #endWait(): void {
+    if ((this.#state & UNTAKEN) !== 0) {
+      // The base's onReceive drops them.
+      if (hasNoHandler(this)) this.#state |= DROPPED;
+      this.#taken();
+    } else if ((this.#state & (PEER_ENDED | ENDING | CLOSING)) === PEER_ENDED && this.#stream === null) {
+      this.#close(answeredLate(), true);
+    }
   }
 
   #deliver(data: Buffer): void {
@@ -267,7 +315,7 @@ export class Session extends SessionBase {
     const held = this.#held!;
     // One event of the stream, as for one packet: promises have no turn between events that are emitted from here.
     if (this.#stream !== null && held.length > 1) held.splice(0, held.length, Buffer.concat(held));
-    while (held.length > 0 && (this.#state & (HELD_BACK | CLOSING)) === 0) this.#deliver(held.shift()!);
+    while (held.length > 0 && (this.#state & (KEPT | CLOSING)) === 0) this.#deliver(held.shift()!);
     if (held.length === 0) this.#held = null;
   }
 
@@ -278,7 +326,7 @@ export class Session extends SessionBase {
     if ((this.#state & CLOSING) !== 0) return;
     if (error === null) {
       this.#state |= PEER_ENDED;
-      this.#host!.ending(this);
+      if (!this.#host!.allowHalfOpen) this.#host!.ending(this);
     } else if (error.code !== 'ECANCELED') this.#close(error, true);
     this.#flushSoon();
   }
@@ -335,10 +383,31 @@ export class Session extends SessionBase {
     if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
   }
 
-  /** Everything is sent and delivered: takes the next step of ending, if there is one. */
+  /** All that the peer has sent was handed out. */
+  #tellEnd(): void {
+    if (this.#stream !== null) {
+      this.#stream.onEnd();
+      return;
+    }
+    if ((this.#state & END_TOLD) !== 0) return;
+    this.#state |= END_TOLD;
+    // A peer that ends in the middle of a frame has not ended in order.
+    if (this[unfinished]() === 0) this.#run(() => this.onEnd());
+  }
+
+  /** Whether the session goes on for a while after the peer's end. */
+  #outlivesPeer(): boolean {
+    if ((this.#state & ENDING) !== 0) return false;
+    if (this.#stream !== null || (this.#host!.allowHalfOpen && this[unfinished]() === 0)) return true;
+    if (this.#pending === 0) return false;
+    this.#host!.waits(this);
+    return true;
+  }
+
+  /** Everything is sent: takes the next step of ending, if there is one. */
   #finish(): void {
-    if ((this.#state & PEER_ENDED) !== 0) {
-      if (this.#stream === null || (this.#state & ENDING) !== 0) this.#close(this[cutShort](), false);
+    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) {
+      if (!this.#outlivesPeer()) this.#close(this[cutShort](), false);
     } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
       this.#state |= SHUT;
       this.#core!.port.shutdown(this.#socket!);
@@ -431,7 +500,22 @@ export class Session extends SessionBase {
   }
 
   #follow(result: unknown): void {
-    if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.#fail(thrown));
+    if (!isThenable(result)) return;
+    this.#pending++;
+    result.then(
+      () => this.#settled(),
+      (thrown: unknown) => {
+        this.#fail(thrown);
+        this.#settled();
+      },
+    );
+  }
+
+  /** The session may have waited for this handler to answer. */
+  #settled(): void {
+    this.#pending--;
+    if (this.#pending === 0 && (this.#state & (OPENED | PEER_ENDED | CLOSING)) === (OPENED | PEER_ENDED))
+      this.#flushSoon();
   }
 
   /** A handler has failed. That closes the session with the error; one that closes already has nobody else to tell. */
@@ -442,7 +526,8 @@ export class Session extends SessionBase {
     report(this.#core!, this, error);
     if (open) {
       this.#state |= FAILED;
-      this.#close(error, true);
+      // A subclass may have one of its own.
+      this.destroy(error);
     } else {
       warn(this.#core!, 'A handler failed when its session was over, or about to be', error);
     }
@@ -460,5 +545,38 @@ function followsFromEnd(error: Error, why: Error | undefined): boolean {
   return error === why || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_');
 }
 
+/** Whether it has none of the handlers that a stream takes the place of: then a stream may be taken later. */
+function hasNoHandler(session: Session): boolean {
+  const { onReceive, onEnd, onSend, onDrain } = Session.prototype;
+  const { onReceive: receives, onEnd: ends, onSend: sends, onDrain: drains } = session;
+  return receives === onReceive && ends === onEnd && sends === onSend && drains === onDrain;
+}
+
+function lengthOf(pieces: readonly Buffer[] | null): number {
+  let length = 0;
+  if (pieces !== null) for (const piece of pieces) length += piece.length;
+  return length;
+}
+
+function takenLate(): IocpError {
+  return new IocpError('read', 'bytes that came before the stream was taken were dropped', 'ENODATA', 'read');
+}
+
+function answeredLate(): IocpError {
+  return new IocpError('answer the peer', 'it has ended, and a handler took too long', 'ETIMEDOUT', 'shutdown');
+}
+
 /** @internal */
-export { closeSession, endSession, follow, isDelivering, isIdle, isReceiving, openSession, sendMessage, unread };
+export {
+  arrived,
+  closeSession,
+  endSession,
+  endWait,
+  follow,
+  isDelivering,
+  isIdle,
+  isReceiving,
+  openSession,
+  sendMessage,
+  unread,
+};

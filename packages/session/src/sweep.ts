@@ -3,7 +3,7 @@
 
 import { IocpError } from '@overlapped/iocp-native';
 import { Figure, type IocpCore, Timer } from '@overlapped/net-core';
-import { isReceiving, type Session } from './session.js';
+import { arrived, isReceiving, type Session } from './session.js';
 import { unfinished } from './session-base.js';
 
 /**
@@ -133,13 +133,13 @@ export class Sweep {
     }
     if (!isReceiving(session)) {
       watch.silentSince = Number.POSITIVE_INFINITY;
-    } else if (session.bytesReceived !== watch.received || watch.silentSince === Number.POSITIVE_INFINITY) {
-      watch.received = session.bytesReceived;
+    } else if (arrived(session) !== watch.received || watch.silentSince === Number.POSITIVE_INFINITY) {
+      watch.received = arrived(session);
       watch.silentSince = now;
     } else {
       const silent = now - watch.silentSince;
       if (silent >= this.#read) return timedOut(`nothing was received for ${this.#read} ms`, 'receive');
-      if (session.bytesReceived === 0 && silent >= this.#firstByte) {
+      if (arrived(session) === 0 && silent >= this.#firstByte) {
         return timedOut(`nothing was received in the first ${this.#firstByte} ms`, 'receive');
       }
     }

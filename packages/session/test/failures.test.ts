@@ -121,10 +121,12 @@ onEachBackend((backend) => {
     test('what an async handler throws after its session is over is told, whoever gets the end', async () => {
       await inCore(async (core) => {
         const { next } = collectWarnings();
+        const heard = deferred();
         const over = deferred();
         const listener = await listen(core, {
           session: {
             onReceive: async () => {
+              heard.resolve();
               await over.promise;
               bug();
             },
@@ -132,9 +134,9 @@ onEachBackend((backend) => {
           },
         });
         const peer = await peerOf(listener);
-        const gone = closing(peer);
-        peer.write('x', () => peer.resetAndDestroy());
-        await gone;
+        peer.write('x');
+        await heard.promise;
+        peer.resetAndDestroy();
         expect((await next()).message).toContain('A handler failed when its session was over');
         expect(core.figures().total.failed).toBe(1);
       });

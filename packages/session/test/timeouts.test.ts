@@ -32,6 +32,7 @@ onEachBackend((backend) => {
       const opened = deferred<Session>();
       const over = deferred<Error | undefined>();
       const session: SessionHandlers = {
+        onReceive: () => {},
         ...handlers,
         onConnected: (opening) => {
           opened.resolve(opening);
