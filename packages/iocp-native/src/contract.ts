@@ -335,6 +335,9 @@ export interface CompletionPort {
   /**
    * For a guest of the event loop: calls `ready` once, from the loop, when dequeue() may have packets. It keeps
    * the process alive until then. Dequeue until 0, then watch again. A second watch() replaces the first.
+   *
+   * `ready` runs in a callback of Node's own (an immediate or a timer). Ticks and promises therefore run when it has returned,
+   * and not in its middle when native code calls back from within it.
    */
   watch(ready: () => void): void;
   /** Undoes watch(): `ready` is not called, and the process is not kept alive. */

@@ -4,11 +4,14 @@
 
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { Drain, type Pump, type PumpTarget } from './pump.js';
+import { runTicks } from './ticks.js';
 
 /** Milliseconds of dispatching after which the event loop gets its turn: a timer is late by little more. */
 const BUDGET = 1;
 /** What setInterval() can wait. */
 const LONGEST = 2 ** 31 - 1;
+// A test may put another clock in its place later, which would stop the network.
+const { setImmediate, clearImmediate } = globalThis;
 
 export class DedicatedPump implements Pump {
   readonly #target: PumpTarget;
@@ -16,10 +19,11 @@ export class DedicatedPump implements Pump {
   /** A loop that nothing keeps alive does not sleep. */
   readonly #anchor: NodeJS.Timeout;
   #next: NodeJS.Immediate;
+  #stopped = false;
 
   constructor(port: CompletionPort, target: PumpTarget) {
     this.#target = target;
-    this.#drain = new Drain(port, target);
+    this.#drain = new Drain(port, target, runTicks);
     port.hostLoop();
     this.#anchor = setInterval(() => {}, LONGEST);
     this.#next = setImmediate(this.#turn);
@@ -33,6 +37,7 @@ export class DedicatedPump implements Pump {
   wake(): void {}
 
   stop(): void {
+    this.#stopped = true;
     this.#drain.stop();
     clearImmediate(this.#next);
     clearInterval(this.#anchor);
@@ -41,7 +46,9 @@ export class DedicatedPump implements Pump {
   readonly #turn = (): void => {
     const next = setImmediate(this.#turn);
     this.#next = next;
-    if (this.#target.flush()) {
+    const more = this.#target.flush();
+    if (this.#stopped) return;
+    if (more) {
       this.#drain.fill(0);
     } else {
       // Nobody's immediate but ours: the loop may sleep, so we may.

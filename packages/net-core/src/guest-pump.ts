@@ -1,6 +1,7 @@
 // The pump as a guest of the event loop: it waits in watch(), and takes what is there when the loop calls, in batches. It
 // is not timed: where the loop does the port's own work (portable), a turn of it may cost more than the packets.
 
+import { AsyncResource } from 'node:async_hooks';
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { Drain, type Pump, type PumpTarget } from './pump.js';
 import { type Clock, thisSystem } from './system.js';
@@ -13,6 +14,8 @@ export class GuestPump implements Pump {
   readonly #target: PumpTarget;
   readonly #drain: Drain;
   readonly #clock: Clock;
+  /** The context that made the core. Without it a turn would have that of the handler which asked for it. */
+  readonly #context = new AsyncResource('OverlappedPump');
   #running = true;
   #turning = false;
   #woken = false;
@@ -20,7 +23,7 @@ export class GuestPump implements Pump {
   constructor(port: CompletionPort, target: PumpTarget, clock = thisSystem.clock) {
     this.#port = port;
     this.#target = target;
-    this.#drain = new Drain(port, target);
+    this.#drain = new Drain(port, target, clock.runTicks);
     this.#clock = clock;
     port.watch(this.#turn);
   }
@@ -43,30 +46,40 @@ export class GuestPump implements Pump {
   readonly #turn = (): void => {
     if (!this.#running || this.#turning) return;
     this.#turning = true;
+    let waits = false;
     try {
-      let more = this.#target.flush();
-      for (let i = 0; i < BATCHES_PER_TURN; i++) {
-        if (this.#drain.fill(0) === 0 && !more) {
-          this.#port.watch(this.#turn);
-          return;
-        }
-        this.#drain.dispatch(Number.POSITIVE_INFINITY);
-        more = this.#target.flush();
-        if (!this.#running) return;
-      }
-      this.#turnAgain();
+      waits = this.#serve();
     } finally {
       this.#turning = false;
+      // Also after an uncaught exception: the rest of the batch is still to be served.
+      if (!waits && this.#running) this.#turnAgain();
     }
+  };
+
+  /** Serves what there is, up to a bound. True when the port is watched, as nothing is left. */
+  #serve(): boolean {
+    let more = this.#target.flush();
+    for (let i = 0; i < BATCHES_PER_TURN && this.#running; i++) {
+      if (this.#drain.fill(0) === 0 && !more) {
+        this.#port.watch(this.#turn);
+        return true;
+      }
+      this.#drain.dispatch(Number.POSITIVE_INFINITY);
+      more = this.#target.flush();
+      if (this.#drain.left > 0) break;
+    }
+    return false;
+  }
+
+  readonly #again = (): void => {
+    this.#woken = false;
+    this.#turn();
   };
 
   /** One more turn, and never two of them in one turn of the event loop. */
   #turnAgain(): void {
     if (this.#woken) return;
     this.#woken = true;
-    this.#clock.setImmediate(() => {
-      this.#woken = false;
-      this.#turn();
-    });
+    this.#context.runInAsyncScope(this.#clock.setImmediate, this.#clock, this.#again);
   }
 }

@@ -2,6 +2,7 @@
 // their events.
 
 import assert from 'node:assert';
+import { AsyncResource } from 'node:async_hooks';
 import { availableParallelism } from 'node:os';
 import { type ResourceLimits, threadId } from 'node:worker_threads';
 import {
@@ -25,7 +26,7 @@ import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionPlaces } from './session-places.js';
-import { type System, thisSystem } from './system.js';
+import { type Clock, type System, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
@@ -121,6 +122,10 @@ export class IocpCore {
   #dirtyCount = 0;
   #flushing: (Flushable | null)[] = [];
   #stopped: Promise<void> | undefined;
+  #destroyed = false;
+  readonly #runTicks: Clock['runTicks'];
+  /** What onPost runs in: the context that made the core. */
+  readonly #context = new AsyncResource('OverlappedCore');
 
   /**
    * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
@@ -147,6 +152,7 @@ export class IocpCore {
     this.receiveStride = strideOf(receiveBuffers.size);
     this.receiveBuffersToLend = receiveBuffers.count / 2;
     this.timers = new TimerQueue(system.clock);
+    this.#runTicks = system.clock.runTicks;
     this.board = internals.board ?? new FigureBoard();
     this.#exchange = internals.exchange;
     this.threads = this.port.native ? threads : 0;
@@ -305,6 +311,7 @@ export class IocpCore {
     this.#endReports();
     this.timers.close();
     const damage = damageOf(this);
+    this.#destroyed = true;
     this.port.destroy();
     this.#publish();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
@@ -318,7 +325,7 @@ export class IocpCore {
     else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner)[onCompletion](packet);
     else if (packet.key instanceof UserEvent) packet.key.deliver();
     else if (packet.key === MESSAGE_KEY) this.#receiveMessage(packet.bytes);
-    else this.#onPost?.(packet.key as number, packet.bytes);
+    else if (this.#onPost) this.#context.runInAsyncScope(this.#onPost, undefined, packet.key as number, packet.bytes);
   }
 
   #receiveMessage(ticket: number): void {
@@ -338,6 +345,7 @@ export class IocpCore {
   }
 
   #flush(): boolean {
+    if (this.#destroyed) return false;
     this.#publish();
     if (!this.bufferLine.empty) this.bufferLine.advance();
     const count = this.#dirtyCount;
@@ -347,17 +355,32 @@ export class IocpCore {
     this.#dirty = this.#flushing;
     this.#dirtyCount = 0;
     this.#flushing = list;
-    for (let i = 0; i < count; i++) {
-      const flushable = list[i]!;
-      list[i] = null;
-      try {
-        flushable[onFlush]();
-      } catch (error) {
-        surface(error);
+    let done = 0;
+    try {
+      while (done < count && !this.#destroyed) {
+        const flushable = list[done]!;
+        list[done++] = null;
+        this.#flushOne(flushable);
+      }
+    } finally {
+      // A tick may have thrown, or stopped the core.
+      for (; done < count; done++) {
+        if (!this.#destroyed) this.#dirty[this.#dirtyCount++] = list[done]!;
+        list[done] = null;
       }
     }
     // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
     return this.#dirtyCount > 0 || this.bufferLine.moves;
+  }
+
+  #flushOne(flushable: Flushable): void {
+    let called: unknown;
+    try {
+      called = flushable[onFlush]();
+    } catch (error) {
+      surface(error);
+    }
+    if (called !== false) this.#runTicks?.();
   }
 
   /** Copies what others count to the board: once a batch, so that the path of a packet does not pay for it. */

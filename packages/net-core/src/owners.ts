@@ -15,8 +15,11 @@ export interface CompletionOwner {
 
 /** Something that puts work off to the end of the batch. */
 export interface Flushable {
-  /** Does what was put off. What this throws surfaces as an uncaught exception. */
-  [onFlush](): void;
+  /**
+   * Does what was put off. Ticks and promises have their turn behind it, unless it gives false: then it called no handler.
+   * What this throws surfaces as an uncaught exception.
+   */
+  [onFlush](): unknown;
 }
 
 /** Something that lives on a core and must end before the core does. */

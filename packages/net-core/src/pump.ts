@@ -1,7 +1,8 @@
 // What both pumps share: dequeuing batches and handing each packet on. Each bounds its work per turn of the event loop, so
-// that one busy port starves neither the loop nor its other users.
+// that one busy port starves neither the loop nor its other users. Each packet has a turn of ticks and promises behind it.
 
 import { type CompletionPacket, type CompletionPort, createBatch } from '@overlapped/iocp-native';
+import type { Clock } from './system.js';
 
 const BATCH = 256;
 /** Packets between two looks at the clock; a power of two. */
@@ -29,15 +30,17 @@ export interface Pump {
 export class Drain {
   readonly #port: CompletionPort;
   readonly #target: PumpTarget;
+  readonly #runTicks: Clock['runTicks'];
   readonly #batch = createBatch(BATCH);
   #next = 0;
   #count = 0;
   #milliseconds = 0;
   #stopped = false;
 
-  constructor(port: CompletionPort, target: PumpTarget) {
+  constructor(port: CompletionPort, target: PumpTarget, runTicks: Clock['runTicks']) {
     this.#port = port;
     this.#target = target;
+    this.#runTicks = runTicks;
   }
 
   /** Packets that were dequeued and not dispatched yet. */
@@ -59,11 +62,17 @@ export class Drain {
     return this.#count;
   }
 
-  /** Dispatches what there is, or for so many milliseconds; the rest is left for the next call. */
+  /**
+   * Dispatches what there is, or for so many milliseconds; the rest is left for the next call. Throws what a tick throws,
+   * an uncaught exception.
+   */
   dispatch(budget: number): void {
     const begin = performance.now();
-    this.#dispatch(begin + budget);
-    this.#milliseconds += performance.now() - begin;
+    try {
+      this.#dispatch(begin + budget);
+    } finally {
+      this.#milliseconds += performance.now() - begin;
+    }
   }
 
   /** Drops what is left. */
@@ -80,12 +89,14 @@ export class Drain {
       } catch (error) {
         surface(error);
       }
+      if (this.#runTicks === null) return;
+      this.#runTicks();
       if ((this.#next & (LOOK - 1)) === 0 && performance.now() >= until) return;
     }
   }
 }
 
-/** An owner that throws has a bug. It surfaces as an uncaught exception, after the rest of the batch has been served. */
+/** An owner that throws has a bug. It surfaces as an uncaught exception; the rest of the batch is served in the next turn. */
 export function surface(error: unknown): void {
   process.nextTick(() => {
     throw error;

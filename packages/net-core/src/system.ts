@@ -1,6 +1,7 @@
 // Where a core runs: what opens its port, and whose time it goes by. This system's own; or a simulation's, for tests.
 
 import { type CompletionPort, type OpenOptions, openPort } from '@overlapped/iocp-native';
+import { runTicks } from './ticks.js';
 
 /** The time, and what is to happen later. Moments are milliseconds. */
 export interface Clock {
@@ -12,6 +13,11 @@ export interface Clock {
   clearTimeout(timer: unknown): void;
   /** In the next turn of the event loop. */
   setImmediate(run: () => void): void;
+  /**
+   * Runs what process.nextTick() and promises have put off; what that throws comes out of it. Called from callbacks of the
+   * event loop alone. Null where the runtime cannot: then a pump serves one packet in each turn of the loop.
+   */
+  readonly runTicks: (() => void) | null;
 }
 
 /** What a core takes from the system that it runs on. */
@@ -22,7 +28,10 @@ export interface System {
   readonly clock: Clock;
 }
 
-// Looked up at each call, as tests put other timers in their place.
+// Timers are looked up at each call, as tests put other ones in their place. An immediate is no matter of time, and the network
+// must go on in such a test.
+const { setImmediate } = globalThis;
+
 export const thisSystem: System = {
   openPort,
   clock: {
@@ -30,5 +39,6 @@ export const thisSystem: System = {
     setTimeout: (run, delay) => setTimeout(run, delay),
     clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
     setImmediate: (run) => void setImmediate(run),
+    runTicks,
   },
 };

@@ -1,19 +1,29 @@
 // Timers of one core: a binary heap by due time, under one timer of the event loop. A session that sets none costs
 // nothing here.
 
+import { AsyncResource } from 'node:async_hooks';
 import { type Clock, thisSystem } from './system.js';
 
 /** A timer, made once and set as often as needed: setting one allocates nothing. */
 export class Timer {
-  /** Runs from the event loop of the core's thread. What it throws is an uncaught exception. */
+  /**
+   * Runs from the event loop of the core's thread, in the async context that made the timer. What it throws is an uncaught
+   * exception.
+   */
   readonly callback: () => void;
   /** When it is due, in milliseconds of the core's clock. @internal */
   due = 0;
   /** Its place in the heap; -1 while it is not set. @internal */
   index = -1;
+  readonly #context = new AsyncResource('OverlappedTimer');
 
   constructor(callback: () => void) {
     this.callback = callback;
+  }
+
+  /** For the queue: it is due. @internal */
+  run(): void {
+    this.#context.runInAsyncScope(this.callback);
   }
 }
 
@@ -104,7 +114,10 @@ export class TimerQueue {
         const timer = this.#heap[0]!;
         this.clear(timer);
         if (now - timer.due > LATE) this.late++;
-        timer.callback();
+        timer.run();
+        // Ticks and promises have their turn between two timers, as with setTimeout().
+        if (this.#clock.runTicks === null) break;
+        this.#clock.runTicks();
       }
     } finally {
       if (this.#heap.length > 0) this.#arm();

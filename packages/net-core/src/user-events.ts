@@ -1,8 +1,10 @@
 // User events: packets that a program posts to itself, with a payload (PostQueuedCompletionStatus).
 
+import { AsyncResource } from 'node:async_hooks';
+
 /** Who gets what was posted. */
 export interface PostTarget<Payload = unknown> {
-  /** Called from the pump. What it throws surfaces as an uncaught exception. */
+  /** Called from the pump, in the async context of the post() call. What it throws surfaces as an uncaught exception. */
   onPost(payload: Payload): void;
 }
 
@@ -10,6 +12,8 @@ export interface PostTarget<Payload = unknown> {
 export class UserEvent<Payload = unknown> {
   readonly target: PostTarget<Payload>;
   readonly payload: Payload;
+  /** The context of the post() call: onPost runs in it. */
+  readonly #context = new AsyncResource('OverlappedPost');
 
   constructor(target: PostTarget<Payload>, payload: Payload) {
     this.target = target;
@@ -17,6 +21,6 @@ export class UserEvent<Payload = unknown> {
   }
 
   deliver(): void {
-    this.target.onPost(this.payload);
+    this.#context.runInAsyncScope(this.target.onPost, this.target, this.payload);
   }
 }

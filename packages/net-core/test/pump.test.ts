@@ -1,8 +1,9 @@
 // The pump as users of a core see it: what is put off is done once, no one starves the event loop, and an owner that
 // throws harms nobody else.
 
-import { describe, expect, test } from 'vitest';
-import { onFlush } from '../src/index.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { IocpCore, onFlush } from '../src/index.js';
+import { thisSystem } from '../src/system.js';
 import { catchUncaught, Inbox, makeCore, pumps, turns } from './support.js';
 
 /** Batches in a turn, and packets in a batch. */
@@ -27,6 +28,118 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     await end.all;
     await turns(1);
     expect(log).toEqual(['one', 'two', 'three', 'flush']);
+  });
+
+  test('each packet has a turn of ticks and promises behind it, before the next one and before the flush', async () => {
+    const core = makeCore(options);
+    const log: string[] = [];
+    const flushable = { [onFlush]: () => log.push('flush') };
+    const target = {
+      onPost(name: string) {
+        core.flushSoon(flushable);
+        process.nextTick(() => log.push(`${name}, tick`));
+        void Promise.resolve().then(() => log.push(`${name}, promise`));
+        log.push(name);
+      },
+    };
+    const end = new Inbox<null>(1);
+    for (const name of ['one', 'two']) core.post(target, name);
+    core.post(end, null);
+    await end.all;
+    await turns(1);
+    const expected = ['one', 'one, tick', 'one, promise', 'two', 'two, tick', 'two, promise', 'flush', 'flush'];
+    expect(log).toEqual(expected);
+  });
+
+  test('a flush that calls handlers has such a turn behind it, too', async () => {
+    const core = makeCore(options);
+    const log: string[] = [];
+    const flushable = (name: string) => ({
+      [onFlush]() {
+        process.nextTick(() => log.push(`${name}, tick`));
+        log.push(name);
+      },
+    });
+    core.flushSoon(flushable('one'));
+    core.flushSoon(flushable('two'));
+    await turns(3);
+    expect(log).toEqual(['one', 'one, tick', 'two', 'two, tick']);
+  });
+
+  test('a tick that throws is an uncaught exception, and the rest is served', async () => {
+    const core = makeCore(options);
+    const caught = catchUncaught();
+    const inbox = new Inbox<string>(2);
+    const throwsLater = {
+      [onFlush]: () => throwInTick('flush'),
+      onPost: () => throwInTick('post'),
+    };
+    let flushed = 0;
+    const flushable = { [onFlush]: () => flushed++ };
+    core.flushSoon(throwsLater);
+    core.flushSoon(flushable);
+    core.post(throwsLater, null);
+    core.post(inbox, 'one');
+    core.post(throwsLater, null);
+    core.post(inbox, 'two');
+    await inbox.all;
+    expect(inbox.got).toEqual(['one', 'two']);
+    expect(flushed).toBe(1);
+    expect(caught.map(String)).toEqual(['Error: flush', 'Error: post', 'Error: post']);
+  });
+
+  test.each(['packet', 'flush'])(
+    'a core that is stopped in a tick of its own %s touches its port no more',
+    async (of) => {
+      const caught = catchUncaught();
+      const core = new IocpCore({ maxSessions: 16, ...options });
+      const { dequeue } = core.port;
+      let stopped = false;
+      const late: string[] = [];
+      core.port.dequeue = (batch, timeout) => {
+        if (stopped) late.push('dequeue');
+        return stopped ? 0 : dequeue.call(core.port, batch, timeout);
+      };
+      const mark = (what: string) => {
+        if (stopped) late.push(what);
+      };
+      const over = new Promise<void>((resolve) => {
+        const stop = () => {
+          process.nextTick(() => {
+            void core.stop().then(() => {
+              stopped = true;
+              resolve();
+            });
+          });
+        };
+        const flushables = [{ [onFlush]: () => mark('flush') }, { [onFlush]: () => mark('flush') }];
+        if (of === 'packet') {
+          core.post({ onPost: stop }, null);
+          core.post({ onPost: () => mark('packet') }, null);
+        } else {
+          flushables.splice(1, 0, { [onFlush]: stop });
+        }
+        for (const flushable of flushables) core.flushSoon(flushable);
+      });
+      await over;
+      await turns(3);
+      expect(late).toEqual([]);
+      expect(caught).toEqual([]);
+    },
+  );
+
+  test("other timers in the place of Node's, as of a test, do not stop it", async () => {
+    const core = makeCore(options);
+    const { setImmediate } = globalThis;
+    const inbox = new Inbox<string>(2);
+    core.post(inbox, 'one');
+    globalThis.setImmediate = (() => ({ unref() {}, ref() {} })) as unknown as typeof setImmediate;
+    onTestFinished(() => {
+      globalThis.setImmediate = setImmediate;
+    });
+    core.post(inbox, 'two');
+    core.flushSoon({ [onFlush]() {} });
+    await inbox.all;
   });
 
   test('says how long dispatching took, without the waiting', async () => {
@@ -175,6 +288,23 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
   });
 });
 
+test('where ticks cannot be run, each packet has a turn of the event loop', async () => {
+  const clock = { ...thisSystem.clock, runTicks: null };
+  const core = makeCore({ system: { ...thisSystem, clock } });
+  const log: string[] = [];
+  const target = {
+    onPost(name: string) {
+      process.nextTick(() => log.push(`${name}, tick`));
+      log.push(name);
+    },
+  };
+  const end = new Inbox<null>(1);
+  for (const name of ['one', 'two']) core.post(target, name);
+  core.post(end, null);
+  await end.all;
+  expect(log).toEqual(['one', 'one, tick', 'two', 'two, tick']);
+});
+
 async function measure(wait: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await wait();
@@ -184,4 +314,10 @@ async function measure(wait: () => Promise<unknown>): Promise<number> {
 function block(milliseconds: number): void {
   const until = performance.now() + milliseconds;
   while (performance.now() < until);
+}
+
+function throwInTick(message: string): void {
+  process.nextTick(() => {
+    throw new Error(message);
+  });
 }

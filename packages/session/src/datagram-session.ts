@@ -5,6 +5,7 @@
 //   bind() or connect() -> onMessage, onMessage ... -> close() or an error -> onClosed(error?)
 
 import assert from 'node:assert';
+import { AsyncResource } from 'node:async_hooks';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -91,6 +92,8 @@ export class DatagramSession implements CompletionOwner {
   #closing: Promise<void> | undefined;
   #over!: () => void;
   readonly #stoppable: Stoppable = { stop: () => this.close() };
+  /** The async context of its handlers: that of the bind() or connect() call. */
+  readonly #context = new AsyncResource('OverlappedDatagramSession');
 
   /**
    * Binds a socket that hears and answers anybody. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL ...), or
@@ -173,6 +176,10 @@ export class DatagramSession implements CompletionOwner {
 
   /** For the core: a packet of the receive stream, or of the socket. */
   [onCompletion](packet: CompletionPacket): void {
+    this.#context.runInAsyncScope(this.#complete, this, packet);
+  }
+
+  #complete(packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) this.#closed();
     else if (packet.data !== null) this.#received(packet.data, packet);
     else this.#receiveEnded(packet.error!);

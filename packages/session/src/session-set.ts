@@ -1,5 +1,6 @@
 // What a listener and a connector share: the sessions that they made, what these are given, and how they end together.
 
+import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { Figure, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
@@ -133,10 +134,12 @@ export class SessionSet implements SessionHost, Stoppable {
    * @param introduction by the proxy that the client came through.
    */
   open(socket: PortSocket, introduction: Introduction | null = null): Session {
-    const session = this.#make(socket);
+    // What its constructor enters is the session's, and not that of the next one.
+    const context = new AsyncResource('OverlappedSession');
+    const session = context.runInAsyncScope(this.#make, this, socket);
     this.sessions.add(session);
     this.#sweep?.watch(session);
-    openSession(session, this.#core, socket, this, introduction);
+    openSession(session, this.#core, socket, this, introduction, context);
     if (this.#late) session.destroy();
     else if (this.#stopping) session.end();
     return session;

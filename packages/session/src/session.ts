@@ -2,6 +2,7 @@
 // of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
 
 import assert from 'node:assert';
+import type { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
@@ -44,7 +45,13 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
 const MOST_KEPT = 65_536;
 const MOST_KEPT_PIECES = 64;
 
-type Start = [core: IocpCore, socket: PortSocket, host: SessionHost, introduction: Introduction | null];
+type Start = [
+  core: IocpCore,
+  socket: PortSocket,
+  host: SessionHost,
+  introduction: Introduction | null,
+  context: AsyncResource,
+];
 
 let openSession: (session: Session, ...start: Start) => void;
 /** Whether bytes of the peer are waited for. */
@@ -85,6 +92,8 @@ export class Session extends SessionBase {
   /** Handlers whose promises have not settled. */
   #pending = 0;
   #stream: SessionSocket | null = null;
+  /** The async context of its handlers and of its stream's events: that of the listen() or connect() that it comes from. */
+  #context: AsyncResource | null = null;
 
   static {
     openSession = (session, ...start) => session.#open(...start);
@@ -193,6 +202,20 @@ export class Session extends SessionBase {
 
   /** For the core: a packet of one of this session's operations. @internal */
   [onCompletion](packet: CompletionPacket): void {
+    this.#context!.runInAsyncScope(this.#complete, this, packet);
+  }
+
+  /** For the core: does what was put off to the end of the batch. @internal */
+  [onFlush](): boolean {
+    if (this.#held === null && (this.#state & (PEER_ENDED | AWAITS_DRAIN)) === 0) {
+      this.#flush();
+      return false;
+    }
+    this.#context!.runInAsyncScope(this.#flush, this);
+    return true;
+  }
+
+  #complete(packet: CompletionPacket): void {
     switch (packet.operation) {
       case Operation.Receive:
         if (packet.data !== null) this.#received(packet.data, packet.buffer);
@@ -210,8 +233,7 @@ export class Session extends SessionBase {
     }
   }
 
-  /** For the core: does what was put off to the end of the batch. @internal */
-  [onFlush](): void {
+  #flush(): void {
     this.#state &= ~DIRTY;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
@@ -223,10 +245,11 @@ export class Session extends SessionBase {
     else this.#finish();
   }
 
-  #open(...[core, socket, host, introduction]: Start): void {
+  #open(...[core, socket, host, introduction, context]: Start): void {
     this.#core = core;
     this.#socket = socket;
     this.#host = host;
+    this.#context = context;
     this.#state = OPENED;
     socket.key = this;
     attachSocket(this, socket, introduction?.source);
@@ -234,7 +257,7 @@ export class Session extends SessionBase {
     this.#held = introduction?.rest ?? null;
     if (host.group !== null) this.join(host.group);
     if (this.#held !== null) this.#flushSoon();
-    this.#run(() => this.onConnected());
+    this.#context.runInAsyncScope(this.#run, this, () => this.onConnected());
     if (this.#stream === null && hasNoHandler(this)) this.#state |= UNTAKEN;
     if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
   }

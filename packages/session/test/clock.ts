@@ -33,6 +33,7 @@ export function withClock(backend: BackendName, use: (core: IocpCore, hand: Hand
       setTimeout: (run: () => void, delay: number) => clock.setTimeout(run, delay),
       clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
       setImmediate: (run: () => void) => void setImmediate(run),
+      runTicks: () => clock.runTicks(),
     },
   };
   let goingOn: NodeJS.Timeout | undefined;

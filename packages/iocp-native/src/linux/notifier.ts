@@ -11,6 +11,7 @@
 //                 another
 //   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
+import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../koffi.js';
 import { disown, Owned, own } from '../ledger.js';
@@ -30,6 +31,8 @@ interface Watcher {
   close(): unknown;
 }
 
+// A test may put another clock in its place later, which would stop the network.
+const { setImmediate } = globalThis;
 const one = Buffer.from(new BigUint64Array([1n]).buffer);
 const scratch = Buffer.from(new ArrayBuffer(4096));
 
@@ -59,6 +62,12 @@ export class Notifier {
   #watcher: Watcher | undefined;
   #ready: (() => void) | null = null;
   #immediate = false;
+  /** The context that opened the port. Without it a turn of the loop would have that of the handler which asked for it. */
+  readonly #context = new AsyncResource('OverlappedPort');
+  readonly #fireSoon = (): void => {
+    this.#immediate = false;
+    this.#fire();
+  };
 
   constructor(ring: Ring) {
     this.#ring = ring;
@@ -107,10 +116,7 @@ export class Notifier {
   nudge(): void {
     if (this.#ready === null || this.#immediate) return;
     this.#immediate = true;
-    setImmediate(() => {
-      this.#immediate = false;
-      this.#fire();
-    });
+    this.#context.runInAsyncScope(setImmediate, undefined, this.#fireSoon);
   }
 
   /** The ring must be closed by now. */
@@ -125,9 +131,12 @@ export class Notifier {
   }
 
   #poll(): Watcher {
+    // koffi calls from outside of all callback scopes of Node's. Ticks and promises would then run in the middle of `ready`,
+    // whenever native code calls back from within it; and from Node 26.4 on only in some later callback of the loop. An
+    // immediate has a scope, and the loop runs it right after it has polled.
     return koffi().node.poll(this.#completionsFd, { readable: true }, () => {
       unsignal(this.#completionsFd);
-      this.#fire();
+      this.nudge();
     });
   }
 

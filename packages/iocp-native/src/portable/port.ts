@@ -2,6 +2,7 @@
 // dequeue() takes no timeout; watch() tells when to call it.
 
 import assert from 'node:assert';
+import { AsyncResource } from 'node:async_hooks';
 import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
 import { checkFileRange } from '../checks.js';
 import {
@@ -33,6 +34,9 @@ import { Inbox } from './inbox.js';
 import { PortableListener } from './listener.js';
 import { idleSeconds, PortableSocket } from './socket.js';
 
+// A test may put another clock in its place later, which would stop the network.
+const { setImmediate } = globalThis;
+
 const store = new BlockStore(plainMemory);
 
 export class PortablePort implements CompletionPort, Host {
@@ -54,6 +58,8 @@ export class PortablePort implements CompletionPort, Host {
   #ready: (() => void) | null = null;
   #call: NodeJS.Immediate | null = null;
   /** Holds the event loop while the port is watched. */
+  /** The context that opened the port. Without it a turn of the loop would have that of whatever completed last. */
+  readonly #context = new AsyncResource('OverlappedPort');
   readonly #hold = setInterval(() => {}, 2 ** 30).unref();
   #destroyed = false;
 
@@ -334,7 +340,7 @@ export class PortablePort implements CompletionPort, Host {
   #notify(): void {
     if (this.#ready === null || this.#call !== null) return;
     if (this.#packets.length > 0 || (this.#inbox?.length ?? 0) > 0) {
-      this.#call = setImmediate(() => {
+      this.#call = this.#context.runInAsyncScope(setImmediate, undefined, () => {
         const ready = this.#ready;
         this.unwatch();
         ready?.();

@@ -60,6 +60,9 @@ export class VirtualClock {
     this.setTimeout(run, TURN);
   }
 
+  /** Nothing to do: ticks and promises run between two steps, and one step is a callback of the event loop. */
+  runTicks(): void {}
+
   /** Lets what comes next happen, if that is no later than `until`. False when there is nothing. */
   step(until: number): boolean {
     for (let task = this.#heap[0]; task !== undefined && task.at <= until; task = this.#heap[0]) {

@@ -2,6 +2,8 @@
 
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { Duplex } from 'node:stream';
+import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
@@ -126,6 +128,31 @@ export function waiting(suite: Suite): void {
     }
   });
 
+  suite.rule('ticks and promises run when `ready` has returned, and not in its middle', async () => {
+    const { port, pump } = suite.rig();
+    pump.stop();
+    const order: string[] = [];
+    const over = new Promise<void>((resolve) => {
+      port.watch(() => {
+        setImmediate(() => {
+          order.push('next turn of the loop');
+          resolve();
+        });
+        process.nextTick(() => order.push('tick'));
+        void Promise.resolve().then(() => order.push('promise'));
+        callBackFromNativeCode();
+        order.push('end of ready');
+      });
+    });
+    // Of another thread, so that the kernel wakes the loop.
+    await postFromThread(port.share(), 1, 1);
+    await over;
+    expect(order[0]).toBe('end of ready');
+    expect(order.slice(1, 3).sort()).toEqual(['promise', 'tick']);
+    expect(order[3]).toBe('next turn of the loop');
+    expect(port.dequeue(createBatch(2), 0)).toBe(1);
+  });
+
   suite.rule('unwatch takes the watcher back, and a second watch replaces the first', async () => {
     const { port, pump } = suite.rig();
     pump.stop();
@@ -206,4 +233,12 @@ export function waiting(suite: Suite): void {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** TLS calls its stream's write() back within connect(): a callback of Node's own, which would run ticks where none is under way. */
+function callBackFromNativeCode(): void {
+  const nowhere = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  connect({ socket: nowhere, rejectUnauthorized: false })
+    .on('error', () => {})
+    .destroy();
 }

@@ -4,6 +4,9 @@
 
 import type { JobTable } from './job-table.js';
 
+// A test may put another clock in its place later, which would stop all jobs.
+const { setImmediate } = globalThis;
+
 /** Milliseconds that it looks out for the next finished job. */
 const LOOK_OUT = 0.05;
 /** After it looked out in vain it lets so many chances pass: each time twice as many, up to this. */

@@ -2,6 +2,7 @@
 // it waits on the port, not in its event loop; the loop turns while an async job is pending, before the thread goes to
 // sleep, and from time to time when it is busy.
 
+import { AsyncResource } from 'node:async_hooks';
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openSharedPort } from '@overlapped/iocp-native/threads';
 import { carryError, describe } from '../carried-error.js';
@@ -9,6 +10,9 @@ import { abortCurrentJob, setCurrentJob, Transferred } from './context.js';
 import { Form, JobTable } from './job-table.js';
 import { FINISHED, type Order, type Report, type ThreadStart } from './protocol.js';
 import type { TransferList } from './transfer-list.js';
+
+// A test may put another clock in its place later, which would stop all jobs.
+const { setImmediate } = globalThis;
 
 /** A busy thread lets its event loop turn this often, in milliseconds: for what jobs wrote to the console, for instance. */
 const TURN = 10;
@@ -84,7 +88,8 @@ function run(): PromiseLike<unknown> | undefined {
   }
   setCurrentJob(context);
   try {
-    const result = job(...values);
+    // A context of its own: what it enters is not the next job's.
+    const result = new AsyncResource('OverlappedJob').runInAsyncScope(() => job(...values));
     if (typeof result?.then === 'function') return result;
     end(Form.Result, result);
   } catch (error) {
