@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract.js';
 import { IocpError } from './errors.js';
+import { dropPosted } from './handed-posts.js';
 import { type OwnedRecord, takeRecords } from './ledger.js';
 import { linuxBackend } from './linux/backend.js';
 import { portableBackend } from './portable/backend.js';
@@ -96,6 +97,7 @@ export function openPoster(token: PortToken): PortPoster {
  * Throws an IocpError: EBADF for what is no handle, ENOTSUP for a backend that has none.
  */
 export function closeHandle(backend: BackendName, handle: number): void {
+  dropPosted(handle);
   named(backend).closeHandle(handle);
 }
 
@@ -112,17 +114,19 @@ export function remoteEndpointOf(backend: BackendName, handle: number): Endpoint
  * queues, native memory. To be called when the thread is gone: for a Worker, after its 'exit' event. Harmless after an
  * orderly end, and when called again.
  *
- * With the token of the thread's port, posting to that fails from now on, and what was posted and never dequeued goes to
- * `onLeftOver`, once everything else is done: it may name sockets that must go elsewhere.
+ * With the token of the thread's port, posting to that fails from now on, and what was posted and not served goes to
+ * `onLeftOver`, once everything else is done: it may name sockets that must go elsewhere. Not served is what was never dequeued,
+ * and of the last batch what names no handle that the thread has adopted or closed.
  */
 export function reap(memory: SharedArrayBuffer, token?: PortToken, onLeftOver?: LeftOver): void {
-  const left: [key: number, bytes: number][] = [];
-  const keep: LeftOver = (key, bytes) => left.push([key, bytes]);
+  // In the order in which they were posted: what the thread had dequeued is older.
+  const dequeued: [key: number, bytes: number][] = [];
+  const queued: [key: number, bytes: number][] = [];
   // Nobody may write to a descriptor that is closed next.
-  if (token) named(token.backend).closeQueue(token, keep);
+  if (token) named(token.backend).closeQueue(token, (key, bytes) => queued.push([key, bytes]));
   const records = takeRecords(memory);
-  if (records.length > 0) preferred().reap(records, keep);
-  for (const [key, bytes] of left) onLeftOver?.(key, bytes);
+  if (records.length > 0) preferred().reap(records, (key, bytes) => dequeued.push([key, bytes]));
+  for (const [key, bytes] of [...dequeued, ...queued]) onLeftOver?.(key, bytes);
 }
 
 /**

@@ -22,7 +22,7 @@ export const Owned = {
   Queue: 3,
   /** Mapped memory: address, size. */
   Block: 4,
-  /** A posted packet that has left the kernel, and that nobody has dequeued: key, bytes. */
+  /** A posted packet that has left the queue, and that the thread has not served: key, bytes. See handed-posts.ts. */
   Post: 5,
 } as const;
 export type Owned = (typeof Owned)[keyof typeof Owned];
@@ -106,6 +106,13 @@ export function write(kind: Owned, value: number, detail: number): number {
   records[place + 2] = detail;
   records[place] = kind;
   return place;
+}
+
+/** A record becomes that of a handle. No call lies between its parts, so a thread that ends has done all of it or nothing. */
+export function becomeHandle(place: number, handle: number): void {
+  records![place + 1] = handle;
+  records![place] = Owned.Handle;
+  places.set(handle, place);
 }
 
 export function strike(place: number): void {

@@ -1,11 +1,13 @@
 // A listener whose sessions run in worker threads: how they are spread, what the loss of a thread costs, and that nothing
 // is left behind.
 
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isIocpError } from '@overlapped/iocp-native';
 import { type CoreFigures, IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { onEachBackend } from './support.js';
 import { byThread, connect, isNative, LINE, serve, until } from './threads.js';
 
@@ -59,6 +61,24 @@ onEachBackend((backend) => {
       await until(async () =>
         [...(await byThread(await connect(port, 1))).keys()].some((thread) => !before.has(thread)),
       );
+    });
+
+    test('no connection that was handed to a thread is forgotten when that ends', async () => {
+      const { port, nextLoss } = await serve({ backend, threads: 1 });
+      const [busy, last] = await connect(port, 2);
+      await Promise.all([busy!.ask('who'), last!.ask('who')]);
+      const folder = mkdtempSync(join(tmpdir(), 'hand-over-'));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      writeFileSync(join(folder, 'hold'), '');
+      busy!.socket.write(`hold ${join(folder, 'hold')}`);
+      // While the thread is busy they wait in its queue; it takes them in one batch with what has it end.
+      const clients = await connect(port, 100);
+      last!.socket.write('exit');
+      const lost = nextLoss();
+      rmSync(join(folder, 'hold'));
+      await lost;
+      // Served by the next thread, or closed: nobody waits for ever.
+      await Promise.all(clients.map((client) => Promise.race([client.ask('hello'), client.closed])));
     });
 
     test('a handler that throws costs one session', async () => {

@@ -19,7 +19,8 @@ import {
   type SocketOptions,
 } from '../contract.js';
 import { IocpError } from '../errors.js';
-import { disown, Owned, own, strike } from '../ledger.js';
+import { HandedPosts, ownPosted } from '../handed-posts.js';
+import { disown, Owned, strike, write } from '../ledger.js';
 import { BlockStore, type NativeBlock } from '../memory.js';
 import { detachedHandle } from '../packet-queue.js';
 import { PostedQueue } from '../posted-queue.js';
@@ -78,6 +79,7 @@ export class UringPort implements CompletionPort {
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
   readonly #posted = new PostedQueue();
+  readonly #handed = new HandedPosts();
   #loopHost: LoopHost | null = null;
   #open = true;
 
@@ -138,7 +140,7 @@ export class UringPort implements CompletionPort {
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
     checkHandle(handle);
-    own(Owned.Handle, handle);
+    ownPosted(handle);
     return this.#engine.addSocket(handle, null);
   }
 
@@ -210,6 +212,7 @@ export class UringPort implements CompletionPort {
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#assertOpen();
     const ring = this.#ring;
+    this.#handed.served();
     this.#connector.retry();
     // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
     let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
@@ -253,6 +256,7 @@ export class UringPort implements CompletionPort {
     if (!this.#open) return;
     this.#loopHost = null;
     this.#posted.close();
+    this.#handed.leave();
     this.#notifier.unwatch();
     const drained = this.#drain();
     this.#open = false;
@@ -286,12 +290,18 @@ export class UringPort implements CompletionPort {
     while (n < to && queue.length > 0) {
       const packet = batch[n++]!;
       const origin = queue.shift(packet);
-      if (origin === this.#posted) this.#posted.drop();
+      if (origin === this.#posted) this.#handOut(packet);
       else if (origin !== null) this.#engine.finish(origin as UringSocket, packet.event);
       const handle = detachedHandle(packet);
       if (handle >= 0) disown(Owned.Handle, handle);
     }
     return n;
+  }
+
+  /** A post leaves the queue, which outlives this thread, for the batch, which does not. */
+  #handOut({ key, bytes }: CompletionPacket): void {
+    this.#posted.drop();
+    this.#handed.add(write(Owned.Post, key as number, bytes), key as number, bytes);
   }
 
   #harvest(batch: readonly CompletionPacket[], from: number): number {

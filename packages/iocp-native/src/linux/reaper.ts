@@ -4,12 +4,13 @@
 // The kernel takes a ring apart in the background, and until then what polls a socket keeps it open: some milliseconds in
 // which a listener would go on to take connections. So sockets are shut down before they are closed.
 
+import type { LeftOver } from '../backend.js';
 import { Owned, type OwnedRecord } from '../ledger.js';
 import { leftCompletions } from './dead-ring.js';
 import { SHUT_RDWR } from './layout.js';
 import { close, munmap, shutdown } from './libc.js';
 
-export function reap(records: readonly OwnedRecord[]): void {
+export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
   const of = (kind: Owned) => records.filter((record) => record.kind === kind);
   const open = new Set(of(Owned.Handle).map(({ value }) => value));
   const closing = of(Owned.Closing).map(({ value }) => value);
@@ -29,4 +30,5 @@ export function reap(records: readonly OwnedRecord[]): void {
   }
   if (certain) for (const fd of closing) close(fd);
   for (const { value, detail } of of(Owned.Block)) munmap(value, detail);
+  for (const { value: key, detail: bytes } of of(Owned.Post)) left(key, bytes);
 }

@@ -14,6 +14,7 @@ import type {
 import type { DatagramState } from '../datagrams.js';
 import { endpointText, isPipe } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { dropPosted } from '../handed-posts.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { SocketFile } from '../socket-file.js';
 import { ADDRESS_SIZE, readAddress, writeAddress } from './address.js';
@@ -186,6 +187,7 @@ export function connectLocal(fd: number, remote: PipeEndpoint): boolean {
 
 /** Closes what no operation was started on, and need not be a socket at all. */
 export function discardHandle(fd: number): void {
+  dropPosted(fd);
   disown(Owned.Handle, fd);
   close(fd);
 }

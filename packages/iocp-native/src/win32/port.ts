@@ -19,7 +19,8 @@ import {
   type SocketOptions,
 } from '../contract.js';
 import { IocpError } from '../errors.js';
-import { disown, Owned, own, strike, write } from '../ledger.js';
+import { HandedPosts, ownPosted } from '../handed-posts.js';
+import { disown, Owned, write } from '../ledger.js';
 import { BlockStore, type NativeBlock } from '../memory.js';
 import { detachedHandle } from '../packet-queue.js';
 import { ReceiveBuffers } from '../receive-buffers.js';
@@ -68,6 +69,7 @@ export class IocpPort implements CompletionPort {
   readonly #notifier: Notifier;
   readonly #buffers: ReceiveBuffers;
   readonly #gate = new Gate();
+  readonly #handed = new HandedPosts();
   readonly #blocks: NativeBlock[] = [];
   readonly #entries: NativeBlock;
   readonly #dequeueEx = GetQueuedCompletionStatusEx.bound();
@@ -130,7 +132,7 @@ export class IocpPort implements CompletionPort {
     if (!this.#open) discardHandle(handle);
     this.#assertOpen();
     checkHandle(handle);
-    own(Owned.Handle, handle);
+    ownPosted(handle);
     return this.#engine.addSocket(handle, null, 'adopt a connection');
   }
 
@@ -213,6 +215,7 @@ export class IocpPort implements CompletionPort {
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#assertOpen();
     const { queue } = this.#engine;
+    this.#handed.served();
     this.#receiver.rearm();
     this.#connector.retry();
     if (queue.length < batch.length || this.#kernelIsDue) {
@@ -248,6 +251,7 @@ export class IocpPort implements CompletionPort {
   destroy(): void {
     if (!this.#open) return;
     this.#gate.close();
+    this.#handed.leave();
     this.#notifier.close();
     const drained = this.#drain();
     // Whoever reaps a thread frees its memory by this count.
@@ -288,7 +292,7 @@ export class IocpPort implements CompletionPort {
   #deliver(packet: CompletionPacket): void {
     const origin = this.#engine.queue.shift(packet) as Win32Socket | TakenPost | null;
     if (origin === null) return;
-    if (origin instanceof TakenPost) strike(origin.record);
+    if (origin instanceof TakenPost) this.#handed.add(origin.record, packet.key as number, packet.bytes);
     else if (packet.data !== null) this.#receiver.delivered(origin);
     else this.#engine.finish(origin, packet.event);
     const handle = detachedHandle(packet);

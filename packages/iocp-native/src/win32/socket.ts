@@ -5,6 +5,7 @@ import type { Endpoint, KeepAlive, ListenOptions, Overlapped, PortSocket, Socket
 import type { DatagramState } from '../datagrams.js';
 import { endpointText, hasNoAddress } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { dropPosted } from '../handed-posts.js';
 import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import * as c from './constants.js';
@@ -149,6 +150,7 @@ export function orClose<T>(handle: number, steps: () => T): T {
 
 /** Closes what need not be a socket at all. */
 export function discardHandle(handle: number): void {
+  dropPosted(handle);
   disown(Owned.Handle, handle);
   ws2.closesocket(handle);
 }

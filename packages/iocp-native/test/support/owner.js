@@ -1,6 +1,6 @@
 // A worker thread with a port of its own, which keeps a ledger. Each connection, of its own listener or posted as a key,
-// has a receive in flight, and a send that its peer does not read. The posts 0 and 1 are no handles: 0 asks for an orderly
-// end, and at 1 the thread is lost in a loop.
+// has a receive in flight, and a send that its peer does not read. The posts 0 to 2 are no handles: 0 asks for an orderly
+// end, at 1 the thread is lost in a loop, and 2 has the handle in its bytes closed.
 //
 // workerData: library, backend, ledger, start (the thread does nothing before this is notified), waits: whether dequeue()
 // waits, or the event loop does; and path, to listen there.
@@ -8,7 +8,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { createBatch, EVENT_SIZE, endpoint, GatherList, openPort, Operation } = await import(workerData.library);
-const { keepLedger } = await import(new URL('./threads.js', workerData.library));
+const { closeHandle, keepLedger } = await import(new URL('./threads.js', workerData.library));
 keepLedger(workerData.ledger);
 const port = openPort({ backend: workerData.backend });
 const events = port.allocate(1024 * EVENT_SIZE);
@@ -41,6 +41,8 @@ function look(timeout) {
   for (let n = port.dequeue(batch, timeout); n > 0; n = port.dequeue(batch, 0)) {
     for (const packet of batch.slice(0, n)) serve(packet);
     if (ending) {
+      // The batch has been served.
+      port.dequeue(batch, 0);
       port.destroy();
       return false;
     }
@@ -48,10 +50,11 @@ function look(timeout) {
   return true;
 }
 
-function serve({ operation, key, socket, data, buffer, error }) {
+function serve({ operation, key, bytes, socket, data, buffer, error }) {
   if (buffer >= 0) port.release(buffer);
   if (operation === Operation.Post && key === 0) ending = true;
   else if (operation === Operation.Post && key === 1) lose();
+  else if (operation === Operation.Post && key === 2) closeHandle(port.backend, bytes);
   else if (operation === Operation.Post) begin(port.adopt(key));
   else if (operation === Operation.Accept && error === null) begin(socket);
   else if (operation === Operation.Receive && data !== null) parentPort.postMessage('received');
