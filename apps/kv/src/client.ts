@@ -32,6 +32,11 @@ export class Client {
   /** It gets no more replies: it has quit, or broken the protocol. */
   closing = false;
   readonly #transport: Transport;
+  /** What is left of a reply that was put off: values, the next of which is at `#rest`. */
+  #values: readonly (Buffer | undefined)[] | null = null;
+  #rest = 0;
+  /** It speaks HTTP. A page of any site can have a browser send us a request whose body is commands: it is cut off, as by Redis. */
+  #isBrowser = false;
   readonly #parser = new RequestParser();
 
   constructor(kv: Kv, transport: Transport) {
@@ -56,9 +61,17 @@ export class Client {
     if (this.closing || this.#serve()) this.#transport.resume();
   }
 
+  /** For a command: its client is congested. These values follow when it has read enough, before anything else is served. */
+  putOff(values: readonly (Buffer | undefined)[]): void {
+    this.#values = values;
+    this.#rest = 0;
+    this.store.hold();
+  }
+
   /** The connection is over. */
   closed(): void {
     this.closing = true;
+    if (this.#values !== null) this.#replied();
     this.kv.figures.clients--;
   }
 
@@ -67,7 +80,12 @@ export class Client {
     const { reply } = this;
     const parser = this.#parser;
     reply.begin(this.#transport, this.protocol);
+    this.#replyRest();
     while (!this.closing && !reply.congested && parser.next()) this.#run();
+    if (this.#isBrowser) {
+      this.#transport.destroy();
+      return true;
+    }
     if (parser.error !== null) this.closing = true;
     if (parser.error) reply.error(`ERR ${parser.error}`);
     reply.flush();
@@ -82,11 +100,32 @@ export class Client {
     return false;
   }
 
+  /** Goes on with a reply that was put off. */
+  #replyRest(): void {
+    const { reply } = this;
+    const values = this.#values;
+    if (values === null) return;
+    while (this.#rest < values.length && !reply.congested) {
+      const value = values[this.#rest++];
+      if (value === undefined) reply.null();
+      else reply.encoded(value);
+    }
+    if (this.#rest === values.length) this.#replied();
+  }
+
+  #replied(): void {
+    this.#values = null;
+    this.store.release();
+  }
+
   #run(): void {
     const { request } = this;
     this.kv.figures.commands++;
     const command = find(request);
-    if (command === undefined) this.reply.error(unknownCommand(request));
+    if (command === undefined && (request.is(0, 'POST') || request.is(0, 'HOST:'))) {
+      this.#isBrowser = true;
+      this.closing = true;
+    } else if (command === undefined) this.reply.error(unknownCommand(request));
     else if (!arityFits(command, request.count)) this.reply.error(wrongArity(command.name));
     else command.run(this);
   }

@@ -18,6 +18,7 @@ export class Store {
   readonly #deadlines = new Map<string, number>();
   readonly #wake: (delay: number) => void;
   #awake = false;
+  #holds = 0;
   /** Where the last sweep stopped. */
   #rest: Iterator<[string, number]> | undefined;
 
@@ -36,7 +37,16 @@ export class Store {
     return this.#deadlines.size;
   }
 
-  /** The value as a bulk string. It must not be changed, nor, unless it is LARGE, kept. */
+  /** Until release() is called as often, values that get() gave stay as they are. */
+  hold(): void {
+    this.#holds++;
+  }
+
+  release(): void {
+    this.#holds--;
+  }
+
+  /** The value as a bulk string. It must not be changed, nor, unless it is LARGE or hold() was called, kept. */
   get(key: string): Buffer | undefined {
     if (this.#deadlines.size > 0) this.#dropIfDue(key);
     return this.#values.get(key);
@@ -46,8 +56,9 @@ export class Store {
   set(key: string, bytes: Buffer, start: number, end: number): void {
     const old = this.#values.get(key);
     const size = bulkSize(end - start);
-    // Nobody keeps a small value, so one of the same size makes place.
-    if (size <= LARGE && old?.length === size) copyBytes(bytes, start, end, old, size - 2 - (end - start));
+    // A small value that nothing else has makes place for one of the same size.
+    if (size <= LARGE && old?.length === size && this.#holds === 0)
+      copyBytes(bytes, start, end, old, size - 2 - (end - start));
     else this.#values.set(key, encodeBulk(bytes, start, end));
   }
 

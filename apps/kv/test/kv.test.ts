@@ -75,6 +75,63 @@ onEachBackend((backend) => {
     expect(await client.read(9)).toBe('$3\r\nend\r\n');
   });
 
+  test('a client that does not read is not served within one request, and gets the values of its time', async () => {
+    const { client, connect, core } = await start();
+    const [large, small] = ['l'.repeat(16_000), 's'.repeat(1000)];
+    client.request('MSET', 'large', large, 'small', small);
+    await client.read(5);
+    client.socket.pause();
+    const keys = Array.from({ length: 6000 }, (_, i) => ['large', 'small', 'none'][i % 3]!);
+    client.socket.write(Buffer.concat([encode(['MGET', ...keys]), encode(['ECHO', 'end'])]));
+    while (core.figures().total.bytesQueued < 200_000) await new Promise((resolve) => setImmediate(resolve));
+    const other = await connect();
+    for (let i = 0; i < 100; i++) {
+      // The same sizes, which take the places of the old values where nobody has those.
+      other.request('MSET', 'large', 'L'.repeat(16_000), 'small', 'S'.repeat(1000), 'none', 'x');
+      expect(await other.read(5)).toBe('+OK\r\n');
+      expect(core.figures().total.bytesQueued).toBeLessThan(600_000);
+    }
+    client.socket.resume();
+    expect(await client.read(7)).toBe('*6000\r\n');
+    const reply = `$16000\r\n${large}\r\n$1000\r\n${small}\r\n$-1\r\n`;
+    for (let i = 0; i < 2000; i++) expect((await client.read(reply.length)) === reply).toBe(true);
+    expect(await client.read(9)).toBe('$3\r\nend\r\n');
+    // And a client that leaves in the middle of it takes nothing with it.
+    client.request('MGET', ...keys, ...keys);
+    client.socket.destroy();
+    other.request('SET', 'small', 'S');
+    expect(await other.read(5)).toBe('+OK\r\n');
+  });
+
+  test.each([
+    'POST / HTTP/1.1\r\nHost: localhost\r\n\r\nFLUSHALL\r\n',
+    'Host: localhost\r\nFLUSHALL\r\n',
+    'hOST:\r\nFLUSHALL\r\n',
+    '*1\r\n$4\r\npost\r\nFLUSHALL\r\n',
+  ])('a browser is cut off, and what it brings is not run: %j', async (bytes) => {
+    const { client, connect } = await start();
+    client.request('SET', 'key', 'kept');
+    expect(await client.read(5)).toBe('+OK\r\n');
+    client.socket.write(bytes);
+    expect(await client.readAll()).toBe('');
+    const other = await connect();
+    other.request('GET', 'key');
+    expect(await other.read(10)).toBe('$4\r\nkept\r\n');
+  });
+
+  test('a time far below zero is invalid, as its milliseconds do not fit in 64 bits', async () => {
+    const { client } = await start();
+    client.request('SET', 'key', 'x');
+    for (const time of ['-9223372036854776', '-9223372036854775808']) {
+      client.request('EXPIRE', 'key', time);
+      expect((await client.readTo('command\r\n')).toString()).toMatch(
+        /-ERR invalid expire time in 'expire' command\r\n$/,
+      );
+    }
+    client.request('EXPIRE', 'key', '-9223372036854775');
+    expect(await client.read(4)).toBe(':1\r\n');
+  });
+
   test('keys go when they are due, asked for or not', async () => {
     const { client } = await start();
     client.request('SET', 'asked', 'x', 'PX', '30');

@@ -1,6 +1,7 @@
 // The commands about keys, whatever their values.
 
 import type { Client } from '../client.js';
+import { LEAST } from '../resp/integer.js';
 import {
   ALL_KEYS,
   type Command,
@@ -31,7 +32,8 @@ function expire({ request, reply, store }: Client): void {
     return;
   }
   const milliseconds = Number(seconds) * 1000;
-  if (!isStorable(milliseconds)) {
+  // As a number, the first of those that are too far below zero is rounded to one that is not.
+  if (!isStorable(milliseconds) || (typeof seconds === 'bigint' && seconds < LEAST / 1000n)) {
     reply.error(invalidExpireTime('expire'));
     return;
   }

@@ -21,13 +21,23 @@ function get({ request, reply, store }: Client): void {
   else reply.encoded(value);
 }
 
-function mget({ request, reply, store }: Client): void {
+function mget(client: Client): void {
+  const { request, reply, store } = client;
   reply.array(request.count - 1);
   for (let i = 1; i < request.count; i++) {
+    if (reply.congested) {
+      client.putOff(valuesFrom(client, i));
+      return;
+    }
     const value = store.get(request.text(i));
     if (value === undefined) reply.null();
     else reply.encoded(value);
   }
+}
+
+/** The values of the keys from argument `i` on, as they are now. */
+function valuesFrom({ request, store }: Client, i: number): (Buffer | undefined)[] {
+  return Array.from({ length: request.count - i }, (_, rest) => store.get(request.text(i + rest)));
 }
 
 function mset({ request, reply, store }: Client): void {

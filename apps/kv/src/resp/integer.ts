@@ -6,7 +6,7 @@ const ZERO = 0x30;
 const SAFE_DIGITS = 15;
 const LONGEST = '-9223372036854775808'.length;
 
-const LEAST = -(2n ** 63n);
+export const LEAST = -(2n ** 63n);
 export const MOST = 2n ** 63n - 1n;
 
 /** The integer in these bytes, or null: no signs but a minus, no leading zeros, no spaces. A bigint only past 2^53. */
