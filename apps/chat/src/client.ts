@@ -4,7 +4,7 @@ import { clearLine, createInterface, cursorTo, moveCursor } from 'node:readline'
 import { type BackendName, IocpError } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Connector, framed } from '@overlapped/session';
-import { encode, framer, isText, type Notice, parse } from './protocol.js';
+import { encode, framer, isText, type Notice, parse, printable } from './protocol.js';
 
 export interface JoinOptions {
   readonly host: string;
@@ -67,9 +67,6 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
 function describe(notice: Notice): string {
   if (notice.type === 'joined') return `(you are in ${printable(notice.room)})`;
   if (notice.type === 'said') return `${printable(notice.name)}: ${printable(notice.text)}`;
-  return `(refused: ${printable(notice.reason)})`;
-}
-
-function printable(text: unknown): string {
-  return String(text).replace(/\p{Cc}/gu, ' ');
+  if (notice.type === 'refused') return `(refused: ${printable(notice.reason)})`;
+  return '(the server said what this client does not know)';
 }

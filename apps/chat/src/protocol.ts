@@ -18,8 +18,12 @@ export type Notice =
 
 export type Said = Extract<Notice, { type: 'said' }>;
 
-/** For a room, or a name. */
-const NAME = /^[\p{L}\p{N}_.-]{1,32}$/u;
+/** For a room, or a name. Some letters are not to be seen, as U+3164. */
+const NAME = /^(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{N}_.-]){1,32}$/u;
+/** What moves the cursor or begins a line. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
+/** What has no look of its own, but may change the order or the look of what is around it. */
+const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
 const LONGEST_TEXT = 2000;
 
 /** The bytes of a frame. */
@@ -50,6 +54,11 @@ export function parse(json: string): Record<string, unknown> {
   } catch {
     return {};
   }
+}
+
+/** What somebody said, as it may go to a terminal: it changes nothing there but its own place. Empty for what is no text. */
+export function printable(text: unknown): string {
+  return typeof text === 'string' ? text.replace(CONTROLS, ' ').replace(INVISIBLE, '') : '';
 }
 
 export function isName(value: unknown): value is string {

@@ -19,14 +19,15 @@ const GRACE = 3000;
 interface ServeOptions extends EchoOptions {
   readonly metricsPort?: number;
   readonly monitorPort?: number;
+  readonly figuresHost: string;
 }
 
-async function serve({ metricsPort, monitorPort, ...options }: ServeOptions): Promise<void> {
+async function serve({ metricsPort, monitorPort, figuresHost, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
   const { address, family, port } = listener.endpoint;
   const host = family === 6 ? `[${address}]` : address;
-  const metrics = await start('metrics', startMetrics, core, address, metricsPort);
-  const monitor = await start('monitor', startMonitor, core, address, monitorPort);
+  const metrics = await start('metrics', startMetrics, core, figuresHost, metricsPort);
+  const monitor = await start('monitor', startMonitor, core, figuresHost, monitorPort);
   let stopFigures = () => {};
   onSignal(() => {
     stopFigures();
@@ -115,6 +116,7 @@ program
     whole(0, 65535),
   )
   .option('--monitor-port <number>', 'show live charts at this port; 0 takes a free one', whole(0, 65535))
+  .option('--figures-host <address>', 'IP address for metrics and charts', '127.0.0.1')
   .addOption(backendOption())
   .action(serve);
 

@@ -146,6 +146,21 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
     expect((await fetch(url, { method: 'POST' })).status).toBe(405);
   });
 
+  test('answers HEAD, and a scrape with parameters', async () => {
+    const { nextLine } = await serve('--metrics-port', '0');
+    const url = await metricsUrl(nextLine);
+    expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
+    expect(await (await fetch(`${url}?collect[]=all`)).text()).toContain('overlapped_sessions 0');
+  });
+
+  test('an address of the server is none of the figures, which have an option of their own', async () => {
+    const { nextLine } = await serve('--host', '0.0.0.0', '--metrics-port', '0', '--monitor-port', '0');
+    expect(await nextLine()).toMatch(/^metrics on http:\/\/127\.0\.0\.1:\d+\//);
+    expect(await nextLine()).toMatch(/^monitor on http:\/\/127\.0\.0\.1:\d+\//);
+    const asked = await serve('--metrics-port', '0', '--figures-host', '0.0.0.0');
+    expect(await asked.nextLine()).toMatch(/^metrics on http:\/\/0\.0\.0\.0:\d+\//);
+  });
+
   // Windows has no signals to send.
   test.skipIf(noSignals)('closes when the server stops, also with a scraper connected', async () => {
     const { child, exited, nextLine } = await serve('--metrics-port', '0', '--threads', '2');

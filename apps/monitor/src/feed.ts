@@ -25,6 +25,10 @@ export class Feed {
   /** Answers a page, until it goes away. */
   add(page: ServerResponse): void {
     page.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    if (page.req.method === 'HEAD') {
+      page.end();
+      return;
+    }
     page.write(`retry: ${RETRY}\nevent: greeting\ndata: ${JSON.stringify(this.#greeting())}\n\n`);
     page.once('close', () => this.#remove(page));
     this.#pages.add(page);

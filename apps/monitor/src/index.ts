@@ -1,5 +1,6 @@
 // The monitor: a page with live charts of a core's figures, on an HTTP server that ends with the core.
 
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -28,7 +29,11 @@ const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
  */
 export async function startMonitor(core: IocpCore, host: string, port: number): Promise<string> {
   const feed = new Feed(core);
-  const files = await Promise.all(FILES.map(async ([path, type, file]) => [path, answer(type, await readFile(file))]));
+  const page = await readFile(ours('page/index.html'), 'utf8');
+  const policy = { 'Content-Security-Policy': policyOf(page) };
+  const files = await Promise.all(
+    FILES.map(async ([path, type, file]) => [path, answer(type, await readFile(file), policy)]),
+  );
   const url = await serveHttp(core, host, port, {
     ...Object.fromEntries(files),
     '/figures': (response) => feed.add(response),
@@ -36,8 +41,25 @@ export async function startMonitor(core: IocpCore, host: string, port: number): 
   return `${url}/`;
 }
 
-function answer(type: string, body: Buffer): Answer {
+function answer(type: string, body: Buffer, policy: Record<string, string>): Answer {
+  const headers = { 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-cache', ...policy };
   return (response) => {
-    response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-cache' }).end(body);
+    response.writeHead(200, headers).end(body);
   };
+}
+
+/** What the page may load: its own files, its icon, and the one script that is in it, by its hash. */
+function policyOf(page: string): string {
+  const [, inline = ''] = /<script type="importmap">(.*?)<\/script>/s.exec(page) ?? [];
+  const hash = createHash('sha256').update(inline).digest('base64');
+  return [
+    "default-src 'none'",
+    `script-src 'self' 'sha256-${hash}'`,
+    "style-src 'self'",
+    "connect-src 'self'",
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 }

@@ -1,5 +1,6 @@
 // The monitor without a browser: what it serves, and that it costs nothing when nobody looks.
 
+import { createHash } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
@@ -60,6 +61,49 @@ test('answers nothing else', async () => {
   expect((await fetch(new URL('/constructor', url))).status).toBe(404);
   expect((await fetch(new URL('/package.json', url))).status).toBe(404);
   expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+});
+
+test('answers HEAD, and whatever query a link has', async () => {
+  const { url } = await start();
+  expect((await fetch(`${url}?from=mail`)).status).toBe(200);
+  for (const path of ['/', '/figures', '/main.js?v=1']) {
+    const response = await fetch(new URL(path, url), { method: 'HEAD' });
+    expect([path, response.status, await response.text()]).toEqual([path, 200, '']);
+  }
+});
+
+test('answers those alone who name this machine, and not a name that resolves to it', async () => {
+  const { url } = await start();
+  const { hostname, port, host } = new URL(url);
+  const statusFor = async (name: string) => {
+    const request = get({ hostname, port, path: '/figures', headers: { host: name } });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.on('error', () => {});
+    request.destroy();
+    return response.statusCode;
+  };
+  for (const name of [host, `localhost:${port}`, 'LOCALHOST', '[::1]:80', '10.0.0.1']) {
+    expect([name, await statusFor(name)]).toEqual([name, 200]);
+  }
+  for (const name of [`rebound.example:${port}`, 'localhost.example', '127.0.0.1.example', 'x:y', '127.0.0.1:80:80']) {
+    expect([name, await statusFor(name)]).toEqual([name, 421]);
+  }
+});
+
+test('tells browsers what the page may load, and that no other may show or read it', async () => {
+  const { url } = await start();
+  const page = await fetch(url);
+  const policy = page.headers.get('content-security-policy')!;
+  expect(policy).toMatch(/^default-src 'none'; script-src 'self' 'sha256-[^']{44}'; style-src 'self';/);
+  const [, inline] = /<script type="importmap">(.*?)<\/script>/s.exec(await page.text())!;
+  expect(policy).toContain(createHash('sha256').update(inline!).digest('base64'));
+  for (const path of ['/', '/main.js', '/none', '/figures']) {
+    const { headers } = await fetch(new URL(path, url), { method: 'HEAD' });
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-frame-options')).toBe('DENY');
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    expect(headers.get('content-security-policy')).toMatch(/frame-ancestors 'none'/);
+  }
 });
 
 test('sends rates, and the levels of the moment', async () => {
