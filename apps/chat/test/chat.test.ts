@@ -47,6 +47,11 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
       client.write(request);
       expect(await client.next()).toMatchObject({ type: 'refused' });
     }
+    // Letters that are not to be seen, and what reverses what follows.
+    for (const name of ['\u3164', '\u1160', 'a\uffa0', 'a\u202eb']) {
+      client.write(JSON.stringify({ type: 'join', room: 'lobby', name }));
+      expect(await client.next()).toMatchObject({ type: 'refused' });
+    }
     await client.join('lobby', 'x'.repeat(32));
     client.say('x'.repeat(2001));
     expect(await client.next()).toMatchObject({ type: 'refused' });

@@ -1,7 +1,9 @@
 // The command as its users run it: the built one, in a process of its own.
 
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { Client, run, serve, startCommand, ways } from './support.js';
 
@@ -48,6 +50,34 @@ describe('the command', { timeout: 60_000 }, () => {
     expect(await bob.exited).toBe(0);
   });
 
+  test('a terminal shows what any server says in lines that change nothing else, and goes on', async () => {
+    const rlo = '\u202e';
+    const said: [notice: unknown, shown: string][] = [
+      [{ type: 'said', name: 'ann', text: `a${rlo}b\u2066c\u200bd\u2028e\u{e0041}f\u061cg\x9bh` }, 'ann: abcd efg h'],
+      [{ type: 'said', name: `${rlo}nna`, text: 'x' }, 'nna: x'],
+      [{ type: 'said', name: { toString: 1 }, text: { toString: 1 } }, ': '],
+      [{ type: 'refused', reason: JSON.parse('['.repeat(7000) + ']'.repeat(7000)) }, '(refused: )'],
+      [{ type: { toString: 1 } }, '(the server said what this client does not know)'],
+      [null, '(the server said what this client does not know)'],
+      [{ type: 'joined', room: `e${rlo}nd` }, '(you are in end)'],
+    ];
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      for (const [notice] of said) {
+        const body = Buffer.from(JSON.stringify(notice));
+        socket.write(Buffer.from([body.length >> 8, body.length & 0xff]));
+        socket.write(body);
+      }
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { nextLine, complaints, child, exited } = startCommand('join', 'garden', '--port', String(port));
+    for (const [, shown] of said) expect(await nextLine()).toBe(shown);
+    child.stdin!.end();
+    expect([await exited, complaints()]).toEqual([0, '']);
+  });
+
   // Windows has no signals to send.
   test.skipIf(noSignals)('a signal ends the server in order, and its clients say why they end', async () => {
     const { child, exited, port } = await serve('--threads', '2');
@@ -67,6 +97,7 @@ describe('the command', { timeout: 60_000 }, () => {
     [['join'], /missing required argument 'room'/],
     [['join', 'a room'], /1 to 32 letters/],
     [['join', 'garden', '--name', ''], /1 to 32 letters/],
+    [['join', 'garden', '--name', '\u3164'], /1 to 32 letters/],
   ])('%j is one line', async (args, message) => {
     const { code, stderr, stdout } = await run(args);
     expect(stderr).toMatch(message);
