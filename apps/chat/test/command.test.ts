@@ -62,7 +62,7 @@ describe('the command', { timeout: 60_000 }, () => {
       [{ type: 'joined', room: `e${rlo}nd` }, '(you are in end)'],
     ];
     const server = createServer((socket) => {
-      socket.on('error', () => {});
+      socket.on('error', () => {}).resume();
       for (const [notice] of said) {
         const body = Buffer.from(JSON.stringify(notice));
         socket.write(Buffer.from([body.length >> 8, body.length & 0xff]));
