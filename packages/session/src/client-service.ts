@@ -69,7 +69,10 @@ export class ClientService implements Stoppable {
     return this.#connector.sessions;
   }
 
-  /** Connects no more and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. */
+  /**
+   * Connects no more and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. A
+   * session that is used as a stream is left to whom that was given.
+   */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
     this.#stopped ??= this.#stop(grace);

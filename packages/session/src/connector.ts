@@ -63,7 +63,10 @@ export class Connector implements Stoppable {
     return this.#set.open(await connecting.socket);
   }
 
-  /** Cancels what is connecting and ends the sessions; what has not ended after `grace` milliseconds is destroyed. */
+  /**
+   * Cancels what is connecting and ends the sessions; what has not ended after `grace` milliseconds is destroyed. A session
+   * that is used as a stream is left to whom that was given.
+   */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
     this.#stopped ??= this.#stop(grace);

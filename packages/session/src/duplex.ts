@@ -76,6 +76,8 @@ type Callback = (error?: Error | null) => void;
 export class SessionSocket extends Duplex implements SessionDuplex {
   readonly connecting = false;
   timeout?: number;
+  /** A loop over the session reads it, which sends by the session: so a stop may end it. */
+  isLoop = false;
   /** Node's own: what waits in the stream is to be had in no other way. */
   declare readonly _writableState: { getBuffer(): readonly { readonly chunk: Buffer }[] };
   readonly #session: Session;
@@ -406,7 +408,8 @@ function onIdle(stream: SessionSocket): void {
 }
 
 /** See Session's [Symbol.asyncIterator](). */
-export async function* chunksOf(stream: Duplex): AsyncGenerator<Buffer> {
+export async function* chunksOf(stream: SessionSocket): AsyncGenerator<Buffer> {
+  stream.isLoop = true;
   // What fails after the loop goes to onDisconnected alone.
   stream.on('error', () => {});
   try {

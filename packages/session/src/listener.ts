@@ -170,7 +170,11 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     return this.#intake.sessions;
   }
 
-  /** Stops accepting and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. */
+  /**
+   * Stops accepting and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. A
+   * session that is used as a stream is left to whom that was given, as by server.close() of node:net: an http server goes on
+   * with its answers.
+   */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
     this.#stopped ??= this.#stop(grace);

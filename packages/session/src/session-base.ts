@@ -1,7 +1,7 @@
 // What of a session needs none of its state: its counts, the handlers, for subclasses to override, and the forms of its
 // stream.
 
-import { chunksOf, type SessionDuplex } from './duplex.js';
+import { chunksOf, type SessionDuplex, type SessionSocket } from './duplex.js';
 import { Member } from './member.js';
 import { type WebStreams, webStreamsOf } from './web.js';
 
@@ -81,6 +81,6 @@ export abstract class SessionBase extends Member {
    * the session ends as with end(), and what still comes is dropped.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
-    return chunksOf(this.toDuplex());
+    return chunksOf(this.toDuplex() as SessionSocket);
   }
 }

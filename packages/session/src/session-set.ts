@@ -7,7 +7,7 @@ import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { reset } from './reset.js';
-import { endWait, openSession, type Session } from './session.js';
+import { endWait, isStream, openSession, type Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
 /** How much a session may queue, in bytes. */
@@ -141,7 +141,7 @@ export class SessionSet implements SessionHost, Stoppable {
     this.#sweep?.watch(session);
     openSession(session, this.#core, socket, this, introduction, context);
     if (this.#late) session.destroy();
-    else if (this.#stopping) session.end();
+    else if (this.#stopping) endForStop(session);
     return session;
   }
 
@@ -197,7 +197,7 @@ export class SessionSet implements SessionHost, Stoppable {
     if (this.sessions.size === 0) this.#emptied?.();
   }
 
-  /** Ends all sessions; those that have not ended after `grace` milliseconds are destroyed. */
+  /** Ends all sessions but those that are streams; what has not ended after `grace` milliseconds is destroyed. */
   async stop(grace: number): Promise<void> {
     this.#stopping = true;
     if (this.sessions.size === 0) return;
@@ -207,7 +207,7 @@ export class SessionSet implements SessionHost, Stoppable {
       for (const session of this.sessions) session.destroy();
     });
     timers.set(cut, grace);
-    for (const session of this.sessions) session.end();
+    for (const session of this.sessions) endForStop(session);
     for (const session of [...this.#waiting.keys()]) {
       this.goesOn(session);
       endWait(session);
@@ -230,6 +230,11 @@ export class SessionSet implements SessionHost, Stoppable {
       throw error;
     }
   }
+}
+
+/** A stream is its owner's to end: an end that came from here would cut the answer that http is giving. */
+function endForStop(session: Session): void {
+  if (!isStream(session)) session.end();
 }
 
 function tooSlow(): IocpError {

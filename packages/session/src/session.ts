@@ -63,6 +63,8 @@ let isIdle: (session: Session) => boolean;
 let arrived: (session: Session) => number;
 /** The time is over for which the session waits for a stream, or for its handlers. */
 let endWait: (session: Session) => void;
+/** Whether it is used as a stream, by more than a loop over it. */
+let isStream: (session: Session) => boolean;
 let unread: (session: Session, rest: Buffer) => void;
 /** @internal */
 let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
@@ -102,6 +104,7 @@ export class Session extends SessionBase {
     isIdle = (session) => session.#queue === null || session.#queue.idle;
     arrived = (session) => session.bytesReceived + lengthOf(session.#held);
     endWait = (session) => session.#endWait();
+    isStream = (session) => session.#stream !== null && !session.#stream.isLoop;
     unread = (session, rest) => session.#unread(rest);
     sendMessage = (session, ...message) => session.#sendMessage(...message);
     endSession = (session) => session.#end();
@@ -599,6 +602,7 @@ export {
   isDelivering,
   isIdle,
   isReceiving,
+  isStream,
   openSession,
   sendMessage,
   unread,

@@ -3,14 +3,15 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import autocannon from 'autocannon';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ask, hashOf, hashOfLarge, LARGE, largeBody, serve, serveRequests } from './http-support.js';
-import { turns } from './streams.js';
-import { onEachBackend, pattern, read } from './support.js';
+import { openCore, turns } from './streams.js';
+import { listen, onEachBackend, pattern, read } from './support.js';
 
 onEachBackend((backend) => {
   describe('requests', () => {
@@ -51,6 +52,47 @@ onEachBackend((backend) => {
       await ask(url, { agent });
       await closed;
       agent.destroy();
+    });
+
+    test('a listener that stops lets http finish its answer, and resets what is not over after the grace', async () => {
+      const server = http.createServer((_, response) => void response.write('begun, '));
+      const listener = await listen(openCore(backend), {
+        session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+      });
+      const url = `http://127.0.0.1:${listener.endpoint.port}`;
+      const begin = async () => {
+        const served = once(server, 'request');
+        const request = http.get(url, { agent: false }).on('error', () => {});
+        const [response] = await once(request, 'response');
+        expect(String(await read(response, 7))).toBe('begun, ');
+        return { response, answer: (await served)[1] as http.ServerResponse };
+      };
+      const first = await begin();
+      const second = await begin();
+      const stopped = listener.stop(300);
+      await turns();
+      await expect(once(net.connect(listener.endpoint.port, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED');
+      first.answer.write('going on, ');
+      first.answer.end('and done');
+      expect(await text(first.response)).toBe('going on, and done');
+      await expect(text(second.response)).rejects.toMatchObject({ code: 'ECONNRESET' });
+      await stopped;
+    });
+
+    test('a listener that stops leaves idle connections to http, which closes them', async () => {
+      const server = http.createServer((_, response) => response.end('done'));
+      server.emit('listening');
+      const listener = await listen(openCore(backend), {
+        session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+      });
+      const agent = new http.Agent({ keepAlive: true });
+      const free = once(agent, 'free');
+      await ask(`http://127.0.0.1:${listener.endpoint.port}`, { agent });
+      const [socket] = await free;
+      const closed = once(socket, 'close');
+      const stopped = listener.stop();
+      server.close();
+      await Promise.all([closed, stopped]);
     });
 
     test('slow headers get 408, when the server tracks its connections', async () => {

@@ -133,13 +133,28 @@ onEachBackend((backend) => {
       expect((await failed)[0]).toBe(await written);
     });
 
-    test('end() of the session, and stopping, first send what was written to the stream', async () => {
+    test('end() of the session first sends what was written to the stream', async () => {
       const { session, peer, listener } = await connect();
       const stream = session.toDuplex();
       for (let i = 0; i < 50; i++) stream.write(pattern(100_000));
+      session.end();
       const stopped = listener.stop();
       expect((await read(peer, 5_000_000)).equals(Buffer.concat(Array(50).fill(pattern(100_000))))).toBe(true);
       peer.end();
+      stream.resume();
+      await stopped;
+      expect(stream.writableFinished).toBe(true);
+    });
+
+    test('a listener that stops leaves the stream to its owner, and waits', async () => {
+      const { session, peer, listener } = await connect();
+      const stream = session.toDuplex();
+      const stopped = listener.stop();
+      await turns();
+      stream.write('still ');
+      stream.end('here');
+      peer.end();
+      expect(await text(peer)).toBe('still here');
       stream.resume();
       await stopped;
       expect(stream.writableFinished).toBe(true);
@@ -312,6 +327,22 @@ onEachBackend((backend) => {
       peer.write('hello');
       expect(await text(peer)).toBe('hello, and bye');
       peer.end(pattern(1_000_000));
+      expect(await over).toBeUndefined();
+    });
+
+    test('a listener that stops ends the session of a loop', async () => {
+      const { peer, over, listener } = await connect({
+        async onConnected(session) {
+          for await (const chunk of session) session.send(chunk);
+        },
+      });
+      peer.write('x');
+      await read(peer, 1);
+      const ended = once(peer, 'end');
+      const stopped = listener.stop();
+      await ended;
+      peer.end();
+      await stopped;
       expect(await over).toBeUndefined();
     });
 

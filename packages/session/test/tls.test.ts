@@ -14,7 +14,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Connector, type SessionDuplex } from '../src/index.js';
 import { makeCertificates } from './certificates.js';
 import { listenForStreams, openCore } from './streams.js';
-import { deferred, onEachBackend, pattern, read } from './support.js';
+import { deferred, listen, onEachBackend, pattern, read } from './support.js';
 
 const { ca, a, b, client } = await makeCertificates();
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -56,6 +56,25 @@ onEachBackend((backend) => {
     expect(socket.getPeerCertificate().subject.CN).toBe(servername);
     socket.end('hello');
     expect(await text(socket)).toBe('hello');
+  });
+
+  test('a listener that stops ends no process by a TLSSocket that writes and has no listener for errors', async () => {
+    const server = tls.createServer(a);
+    const listener = await listen(openCore(backend), {
+      session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+    });
+    const served = once(server, 'secureConnection');
+    const client = tls.connect({ port: listener.endpoint.port, host: '127.0.0.1', rejectUnauthorized: false });
+    client.on('error', () => {});
+    const over = new Promise((resolve) => client.once('close', resolve));
+    const socket: tls.TLSSocket = (await served)[0];
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const timer = setInterval(() => socket.write(pattern(100_000)), 5);
+    await listener.stop(200);
+    await closed;
+    clearInterval(timer);
+    client.resume();
+    await over;
   });
 
   test('a protocol is agreed upon, and the client shows who it is', async () => {
