@@ -1,0 +1,135 @@
+#!/bin/bash
+# run.sh [SUITE/ARCH ...]: boots the kernels of Debian's suites under qemu, and runs the scripts of guest/ in each. See README.md.
+#   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script (600)
+#   KERNELS_DIR     where downloads and logs are kept           OUT of 1: something failed
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+project=$(cd "$here/../.." && pwd)
+dir=${KERNELS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/overlapped/kernels}
+scripts=${KERNELS_RUN:-eventfd,wake,exercise}
+limit=${KERNELS_LIMIT:-600}
+if [ $# -eq 0 ]; then set -- bookworm/amd64 trixie-security/amd64 trixie-backports/amd64 trixie-security/arm64; fi
+# What the machines have beside the kernel, always the same.
+base=bookworm
+parts=(libc6 libstdc++6 libgcc-s1 libatomic1 busybox-static)
+mkdir -p "$dir/log"
+
+die() {
+  echo "run.sh: $1" >&2
+  exit 1
+}
+for program in cpio dpkg-deb npm apt-get; do command -v $program >/dev/null || die "$program is needed"; done
+[ -d "$project/packages/session/dist" ] || die 'build the packages first'
+
+# The mirror that the system's own apt uses, in either format of its sources.
+mirror=$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } |
+  sed -nE '/^(URIs:|deb )/p' | grep -oE 'https?://[^[:space:]]*/debian/?([[:space:]]|$)' | sed -n 1p | tr -d '[:space:]')
+[ -n "$mirror" ] || die 'apt has no Debian mirror'
+mirror=${mirror%/}
+
+# apt SUITE ARCH COMMAND...: an apt of its own, so that the system's lists and packages stay as they are.
+apt() {
+  local suite=$1 arch=$2 uri=$mirror
+  local at=$dir/apt/$suite-$arch
+  shift 2
+  case $suite in *-security) uri=$mirror-security ;; esac
+  mkdir -p "$at"/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial}
+  touch "$at/status"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=$arch] $uri $suite main" >"$at/etc/sources.list"
+  local options=(
+    -qq -o APT::Sandbox::User=root -o Acquire::Languages=none -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch"
+    -o Dir::Etc="$at/etc" -o Dir::Etc::sourcelist="$at/etc/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o Dir::State="$at/state" -o Dir::State::status="$at/status" -o Dir::Cache="$at/cache"
+  )
+  # The system's own proxy and TLS settings still hold.
+  for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
+    if [ -f "$file" ] && grep -qE '^Acquire::' "$file"; then grep -hE '^Acquire::' "$file"; fi
+  done >"$at/etc/apt.conf"
+  local command=$1
+  shift
+  "$command" "${options[@]}" "$@"
+}
+
+# Downloads packages of SUITE/ARCH, and unpacks them into TO.
+unpack() {
+  local suite=$1 arch=$2 to=$3
+  shift 3
+  local debs
+  debs=$(mktemp -d)
+  mkdir -p "$to"
+  (cd "$debs" && apt "$suite" "$arch" apt-get download "$@")
+  for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$to"; done
+  rm -rf "$debs"
+}
+
+image_in() {
+  find "$1" -name 'vmlinuz*' -type f 2>/dev/null | sed -n 1p
+}
+
+# Prints the kernel of SUITE/ARCH: the newest that its metapackage names.
+kernel() {
+  local suite=$1 arch=$2 name
+  apt "$suite" "$arch" apt-get update >&2
+  name=$(apt "$suite" "$arch" apt-cache depends "linux-image-cloud-$arch" | sed -nE 's/.*Depends: <?(linux-image-[0-9][^ >]*)>?.*/\1/p' | sed -n 1p)
+  [ -n "$name" ] || die "$suite has no kernel for $arch"
+  local to=$dir/kernels/$name
+  # Before Linux 7 it is in the package itself and in boot/, from then on in a package that this one needs.
+  if [ -z "$(image_in "$to")" ]; then unpack "$suite" "$arch" "$to" "$name"; fi
+  if [ -z "$(image_in "$to")" ]; then unpack "$suite" "$arch" "$to" "linux-binary-${name#linux-image-}"; fi
+  image_in "$to"
+}
+
+# Node.js of the version that runs here, koffi's native package, and Debian's libraries.
+prepare() {
+  local arch=$1 to=$dir/parts-$1 name=${1/amd64/x64}
+  local node koffi
+  node=node-linux-$name@$(node -p process.versions.node)
+  koffi=@koromix/koffi-linux-$name@$(node -p "require('$project/packages/iocp-native/node_modules/koffi/package.json').version")
+  if [ "$(cat "$to/complete" 2>/dev/null)" != "$node $koffi" ]; then
+    rm -rf "$to"
+    mkdir -p "$to/koffi/koffi-linux-$name" "$to/npm"
+    apt "$base" "$arch" apt-get update
+    unpack "$base" "$arch" "$to/root" "${parts[@]}"
+    (cd "$to/npm" && npm pack --silent "$node" "$koffi" >/dev/null)
+    tar -xzf "$to"/npm/node-linux-*.tgz -C "$to/npm" package/bin/node
+    mv "$to/npm/package/bin/node" "$to/node"
+    tar -xzf "$to"/npm/koromix-koffi-*.tgz -C "$to/koffi/koffi-linux-$name" --strip-components=1
+    rm -rf "$to/npm"
+    echo "$node $koffi" >"$to/complete"
+  fi
+  "$here/image.sh" "$project" "$to" "$dir/$arch.cpio"
+}
+
+# Never with KVM: where a machine is one itself, that may hang it.
+boot() {
+  local arch=$1 image=$2 log=$3
+  local common=(
+    -nographic -no-reboot -nodefaults -monitor none -display none -net none -serial "file:$log" -m 1536 -smp 2
+    -accel tcg,thread=multi -kernel "$image" -initrd "$dir/$arch.cpio"
+  )
+  local line="quiet panic=-1 mitigations=off kernels.run=$scripts kernels.limit=$limit"
+  local most=$((limit * 4))
+  case $arch in
+    amd64) timeout "$most" nice -n 19 qemu-system-x86_64 -machine q35 -cpu max "${common[@]}" -append "console=ttyS0 tsc=reliable $line" ;;
+    arm64) timeout "$most" nice -n 19 qemu-system-aarch64 -machine virt -cpu neoverse-n1 "${common[@]}" -append "console=ttyAMA0 $line" ;;
+    *) die "no machine for $arch" ;;
+  esac
+}
+
+failed=0
+for target in "$@"; do
+  suite=${target%%/*} arch=${target##*/}
+  image=$(kernel "$suite" "$arch")
+  [ -e "$dir/$arch.ready.$$" ] || { prepare "$arch" && touch "$dir/$arch.ready.$$"; }
+  log=$dir/log/$suite-$arch.log
+  rm -f "$log"
+  boot "$arch" "$image" "$log" || true
+  echo "== $target"
+  tr -d '\r' <"$log" | grep -aE '^(ok|FAIL|GUEST)' || true
+  for name in ${scripts//,/ }; do
+    tr -d '\r' <"$log" | grep -aqx "GUEST $name ended with 0" || { echo "FAIL $name on $target: see $log"; failed=1; }
+  done
+done
+rm -f "$dir"/*.ready.$$
+exit $failed
