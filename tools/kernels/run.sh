@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh [SUITE/ARCH ...]: boots the kernels of Debian's suites under qemu, and runs the scripts of guest/ in each. See README.md.
-#   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script (600)
+#   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script (1200)
 #   KERNELS_DIR     where downloads and logs are kept           OUT of 1: something failed
 set -euo pipefail
 
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
 dir=${KERNELS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/overlapped/kernels}
 scripts=${KERNELS_RUN:-eventfd,wake,exercise}
-limit=${KERNELS_LIMIT:-600}
+limit=${KERNELS_LIMIT:-1200}
 if [ $# -eq 0 ]; then set -- bookworm/amd64 trixie-security/amd64 trixie-backports/amd64 trixie-security/arm64; fi
 # What the machines have beside the kernel, always the same.
 base=bookworm

@@ -7,15 +7,15 @@ import { connect } from 'node:net';
 import { constants, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation, openPort } from '../src/index.js';
 import { linuxBackend, probe } from '../src/linux/backend.js';
-import { linuxError } from '../src/linux/errors.js';
+import { linuxError, ringError, whyNoRing } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
-import { whenFreed } from '../src/linux/locked-memory.js';
+import { whenFreed, withLargestRing } from '../src/linux/locked-memory.js';
 import { signal } from '../src/linux/notifier.js';
-import { UringPort } from '../src/linux/port.js';
 import { UringPoster } from '../src/linux/poster.js';
 import { skip } from '../src/linux/sender.js';
 import { PostedQueue } from '../src/posted-queue.js';
@@ -49,7 +49,49 @@ describe('opening a ring', () => {
     expect(() => whenFreed(open)).toThrow(expect.objectContaining({ code: 'EPERM' }));
     expect(open).toHaveBeenCalledOnce();
   });
+
+  it('says which limit there is when no memory may be locked', () => {
+    expect(ringError('set up an io_uring', 'io_uring_setup', constants.errno.ENOMEM)).toMatchObject({
+      code: 'ENOMEM',
+      message:
+        'Cannot set up an io_uring: no more memory may be locked for a ring: see RLIMIT_MEMLOCK (ENOMEM, io_uring_setup)',
+    });
+  });
+
+  it('names the kernel that refuses its flags', () => {
+    expect(whyNoRing('EINVAL')).toBe(`the kernel (${release()}) refuses what Linux 6.1 takes`);
+  });
 });
+
+describe.runIf(process.platform === 'linux')('where io_uring cannot serve', () => {
+  it.each(['ia32', 'arm', 'ppc64', 's390x', 'mips64el'])('%s is refused by name', (arch) => {
+    const real = Object.getOwnPropertyDescriptor(process, 'arch')!;
+    Object.defineProperty(process, 'arch', { ...real, value: arch });
+    const tried = probe();
+    Object.defineProperty(process, 'arch', real);
+    const reason = `the architecture is ${arch}, and io_uring is served on x64, arm64, riscv64, loong64 only`;
+    expect(tried).toEqual({ available: false, reason });
+  });
+
+  it('a structure that lies otherwise in memory is a reason, no exception', () => {
+    const { size } = layout.EPOLL_EVENT;
+    layout.EPOLL_EVENT.size = size + 4;
+    const tried = probe();
+    layout.EPOLL_EVENT.size = size;
+    expect(tried).toEqual({ available: false, reason: expect.stringContaining('the size of struct epoll_event') });
+  });
+});
+
+/** The threads that the kernel has made for rings of this process. */
+function kernelThreads(): string[] {
+  return readdirSync('/proc/self/task').filter((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, 'latin1').startsWith('iou-wrk');
+    } catch {
+      return false;
+    }
+  });
+}
 
 describe.skipIf(available.available)(`without io_uring (${reason})`, () => {
   it('a ring throws an IocpError', () => {
@@ -94,7 +136,7 @@ describe.skipIf(!available.available)(`the raw ring (${reason})`, () => {
 
   it('a timeout of the kernel completes with ETIME', () => {
     ring = new Ring(8, 16);
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const timespec = port.allocate(16);
     timespec.bytes.writeBigInt64LE(1_000_000n, 8);
     const high = Math.floor(timespec.address / 2 ** 32);
@@ -135,6 +177,51 @@ describe.skipIf(!available.available)(`the raw ring (${reason})`, () => {
     expect(read(fd, count, 8)).toBe(8);
     expect(take(1)).toEqual([{ user: 1, result: 0 }]);
     expect(close(fd)).toBe(0);
+  });
+});
+
+describe.skipIf(!available.available)(`the size of a ring (${reason})`, () => {
+  /** Opens with rings for which there is no memory `times` times, and gives how many completions each had room for. */
+  function tried(times: number): number[] {
+    const rooms: number[] = [];
+    const open = (ring: Ring) => {
+      rooms.push(ring.cqes.length / layout.CQE_WORDS);
+      ring.close();
+      if (rooms.length <= times) throw linuxError('open', 'mmap', constants.errno.ENOMEM);
+    };
+    try {
+      withLargestRing(open);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENOMEM' });
+    }
+    return rooms;
+  }
+
+  it('is as large as there is memory for', () => {
+    expect(tried(0)).toEqual([16384]);
+    expect(tried(1)).toEqual([16384, 4096]);
+    expect(tried(9)).toEqual([16384, 4096, 1024]);
+  });
+
+  it('is smaller in a worker', async () => {
+    const code = `
+      import(process.env.LIBRARY).then(({ openPort }) => {
+        const { readFileSync } = require('node:fs');
+        const rings = () => readFileSync('/proc/self/maps', 'latin1').split('\\n').filter((line) => line.includes('io_uring'))
+          .map((line) => line.split(' ')[0].split('-').map((address) => parseInt(address, 16)))
+          .map(([from, to]) => to - from);
+        const before = rings();
+        const port = openPort({ backend: 'io_uring' });
+        const total = (sizes) => sizes.reduce((sum, size) => sum + size, 0);
+        const bytes = total(rings()) - total(before);
+        port.destroy();
+        require('node:worker_threads').parentPort.postMessage(bytes);
+      });`;
+    const worker = new Worker(code, { eval: true, env: { ...process.env, LIBRARY: library } });
+    const [bytes] = await once(worker, 'message');
+    await worker.terminate();
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThan(160 << 10);
   });
 });
 
@@ -203,7 +290,7 @@ describe.skipIf(!available.available)(`the wake-up of a guest (${reason})`, () =
 
 describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
   it('costs posters one write until it has looked', () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const token = port.share();
     const posters = [new UringPoster(token), new UringPoster(token)];
     // A wake-up is 8 bytes in the pipe.
@@ -220,7 +307,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
   });
 
   it('finds a post that comes right after it has looked for the last one', () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const poster = new UringPoster(port.share());
     const { read } = PostedQueue.prototype;
     let posted = 1;
@@ -240,8 +327,10 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     expect(seen).toEqual([0, 1, 2, 3, 4]);
   });
 
-  it('lets no send wait on a thread of the kernel, also not where the peer has ended', async () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+  it('lets no send and no half-close wait on a thread of the kernel, also not where the peer has ended', async () => {
+    // Others of this process may have some, which end seconds later.
+    const before = kernelThreads();
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const block = port.allocate(16 * EVENT_SIZE);
     const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot, pending: false });
     const bytes = new GatherList();
@@ -272,16 +361,28 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
       expect(port.dequeue(batch, 0)).toBe(0);
       await new Promise(setImmediate);
     }
-    const threads = readdirSync('/proc/self/task').map((task) =>
-      readFileSync(`/proc/self/task/${task}/comm`, 'latin1'),
-    );
-    expect(threads.filter((name) => name.startsWith('iou-wrk'))).toEqual([]);
+    port.accept(listener, event(12));
+    peers.push(connect({ port: listener.localEndpoint().port, allowHalfOpen: true }).resume());
+    const ending = (await next(Operation.Accept)).socket as never;
+    port.shutdown(ending);
+    expect((await next(Operation.Shutdown)).error).toBeNull();
+    await once(peers[4]!, 'end');
+    expect(kernelThreads().filter((task) => !before.includes(task))).toEqual([]);
     for (const peer of peers) peer.destroy();
     port.destroy();
   });
 
+  it('shows the kernel a receive buffer before the tail that names it', () => {
+    // What processors make of plain stores only arm64 shows. An atomic one orders them.
+    const store = vi.spyOn(Atomics, 'store');
+    linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } }).destroy();
+    const tails = store.mock.calls.filter(([words]) => words instanceof Uint16Array);
+    store.mockRestore();
+    expect(tails[0]!.slice(1)).toEqual([layout.BUF.tail16, 8]);
+  });
+
   it('cancels again what the kernel did not find', async () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const block = port.allocate(4 * EVENT_SIZE);
     const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot + 1, pending: false });
     const batch = createBatch(8);
@@ -314,7 +415,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
   });
 
   it('has the event loop turn while a file is on its way', async () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const block = port.allocate(4 * EVENT_SIZE);
     const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot + 1, pending: false });
     const batch = createBatch(8);
@@ -346,14 +447,14 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     expect([...words.subarray(128 / 4, 128 / 4 + 8)]).toEqual([0x54, 8, 0, 0, 0x24, 9, 30, 0]);
   });
 
-  it('gives all back that terminated workers had, 50 times', { timeout: 120_000 }, async () => {
+  it('gives all back that terminated workers had, 50 times', { timeout: 600_000 }, async () => {
     const script = fileURLToPath(new URL('./support/reaping.js', import.meta.url));
     const child = spawn(process.execPath, [script, library], { stdio: 'inherit' });
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('takes more receive buffers into use when data finds none, before it says that it starves', async () => {
-    const port = new UringPort({ concurrency: 1, receiveBuffers: { count: 256, size: 64 } });
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 256, size: 64 } });
     const block = port.allocate(2 * EVENT_SIZE);
     const event = (slot: number) => ({ block, offset: slot * EVENT_SIZE, tag: slot, pending: false });
     const listener = await port.listen(endpoint('127.0.0.1', 0));

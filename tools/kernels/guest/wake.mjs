@@ -31,7 +31,9 @@ async function roundTrip(socket) {
 const { availability } = candidates().find(({ name }) => name === 'io_uring');
 tell(availability.available, availability.available ? 'io_uring is available' : availability.reason);
 
-for (const [mode, options] of availability.available ? Object.entries({ guest: {}, dedicated: { dedicated: true } }) : []) {
+for (const [mode, options] of availability.available
+  ? Object.entries({ guest: {}, dedicated: { dedicated: true } })
+  : []) {
   const core = new IocpCore({ backend: 'io_uring', ...options });
   const session = { onReceive: (session, data) => session.send(data) };
   const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, session });

@@ -41,6 +41,15 @@ onLinux('what the kernel refuses', () => {
     });
   });
 
+  const noRing = backends.includes('io_uring') ? undefined : 'io_uring is not available';
+
+  testUnless(noLimits ?? noRing, 'the usual 8 MiB of locked memory are enough for 20 threads', async () => {
+    const fixture = fileURLToPath(new URL('fixtures/many-threads.mjs', import.meta.url));
+    const line = [...WITHOUT_RIGHTS, 'prlimit', `--memlock=${8 << 20}`, process.execPath, fixture, '20'];
+    const { stdout } = await promisify(execFile)(line[0]!, line.slice(1));
+    expect(stdout).toBe('served\n');
+  });
+
   test('io_uring is forbidden: it is said why, and portable serves', async () => {
     await serving({ first: 'forbid-io-uring' }, async (server) => {
       const { backend, candidates } = server.greeting;
@@ -51,7 +60,6 @@ onLinux('what the kernel refuses', () => {
     });
   });
 
-  const noRing = backends.includes('io_uring') ? undefined : 'io_uring is not available';
   testUnless(noRing, 'io_uring is forbidden after it was found available: the next backend serves', async () => {
     const fixture = fileURLToPath(new URL('fixtures/forbidden-midway.mjs', import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [fixture]);

@@ -1,14 +1,15 @@
 // Whether io_uring can serve here: it is tried once, with every feature that the port uses.
 
 import { release } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import type { Availability, Backend } from '../backend.js';
 import { type IocpError, isIocpError } from '../errors.js';
-import { koffi } from '../koffi.js';
 import { closePostedQueue, PostedQueue } from '../posted-queue.js';
 import { assertLinuxLayout } from './abi.js';
+import { whyNoRing } from './errors.js';
 import { OP, REGISTER } from './layout.js';
 import { check, close, getpeername, io_uring_register } from './libc.js';
-import { whenFreed } from './locked-memory.js';
+import { whenFreed, withLargestRing } from './locked-memory.js';
 import { signal } from './notifier.js';
 import { UringPort } from './port.js';
 import { UringPoster } from './poster.js';
@@ -16,6 +17,9 @@ import { reap } from './reaper.js';
 import { Ring } from './ring.js';
 import { endpointOf } from './socket.js';
 import { TRIES, wakeUps } from './wake-up.js';
+
+/** Those whose numbers and structures layout.ts has. */
+const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
 let known: Availability | undefined;
 
@@ -27,7 +31,7 @@ export const linuxBackend: Backend = {
   },
   open(options) {
     try {
-      return whenFreed(() => new UringPort(options));
+      return whenFreed(() => withLargestRing((ring) => new UringPort(options, ring)));
     } catch (error) {
       if (isIocpError(error) && isForbidden(error)) known = no(reason(error));
       throw error;
@@ -43,27 +47,31 @@ export const linuxBackend: Backend = {
   recoverPoster: (token, thread) => new PostedQueue(token.queue!).recover(thread, () => signal(token.handle)),
 };
 
-/** Tries all that a port needs; available() keeps what this says. Never throws an IocpError. */
+/** Tries all that a port needs; available() keeps what this says. Never throws. */
 export function probe(): Availability {
   if (process.platform !== 'linux') return no('this is not Linux');
+  if (!ARCHITECTURES.includes(process.arch)) {
+    return no(`the architecture is ${process.arch}, and io_uring is served on ${ARCHITECTURES.join(', ')} only`);
+  }
   try {
-    if (koffi().sizeof('void *') !== 8) return no('this is not a 64-bit system');
     assertLinuxLayout();
     const ring = whenFreed(() => new Ring(8, 16));
     try {
       const missing = missingOperations(ring.fd);
       if (missing.length > 0) return no(`the kernel has no ${missing.join(', ')}`);
-      const woken = wakeUps(ring);
+      // Other threads look at the ring by a timer (see notifier.ts).
+      const woken = isMainThread ? wakeUps(ring) : TRIES;
       if (woken < TRIES) return no(`Linux ${release()} woke a thread for an io_uring ${woken} of ${TRIES} times`);
     } finally {
       ring.close();
     }
     // Opening one for a moment tries the rest: buffer rings, eventfds, mappings.
-    whenFreed(() => new UringPort({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } })).destroy();
+    const options = { concurrency: 1, receiveBuffers: { count: 8, size: 64 } };
+    whenFreed(() => new UringPort(options, new Ring(8, 16))).destroy();
     return { available: true };
   } catch (error) {
-    if (!isIocpError(error)) throw error;
-    return no(reason(error));
+    // An AssertionError, too: of a structure that does not lie in memory as layout.ts says.
+    return no(isIocpError(error) ? reason(error) : (error as Error).message);
   }
 }
 
@@ -71,15 +79,9 @@ function isForbidden({ code, syscall }: IocpError): boolean {
   return syscall === 'io_uring_setup' && (code === 'EPERM' || code === 'EACCES');
 }
 
-function reason(error: IocpError): string {
-  const { code, syscall, message } = error;
-  if (isForbidden(error)) return `io_uring is forbidden here, by seccomp or kernel.io_uring_disabled (${code})`;
-  if (syscall === 'io_uring_setup') {
-    if (code === 'ENOMEM') return 'no more memory may be locked for a ring: see RLIMIT_MEMLOCK (ENOMEM)';
-    if (code === 'ENOSYS') return 'this kernel has no io_uring (ENOSYS)';
-    if (code === 'EINVAL') return 'this kernel is older than Linux 6.1 (EINVAL)';
-  }
-  return message;
+function reason({ code, syscall, message }: IocpError): string {
+  const why = syscall === 'io_uring_setup' ? whyNoRing(code) : undefined;
+  return why === undefined ? message : `${why} (${code})`;
 }
 
 function no(why: string): Availability {

@@ -6,8 +6,9 @@
 
 import type { NativeBlock } from '../memory.js';
 import type { ReceiveBuffers } from '../receive-buffers.js';
+import { ringError } from './errors.js';
 import { BUF, REGISTER } from './layout.js';
-import { check, io_uring_register } from './libc.js';
+import { errno, io_uring_register } from './libc.js';
 
 /** Buffers in use at first. */
 const FIRST = 64;
@@ -23,7 +24,7 @@ export class BufferRing {
 
   /**
    * Registers `block` as the ring of buffer group `group`, with the first buffers in it.
-   * Throws an IocpError (EINVAL where the kernel has no buffer rings).
+   * Throws an IocpError: EINVAL where the kernel has no buffer rings, ENOMEM where RLIMIT_MEMLOCK leaves no room for one.
    */
   constructor(ringFd: number, group: number, block: NativeBlock, buffers: ReceiveBuffers) {
     this.#buffers = buffers;
@@ -35,7 +36,9 @@ export class BufferRing {
     argument.writeBigUInt64LE(BigInt(block.address), 0);
     argument.writeUInt32LE(buffers.count, 8);
     argument.writeUInt16LE(group, 12);
-    check(io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1), 'register buffers', 'io_uring_register');
+    if (io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1) < 0) {
+      throw ringError('register buffers', 'io_uring_register', errno());
+    }
     this.grow();
     this.publish();
   }
@@ -66,8 +69,11 @@ export class BufferRing {
     this.#tail = (this.#tail + 1) & 0xffff;
   }
 
-  /** Lets the kernel see what was provided. To be called before io_uring_enter(), in which it takes buffers. */
+  /**
+   * Lets the kernel see what was provided. To be called before io_uring_enter(), in which it takes buffers. A thread of the
+   * kernel may take them at any time, on another processor: the entries must be in memory before the tail is.
+   */
   publish(): void {
-    this.#halves[BUF.tail16] = this.#tail;
+    Atomics.store(this.#halves, BUF.tail16, this.#tail);
   }
 }

@@ -26,13 +26,14 @@ export function leftCompletions(page: number): LeftCompletions {
   const entries = at(PARAMS.cqEntries);
   const words = new Int32Array(koffi().view(rings, at(PARAMS.cqCqes) + entries * CQE_WORDS * 4));
   const first = at(PARAMS.cqCqes) >> 2;
-  const tail = words[at(PARAMS.cqTail) >> 2]! >>> 0;
-  for (let head = words[at(PARAMS.cqHead) >> 2]! >>> 0; head !== tail; head = (head + 1) >>> 0) {
+  // The kernel may still post: an entry is read after the tail that names it.
+  const tail = Atomics.load(words, at(PARAMS.cqTail) >> 2) >>> 0;
+  for (let head = Atomics.load(words, at(PARAMS.cqHead) >> 2) >>> 0; head !== tail; head = (head + 1) >>> 0) {
     const entry = first + (head & (entries - 1)) * CQE_WORDS;
     const operation = words[entry]! >>> 24;
     const result = words[entry + 2]!;
     if (operation === Operation.Accept && result >= 0) accepted.push(result);
     if (operation === Operation.Close) closed.push(words[entry + 1]! >>> 0);
   }
-  return { accepted, closed, overflown: (words[at(PARAMS.sqFlags) >> 2]! & SQ_FLAG.CQ_OVERFLOW) !== 0 };
+  return { accepted, closed, overflown: (Atomics.load(words, at(PARAMS.sqFlags) >> 2) & SQ_FLAG.CQ_OVERFLOW) !== 0 };
 }

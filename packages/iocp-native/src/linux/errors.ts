@@ -1,7 +1,7 @@
 // Linux errno numbers to portable errors. Node already has the table: the names in os.constants.errno, the texts
 // in util.getSystemErrorMap().
 
-import { constants } from 'node:os';
+import { constants, release } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { IocpError, packetError } from '../errors.js';
 
@@ -22,6 +22,28 @@ export const ENOTSUP = constants.errno.ENOTSUP;
 /** The error of a call, to be thrown. @param errno positive */
 export function linuxError(action: string, syscall: string, errno: number): IocpError {
   return new IocpError(action, reasonOf(errno), codeOf(errno), syscall, errno);
+}
+
+/** Why the kernel gives no ring, where the code says more than the system's text for it. */
+export function whyNoRing(code: string): string | undefined {
+  switch (code) {
+    case 'EPERM':
+    case 'EACCES':
+      return 'io_uring is forbidden here, by seccomp or kernel.io_uring_disabled';
+    case 'ENOMEM':
+      return 'no more memory may be locked for a ring: see RLIMIT_MEMLOCK';
+    case 'ENOSYS':
+      return 'this kernel has no io_uring';
+    case 'EINVAL':
+      return `the kernel (${release()}) refuses what Linux 6.1 takes`;
+  }
+  return undefined;
+}
+
+/** The error of io_uring_setup() or io_uring_register(), to be thrown. @param errno positive */
+export function ringError(action: string, syscall: string, errno: number): IocpError {
+  const code = codeOf(errno);
+  return new IocpError(action, whyNoRing(code) ?? reasonOf(errno), code, syscall, errno);
 }
 
 /** The error of an operation, for its packet. @param errno positive */

@@ -39,13 +39,11 @@ import { LoopHost } from './loop-host.js';
 import { linuxMemory } from './memory.js';
 import { Notifier, unsignal } from './notifier.js';
 import { Receiver } from './receiver.js';
-import { Ring } from './ring.js';
+import type { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Sender } from './sender.js';
 import { createListener, discardHandle, ListenerState, type UringSocket } from './socket.js';
 
-const SQ_ENTRIES = 4096;
-const CQ_ENTRIES = 16384;
 const BUFFER_GROUP = 0;
 /** Milliseconds that dequeue() stays in the kernel, where nothing of the event loop ends it: worker.terminate() waits. */
 const SLICE = 1000;
@@ -83,10 +81,11 @@ export class UringPort implements CompletionPort {
   #loopHost: LoopHost | null = null;
   #open = true;
 
-  constructor(options: Required<PortOptions>) {
+  /** Takes the ring over; when this throws, the ring is closed. */
+  constructor(options: Required<PortOptions>, ring: Ring) {
     this.concurrency = options.concurrency;
     const { count, size } = options.receiveBuffers;
-    this.#ring = new Ring(SQ_ENTRIES, CQ_ENTRIES);
+    this.#ring = ring;
     try {
       this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
@@ -345,12 +344,8 @@ export class UringPort implements CompletionPort {
         case Operation.Connect:
           if (socket.connecting === null || socket.connecting.tag !== tag) break;
           return this.#connector.complete(socket, socket.connecting, result, packet);
-        case Operation.Shutdown:
-          fill(packet, Operation.Shutdown, socket.key, null, socket, 0, failure('shut down', 'shutdown', result));
-          this.#engine.finish(socket, null);
-          return true;
         case Operation.Close:
-          fill(packet, Operation.Close, socket.key, null, socket, 0, failure('close', 'close', result));
+          fill(packet, Operation.Close, socket.key, null, socket, 0, closeFailure(result));
           strike(socket.record);
           this.#engine.removeSocket(socket);
           return true;
@@ -403,6 +398,6 @@ export class UringPort implements CompletionPort {
   }
 }
 
-function failure(action: string, syscall: string, result: number): IocpError | null {
-  return result < 0 ? linuxPacketError(action, syscall, -result) : null;
+function closeFailure(result: number): IocpError | null {
+  return result < 0 ? linuxPacketError('close', 'close', -result) : null;
 }

@@ -15,7 +15,7 @@
 import { IocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
 import { disown, Owned, own } from '../ledger.js';
-import { EAGAIN, EBUSY, EINTR, ETIME, linuxError } from './errors.js';
+import { EAGAIN, EBUSY, EINTR, ETIME, linuxError, ringError } from './errors.js';
 import {
   CQ_FLAG,
   CQE_WORDS,
@@ -85,7 +85,10 @@ export class Ring {
   #submitted: number;
   #closed = false;
 
-  /** Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.0. */
+  /**
+   * Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.0, ENOMEM where
+   * RLIMIT_MEMLOCK leaves no room for so many entries.
+   */
   constructor(entries: number, cqEntries: number) {
     const { address: page, view } = linuxMemory.map(PAGE.size);
     const params = Buffer.from(view, PAGE.params, PARAMS.size);
@@ -93,7 +96,7 @@ export class Ring {
     params.writeUInt32LE(SETUP_FLAGS, PARAMS.flags);
     this.fd = io_uring_setup(entries, params);
     if (this.fd < 0) {
-      const error = linuxError('set up an io_uring', 'io_uring_setup', errno());
+      const error = ringError('set up an io_uring', 'io_uring_setup', errno());
       unmap(page, PAGE.size);
       throw error;
     }

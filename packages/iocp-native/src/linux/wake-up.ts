@@ -35,8 +35,9 @@ import type { Ring } from './ring.js';
 export const TRIES = 2;
 /** Nanoseconds until the timer fires: mostly the thread sleeps by then. */
 const DELAY = 100_000n;
-/** Milliseconds after which no signal is expected any more. Signals that the kernel defers take some 20. */
-const PATIENCE = 500;
+/** Waits in which nothing happens until no signal is expected any more, and the milliseconds of each. */
+const WAITS = 10;
+const WAIT = 50;
 
 /**
  * How many of TRIES wake-ups came; it ends with the first that did not. The ring must be idle, and no eventfd registered.
@@ -81,11 +82,16 @@ export function wakeUps(ring: Ring): number {
   }
 }
 
-/** Waits for the signal. The kernel ends the wait to finish the poll, and other signals do, too: that is EINTR. */
+/**
+ * Waits for the signal. The kernel ends the wait to finish the poll, and other signals do, too: that is EINTR. What counts is
+ * not the time but waits that nothing ended: a thread that has no processor for long sees nothing until it waits again.
+ */
 function signalled(epoll: number, event: Buffer): boolean {
-  for (const until = performance.now() + PATIENCE; ; ) {
-    const count = epoll_wait(epoll, event, 1, Math.max(0, Math.ceil(until - performance.now())));
-    if (count >= 0) return count > 0;
-    if (errno() !== EINTR) throw linuxError('try a wake-up', 'epoll_wait', errno());
+  for (let waits = 0; waits < WAITS; ) {
+    const count = epoll_wait(epoll, event, 1, WAIT);
+    if (count > 0) return true;
+    if (count === 0) waits++;
+    else if (errno() !== EINTR) throw linuxError('try a wake-up', 'epoll_wait', errno());
   }
+  return false;
 }
