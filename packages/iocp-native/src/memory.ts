@@ -11,7 +11,7 @@ import { koffi } from './koffi.js';
 export interface NativeBlock {
   /** User-space addresses fit a double exactly, so address arithmetic needs no BigInt. */
   readonly address: number;
-  /** Bytes, a multiple of the page size. */
+  /** Bytes, a multiple of 4096. */
   readonly size: number;
   /** The whole block. It reads zeros once the port that it was allocated from is closed. */
   readonly bytes: Buffer;
@@ -21,7 +21,7 @@ export interface NativeBlock {
 
 /** How one platform maps and empties memory. */
 export interface MemorySource {
-  /** Maps `size` zeroed bytes (a multiple of the page size). Throws an IocpError (ENOMEM). */
+  /** Maps `size` zeroed bytes, a multiple of 4096; where pages are larger, the system rounds up. Throws an IocpError (ENOMEM). */
   map(size: number): { address: number; view: ArrayBuffer };
   /** Gives the pages back; the block reads as zeros afterwards. */
   empty(block: NativeBlock): void;
