@@ -303,14 +303,18 @@ export interface CompletionPort {
 
   /**
    * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
-   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had.
+   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had. On
+   * editions of Windows for clients each such send has 64 KiB of memory; elsewhere peers that do not read hold none.
    */
   sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void;
 
   /** Half-close: sends FIN after what has been sent. No send may be in flight or follow. Gives a Shutdown packet. */
   shutdown(socket: PortSocket): void;
 
-  /** Asks for the operation of this event to end early. It still gives its packet: ECANCELED, or its result. */
+  /**
+   * Asks for the operation of this event to end early. It still gives its packet: ECANCELED, or its result. The socket
+   * stays good, but for a send on Windows, which breaks the connection there: close it then.
+   */
   cancel(socket: PortSocket, event: Overlapped): void;
 
   /**

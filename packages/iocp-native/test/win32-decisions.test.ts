@@ -1,27 +1,49 @@
 // What the Windows backend decides where Wine shows no difference, or has none: which arguments the system is given, and
 // what is made of its answers. Its functions are replaced, so this runs anywhere.
 
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { CompletionPacket, type Endpoint } from '../src/contract.js';
 import { plainMemory } from '../src/memory.js';
+import { ReceiveBuffers } from '../src/receive-buffers.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
 import * as c from '../src/win32/constants.js';
 import { PAGE } from '../src/win32/layout.js';
+import { isLoopback, reachSelf } from '../src/win32/target.js';
 
 const fake = await vi.hoisted(async () => new (await import('./support/fake-win32.js')).FakeWin32());
 vi.mock(import('../src/win32/kernel32.js'), async (original) => fake.replace(await original()));
 vi.mock(import('../src/win32/ws2_32.js'), async (original) => fake.replace(await original()));
 
+vi.mock(import('../src/win32/ntdll.js'), async (original) => fake.replace(await original()));
+vi.mock(import('../src/win32/file.js'), () => ({ handleOf: (descriptor: number) => descriptor }));
+vi.mock(import('../src/win32/system.js'), () => ({ isWine: vi.fn(() => false), isClientEdition: vi.fn(() => false) }));
+
 // The suites share a process: others have loaded these modules with the real functions, and will again.
 vi.resetModules();
 afterAll(() => vi.resetModules());
 const { Engine } = await import('../src/win32/engine.js');
+const { FileSender } = await import('../src/win32/file-sender.js');
+const { Datagrams, endOfStream } = await import('../src/win32/datagrams.js');
+const { win32Error } = await import('../src/win32/errors.js');
+const { createInstance } = await import('../src/win32/pipe.js');
+const { backlogOf, createConnector, createListener, setOptions } = await import('../src/win32/socket.js');
+const { isClientEdition, isWine } = await import('../src/win32/system.js');
 const { createKernelPort } = await import('../src/shared-port/kernel-port.js');
 
 const PORT = 77;
 
+function memory(size: number) {
+  const { address, view } = plainMemory.map(size);
+  return { address, size, bytes: Buffer.from(view), words: new Uint32Array(view) };
+}
+
 function engine() {
-  const { address, view } = plainMemory.map(PAGE.size);
-  const scratch = { address, size: PAGE.size, bytes: Buffer.from(view), words: new Uint32Array(view) };
-  return new Engine(scratch, () => {});
+  return new Engine(memory(PAGE.size), () => {});
+}
+
+function eventOf() {
+  const block = memory(4096);
+  return { words: block.words, event: { block, offset: 0, tag: 1, pending: false } };
 }
 
 beforeEach(() => fake.reset({ CreateIoCompletionPort: PORT }));
@@ -36,5 +58,295 @@ describe('a port', () => {
   it('that many threads read has the limit that was asked for', () => {
     expect(createKernelPort(3)).toMatchObject({ kind: 'kernel', handle: PORT });
     expect(fake.of('CreateIoCompletionPort')).toEqual([[-1, 0, 0, 3]]);
+  });
+});
+
+describe('a connect', () => {
+  const endpoint = (address: string): Endpoint => ({ address, family: address.includes(':') ? 6 : 4, port: 80 });
+  const sockaddr = (at: Endpoint) => {
+    const bytes = Buffer.alloc(SOCKADDR_SIZE);
+    writeSockaddr(at, bytes, 0, c.AF_INET6);
+    return bytes;
+  };
+
+  it.each([
+    ['0.0.0.0', '127.0.0.1'],
+    ['::', '::1'],
+    ['127.0.0.2', '127.0.0.2'],
+    ['10.0.0.0', '10.0.0.0'],
+    ['::ffff:1.2.3.4', '::ffff:1.2.3.4'],
+    ['fe80::', 'fe80::'],
+  ])('to %s goes to %s', (from, to) => {
+    const bytes = sockaddr(endpoint(from));
+    reachSelf(bytes, 0, endpoint(from).family);
+    expect(readSockaddr(bytes, 0)).toEqual(readSockaddr(sockaddr(endpoint(to)), 0));
+  });
+
+  it('is sent once to this machine, which refuses at once', () => {
+    fake.reset({ CreateIoCompletionPort: PORT, WSASocketW: 9 });
+    for (const address of ['127.0.0.1', '127.255.0.1', '::1', '::ffff:127.0.0.1', '0.0.0.0']) {
+      createConnector(4, {}, reached(address), 'connect');
+      expect(fake.of('WSAIoctl').pop()?.slice(0, 4)).toEqual([9, 0x98000011, Buffer.from([255, 255, 254, 0]), 4]);
+    }
+    fake.reset({ CreateIoCompletionPort: PORT, WSASocketW: 9 });
+    for (const address of ['128.0.0.1', '::2', '::ffff:126.0.0.1']) createConnector(4, {}, reached(address), 'connect');
+    expect(fake.of('WSAIoctl')).toEqual([]);
+
+    function reached(address: string): boolean {
+      const { family } = endpoint(address);
+      const bytes = sockaddr(endpoint(address));
+      reachSelf(bytes, 0, family);
+      return isLoopback(bytes, 0, family);
+    }
+  });
+
+  it('fails as it would anyway where a SYN cannot be sent once only', () => {
+    fake.reset({ WSASocketW: 9, WSAIoctl: -1, WSAGetLastError: 10045 });
+    expect(createConnector(4, {}, true, 'connect')).toBe(9);
+  });
+});
+
+describe('a listener', () => {
+  it('asks for a backlog above 200 as SOMAXCONN_HINT', () => {
+    expect([1, 200, 201, 4096, 65_535, 1_000_000].map(backlogOf)).toEqual([1, 200, -201, -4096, -65_535, -65_535]);
+    fake.reset({ WSASocketW: 9 });
+    createListener({ address: '127.0.0.1', family: 4, port: 0 }, {});
+    expect(fake.of('listen')).toEqual([[9, -4096]]);
+  });
+
+  it('neither shares its port nor keeps out a server that starts again', () => {
+    fake.reset({ WSASocketW: 9 });
+    createListener({ address: '::', family: 6, port: 0 }, {});
+    const names = fake.of('setsockopt').map(([, level, name]) => [level, name]);
+    expect(names).toEqual([
+      [c.IPPROTO_IPV6, c.IPV6_V6ONLY],
+      [c.IPPROTO_TCP, c.TCP_NODELAY],
+    ]);
+  });
+});
+
+describe('keep-alive', () => {
+  const vals = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
+  const old = (handle: number, level: number, name: number) =>
+    level === c.IPPROTO_TCP && name !== c.TCP_NODELAY ? -handle : 0;
+
+  it('with an interval and a count, where Windows has these options', () => {
+    setOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, 'test');
+    expect(fake.of('setsockopt').map(([, , name, value]) => [name, (value as Buffer).readInt32LE()])).toEqual([
+      [c.TCP_NODELAY, 1],
+      [c.SO_KEEPALIVE, 1],
+      [c.TCP_KEEPALIVE, 60],
+      [c.TCP_KEEPINTVL, 5],
+      [c.TCP_KEEPCNT, 3],
+    ]);
+    expect(fake.of('WSAIoctl')).toEqual([]);
+  });
+
+  it('on a Windows without them is set by SIO_KEEPALIVE_VALS', () => {
+    fake.reset({ setsockopt: old, WSAGetLastError: 10042 });
+    setOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, 'test');
+    setOptions(9, { keepAlive: 7 }, 'test');
+    expect(fake.of('WSAIoctl').map(([, code, input]) => [code, input])).toEqual([
+      [0x98000004, vals(1, 60_000, 5000)],
+      [0x98000004, vals(1, 7000, 1000)],
+    ]);
+  });
+
+  it('that is refused otherwise is an error', () => {
+    fake.reset({ setsockopt: old, WSAGetLastError: 10022 });
+    expect(() => setOptions(9, { keepAlive: 7 }, 'test')).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  });
+});
+
+describe('a datagram socket', () => {
+  const socket = (connected: boolean) => ({ datagrams: { connected } }) as Parameters<typeof endOfStream>[0];
+  const [hopLimit, portUnreachable, hostUnreachable, netUnreachable] = [0xc000a012, 0xc000023f, 0xc000023d, 0xc000023c];
+
+  it('goes on when a router says that a packet was on its way too long', () => {
+    expect(endOfStream(socket(false), hopLimit)).toBeNull();
+    expect(endOfStream(socket(true), hopLimit)).toBeNull();
+    expect(endOfStream(socket(true), 10052)).toBeNull();
+  });
+
+  it('asks to be told nothing of it, where Windows can be asked', () => {
+    fake.reset({
+      CreateIoCompletionPort: PORT,
+      WSASocketW: 9,
+      WSAIoctl: (_: number, code: number) => (code === c.SIO_UDP_NETRESET ? -1 : 0),
+    });
+    const e = engine();
+    const datagrams = new Datagrams(e, new ReceiveBuffers(memory(65_536), 2, 1024), memory);
+    const codes = () => fake.of('WSAIoctl').map(([, code]) => code);
+    datagrams.open({ address: '127.0.0.1', family: 4, port: 0 }, {});
+    expect(codes()).toEqual([c.SIO_UDP_CONNRESET, c.SIO_UDP_NETRESET]);
+    fake.calls = [];
+    const remote: Endpoint = { address: '127.0.0.1', family: 4, port: 1 };
+    datagrams.open({ address: '127.0.0.1', family: 4, port: 0 }, { remote });
+    expect(codes()).toEqual([c.SIO_UDP_NETRESET]);
+  });
+
+  it('that is not connected ends for nothing that a host or a router says; a connected one does', () => {
+    for (const status of [portUnreachable, hostUnreachable, netUnreachable, 10054, 10065, 10051]) {
+      expect(endOfStream(socket(false), status)).toBeNull();
+    }
+    const ends = [portUnreachable, hostUnreachable, netUnreachable].map((s) => endOfStream(socket(true), s)?.code);
+    expect(ends).toEqual(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
+    expect(endOfStream(socket(false), 10050)?.code).toBe('ENETDOWN');
+  });
+});
+
+describe('a cancel', () => {
+  it('is asked for once on Windows, and again under Wine while the status says that it was overlooked', () => {
+    for (const wine of [false, true]) {
+      vi.mocked(isWine).mockReturnValue(wine);
+      fake.reset({ CreateIoCompletionPort: PORT, CancelIoEx: 0, GetLastError: 1168 });
+      const { words, event } = eventOf();
+      const e = engine();
+      const s = e.addSocket(5, null, 'test');
+      s.sending = event;
+      words[0] = c.STATUS_PENDING;
+      e.cancel(s, 0);
+      expect(fake.of('CancelIoEx').length).toBe(wine ? 1000 : 1);
+    }
+  });
+
+  it('that the provider does not know is no bug', () => {
+    fake.reset({ CreateIoCompletionPort: PORT, CancelIoEx: 0, GetLastError: 6 });
+    const e = engine();
+    expect(() => e.cancel(e.addSocket(5, null, 'test'), 0)).not.toThrow();
+  });
+});
+
+describe('a close', () => {
+  it('with a reset does not wait for what a cancel promises, and the place stays taken until the packet has come', () => {
+    const { event } = eventOf();
+    const e = engine();
+    const s = e.addSocket(5, null, 'test');
+    e.start(s, event);
+    s.closing = true;
+    s.reset = true;
+    e.awaitPackets(s);
+    expect(fake.calls.filter(([name]) => name === 'closesocket' || name === 'setsockopt')).toEqual([
+      ['setsockopt', 5, c.SOL_SOCKET, c.SO_LINGER, Buffer.from([1, 0, 0, 0]), 4],
+      ['closesocket', 5],
+    ]);
+    expect([s.handle, e.find(s.index, s.generation) === s, e.queue.length]).toEqual([-1, true, 0]);
+    e.finish(s, event);
+    expect([e.find(s.index, s.generation), e.queue.length]).toEqual([null, 1]);
+    expect(fake.of('closesocket').length).toBe(1);
+  });
+
+  it('without one waits, and closes the handle over what does not come', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { event } = eventOf();
+    const e = engine();
+    const s = e.addSocket(5, null, 'test');
+    e.start(s, event);
+    s.closing = true;
+    e.awaitPackets(s);
+    vi.advanceTimersByTime(900);
+    expect(fake.of('closesocket')).toEqual([]);
+    vi.advanceTimersByTime(1200);
+    expect(fake.of('closesocket')).toEqual([[5]]);
+    expect(fake.of('setsockopt').filter(([, , name]) => name === c.SO_LINGER)).toEqual([]);
+    e.finish(s, event);
+    expect(e.queue.length).toBe(1);
+  });
+
+  it('that the system fails is no bug', () => {
+    fake.reset({ CreateIoCompletionPort: PORT, closesocket: -1, WSAGetLastError: 10050 });
+    const e = engine();
+    expect(() => e.removeSocket(e.addSocket(5, null, 'test'))).not.toThrow();
+  });
+});
+
+describe('a file', () => {
+  it('canceled under TransmitFile says so, and not that the connection was aborted', () => {
+    vi.mocked(isClientEdition).mockReturnValue(false);
+    fake.reset({ CreateIoCompletionPort: PORT, TransmitFile: 0, WSAGetLastError: 997 });
+    const { event } = eventOf();
+    const e = engine();
+    const s = e.addSocket(5, null, 'test');
+    const files = new FileSender(e, () => memory(65_536));
+    const errors: unknown[] = [];
+    for (const cancel of [true, false]) {
+      files.send(s, event, 3, 0, 1000);
+      if (cancel) files.cancel(s);
+      files.complete(s, event, 0xc0000241, 0);
+      const packet = new CompletionPacket();
+      e.queue.shift(packet);
+      errors.push(packet.error?.code);
+      e.settle();
+      e.finish(s, event);
+    }
+    expect(errors).toEqual(['ECANCELED', 'ECONNABORTED']);
+  });
+
+  it('goes by reads and sends on an edition for clients, and by TransmitFile on a server', () => {
+    for (const client of [true, false]) {
+      vi.mocked(isClientEdition).mockReturnValue(client);
+      fake.reset({ CreateIoCompletionPort: PORT, ReOpenFile: 8, GetLastError: 997, WSAGetLastError: 997 });
+      const { event } = eventOf();
+      const e = engine();
+      const s = e.addSocket(5, null, 'test');
+      new FileSender(e, () => memory(65_536)).send(s, event, 3, 5, 1000);
+      const names = ['TransmitFile', 'ReOpenFile', 'ReadFile'].filter((name) => fake.of(name).length > 0);
+      expect(names).toEqual(client ? ['ReOpenFile', 'ReadFile'] : ['TransmitFile']);
+    }
+  });
+});
+
+describe('an error', () => {
+  it.each([
+    ['ENETUNREACH', 0xc000023e, 0xc00000be],
+    ['ECONNREFUSED', 0xc00000bc, 1234],
+    ['ECONNABORTED', 0xc0000240, 0xc000020f, 1235, 0xc00704d4],
+    ['EADDRINUSE', 0xc0000209],
+    ['ENOTCONN', 0xc0000140],
+    ['EAGAIN', 0xc00000a3, 0xc00000d0],
+    ['EADDRNOTAVAIL', 0xc0000018],
+    ['ENETDOWN', 0xc00000c4, 10093],
+    ['ECONNRESET', 0xc000013e, 0xc0072746],
+    ['ETIMEDOUT', 0xc000013f],
+    ['ENOBUFS', 0xc000013d],
+    ['EFAULT', 0xc0000023],
+    ['ENOPROTOOPT', 10042],
+    ['ENETRESET', 0xc000a012],
+  ])('%s has all of its numbers', (code, ...numbers) => {
+    for (const number of numbers as number[]) expect(win32Error('test', 'call', number).code).toBe(code);
+  });
+
+  it('EADDRINUSE also when the server that has a pipe allows no more instances', () => {
+    const errorOf = (errno: number, first: boolean) => {
+      fake.reset({ CreateNamedPipeW: -1, GetLastError: errno });
+      try {
+        createInstance('\\\\.\\pipe\\a', {}, first, 'listen');
+        return null;
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    expect([errorOf(231, true), errorOf(5, true), errorOf(231, false)]).toEqual(['EADDRINUSE', 'EADDRINUSE', 'EBUSY']);
+  });
+});
+
+describe('an edition', () => {
+  it.each([
+    [1, true],
+    [2, false],
+    [3, false],
+  ])('of product type %i: for clients %s', async (type, client) => {
+    vi.resetModules();
+    const { isClientEdition: ask } =
+      await vi.importActual<typeof import('../src/win32/system.js')>('../src/win32/system.js');
+    fake.reset({
+      RtlGetVersion: (info: Buffer) => {
+        info[282] = type;
+        return 0;
+      },
+    });
+    expect(ask()).toBe(client);
+    expect((fake.of('RtlGetVersion')[0]![0] as Buffer).readUInt32LE(0)).toBe(284);
   });
 });

@@ -6,12 +6,13 @@ import { endpointText, isPipe } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
 import { LocalConnects } from '../local-connects.js';
 import { readSockaddr, writeSockaddr } from '../sockaddr.js';
-import { AF_INET6, ERROR_IO_PENDING } from './constants.js';
+import { AF_INET6, ERROR_IO_PENDING, ERROR_OPERATION_ABORTED } from './constants.js';
 import type { Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
 import { EVENT_ADDRESSES } from './layout.js';
 import { openClient } from './pipe.js';
 import { createConnector, finishConnect, type Win32Socket } from './socket.js';
+import { isLoopback, reachSelf } from './target.js';
 import { ConnectEx, WSAGetLastError } from './ws2_32.js';
 
 export class Connector {
@@ -22,7 +23,7 @@ export class Connector {
     this.#engine = engine;
     this.#pipes = new LocalConnects(
       (socket, remote) => {
-        const action = `connect to ${remote.path}`;
+        const action = `connect to ${endpointText(remote)}`;
         const handle = openClient(remote, action);
         if (handle >= 0) engine.attach(socket, handle, action);
         return handle >= 0;
@@ -36,11 +37,15 @@ export class Connector {
     // Before the address is written, which would else become that of the operation which has the event.
     assert(!event.pending, 'the event is in use by another operation');
     const action = `connect to ${endpointText(remote)}`;
-    const length = writeSockaddr(remote, event.block.bytes, event.offset + EVENT_ADDRESSES, AF_INET6);
+    const { bytes } = event.block;
+    const at = event.offset + EVENT_ADDRESSES;
+    const length = writeSockaddr(remote, bytes, at, AF_INET6);
+    reachSelf(bytes, at, remote.family);
+    const loopback = isLoopback(bytes, at, remote.family);
     let socket: Win32Socket;
     let failure: IocpError | null = null;
     try {
-      socket = this.#engine.addSocket(createConnector(remote.family, options, action), null, action);
+      socket = this.#engine.addSocket(createConnector(remote.family, options, loopback, action), null, action);
     } catch (error) {
       failure = error as IocpError;
       socket = this.#engine.addSocket(-1, null, action);
@@ -84,7 +89,8 @@ export class Connector {
 
   /** A connect has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, status: number): void {
-    const errno = status || finishConnect(socket.handle);
+    // One that is being reset has no handle any more.
+    const errno = status || (socket.handle < 0 ? ERROR_OPERATION_ABORTED : finishConnect(socket.handle));
     const error = errno === 0 ? null : win32PacketError(connectAction(event), 'ConnectEx', errno);
     this.#engine.queuePacket(Operation.Connect, socket, event, error);
   }

@@ -28,6 +28,7 @@ export const WAIT_FAILED = 0xffffffff;
 export const WSA_IO_PENDING = 997;
 export const WSAEWOULDBLOCK = 10035;
 export const WSAEMSGSIZE = 10040;
+export const WSAENOPROTOOPT = 10042;
 export const WSAEAFNOSUPPORT = 10047;
 export const WSAECONNRESET = 10054;
 export const WSAECONNREFUSED = 10061;
@@ -35,6 +36,8 @@ export const WSAECONNREFUSED = 10061;
 export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
 export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
 
+export const GENERIC_READ = 0x80000000;
+export const FILE_SHARE_ALL = 7;
 export const GENERIC_READ_WRITE = 0xc0000000;
 export const OPEN_EXISTING = 3;
 export const FILE_FLAG_OVERLAPPED = 0x40000000;
@@ -64,6 +67,9 @@ export const WSA_FLAG_NO_HANDLE_INHERIT = 0x80;
 export const SD_SEND = 1;
 export const SIO_GET_EXTENSION_FUNCTION_POINTER = 0xc8000006;
 export const SIO_UDP_CONNRESET = 0x9800000c;
+export const SIO_UDP_NETRESET = 0x9800000f;
+export const SIO_KEEPALIVE_VALS = 0x98000004;
+export const SIO_TCP_INITIAL_RTO = 0x98000011;
 /** As a signed number, which is what ioctlsocket takes. */
 export const FIONBIO = 0x8004667e | 0;
 
@@ -80,7 +86,7 @@ export const SO_UPDATE_CONNECT_CONTEXT = 0x7010;
 export const TCP_NODELAY = 1;
 /** Seconds of idleness before the first probe; also called TCP_KEEPIDLE. */
 export const TCP_KEEPALIVE = 3;
-/** These two since Windows 10 1709. */
+/** These two since Windows 10 1709; before, setsockopt says WSAENOPROTOOPT. */
 export const TCP_KEEPCNT = 16;
 export const TCP_KEEPINTVL = 17;
 export const IPV6_V6ONLY = 27;

@@ -21,8 +21,9 @@ import type { Engine } from './engine.js';
 import { win32Error, win32PacketError } from './errors.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
-import { bindTo, createSocket, orClose, setOption, type Win32Socket } from './socket.js';
-import { connect, ioctlsocket, WSAGetLastError, WSAIoctl, WSARecvFrom, WSASendTo } from './ws2_32.js';
+import { bindTo, createSocket, ioctl, orClose, setOption, type Win32Socket } from './socket.js';
+import { reachSelf } from './target.js';
+import { connect, ioctlsocket, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
 
 const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
 /** Bytes of a receive buffer that are not used, as other backends need them. */
@@ -97,6 +98,7 @@ export class Datagrams {
     const at = event.offset + EVENT_ADDRESSES;
     const length = to === null ? 0 : writeTarget(to, state.family, block, at, c.AF_INET6);
     const unreachable = to !== null && length === 0;
+    if (length !== 0) reachSelf(block.bytes, at, state.family);
     if (unreachable || pieces.bytes > LARGEST) {
       const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
       this.#engine.queuePacket(Operation.Send, socket, event, win32PacketError(sendAction(to), 'WSASendTo', errno));
@@ -154,14 +156,18 @@ export class Datagrams {
   }
 }
 
+/** What a host or a router on the way has said of an earlier send. */
+const HEARSAY = new Set(['ECONNREFUSED', 'ENETRESET', 'EHOSTUNREACH', 'ENETUNREACH']);
+
 /**
- * Why a receive stream ends, by the error number or NTSTATUS of a receive; null when it goes on: on a socket that is not
- * connected, what a host or a router on the way has said of an earlier send is no reason.
+ * Why a receive stream ends, by the error number or NTSTATUS of a receive; null when it goes on. On a socket that is not
+ * connected hearsay is no reason. On a connected one it is, but for a packet that was on its way too long (ENETRESET): any
+ * router may say so, and no other system tells.
  */
 export function endOfStream(socket: Win32Socket, errno: number): IocpError | null {
   const error = datagramError('receive', 'WSARecvFrom', errno);
   const { code } = error;
-  return !socket.datagrams!.connected && (code === 'ECONNREFUSED' || code === 'ENETRESET') ? null : error;
+  return code === 'ENETRESET' || (!socket.datagrams!.connected && HEARSAY.has(code)) ? null : error;
 }
 
 /** "Port unreachable", as elsewhere; Windows mostly calls it a reset. */
@@ -185,7 +191,9 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
     // For poll(). Overlapped calls take no notice.
     const one = Buffer.from([1, 0, 0, 0]);
     if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());
+    // Without the second, any router ends receives with WSAENETRESET. It came with a later Windows.
     if (!remote) ignoreUnreachablePorts(handle, action);
+    ioctl(handle, c.SIO_UDP_NETRESET, Buffer.alloc(4));
     bindTo(handle, local, action);
     if (remote) connectTo(handle, remote, local.family);
     return handle;
@@ -194,8 +202,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
 
 /** Without this, a peer that is gone ends receives with WSAECONNRESET. */
 function ignoreUnreachablePorts(handle: number, action: string): void {
-  const off = Buffer.alloc(4);
-  if (WSAIoctl(handle, c.SIO_UDP_CONNRESET, off, 4, null, 0, Buffer.alloc(4), 0, 0) === 0) return;
+  if (ioctl(handle, c.SIO_UDP_CONNRESET, Buffer.alloc(4)) === 0) return;
   throw win32Error(action, 'WSAIoctl', WSAGetLastError());
 }
 
@@ -205,5 +212,6 @@ function connectTo(handle: number, remote: Endpoint, family: 4 | 6): void {
   if (target === null) throw win32Error(action, 'connect', c.WSAEAFNOSUPPORT);
   const address = Buffer.alloc(SOCKADDR_SIZE);
   const length = writeSockaddr(target, address, 0, c.AF_INET6);
+  reachSelf(address, 0, target.family);
   if (connect(handle, address, length) !== 0) throw win32Error(action, 'connect', WSAGetLastError());
 }

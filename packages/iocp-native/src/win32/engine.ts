@@ -14,7 +14,6 @@ import { Owned, own } from '../ledger.js';
 import type { NativeBlock } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import {
-  ERROR_NOT_FOUND,
   ERROR_OPERATION_ABORTED,
   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
   FILE_SKIP_SET_EVENT_ON_HANDLE,
@@ -28,6 +27,7 @@ import { OVERLAPPED, PAGE } from './layout.js';
 import { closePipe, type PipeEnd } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
 import { closeHandle, hasIfsHandles, type ListenerState, orClose, Win32Socket } from './socket.js';
+import { isWine } from './system.js';
 
 /** Completion keys of packets that no socket brought. */
 export const Key = {
@@ -37,11 +37,16 @@ export const Key = {
   None: 0xfffffffe,
 } as const;
 
+/** Milliseconds that the kernel has to end what was canceled, before the handle is closed over it. */
+const PATIENCE = 1000;
 const MAX_SOCKETS = 0x1000000;
 /** Generations wrap here: key = generation * 2^32 + index is still an exact double. */
 const GENERATIONS = 0x100000;
-/** Calls of CancelIoEx that a send may take: Wine overlooks one of which it is moving bytes just then. */
-const MOST_CANCELS = 1000;
+/**
+ * Calls of CancelIoEx that a send may take under Wine, which overlooks one of which it is moving bytes just then. Windows
+ * writes the status of an operation only when its packet is taken, so there another call would say the same.
+ */
+const CANCELS_OF_WINE = 1000;
 
 export class Engine {
   /** The completion port's HANDLE. */
@@ -63,6 +68,11 @@ export class Engine {
   readonly #sockets: (Win32Socket | null)[] = [];
   readonly #generations: number[] = [];
   readonly #freeIndexes: number[] = [];
+  /** Those that are closing since a moment ago, and those that have been for longer than PATIENCE. */
+  #closing = new Set<Win32Socket>();
+  #closingLong = new Set<Win32Socket>();
+  #patience: NodeJS.Timeout | null = null;
+  readonly #mostCancels = isWine() ? CANCELS_OF_WINE : 1;
 
   constructor(scratch: NativeBlock, nudge: () => void) {
     this.scratch = scratch;
@@ -105,10 +115,14 @@ export class Engine {
     return socket;
   }
 
+  /** Associates another handle with the port, under the key of a socket. False on failure, with GetLastError(). */
+  associate(socket: Win32Socket, handle: number): boolean {
+    return CreateIoCompletionPort(handle, this.port, socket.generation * 2 ** 32 + socket.index, 0) !== 0;
+  }
+
   /** Associates an end of a pipe, whose socket is there already. Closes it and throws an IocpError when that fails. */
   attach(socket: Win32Socket, handle: number, action: string): void {
-    const key = socket.generation * 2 ** 32 + socket.index;
-    if (CreateIoCompletionPort(handle, this.port, key, 0) === 0) {
+    if (!this.associate(socket, handle)) {
       const errno = GetLastError();
       closePipe(handle, socket.pipe!, true);
       throw win32Error(action, 'CreateIoCompletionPort', errno);
@@ -160,6 +174,36 @@ export class Engine {
     if (socket.closing) this.closeWhenDrained(socket);
   }
 
+  /**
+   * Phase one of closing: what is in flight was asked to end. A socket that is to be reset is closed at once, and others
+   * when that takes long: it ends what a cancel could not. Their places stay taken until the last packet has come, so a
+   * late one finds them.
+   */
+  awaitPackets(socket: Win32Socket): void {
+    if (socket.reset && socket.pipe === null) {
+      this.closeHandleOf(socket);
+      return;
+    }
+    this.#closing.add(socket);
+    this.#patience ??= setTimeout(this.#closeLate, PATIENCE).unref();
+  }
+
+  readonly #closeLate = (): void => {
+    for (const socket of this.#closingLong) this.closeHandleOf(socket);
+    this.#closingLong = this.#closing;
+    this.#closing = new Set();
+    this.#patience = this.#closingLong.size > 0 ? setTimeout(this.#closeLate, PATIENCE).unref() : null;
+  };
+
+  /** Closes the handle of a socket, if it is open. */
+  closeHandleOf(socket: Win32Socket): void {
+    const { handle, pipe, reset } = socket;
+    socket.handle = -1;
+    if (handle < 0) return;
+    if (pipe !== null) closePipe(handle, pipe, reset);
+    else closeHandle(handle, reset);
+  }
+
   /** Phase two of closing, when phase one is over. */
   closeWhenDrained(socket: Win32Socket): void {
     if (socket.pending > 0) return;
@@ -173,9 +217,9 @@ export class Engine {
 
   /** Closes a socket that the kernel holds no operation of, and frees its place. */
   removeSocket(socket: Win32Socket): void {
-    if (socket.pipe !== null && socket.handle >= 0) closePipe(socket.handle, socket.pipe, socket.reset);
-    else if (socket.handle >= 0) closeHandle(socket.handle, socket.reset);
-    socket.handle = -1;
+    this.closeHandleOf(socket);
+    this.#closing.delete(socket);
+    this.#closingLong.delete(socket);
     this.#sockets[socket.index] = null;
     this.#generations[socket.index] = (socket.generation + 1) % GENERATIONS;
     this.#freeIndexes.push(socket.index);
@@ -201,15 +245,17 @@ export class Engine {
     return packet;
   }
 
-  /** Asks the kernel to end one operation, or with 0 all of a socket. What it did, their own packets tell. */
+  /**
+   * Asks the kernel to end one operation, or with 0 all of a socket. What it did, their own packets tell; that there was
+   * nothing to end, or that the provider does not know the call, changes nothing.
+   */
   cancel(socket: Win32Socket, overlapped: number): void {
-    const { sending } = socket;
-    const ofSend = sending !== null && (overlapped === 0 || overlapped === sending.block.address + sending.offset);
-    for (let calls = 0; calls < MOST_CANCELS; calls++) {
+    const { sending, file } = socket;
+    // Not while a file is read for it, which has another handle.
+    const sends = sending !== null && (file === null || file.handle < 0 || file.filled > 0);
+    const ofSend = sends && (overlapped === 0 || overlapped === sending.block.address + sending.offset);
+    for (let calls = ofSend ? this.#mostCancels : 1; calls > 0; calls--) {
       if (socket.handle < 0 || CancelIoEx(socket.handle, overlapped) !== 0) return;
-      const errno = GetLastError();
-      assert(errno === ERROR_NOT_FOUND, `CancelIoEx failed with ${errno}`);
-      // As a rule it has ended, and its packet is on the way.
       if (!ofSend || sending.block.words[(sending.offset + OVERLAPPED.Internal) >> 2] !== STATUS_PENDING) return;
     }
   }

@@ -109,6 +109,16 @@ export const CreateFileW = kernel32<
   ]
 >('CreateFileW', HANDLE, POINTER, 'uint32_t', 'uint32_t', POINTER, 'uint32_t', 'uint32_t', HANDLE);
 
+/** Another handle of a file that is open, with flags of its own; -1 on failure. (winbase/nf-winbase-reopenfile) */
+export const ReOpenFile = kernel32<[original: Handle, access: number, share: number, flags: number]>(
+  'ReOpenFile',
+  HANDLE,
+  HANDLE,
+  'uint32_t',
+  'uint32_t',
+  'uint32_t',
+);
+
 /** 0 with ERROR_IO_PENDING (997) is no failure. (fileapi/nf-fileapi-readfile) */
 export const ReadFile = kernel32<[file: Handle, into: Address, length: number, read: Pointer, overlapped: Address]>(
   'ReadFile',

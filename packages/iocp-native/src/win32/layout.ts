@@ -18,6 +18,7 @@ export const OVERLAPPED_ENTRY = {
 } as const;
 export const SOCKADDR_IN = { size: 16, sin_family: 0, sin_port: 2, sin_addr: 4 } as const;
 export const SOCKADDR_IN6 = { size: 28, sin6_family: 0, sin6_port: 2, sin6_addr: 8, sin6_scope_id: 24 } as const;
+export const OSVERSIONINFOEXW = { size: 284, dwOSVersionInfoSize: 0, wProductType: 282 } as const;
 export const WSAPROTOCOL_INFOW = { size: 628, dwServiceFlags1: 0 } as const;
 
 /**
@@ -62,6 +63,14 @@ export function assertWin32Layout(): void {
     sin6_flowinfo: 'uint32_t',
     sin6_addr: array('uint8_t', 16),
     sin6_scope_id: 'uint32_t',
+  });
+  check('OSVERSIONINFOEXW', OSVERSIONINFOEXW, {
+    dwOSVersionInfoSize: 'uint32_t',
+    numbers: array('uint32_t', 4),
+    szCSDVersion: array('uint16_t', 128),
+    words: array('uint16_t', 3),
+    wProductType: 'uint8_t',
+    wReserved: 'uint8_t',
   });
   check('WSAPROTOCOL_INFOW', WSAPROTOCOL_INFOW, {
     dwServiceFlags1: 'uint32_t',

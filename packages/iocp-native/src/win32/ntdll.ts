@@ -1,4 +1,4 @@
-// ntdll.dll: what tells whether a number is the HANDLE of a completion port.
+// ntdll.dll: what tells whether a number is the HANDLE of a completion port, what a status means, and which Windows this is.
 
 import { HANDLE, library, POINTER, type Pointer } from './library.js';
 
@@ -12,3 +12,9 @@ const NtQueryIoCompletion = ntdll<
 export function isCompletionPort(handle: number): boolean {
   return NtQueryIoCompletion(handle, 0, Buffer.alloc(4), 4, null) === 0;
 }
+
+/** The Win32 number of an NTSTATUS; 317 (ERROR_MR_MID_NOT_FOUND) for one that has none. (winternl/nf-winternl-rtlntstatustodoserror) */
+export const RtlNtStatusToDosError = ntdll<[status: number]>('RtlNtStatusToDosError', 'uint32_t', 'uint32_t');
+
+/** (wdm/nf-wdm-rtlgetversion) */
+export const RtlGetVersion = ntdll<[info: Pointer]>('RtlGetVersion', 'int', POINTER);

@@ -2,6 +2,7 @@
 // does, so that the name stays ours and a client finds it.
 
 import { type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract.js';
+import { endpointText } from '../endpoint.js';
 import { IocpError } from '../errors.js';
 import { ERROR_IO_PENDING, ERROR_NO_DATA, ERROR_PIPE_CONNECTED } from './constants.js';
 import type { Engine } from './engine.js';
@@ -38,7 +39,7 @@ export class PipeAcceptor {
 
   /** Throws an IocpError. */
   listen({ path }: PipeEndpoint, options: ListenOptions): Win32Socket {
-    const action = `listen on ${path}`;
+    const action = `listen on ${endpointText({ path })}`;
     if (options.reusePort) throw new IocpError(action, 'a pipe has one listener', 'ENOTSUP', 'CreateNamedPipeW');
     if (options.detached) {
       const reason = 'a pipe is with its port before its client comes';

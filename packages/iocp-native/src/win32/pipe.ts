@@ -37,7 +37,8 @@ export function createInstance(path: string, options: SocketOptions, first: bool
   const handle = taken[0];
   if (handle === c.INVALID_HANDLE_VALUE) {
     const errno = GetLastError();
-    const inUse = first && errno === c.ERROR_ACCESS_DENIED;
+    // The second, when the server that has the name allows so many instances and no more.
+    const inUse = first && (errno === c.ERROR_ACCESS_DENIED || errno === c.ERROR_PIPE_BUSY);
     throw win32Error(action, 'CreateNamedPipeW', inUse ? WSAEADDRINUSE : errno);
   }
   own(Owned.Handle, handle);

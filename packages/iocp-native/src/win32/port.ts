@@ -30,6 +30,7 @@ import { WAIT_TIMEOUT } from './constants.js';
 import { Datagrams } from './datagrams.js';
 import { Engine, Key } from './engine.js';
 import { win32Error } from './errors.js';
+import { FileSender } from './file-sender.js';
 import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel32.js';
 import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { LoopHost } from './loop-host.js';
@@ -49,6 +50,8 @@ const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
 const SLICE = 1000;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
+/** After so many it closes the handles over that. */
+const CANCEL_ROUNDS = 10;
 
 /** Blocks of native memory outlive their ports, so that stale views stay harmless. */
 const blocks = new BlockStore(win32Memory);
@@ -65,6 +68,7 @@ export class IocpPort implements CompletionPort {
   readonly #connector: Connector;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  readonly #files: FileSender;
   readonly #datagrams: Datagrams;
   readonly #notifier: Notifier;
   readonly #buffers: ReceiveBuffers;
@@ -98,6 +102,7 @@ export class IocpPort implements CompletionPort {
     this.#acceptor = new Acceptor(this.#engine);
     this.#connector = new Connector(this.#engine);
     this.#sender = new Sender(this.#engine);
+    this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes));
     this.#datagrams = new Datagrams(this.#engine, this.#buffers, (bytes) => this.allocate(bytes));
     this.#receiver = new Receiver(this.#engine, this.#buffers, this.#datagrams);
     this.#notifier = new Notifier({
@@ -172,7 +177,7 @@ export class IocpPort implements CompletionPort {
 
   sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
     this.#assertOpen();
-    this.#sender.sendFile(socket, event, file, offset, length);
+    this.#files.send(socket, event, file, offset, length);
   }
 
   shutdown(socket: Win32Socket): void {
@@ -185,6 +190,7 @@ export class IocpPort implements CompletionPort {
     if (socket.listener) this.#acceptor.cancel(socket, event);
     else if (event === socket.receiving) this.#receiver.cancel(socket);
     else if (event === socket.connecting) this.#connector.cancel(socket, event);
+    else if (event === socket.sending && socket.file !== null) this.#files.cancel(socket);
     else if (event === socket.sending || socket.datagrams !== null) {
       this.#engine.cancel(socket, event.block.address + event.offset);
     }
@@ -198,8 +204,13 @@ export class IocpPort implements CompletionPort {
     if (socket.receiving !== null) this.#receiver.cancel(socket);
     if (socket.connecting !== null) this.#connector.cancel(socket, socket.connecting);
     if (socket.listener !== null) this.#acceptor.close(socket);
-    if (socket.pending > 0) this.#engine.cancel(socket, 0);
-    else this.#engine.closeWhenDrained(socket);
+    if (socket.file !== null) this.#files.cancel(socket);
+    if (socket.pending > 0) {
+      this.#engine.cancel(socket, 0);
+      this.#engine.awaitPackets(socket);
+    } else {
+      this.#engine.closeWhenDrained(socket);
+    }
   }
 
   post(key: unknown, bytes: number): void {
@@ -271,7 +282,10 @@ export class IocpPort implements CompletionPort {
   #drain(): boolean {
     const { queue } = this.#engine;
     for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
-      for (const socket of this.#engine.sockets) this.close(socket);
+      for (const socket of this.#engine.sockets) {
+        this.close(socket);
+        if (round >= CANCEL_ROUNDS) this.#engine.closeHandleOf(socket);
+      }
       if (queue.length === 0) this.#takeFromKernel(ENTRIES, 100);
       while (queue.length > 0) this.#discard();
     }
@@ -346,7 +360,8 @@ export class IocpPort implements CompletionPort {
     if (receiving !== null && overlapped === receiving.block.address + receiving.offset) {
       this.#receiver.complete(socket, statusOf(receiving), bytes);
     } else if (sending !== null && overlapped === sending.block.address + sending.offset) {
-      this.#sender.complete(socket, sending, statusOf(sending), bytes);
+      if (socket.file !== null) this.#files.complete(socket, sending, statusOf(sending), bytes);
+      else this.#sender.complete(socket, sending, statusOf(sending), bytes);
     } else if (connecting !== null && overlapped === connecting.block.address + connecting.offset) {
       this.#connector.complete(socket, connecting, statusOf(connecting));
     } else if (socket.datagrams !== null) {

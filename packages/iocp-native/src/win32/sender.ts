@@ -1,17 +1,14 @@
 // Sending: one WSASend at a time for each socket, of up to 16 pieces.
 
 import assert from 'node:assert';
-import { checkFileRange } from '../checks.js';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
-import { endsEarly } from '../errors.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
-import { handleOf } from './file.js';
 import { EVENT_BUFFERS, OVERLAPPED, PAGE, WSABUF } from './layout.js';
 import { writePipe } from './pipe.js';
 import type { Win32Socket } from './socket.js';
-import { shutdown, TransmitFile, WSAGetLastError, WSASend } from './ws2_32.js';
+import { shutdown, WSAGetLastError, WSASend } from './ws2_32.js';
 
 export class Sender {
   readonly #engine: Engine;
@@ -49,29 +46,6 @@ export class Sender {
     this.complete(socket, event, errno, 0);
   }
 
-  sendFile(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
-    checkFileRange(offset, length);
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
-    if (socket.pipe !== null) {
-      const error = win32PacketError('send a file to a pipe', 'TransmitFile', ERROR_NOT_SUPPORTED);
-      this.#engine.queuePacket(Operation.Send, socket, event, error);
-      return;
-    }
-    socket.fileBytes = length;
-    const overlapped = this.#engine.prepare(event);
-    const { words } = event.block;
-    const at = (event.offset + OVERLAPPED.Offset) >> 2;
-    words[at] = offset;
-    words[at + 1] = Math.floor(offset / 0x100000000);
-    const done = TransmitFile(socket.handle, handleOf(file), length, 0, overlapped, 0, 0) !== 0;
-    const errno = done ? 0 : WSAGetLastError();
-    if (errno === WSA_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return;
-    this.#engine.settle();
-    this.complete(socket, event, errno, done ? words[(event.offset + OVERLAPPED.InternalHigh) >> 2]! : 0);
-  }
-
   /** A send has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
     // A call that fails at once may have left it STATUS_PENDING.
@@ -84,10 +58,8 @@ export class Sender {
         return;
       }
     }
-    const short = errno === 0 && bytes < socket.fileBytes;
-    socket.fileBytes = 0;
     const syscall = socket.pipe ? 'WriteFile' : 'WSASend';
-    const error = short ? endsEarly() : errno === 0 ? null : win32PacketError('send', syscall, errno);
+    const error = errno === 0 ? null : win32PacketError('send', syscall, errno);
     this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = socket.pipe ? socket.piecesBytes : bytes;
   }
 

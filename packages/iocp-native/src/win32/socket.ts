@@ -1,6 +1,5 @@
 // Sockets of an IOCP port: their options, addresses and state. What may wait goes through the port.
 
-import assert from 'node:assert';
 import type { Endpoint, KeepAlive, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
 import { endpointText, hasNoAddress } from '../endpoint.js';
@@ -10,10 +9,15 @@ import { disown, Owned, own, taken } from '../ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
+import type { FileInFlight } from './file-sender.js';
 import { WSAPROTOCOL_INFOW } from './layout.js';
 import type { PipeEnd } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
 import * as ws2 from './ws2_32.js';
+
+const SOMAXCONN = 200;
+/** TCP_INITIAL_RTO_PARAMETERS: the round-trip time as it is, and no second SYN. */
+const NO_SYN_RETRANSMISSIONS = Buffer.from([0xff, 0xff, 0xfe, 0]);
 
 /** Where a receive stream is. */
 export const Stream = {
@@ -67,8 +71,8 @@ export class Win32Socket implements PortSocket {
   piece = 0;
   pieces = 0;
   piecesBytes = 0;
-  /** Bytes that a send of a file is to send; 0 for any other. */
-  fileBytes = 0;
+  /** The file that its send is about; null for any other. */
+  file: FileInFlight | null = null;
   /** The receive buffer that the WSARecv in flight fills; -1 for one of zero bytes. */
   receiveBuffer = -1;
   /** The last receive filled its buffer, so more is likely to be there. */
@@ -148,7 +152,7 @@ export function orClose<T>(handle: number, steps: () => T): T {
   }
 }
 
-/** Closes what need not be a socket at all. */
+/** Closes what need not be a socket at all. A failure (of the system's network, say) leaves nobody anything to do. */
 export function discardHandle(handle: number): void {
   dropPosted(handle);
   disown(Owned.Handle, handle);
@@ -166,9 +170,31 @@ export function setOptions(handle: number, options: SocketOptions, action: strin
 function applyKeepAlive(handle: number, keepAlive: number | KeepAlive, action: string): void {
   const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
   setOption(handle, c.SOL_SOCKET, c.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);
-  if (idle > 0) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPALIVE, idle, action);
-  if (interval !== undefined) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPINTVL, interval, action);
-  if (count !== undefined) setOption(handle, c.IPPROTO_TCP, c.TCP_KEEPCNT, count, action);
+  const options = [
+    [c.TCP_KEEPALIVE, idle > 0 ? idle : undefined],
+    [c.TCP_KEEPINTVL, interval],
+    [c.TCP_KEEPCNT, count],
+  ] as const;
+  for (const [name, value] of options) {
+    const errno = value === undefined ? 0 : trySetOption(handle, c.IPPROTO_TCP, name, value, action);
+    if (errno === c.WSAENOPROTOOPT) {
+      setKeepAliveValues(handle, idle, interval, action);
+      return;
+    }
+    if (errno !== 0) throw win32Error(action, 'setsockopt', errno);
+  }
+}
+
+/** How Windows before 10 1709 is told. There the count is always 10. */
+function setKeepAliveValues(handle: number, idle: number, interval = 1, action: string): void {
+  if (idle === 0) return;
+  const values = Buffer.from(new Uint32Array([1, idle * 1000, interval * 1000]).buffer);
+  if (ioctl(handle, c.SIO_KEEPALIVE_VALS, values) !== 0) throw win32Error(action, 'WSAIoctl', ws2.WSAGetLastError());
+}
+
+/** Sets something of a socket by its code: 0, or -1 with the error in WSAGetLastError(). */
+export function ioctl(handle: number, code: number, input: Buffer): number {
+  return ws2.WSAIoctl(handle, code, input, input.length, null, 0, Buffer.alloc(4), 0, 0);
 }
 
 /** A bound and listening socket. */
@@ -177,20 +203,32 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   if (options.reusePort) throw new IocpError(action, 'Windows has no SO_REUSEPORT', 'ENOTSUP', 'setsockopt');
   const handle = createSocket(local.family, action);
   return orClose(handle, () => {
-    setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
+    // Neither SO_REUSEADDR, with which two listeners would share the port, nor SO_EXCLUSIVEADDRUSE, which may keep a server
+    // out that starts again while connections of the last one have not run out.
     if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
     // Accepted sockets get theirs one by one, but what is refused is refused here, and peers learn of the window here.
     setOptions(handle, options, action);
     bindTo(handle, local, action);
-    if (ws2.listen(handle, options.backlog ?? 4096) !== 0) throw win32Error(action, 'listen', ws2.WSAGetLastError());
+    if (ws2.listen(handle, backlogOf(options.backlog ?? 4096)) !== 0)
+      throw win32Error(action, 'listen', ws2.WSAGetLastError());
     return handle;
   });
 }
 
-/** A socket for ConnectEx, which wants it bound. */
-export function createConnector(family: 4 | 6, options: SocketOptions, action: string): number {
+/** What listen() is to be told: plainly, it cuts to 200; what is beyond has a form of its own, SOMAXCONN_HINT. */
+export function backlogOf(wanted: number): number {
+  return wanted <= SOMAXCONN ? wanted : -Math.min(wanted, 65_535);
+}
+
+/**
+ * A socket for ConnectEx, which wants it bound. A SYN that this machine itself refuses (`loopback`) is not sent again:
+ * that would take two seconds.
+ */
+export function createConnector(family: 4 | 6, options: SocketOptions, loopback: boolean, action: string): number {
   const handle = createSocket(family, action);
   return orClose(handle, () => {
+    // Since Windows 10 1709. Elsewhere a refusal takes its time.
+    if (loopback) ioctl(handle, c.SIO_TCP_INITIAL_RTO, NO_SYN_RETRANSMISSIONS);
     setOptions(handle, options, action);
     if (family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, 0, action);
     bindTo(handle, { address: family === 6 ? '::' : '0.0.0.0', family, port: 0 }, action);
@@ -220,9 +258,7 @@ export function closeHandle(handle: number, reset = false): void {
     // SO_LINGER, on, for 0 seconds. It fails on a connection that is gone already.
     ws2.setsockopt(handle, c.SOL_SOCKET, c.SO_LINGER, Buffer.from([1, 0, 0, 0]), 4);
   }
-  disown(Owned.Handle, handle);
-  const result = ws2.closesocket(handle);
-  assert(result === 0, `closesocket failed with ${result && ws2.WSAGetLastError()}`);
+  discardHandle(handle);
 }
 
 /** Whether the provider's sockets are handles of the file system: only then may packets be skipped on success. */
@@ -241,12 +277,16 @@ export function bindTo(handle: number, local: Endpoint, action: string): void {
 }
 
 export function setOption(handle: number, level: number, name: number, value: number, action: string): void {
+  const errno = trySetOption(handle, level, name, value, action);
+  if (errno !== 0) throw win32Error(action, 'setsockopt', errno);
+}
+
+/** The same, but the error number of the system is given. */
+function trySetOption(handle: number, level: number, name: number, value: number, action: string): number {
   assertHandle(handle, action, 'setsockopt');
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
-  if (ws2.setsockopt(handle, level, name, bytes, 4) !== 0) {
-    throw win32Error(action, 'setsockopt', ws2.WSAGetLastError());
-  }
+  return ws2.setsockopt(handle, level, name, bytes, 4) === 0 ? 0 : ws2.WSAGetLastError();
 }
 
 export function endpointOf(handle: number, syscall: string, ask: typeof ws2.getsockname): Endpoint {
