@@ -20,7 +20,7 @@ for word in $(cat /proc/cmdline); do
 done
 echo "GUEST $(uname -rm), $(nproc) processors, Node.js $(node --version)"
 for name in $names; do
-  timeout -k 5 "$limit" node "/work/guest/$name.mjs"
+  timeout -k 5 "$limit" node "/app/guest/$name.mjs"
   echo "GUEST $name ended with $?"
 done
 dmesg | grep -E 'BUG:|Oops|Call Trace|blocked for more than' | sed 's/^/GUEST kernel: /'

@@ -90,7 +90,7 @@ prepare() {
     rm -rf "$to"
     mkdir -p "$to/koffi/koffi-linux-$name" "$to/npm"
     apt "$base" "$arch" apt-get update
-    unpack "$base" "$arch" "$to/root" "${parts[@]}"
+    unpack "$base" "$arch" "$to/debian" "${parts[@]}"
     (cd "$to/npm" && npm pack --silent "$node" "$koffi" >/dev/null)
     tar -xzf "$to"/npm/node-linux-*.tgz -C "$to/npm" package/bin/node
     mv "$to/npm/package/bin/node" "$to/node"

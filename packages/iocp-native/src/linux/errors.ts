@@ -51,6 +51,11 @@ export function linuxPacketError(action: string, syscall: string, errno: number)
   return packetError(action, reasonOf(errno), codeOf(errno), syscall, errno);
 }
 
+/** The error of a completion, for its packet. @param result of the operation: negative when it failed. */
+export function resultError(action: string, syscall: string, result: number): IocpError | null {
+  return result < 0 ? linuxPacketError(action, syscall, -result) : null;
+}
+
 function reasonOf(errno: number): string {
   return reasons.get(-errno)?.[1] ?? `error ${errno}`;
 }

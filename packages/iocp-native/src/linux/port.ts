@@ -32,7 +32,7 @@ import { Connector } from './connector.js';
 import { Datagrams } from './datagrams.js';
 import { Ending } from './ending.js';
 import { Engine } from './engine.js';
-import { ENOENT, linuxPacketError } from './errors.js';
+import { ENOENT, resultError } from './errors.js';
 import { FileSender } from './file-sender.js';
 import * as abi from './layout.js';
 import { LoopHost } from './loop-host.js';
@@ -345,7 +345,7 @@ export class UringPort implements CompletionPort {
           if (socket.connecting === null || socket.connecting.tag !== tag) break;
           return this.#connector.complete(socket, socket.connecting, result, packet);
         case Operation.Close:
-          fill(packet, Operation.Close, socket.key, null, socket, 0, closeFailure(result));
+          fill(packet, Operation.Close, socket.key, null, socket, 0, resultError('close', 'close', result));
           strike(socket.record);
           this.#engine.removeSocket(socket);
           return true;
@@ -396,8 +396,4 @@ export class UringPort implements CompletionPort {
   #assertOpen(): void {
     if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');
   }
-}
-
-function closeFailure(result: number): IocpError | null {
-  return result < 0 ? linuxPacketError('close', 'close', -result) : null;
 }
