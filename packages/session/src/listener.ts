@@ -1,5 +1,5 @@
 // Listener: accepts connections, with several accepts outstanding, and makes a session for each. No failed accept ends
-// it: it backs off when the system is out of something, and resumes.
+// it: it backs off when the system is out of something, or fails again and again, and resumes.
 
 import {
   type CompletionPacket,
@@ -69,10 +69,12 @@ export interface ListenerFigures {
 }
 
 const ACCEPTS = 256;
-/** Milliseconds that a failed accept waits when the system is out of descriptors or memory. */
+/** Milliseconds that failed accepts wait. */
 const BACK_OFF = 100;
 /** Milliseconds after which a listener that leaves connections to the kernel looks whether there is room. */
 const LOOK_AGAIN = 20;
+/** A peer that had gone before it was accepted. It says nothing about the next one. */
+const GONE = 'ECONNABORTED';
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
@@ -95,7 +97,12 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** Events of accepts that are not with the port: for want of room, or of what the system is out of. */
   readonly #resting: AcceptEvent[] = [];
   #accepting = 0;
-  /** An accept has failed, as the system was out of something: none is started until the back-off is over. */
+  /** No connection has come since an accept failed. */
+  #failing = false;
+  /**
+   * The system was out of something, or accepts fail one after the other, as when its network is gone: none is started
+   * until the back-off is over.
+   */
   #exhausted = false;
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
@@ -194,11 +201,15 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     }
     const event = packet.event as AcceptEvent | null;
     if (packet.error === null) {
+      this.#failing = false;
       if (this.#letIn(packet)) this.figures.accepted++;
       else this.figures.refused++;
     } else if (this.#stopped === undefined) {
       this.figures.failed++;
-      if (EXHAUSTED.has(packet.error.code)) this.#exhausted = true;
+      if (packet.error.code !== GONE) {
+        if (this.#failing || EXHAUSTED.has(packet.error.code)) this.#exhausted = true;
+        this.#failing = true;
+      }
     }
     if (event === null) return;
     this.#accepting--;

@@ -2,8 +2,9 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
+import { IocpError } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
-import { IocpCore } from '@overlapped/net-core';
+import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, Listener, Session } from '../src/index.js';
 import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
@@ -289,4 +290,41 @@ test('thousands of connects at once find their events', async () => {
   expect(connector.sessions.size).toBe(3000);
   for (const session of connector.sessions) session.destroy();
   await Promise.all([core.stop(), system.run()]);
+});
+
+test('accepts that fail one after the other wait, and go on later; peers that have gone make nobody wait', async () => {
+  for (const [code, least, most] of [
+    ['ENETDOWN', 8, 30],
+    ['ECONNABORTED', 10_000, 10_001],
+  ] as const) {
+    const system = createSimulation({ seed: 1 });
+    const core = new IocpCore({ system });
+    const listening = listen(core, { session: Echo });
+    await system.run(0);
+    const listener = await listening;
+    const { port } = core;
+    const accept = port.accept.bind(port);
+    let accepts = 0;
+    port.accept = (socket, event) => {
+      accept(socket, event);
+      if (++accepts <= 10_000) port.cancel(socket, event);
+    };
+    const inner = listener[onCompletion].bind(listener);
+    listener[onCompletion] = (packet) => {
+      if (packet.error !== null) packet.error = new IocpError('accept', 'the test says so', code, 'accept');
+      inner(packet);
+    };
+    // The first connection takes one of the accepts that were there before.
+    system.connect(listener.endpoint);
+    await system.run(1000);
+    expect(listener.figures.accepted).toBe(1);
+    expect(accepts).toBeGreaterThanOrEqual(least);
+    expect(accepts).toBeLessThanOrEqual(most);
+    port.accept = accept;
+    await system.run(200);
+    for (let i = 0; i < 300; i++) system.connect(listener.endpoint);
+    await system.run(200);
+    expect(listener.figures.accepted).toBe(301);
+    await Promise.all([core.stop(), system.run()]);
+  }
 });
