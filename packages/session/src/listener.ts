@@ -22,7 +22,7 @@ import {
 } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { addressOf } from './hosts.js';
-import { type Intake, LocalIntake, loadKind, WorkerIntake, type WorkerSessionOptions } from './intake.js';
+import { type Intake, LocalIntake, loadKindHere, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
 import { ignored } from './reset.js';
 import type { Session } from './session.js';
@@ -119,7 +119,12 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     // A small part of what is left, so that the next ones find some: the events of a core do for more than 150 listeners.
     const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 32));
     for (let i = 0; i < accepts; i++) this.#resting.push(core.listenerEvents.acquire(this, Operation.Accept)!);
-    this.#acceptMore();
+    if (intake.opening === null) this.#acceptMore();
+    else
+      void intake.opening.then(
+        () => this.#opened(),
+        (error) => this.#failed(error),
+      );
   }
 
   /**
@@ -134,10 +139,11 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     options: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     const gate = new Gate(options, core.timers);
-    if (!('module' in options)) return Listener.#bind(core, options, new LocalIntake(core, options), gate);
+    if (!('module' in options))
+      return Listener.#bind(core, options, new LocalIntake(core, options, options.session), gate);
     if (core.threads === 0) {
-      const session = await loadKind(options.module);
-      return Listener.#bind(core, options, new LocalIntake(core, { ...options, session }), gate);
+      const kind = await loadKindHere(options.module);
+      return Listener.#bind(core, options, new LocalIntake(core, options, kind), gate);
     }
     const intake = await WorkerIntake.open(core, options);
     // Each thread listens for itself.
@@ -219,6 +225,17 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     } else {
       this.#core.listenerEvents.release(event);
     }
+  }
+
+  /** What the sessions do is known now. */
+  #opened(): void {
+    if (this.#stopped === undefined) this.#acceptMore();
+  }
+
+  /** It cannot be known any more: nobody waits for listen() now, so a warning says why. */
+  #failed(error: Error): void {
+    process.emitWarning(error);
+    void this.stop(0);
   }
 
   #letIn(packet: CompletionPacket): boolean {

@@ -1,9 +1,12 @@
 // A listener whose sessions run in worker threads: how they are spread, what the loss of a thread costs, and that nothing
 // is left behind.
 
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { isIocpError } from '@overlapped/iocp-native';
 import { type CoreFigures, IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
@@ -160,6 +163,40 @@ onEachBackend((backend) => {
     expect(await client!.ask('hello')).toBe('hello');
     expect(listener.sessions.size).toBe(1);
     expect(core.threads).toBe(0);
+  });
+
+  test.each([
+    ['a module that it exports', 'good', 'hello\n'],
+    [
+      'none, which a warning tells',
+      'bad',
+      'warning: own-module.mjs has no default export that is a subclass of Session, ',
+    ],
+  ])(
+    'a program may be its own module where there are no threads, though it waits for listen(): %s',
+    async (_, what, text) => {
+      const script = fileURLToPath(new URL('./fixtures/own-module.mjs', import.meta.url));
+      const { stdout } = await promisify(execFile)(process.execPath, [script, backend, what]);
+      expect(stdout).toContain(text);
+    },
+  );
+
+  test('a module is a URL, its text, or an absolute path', async () => {
+    const core = new IocpCore({ backend, threads: 1, maxSessions: 100 });
+    onTestFinished(() => core.stop(500));
+    const at = { host: '127.0.0.1', port: 0 };
+    for (const module of [LINE, LINE.href, fileURLToPath(LINE)]) {
+      const { endpoint } = await Listener.listen(core, { ...at, module });
+      const [client] = await connect(endpoint.port, 1);
+      expect(await client!.ask('hello')).toBe('hello');
+    }
+    for (const module of ['./line.js', 'line.js', undefined, 5, {}]) {
+      const wrong = Listener.listen(core, { ...at, module: module as URL });
+      await expect(wrong).rejects.toMatchObject({
+        code: 'EINVAL',
+        message: expect.stringContaining('Cannot listen: module must be a URL or an absolute path, not '),
+      });
+    }
   });
 
   test('a module that cannot be used is refused, and the core goes on', async () => {

@@ -1,5 +1,5 @@
 // The examples of the READMEs: the blocks marked ```ts, which become modules, and those marked ```sh test.
-// An example that says "prints: TEXT" in a comment must print TEXT.
+// An example that says "prints: TEXT" in a comment must print TEXT; one whose first line is "// NAME.mts" is a file of that name.
 
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -47,7 +47,8 @@ export function compile(examples: readonly Example[]): Map<Example, CompiledExam
   mkdirSync(cache, { recursive: true });
   const folder = mkdtempSync(join(cache, 'examples-'));
   const sources = examples.map((example, i) => {
-    const source = join(folder, `example-${i}.mts`);
+    const [, name = `example-${i}`] = /^\/\/ ([a-z-]+)\.mts$/.exec(example.code.split('\n', 1)[0]!) ?? [];
+    const source = join(folder, `${name}.mts`);
     // Empty lines first, so that the line in a message, or in a stack, is the README's.
     writeFileSync(source, '\n'.repeat(example.line - 1) + example.code);
     return source;

@@ -1,10 +1,9 @@
 // The options of a JobPool, checked and with their defaults.
 
 import { availableParallelism } from 'node:os';
-import { isAbsolute } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { ResourceLimits } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
+import { moduleUrl } from '../module-url.js';
 import { MAX_THREADS } from './job-table.js';
 
 /** How a pool is made. */
@@ -25,22 +24,12 @@ export function checked(options: JobPoolOptions) {
   const { threads = Math.min(MAX_THREADS, concurrency * 2) } = options;
   checkInteger('concurrency', concurrency, 4096);
   checkInteger('threads', threads, MAX_THREADS);
-  return { module: urlOf(module), threads, concurrency, resourceLimits };
+  return { module: moduleUrl(module, 'make a job pool'), threads, concurrency, resourceLimits };
 }
 
 function checkInteger(name: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
   throw invalid(`${name} must be a whole number from 1 to ${most}, not ${value}`);
-}
-
-function urlOf(module: URL | string): string {
-  if (module instanceof URL) return module.href;
-  if (typeof module === 'string') {
-    // First, as "C:\jobs.js" looks like a URL.
-    if (isAbsolute(module)) return pathToFileURL(module).href;
-    if (URL.canParse(module)) return module;
-  }
-  throw invalid(`module must be a URL or an absolute path, not ${module}`);
 }
 
 function invalid(reason: string): IocpError {
