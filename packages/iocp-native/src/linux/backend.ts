@@ -5,6 +5,7 @@ import { isMainThread } from 'node:worker_threads';
 import type { Availability, Backend } from '../backend.js';
 import { type IocpError, isIocpError } from '../errors.js';
 import { closePostedQueue, PostedQueue } from '../posted-queue.js';
+import { otherRuntime } from '../runtime.js';
 import { assertLinuxLayout } from './abi.js';
 import { whyNoRing } from './errors.js';
 import { OP, REGISTER } from './layout.js';
@@ -53,6 +54,8 @@ export function probe(): Availability {
   if (!ARCHITECTURES.includes(process.arch)) {
     return no(`the architecture is ${process.arch}, and io_uring is served on ${ARCHITECTURES.join(', ')} only`);
   }
+  const runtime = otherRuntime();
+  if (runtime) return no(runtime);
   try {
     assertLinuxLayout();
     const ring = whenFreed(() => new Ring(8, 16));

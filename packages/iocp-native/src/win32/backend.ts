@@ -3,6 +3,7 @@
 import type { Availability, Backend } from '../backend.js';
 import { isIocpError } from '../errors.js';
 import { koffi } from '../koffi.js';
+import { otherRuntime } from '../runtime.js';
 import { win32Error } from './errors.js';
 import { assertWin32Layout } from './layout.js';
 import { IocpPort } from './port.js';
@@ -36,6 +37,8 @@ export const win32Backend: Backend = {
 
 function probe(): Availability {
   if (process.platform !== 'win32') return { available: false, reason: 'this is not Windows' };
+  const runtime = otherRuntime();
+  if (runtime) return { available: false, reason: runtime };
   try {
     if (koffi().sizeof('void *') !== 8) return { available: false, reason: 'this is not a 64-bit process' };
     assertWin32Layout();

@@ -1,0 +1,3 @@
+// The job of a pool.
+
+export const answer = () => 'served';
