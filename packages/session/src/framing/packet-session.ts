@@ -71,10 +71,12 @@ export class PacketSession extends Session {
     }
   }
 
+  /** @internal */
   override [cutShort](): IocpError | undefined {
     return this.#reader.unfinished > 0 ? badFrame('the peer ended in the middle of it') : undefined;
   }
 
+  /** @internal */
   override [unfinished](): number {
     return this.#reader.unfinished;
   }
