@@ -230,6 +230,7 @@ export class IocpCore {
     if (bytes.length > MOST_BYTES) {
       throw new RangeError(`a message has at most ${MOST_BYTES} bytes, not ${bytes.length}`);
     }
+    if (this.#destroyed) return false;
     const exchange = this.#openExchange();
     const message = exchange.publish(bytes);
     if (message < 0) return false;
@@ -265,6 +266,11 @@ export class IocpCore {
   /** No send buffer was free: flushes when one is, or when it has waited too long. @internal */
   awaitSendBuffer(waiter: Flushable): void {
     this.bufferLine.join(waiter);
+  }
+
+  /** Whether stop() was called. */
+  get stopping(): boolean {
+    return this.#stopped !== undefined;
   }
 
   /** Sessions that are open. */

@@ -15,6 +15,10 @@ import {
   type SocketOptions,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
+import { offAbort, onAbort } from './abort-signals.js';
+import { endpointOf } from './endpoints.js';
+import { asError } from './outcomes.js';
+import type { Session } from './session.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
 
 /** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
@@ -22,12 +26,17 @@ const ATTEMPT_DELAY = 250;
 
 type Remote = Endpoint | PipeEndpoint;
 
-/** What ends a connect early. */
-export interface ConnectOptions {
+/** What ends a connect early, and what its session is. */
+export interface ConnectOptions<Kind extends Session = Session> {
   /** Milliseconds for all of it, the name's resolution included. Default: as long as the system tries. */
   readonly timeout?: number;
   /** Gives up; connect() then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Makes the session of this connection, in the place of what the connector makes: for a class whose constructor takes
+   * arguments. It must be a new one. What it throws, connect() rejects with.
+   */
+  readonly session?: () => Kind;
 }
 
 export class Connecting {
@@ -83,7 +92,7 @@ export class Connecting {
       this.giveUp(signal.reason);
       return;
     }
-    signal?.addEventListener('abort', this.#aborted);
+    if (signal !== undefined) onAbort(signal, this.#aborted);
     if (timeout !== undefined) this.#core.timers.set(this.#deadline, timeout);
     remotes.then(
       (resolved) => this.#resolved(interleave(resolved)),
@@ -116,7 +125,7 @@ export class Connecting {
   #attempt(): void {
     const { timers } = this.#core;
     const remote = this.#remotes!.shift()!;
-    this.#attempts.add(new Attempt(this.#core, remote, this.#socketOptions, this));
+    this.#attempts.add(new Attempt(this.#core, remote, this.#target, this.#socketOptions, this));
     if (this.#remotes!.length > 0) timers.set(this.#next, ATTEMPT_DELAY);
     else timers.clear(this.#next);
   }
@@ -148,7 +157,7 @@ export class Connecting {
     if (settled) timers.clear(this.#next);
     if (this.#attempts.size > 0 || (!settled && this.#remotes!.length > 0)) return;
     timers.clear(this.#deadline);
-    this.#options.signal?.removeEventListener('abort', this.#aborted);
+    if (this.#options.signal !== undefined) offAbort(this.#options.signal, this.#aborted);
     if (this.#givenUp !== null) this.#reject(this.#givenUp[0]);
     else if (!this.#won) this.#reject(this.#failure());
     this.#over(this);
@@ -169,18 +178,31 @@ export class Connecting {
 class Attempt implements CompletionOwner {
   readonly #core: IocpCore;
   readonly #connecting: Connecting;
+  readonly #remote: Remote;
+  /** What is connected to, in messages. */
+  readonly #target: string;
   readonly #socket: PortSocket | null = null;
   #error: Error | null = null;
 
-  constructor(core: IocpCore, remote: Remote, options: SocketOptions, connecting: Connecting) {
+  constructor(core: IocpCore, remote: Remote, target: string, options: SocketOptions, connecting: Connecting) {
     this.#core = core;
     this.#connecting = connecting;
+    this.#remote = remote;
+    this.#target = target;
+    let failure: Error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
     if (core.places.reserve()) {
-      this.#socket = core.port.connect(takeEvent(core, this, Operation.Connect), remote, this, options);
-      return;
+      const event = takeEvent(core, this, Operation.Connect);
+      try {
+        this.#socket = core.port.connect(event, remote, this, options);
+        return;
+      } catch (error) {
+        // Nothing was started, so no packet comes.
+        core.events.release(event);
+        core.places.unreserve();
+        failure = asError(error);
+      }
     }
-    const error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
-    queueMicrotask(() => connecting.ended(this, error));
+    queueMicrotask(() => connecting.ended(this, failure));
   }
 
   close(): void {
@@ -194,9 +216,21 @@ class Attempt implements CompletionOwner {
     }
     this.#core.events.release(packet.event as SessionEvent);
     this.#core.places.unreserve();
-    this.#error = packet.error;
-    if (packet.error === null && this.#connecting.connected(this, this.#socket!)) return;
+    this.#error = packet.error ?? this.#itself();
+    if (this.#error === null && this.#connecting.connected(this, this.#socket!)) return;
     this.close();
+  }
+
+  /**
+   * The error of a connection whose two ends are one socket. The kernel may give a connect the very local port that it goes
+   * to, when nothing listens there, and TCP lets it connect.
+   */
+  #itself(): IocpError | null {
+    if (!('port' in this.#remote)) return null;
+    const local = endpointOf(this.#socket, 'localEndpoint');
+    if (local?.port !== this.#remote.port) return null;
+    if (endpointOf(this.#socket, 'remoteEndpoint')?.address !== local.address) return null;
+    return new IocpError(`connect to ${this.#target}`, 'nothing listens there', 'ECONNREFUSED', 'connect');
   }
 }
 

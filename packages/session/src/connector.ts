@@ -10,7 +10,7 @@ import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from 
 import { socketOptions } from './socket-options.js';
 
 /** What a connector's sessions are, and what their sockets are set to. */
-export interface ConnectorOptions extends SessionOptions, SocketOptions {}
+export interface ConnectorOptions<Kind extends Session = Session> extends SessionOptions<Kind>, SocketOptions {}
 
 /** Where to connect to. */
 export interface ConnectTarget {
@@ -20,47 +20,69 @@ export interface ConnectTarget {
   readonly port: number;
 }
 
-/** Opens connections as sessions, on the thread of its core, which stops it. */
-export class Connector implements Stoppable {
+/**
+ * Opens connections as sessions, on the thread of its core, which stops it. One is for any number of connections; one that
+ * has none is held by nothing.
+ */
+export class Connector<Kind extends Session = Session> implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
   readonly #options: SocketOptions;
   readonly #connecting = new Set<Connecting>();
+  /** Of connect() that have not settled. */
+  #calls = 0;
   #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
   /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
-  constructor(core: IocpCore, options: ConnectorOptions);
+  constructor(core: IocpCore, options: ConnectorOptions<Kind>);
   /** @internal `onEnd` is told of each session that is over, before its onDisconnected. */
-  constructor(core: IocpCore, options: ConnectorOptions, onEnd: SessionEnd);
-  constructor(core: IocpCore, options: ConnectorOptions, onEnd?: SessionEnd) {
+  constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd: SessionEnd);
+  constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd?: SessionEnd) {
     this.#core = core;
-    this.#set = new SessionSet(core, options, null, onEnd);
+    this.#set = new SessionSet(core, options, null, (session, error) => {
+      onEnd?.(session, error);
+      this.#rest();
+    });
     this.#options = socketOptions(options);
-    core.attach(this);
   }
 
   /** The sessions that are open. */
-  get sessions(): ReadonlySet<Session> {
-    return this.#set.sessions;
+  get sessions(): ReadonlySet<Kind> {
+    return this.#set.sessions as ReadonlySet<Session> as ReadonlySet<Kind>;
   }
 
   /**
    * Connects, and resolves with the session after its onConnected. A name's addresses are tried in turns of IPv6 and IPv4,
    * 250 ms apart, and the first to connect wins (RFC 8305). A path is that of a Unix-domain socket, or of a named pipe.
    * Rejects, when nothing is left of the attempts, with an IocpError (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EMFILE ...,
-   * for a path ENOENT; ECANCELED when the connector stops; for several addresses the first one's code, and all in
+   * for a path ENOENT; ECANCELED when the connector or its core stops; for several addresses the first one's code, and all in
    * `cause`), with the signal's reason, or with what the resolver says.
    */
-  async connect(target: ConnectTarget | PipeEndpoint, options: ConnectOptions = {}): Promise<Session> {
+  async connect(target: ConnectTarget | PipeEndpoint, options: ConnectOptions<Kind> = {}): Promise<Kind> {
     const connecting = new Connecting(this.#core, textOf(target), this.#options, options, (over) => {
       this.#connecting.delete(over);
       if (this.#connecting.size === 0) this.#connectingOver?.();
     });
     this.#connecting.add(connecting);
-    if (this.#stopped) connecting.giveUp(stopped());
-    else connecting.start(resolve(target));
-    return this.#set.open(await connecting.socket);
+    this.#calls++;
+    if (this.#stopped || this.#core.stopping) {
+      connecting.giveUp(stopped());
+    } else {
+      this.#core.attach(this);
+      connecting.start(resolve(target));
+    }
+    try {
+      return this.#set.open(await connecting.socket, null, options.session) as Kind;
+    } finally {
+      this.#calls--;
+      this.#rest();
+    }
+  }
+
+  /** The core stops it only while there is something to stop, and so holds none that is at rest. */
+  #rest(): void {
+    if (this.#calls === 0 && this.#set.sessions.size === 0) this.#core.detach(this);
   }
 
   /**

@@ -22,6 +22,7 @@ import { report, warn } from './failures.js';
 import { addressOf } from './hosts.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
 import { asError, isThenable } from './outcomes.js';
+import { ignored } from './reset.js';
 
 /** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
 export interface DatagramHandlers {
@@ -31,13 +32,13 @@ export interface DatagramHandlers {
   onClosed?(session: DatagramSession, error?: Error): unknown;
 }
 
-interface KindOption {
+interface KindOption<Kind extends DatagramSession = DatagramSession> {
   /** What the session does: a subclass of DatagramSession, or an object of handlers. */
-  readonly session: (new () => DatagramSession) | DatagramHandlers;
+  readonly session: (new () => Kind) | DatagramHandlers;
 }
 
 /** Where a socket hears from anybody. */
-export interface DatagramBindOptions extends KindOption {
+export interface DatagramBindOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
   /** 0 takes a free one; `session.endpoint` says which. */
   readonly port: number;
   /** A name or an address. Default `::`, which has IPv4 peers too; `0.0.0.0` where there is no IPv6. */
@@ -47,7 +48,7 @@ export interface DatagramBindOptions extends KindOption {
 }
 
 /** The one peer of a connected socket. */
-export interface DatagramConnectOptions extends KindOption {
+export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
   /** A name or an address. */
   readonly host: string;
   /** 1 to 65535. */
@@ -67,6 +68,9 @@ export interface DatagramFigures {
   /** Messages of more than 8192 bytes that came, and were dropped. */
   truncated: number;
 }
+
+/** Sockets that may be their own peers, one after the other. */
+const MOST_BINDS = 16;
 
 const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
 
@@ -99,25 +103,32 @@ export class DatagramSession implements CompletionOwner {
    * Binds a socket that hears and answers anybody. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL ...), or
    * with what the resolver says of the name.
    */
-  static async bind(core: IocpCore, options: DatagramBindOptions): Promise<DatagramSession> {
+  static async bind<Kind extends DatagramSession = DatagramSession>(
+    core: IocpCore,
+    options: DatagramBindOptions<Kind>,
+  ): Promise<Kind> {
     const { host, port, session, broadcast = false } = options;
+    const made = make(session);
     const address = host === undefined ? '::' : await addressOf(host);
     const socket = await core.port.bind(endpoint(address, port), { broadcast }).catch((error: unknown) => {
       const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
       if (host !== undefined || !noIPv6) throw error;
       return core.port.bind(endpoint('0.0.0.0', port), { broadcast });
     });
-    return make(session).#open(core, socket, false);
+    return made.#open(core, socket, false);
   }
 
   /**
    * Makes a socket that deals with one peer alone. UDP says no hello, so this succeeds whether somebody is there or not; when
    * the peer's system says that nobody is, the session closes with ECONNREFUSED. Rejects as bind() does.
    */
-  static async connect(core: IocpCore, { host, port, session }: DatagramConnectOptions): Promise<DatagramSession> {
+  static async connect<Kind extends DatagramSession = DatagramSession>(
+    core: IocpCore,
+    { host, port, session }: DatagramConnectOptions<Kind>,
+  ): Promise<Kind> {
     const remote = endpoint(await addressOf(host), port);
-    const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), { remote });
-    return make(session).#open(core, socket, true);
+    const made = make(session);
+    return made.#open(core, await bindTo(core, remote), true);
   }
 
   /**
@@ -268,8 +279,30 @@ export class DatagramSession implements CompletionOwner {
   }
 }
 
-function make(kind: KindOption['session']): DatagramSession {
-  return typeof kind === 'function' ? new kind() : new HandlerSession(kind);
+/**
+ * A socket of its own for one peer. The kernel may choose the very port that the peer is to have, when nothing is bound there:
+ * the socket would be its own peer. Such a one is kept until there is another, so that the port is not chosen again.
+ */
+async function bindTo(core: IocpCore, remote: Endpoint): Promise<PortSocket> {
+  const own: PortSocket[] = [];
+  try {
+    for (let i = 0; i < MOST_BINDS; i++) {
+      const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), { remote });
+      const { address, port } = socket.localEndpoint();
+      if (port !== remote.port || address !== socket.remoteEndpoint().address) return socket;
+      own.push(socket);
+    }
+  } finally {
+    for (const socket of own) {
+      socket.key = ignored;
+      core.port.close(socket);
+    }
+  }
+  throw new IocpError('connect', 'there is no local port but the one of the peer', 'EADDRNOTAVAIL', 'bind');
+}
+
+function make<Kind extends DatagramSession>(kind: KindOption<Kind>['session']): Kind {
+  return typeof kind === 'function' ? new kind() : (new HandlerSession(kind) as DatagramSession as Kind);
 }
 
 /** A session through an object of handlers. */

@@ -2,7 +2,8 @@
 //
 //   queued -> open -> in flight -> ... -> over: all is sent, it failed, or the session is over
 
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { type CompletionPort, IocpError, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
 
 /** Which bytes of a file, as for fs.createReadStream: both are inclusive. Default: all of them. */
@@ -92,7 +93,7 @@ export class FileSend {
   async #open(queue: FileQueue, wake: () => void, file: string | FileHandle, range: FileRange): Promise<void> {
     let failed: Error | null = null;
     try {
-      const handle = typeof file === 'string' ? await open(file) : file;
+      const handle = typeof file === 'string' ? await openRegular(file) : file;
       this.#handle = handle;
       if (!this.over) await this.#measure(handle, range);
       this.open = this.#left > 0;
@@ -111,14 +112,12 @@ export class FileSend {
   }
 
   async #measure(handle: FileHandle, { start = 0, end }: FileRange): Promise<void> {
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw failure('it is no regular file', 'EINVAL', 'fstat');
-    const last = end ?? stat.size - 1;
+    const { size } = check(await handle.stat(), 'fstat');
+    const last = end ?? size - 1;
     if (!(Number.isSafeInteger(start) && Number.isSafeInteger(last) && start >= 0 && start <= last + 1)) {
       throw failure(`${start} to ${last} is no range`, 'EINVAL', 'sendFile');
     }
-    if (last >= stat.size)
-      throw failure(`it has ${stat.size} bytes, and byte ${last} was asked for`, 'ENODATA', 'fstat');
+    if (last >= size) throw failure(`it has ${size} bytes, and byte ${last} was asked for`, 'ENODATA', 'fstat');
     this.#offset = start;
     this.#left = last + 1 - start;
   }
@@ -142,6 +141,17 @@ export class FileSend {
     this.#handle = null;
     if (this.#ours) handle?.close().catch((error: Error) => process.emitWarning(error));
   }
+}
+
+/** Looks before it opens: opening a FIFO waits for a writer, on a thread of libuv's pool, and opening a device may do anything. */
+async function openRegular(path: string): Promise<FileHandle> {
+  check(await stat(path), 'stat');
+  return open(path);
+}
+
+function check(stats: Stats, syscall: string): Stats {
+  if (!stats.isFile()) throw failure('it is no regular file', 'EINVAL', syscall);
+  return stats;
 }
 
 function sessionOver(): IocpError {

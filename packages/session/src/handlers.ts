@@ -23,7 +23,7 @@ export interface SessionHandlers<Kind extends Session = Session> extends CommonH
 }
 
 /** Either way to say what a session does: a subclass of Session, or an object of handlers. */
-export type SessionKind = (new () => Session) | SessionHandlers;
+export type SessionKind<Kind extends Session = Session> = (new () => Kind) | SessionHandlers;
 
 /** What makes the sessions of one kind. */
 export function sessionFactory(kind: SessionKind): () => Session {

@@ -7,7 +7,7 @@ import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { reset } from './reset.js';
-import { endWait, isStream, openSession, type Session } from './session.js';
+import { endWait, isStream, isUnused, openSession, Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
 /** How much a session may queue, in bytes. */
@@ -45,9 +45,9 @@ export interface SessionLimits extends Watermarks {
 }
 
 /** What the sessions on a core's own thread do. */
-export interface SessionOptions extends SessionLimits {
+export interface SessionOptions<Kind extends Session = Session> extends SessionLimits {
   /** What each session does: a subclass of Session, or an object of handlers. */
-  readonly session: SessionKind;
+  readonly session: SessionKind<Kind>;
 }
 
 /** Where sessions come from and go back to: a listener, or a connector. */
@@ -132,11 +132,12 @@ export class SessionSet implements SessionHost, Stoppable {
    * Makes the session of a new connection and opens it. The core has admitted it. Throws what the session's constructor
    * does; the connection is reset then.
    * @param introduction by the proxy that the client came through.
+   * @param make in the place of what the options say.
    */
-  open(socket: PortSocket, introduction: Introduction | null = null): Session {
+  open(socket: PortSocket, introduction: Introduction | null = null, make = this.#makeSession): Session {
     // What its constructor enters is the session's, and not that of the next one.
     const context = new AsyncResource('OverlappedSession');
-    const session = context.runInAsyncScope(this.#make, this, socket);
+    const session = context.runInAsyncScope(this.#make, this, socket, make);
     this.sessions.add(session);
     this.#sweep?.watch(session);
     openSession(session, this.#core, socket, this, introduction, context);
@@ -221,9 +222,11 @@ export class SessionSet implements SessionHost, Stoppable {
     timers.clear(cut);
   }
 
-  #make(socket: PortSocket): Session {
+  #make(socket: PortSocket, make: () => Session): Session {
     try {
-      return this.#makeSession();
+      const session = make();
+      if (session instanceof Session && isUnused(session)) return session;
+      throw new TypeError('Cannot open the session: the function that makes it must give a new Session each time');
     } catch (error) {
       this.#core.places.dismiss();
       reset(this.#core, socket);

@@ -58,6 +58,8 @@ let openSession: (session: Session, ...start: Start) => void;
 let isReceiving: (session: Session) => boolean;
 /** Whether bytes that are here are handed out. */
 let isDelivering: (session: Session) => boolean;
+/** Whether it has had no connection yet. */
+let isUnused: (session: Session) => boolean;
 let isIdle: (session: Session) => boolean;
 /** Bytes of the peer that are here, those that are kept included. */
 let arrived: (session: Session) => number;
@@ -102,6 +104,7 @@ export class Session extends SessionBase {
     isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
     isDelivering = (session) => (session.#state & (KEPT | CLOSING)) === 0;
     isIdle = (session) => session.#queue === null || session.#queue.idle;
+    isUnused = (session) => session.#core === null;
     arrived = (session) => session.bytesReceived + lengthOf(session.#held);
     endWait = (session) => session.#endWait();
     isStream = (session) => session.#stream !== null && !session.#stream.isLoop;
@@ -603,6 +606,7 @@ export {
   isIdle,
   isReceiving,
   isStream,
+  isUnused,
   openSession,
   sendMessage,
   unread,

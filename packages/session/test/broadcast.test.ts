@@ -2,8 +2,9 @@
 // what the messages took comes back.
 
 import { once } from 'node:events';
-import type { IocpCore } from '@overlapped/net-core';
-import { broadcast } from '@overlapped/session';
+import net from 'node:net';
+import { IocpCore } from '@overlapped/net-core';
+import { broadcast, Listener, Session } from '@overlapped/session';
 import { expect, test } from 'vitest';
 import { onEachBackend } from './support.js';
 import { byThread, type Client, connect, isNative, serve, until } from './threads.js';
@@ -37,6 +38,36 @@ onEachBackend((backend) => {
     expect(await Promise.all(heard)).toEqual(clients.map(() => 'hello all'));
     // Nothing came twice: the next answer is the next thing that each hears.
     expect(await Promise.all(clients.map((client) => client.ask('join x')))).toEqual(clients.map(() => 'ok'));
+  });
+
+  test('a session that is over says goodbye to those that stay, in each thread', async () => {
+    const { port } = await serve({ backend }, { module: CHAT });
+    const [leaving, ...staying] = await connect(port, 6);
+    await byThread(staying);
+    expect(await leaving!.ask('name ann')).toBe('ok');
+    const heard = staying.map((client) => read(client, 'ann left'.length));
+    leaving!.socket.end();
+    expect(await Promise.all(heard)).toEqual(staying.map(() => 'ann left'));
+  });
+
+  test('after its end a session joins nothing, and on a core that has stopped it reaches nobody', async () => {
+    const core = new IocpCore({ backend, threads: 0 });
+    const over = new Promise<Session>((resolve) => {
+      class Late extends Session {
+        override onDisconnected() {
+          this.join('room');
+          resolve(this);
+        }
+      }
+      void Listener.listen(core, { host: '127.0.0.1', port: 0, session: Late }).then(({ endpoint }) =>
+        net.connect(endpoint.port, endpoint.address).end(),
+      );
+    });
+    const session = await over;
+    expect(broadcast(core, 'to nobody', 'room')).toBe(true);
+    await core.stop();
+    expect(session.broadcast('too late')).toBe(false);
+    expect(broadcast(core, 'too late')).toBe(false);
   });
 
   test('a group gets what is said to it, and nobody else does', async () => {

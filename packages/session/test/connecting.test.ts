@@ -2,12 +2,14 @@
 // up leaves nothing behind.
 
 import net from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type BackendName, candidates, type Endpoint, endpoint } from '@overlapped/iocp-native';
 import { IocpCore, onCompletion } from '@overlapped/net-core';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Connecting, interleave } from '../src/connecting.js';
-import { Connector } from '../src/index.js';
-import { listen, onEachBackend, withCore } from './support.js';
+import { Connector, Session } from '../src/index.js';
+import { deferred, listen, onEachBackend, withCore } from './support.js';
 
 const HOLE = candidates().find(({ name, availability }) => availability.available && name === 'io_uring')?.name;
 
@@ -183,6 +185,109 @@ onEachBackend((backend) => {
       abort.abort();
       expect(session.writable).toBe(true);
     });
+  });
+
+  test('after core.stop() a connect rejects, with a connector of before and with a new one', async () => {
+    const core = new IocpCore({ backend, threads: 0 });
+    const before = new Connector(core, { session: {} });
+    await core.stop();
+    for (const connector of [before, new Connector(core, { session: {} })]) {
+      const connecting = connector.connect({ host: '127.0.0.1', port: 1 }, { timeout: 60_000 });
+      await expect(connecting).rejects.toMatchObject({ name: 'IocpError', code: 'ECANCELED' });
+    }
+    expect(core.timers.size).toBe(0);
+  });
+
+  test('what the port throws at a connect rejects it, and leaves nothing', async () => {
+    await withCore({ backend, threads: 0 }, async (core) => {
+      const connect = vi.spyOn(core.port, 'connect').mockImplementation(() => {
+        throw new Error('as planned');
+      });
+      const { out } = core.events;
+      const connector = new Connector(core, { session: {} });
+      await expect(connector.connect({ host: '127.0.0.1', port: 1 })).rejects.toThrow('as planned');
+      expect(core.events.out).toBe(out);
+      connect.mockRestore();
+      const listener = await listen(core, { session: {} });
+      (await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port })).end();
+    });
+  });
+
+  test('many connects may share one signal', async () => {
+    await withCore({ backend, threads: 0 }, async (core) => {
+      const listener = await listen(core, { session: {} });
+      const target = { host: '127.0.0.1', port: listener.endpoint.port };
+      const connector = new Connector(core, { session: {} });
+      const { signal } = new AbortController();
+      const adds = vi.spyOn(signal, 'addEventListener');
+      const removes = vi.spyOn(signal, 'removeEventListener');
+      await Promise.all(Array.from({ length: 20 }, () => connector.connect(target, { signal })));
+      expect(adds).toHaveBeenCalledTimes(1);
+      expect(removes).toHaveBeenCalledTimes(1);
+    });
+  });
+
+  test('connect() gives the class of the connector, or what the call makes', async () => {
+    await withCore({ backend, threads: 0 }, async (core) => {
+      class Upstream extends Session {
+        readonly name: string;
+        constructor(name = 'nobody') {
+          super();
+          this.name = name;
+        }
+      }
+      const listener = await listen(core, { session: {} });
+      const target = { host: '127.0.0.1', port: listener.endpoint.port };
+      const connector = new Connector(core, { session: Upstream });
+      const plain: Upstream = await connector.connect(target);
+      const named = await connector.connect(target, { session: () => new Upstream('ann') });
+      expect([plain.name, named.name]).toEqual(['nobody', 'ann']);
+      expect(connector.sessions).toEqual(new Set([plain, named]));
+      for (const session of [() => named, () => ({}) as Upstream]) {
+        await expect(connector.connect(target, { session })).rejects.toThrow('must give a new Session each time');
+      }
+      await expect(connector.connect(target, { session: () => fail() })).rejects.toThrow('as planned');
+    });
+    function fail(): never {
+      throw new Error('as planned');
+    }
+  });
+
+  test('connectors whose connections are over are held by nothing', async () => {
+    await withCore({ backend, threads: 0 }, async (core) => {
+      setFlagsFromString('--expose-gc');
+      const collect = runInNewContext('gc') as () => void;
+      const listener = await listen(core, { session: {} });
+      const target = { host: '127.0.0.1', port: listener.endpoint.port };
+      const once = async () => {
+        const over = deferred();
+        const connector = new Connector(core, { session: { onDisconnected: () => over.resolve() } });
+        (await connector.connect(target)).destroy();
+        await over.promise;
+        return new WeakRef(connector);
+      };
+      const refs: WeakRef<Connector>[] = [];
+      for (let i = 0; i < 40; i++) refs.push(await once());
+      // The last ones may still be in packets that are used again.
+      let held = refs.length;
+      for (let i = 0; i < 20 && held > 20; i++) {
+        await new Promise((resolve) => setTimeout(resolve));
+        collect();
+        held = refs.filter((ref) => ref.deref() !== undefined).length;
+      }
+      expect(held).toBeLessThanOrEqual(20);
+    });
+  });
+
+  test('core.stop() ends the sessions of a connector', async () => {
+    const core = new IocpCore({ backend, threads: 0 });
+    const over = deferred<Error | undefined>();
+    const listener = await listen(core, { session: {} });
+    const connector = new Connector(core, { session: { onDisconnected: (_, error) => over.resolve(error) } });
+    await connector.connect({ host: '127.0.0.1', port: listener.endpoint.port });
+    await core.stop();
+    expect(await over.promise).toBeUndefined();
+    expect(core.sessions).toBe(0);
   });
 
   test('a name that does not exist rejects with what the resolver says, and bad options are refused', async () => {

@@ -1,5 +1,6 @@
 // Sending files: their place among other sends, their ranges, what fails, and that no descriptor is left behind.
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { open, readlink } from 'node:fs/promises';
 import type net from 'node:net';
@@ -101,8 +102,11 @@ onEachBackend((backend) => {
           expect(session.sendFile(path, { start: 50, end: 20 })).rejects.toMatchObject({ code: 'EINVAL' }),
           expect(session.sendFile(path, { start: -1 })).rejects.toMatchObject({ code: 'EINVAL' }),
         ]);
-        // Windows opens no folder.
+        // Windows opens no folder, and has no such FIFOs.
         if (process.platform !== 'win32') {
+          const fifo = join(folder, `fifo-${backend}`);
+          execFileSync('mkfifo', [fifo]);
+          await expect(session.sendFile(fifo)).rejects.toMatchObject({ code: 'EINVAL', name: 'IocpError' });
           await expect(session.sendFile(folder)).rejects.toMatchObject({ code: 'EINVAL' });
         }
         session.send('and');

@@ -1,4 +1,5 @@
-// A session module for the broadcast tests: what comes after `all `, `join `, `leave ` or `to GROUP ` is obeyed.
+// A session module for the broadcast tests: what comes after `all `, `join `, `leave ` or `to GROUP ` is obeyed. Who has given
+// a `name ` says goodbye.
 
 import { threadId } from 'node:worker_threads';
 import { Session } from '@overlapped/session';
@@ -10,12 +11,19 @@ export default class Chat extends Session {
     else if (verb === 'all') this.broadcast([first, ...rest].join(' '));
     else if (verb === 'big') this.broadcast(Buffer.alloc(Number(first), rest[0]));
     else if (verb === 'to') this.broadcast(rest.join(' '), first);
-    else {
+    else if (verb === 'name') {
+      this.name = first;
+      this.send('ok');
+    } else {
       if (verb === 'join') this.join(first);
       else if (verb === 'leave') this.leave(first);
       else if (verb === 'crash') setImmediate(crash);
       this.send('ok');
     }
+  }
+
+  onDisconnected() {
+    if (this.name !== undefined) this.broadcast(`${this.name} left`);
   }
 }
 
