@@ -1,7 +1,6 @@
 // How accepted connections become sessions on this thread, or are refused: the limit for each address, the core's own, and
 // the PROXY header, which is read first where clients come through proxies.
 
-import { AsyncResource } from 'node:async_hooks';
 import type { PortSocket } from '@overlapped/iocp-native';
 import { Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { endpointOf, isListed, plainAddress } from './endpoints.js';
@@ -27,9 +26,6 @@ export class Admission implements Stoppable {
   /** How many sessions each address has, and the address of each session. Empty when there is no limit. */
   readonly #counts = new Map<string, number>();
   readonly #addresses = new Map<Session, string>();
-
-  /** The async context that sessions start with: that of the listen() call, not of whatever the thread did last. */
-  readonly #context = new AsyncResource('OverlappedListener');
 
   /**
    * Throws a RangeError for a limit that makes no sense.
@@ -111,7 +107,7 @@ export class Admission implements Stoppable {
   #open(socket: PortSocket, address: string | undefined, introduction: Introduction | null): void {
     let session: Session;
     try {
-      session = this.#context.runInAsyncScope(this.#set.open, this.#set, socket, introduction);
+      session = this.#set.open(socket, introduction);
     } catch (error) {
       // Its constructor has thrown: nobody else is to suffer for that.
       report(this.#core, null, asError(error));

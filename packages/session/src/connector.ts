@@ -73,7 +73,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
       connecting.start(resolve(target));
     }
     try {
-      return this.#set.open(await connecting.socket, null, options.session) as Kind;
+      return this.#set.open(await connecting.socket, null, true, options.session) as Kind;
     } finally {
       this.#calls--;
       this.#rest();

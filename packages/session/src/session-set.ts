@@ -7,7 +7,7 @@ import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { reset } from './reset.js';
-import { endWait, isStream, isUnused, openSession, Session } from './session.js';
+import { endWait, isStream, isUnused, newContext, openSession, Session } from './session.js';
 import { Sweep, type Timeouts } from './sweep.js';
 
 /** How much a session may queue, in bytes. */
@@ -58,6 +58,8 @@ export interface SessionHost {
   readonly allowHalfOpen: boolean;
   /** A group that its sessions are in from the start, or null. */
   readonly group: string | null;
+  /** The async context that its sessions have, unless they have one of their own. */
+  readonly context: AsyncResource;
   /** Whether the session gets what is broadcast, of so many bytes; a slow one does not, and may be closed for it. */
   takesMessage(session: Session, length: number): boolean;
   /** The session has begun to end in order. May be called again. */
@@ -87,6 +89,7 @@ export class SessionSet implements SessionHost, Stoppable {
   readonly queueLimit: QueueLimit | null;
   readonly group: string | null;
   readonly allowHalfOpen: boolean;
+  readonly context = new AsyncResource('OverlappedSessions');
   readonly sessions = new Set<Session>();
   readonly #core: IocpCore;
   readonly #makeSession: () => Session;
@@ -132,15 +135,16 @@ export class SessionSet implements SessionHost, Stoppable {
    * Makes the session of a new connection and opens it. The core has admitted it. Throws what the session's constructor
    * does; the connection is reset then.
    * @param introduction by the proxy that the client came through.
+   * @param own the session's async context is the caller's, and not that which its others have.
    * @param make in the place of what the options say.
    */
-  open(socket: PortSocket, introduction: Introduction | null = null, make = this.#makeSession): Session {
+  open(socket: PortSocket, introduction: Introduction | null = null, own = false, make = this.#makeSession): Session {
     // What its constructor enters is the session's, and not that of the next one.
-    const context = new AsyncResource('OverlappedSession');
+    const context = own ? newContext() : this.context.runInAsyncScope(newContext);
     const session = context.runInAsyncScope(this.#make, this, socket, make);
     this.sessions.add(session);
     this.#sweep?.watch(session);
-    openSession(session, this.#core, socket, this, introduction, context);
+    openSession(session, this.#core, socket, this, introduction, context, own);
     if (this.#late) session.destroy();
     else if (this.#stopping) endForStop(session);
     return session;

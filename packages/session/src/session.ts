@@ -2,7 +2,7 @@
 // of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
 
 import assert from 'node:assert';
-import type { AsyncResource } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
@@ -51,6 +51,7 @@ type Start = [
   host: SessionHost,
   introduction: Introduction | null,
   context: AsyncResource,
+  own: boolean,
 ];
 
 let openSession: (session: Session, ...start: Start) => void;
@@ -96,7 +97,10 @@ export class Session extends SessionBase {
   /** Handlers whose promises have not settled. */
   #pending = 0;
   #stream: SessionSocket | null = null;
-  /** The async context of its handlers and of its stream's events: that of the listen() or connect() that it comes from. */
+  /**
+   * The async context of its handlers and of its stream's events: that of the listen() or connect() that it comes from. Null
+   * until the first of them runs, as idle connections are many.
+   */
   #context: AsyncResource | null = null;
 
   static {
@@ -208,7 +212,7 @@ export class Session extends SessionBase {
 
   /** For the core: a packet of one of this session's operations. @internal */
   [onCompletion](packet: CompletionPacket): void {
-    this.#context!.runInAsyncScope(this.#complete, this, packet);
+    (this.#context ?? this.#makeContext()).runInAsyncScope(this.#complete, this, packet);
   }
 
   /** For the core: does what was put off to the end of the batch. @internal */
@@ -217,7 +221,7 @@ export class Session extends SessionBase {
       this.#flush();
       return false;
     }
-    this.#context!.runInAsyncScope(this.#flush, this);
+    (this.#context ?? this.#makeContext()).runInAsyncScope(this.#flush, this);
     return true;
   }
 
@@ -251,11 +255,11 @@ export class Session extends SessionBase {
     else this.#finish();
   }
 
-  #open(...[core, socket, host, introduction, context]: Start): void {
+  #open(...[core, socket, host, introduction, context, own]: Start): void {
     this.#core = core;
     this.#socket = socket;
     this.#host = host;
-    this.#context = context;
+    if (own || this.onConnected !== Session.prototype.onConnected) this.#context = context;
     this.#state = OPENED;
     socket.key = this;
     attachSocket(this, socket, introduction?.source);
@@ -263,9 +267,14 @@ export class Session extends SessionBase {
     this.#held = introduction?.rest ?? null;
     if (host.group !== null) this.join(host.group);
     if (this.#held !== null) this.#flushSoon();
-    this.#context.runInAsyncScope(this.#run, this, () => this.onConnected());
+    context.runInAsyncScope(this.#run, this, () => this.onConnected());
     if (this.#stream === null && hasNoHandler(this)) this.#state |= UNTAKEN;
     if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
+  }
+
+  #makeContext(): AsyncResource {
+    this.#context = this.#host!.context.runInAsyncScope(newContext);
+    return this.#context;
   }
 
   #receive(): void {
@@ -574,6 +583,10 @@ function followsFromEnd(error: Error, why: Error | undefined): boolean {
   return error === why || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_');
 }
 
+function newContext(): AsyncResource {
+  return new AsyncResource('OverlappedSession');
+}
+
 /** Whether it has none of the handlers that a stream takes the place of: then a stream may be taken later. */
 function hasNoHandler(session: Session): boolean {
   const { onReceive, onEnd, onSend, onDrain } = Session.prototype;
@@ -607,6 +620,7 @@ export {
   isReceiving,
   isStream,
   isUnused,
+  newContext,
   openSession,
   sendMessage,
   unread,
