@@ -2,7 +2,10 @@
 // Windows: that importing the raw functions is harmless, and calling them an IocpError.
 
 import { execFileSync } from 'node:child_process';
-import { afterAll, describe, expect, it } from 'vitest';
+import { pbkdf2 } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { openPort, openPoster, reap } from '../src/backend.js';
 import { createBatch, GatherList, Operation } from '../src/contract.js';
 import { isIocpError } from '../src/errors.js';
@@ -140,6 +143,27 @@ describe.skipIf(!onWindows)('win32, the raw functions', () => {
     expect(pointer.readBigUInt64LE()).toBe(0n);
   });
 
+  it('a registered wait takes a port: it ends when a packet comes, and when one is there', () => {
+    const text = (name: string) => Buffer.from(`${name}\0`);
+    const kernel32 = win32.GetModuleHandleW(Buffer.from('kernel32.dll\0', 'utf16le'));
+    const setEvent = win32.GetProcAddress(kernel32, text('SetEvent'));
+    const event = win32.CreateEventW(null, 0, 0, null);
+    const wait = Buffer.alloc(8);
+    const register = () => win32.RegisterWaitForSingleObject(wait, port, setEvent, event, win32.INFINITE, 4 | 8);
+    for (const early of [false, true]) {
+      if (early) expect(win32.PostQueuedCompletionStatus(port, 1, 1, 0)).not.toBe(0);
+      expect(register()).not.toBe(0);
+      if (!early) expect(win32.PostQueuedCompletionStatus(port, 1, 1, 0)).not.toBe(0);
+      expect(win32.WaitForSingleObject(event, 10_000)).toBe(win32.WAIT_OBJECT_0);
+      win32.UnregisterWaitEx(Number(wait.readBigUInt64LE()), -1);
+      // It has taken nothing.
+      expect(win32.WaitForSingleObject(port, 0)).toBe(win32.WAIT_OBJECT_0);
+      expect(dequeue().length).toBe(1);
+      expect(win32.WaitForSingleObject(port, 0)).toBe(win32.WAIT_TIMEOUT);
+    }
+    expect(win32.CloseHandle(event)).not.toBe(0);
+  });
+
   it('a handle belongs to one port', () => {
     const handle = bound(1);
     expect(win32.CreateIoCompletionPort(handle, port, 2, 0)).toBe(0);
@@ -246,6 +270,51 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     }
     expect(seen).toEqual(Array.from({ length: count }, (_, i) => i));
     port.destroy();
+  });
+
+  it('a port of concurrency 1 is read while the pool computes', async () => {
+    const r = new Rig(openPort({ backend: 'iocp', concurrency: 1 }));
+    const order: string[] = [];
+    const hash = promisify(pbkdf2);
+    const hashes = Array.from({ length: 4 }, async () => {
+      await hash('secret', 'salt', 1_000_000, 64, 'sha512');
+      order.push('hash');
+    });
+    await r.roundTrips(3);
+    order.push('echo');
+    await Promise.all(hashes);
+    expect(order[0]).toBe('echo');
+  });
+
+  it('a canceled send of a file says ECANCELED', async () => {
+    const r = new Rig(open());
+    const { socket } = await r.served(false);
+    const file = openSync(process.execPath, 'r');
+    onTestFinished(() => closeSync(file));
+    const event = r.event();
+    r.port.sendFile(socket, event, file, 0, 32 << 20);
+    await r.roundTrips(3);
+    expect(event.pending).toBe(true);
+    r.port.cancel(socket, event);
+    expect((await r.pump.next('Send', event)).error?.code).toBe('ECANCELED');
+    await r.close(socket, true);
+  });
+
+  // Wine sends no SYN again, so it refuses at once anyway.
+  it.skipIf(process.env.WINEPREFIX)('a refusal of this machine comes before a SYN would be sent again', async () => {
+    const r = new Rig(open());
+    const listener = await r.listen();
+    const local = listener.localEndpoint();
+    await r.close(listener);
+    const event = r.event();
+    const order: string[] = [];
+    // Windows waits for 500 ms, and then again.
+    const late = setTimeout(() => order.push('late'), 500);
+    r.port.connect(event, local, undefined);
+    expect((await r.pump.next('Connect', event)).error?.code).toBe('ECONNREFUSED');
+    order.push('refused');
+    clearTimeout(late);
+    expect(order).toEqual(['refused']);
   });
 
   it("a watched port is served while every thread of Node's pool waits, in a worker", async () => {

@@ -21,7 +21,7 @@ import type { Engine } from './engine.js';
 import { win32Error, win32PacketError } from './errors.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
-import { bindTo, createSocket, ioctl, orClose, setOption, type Win32Socket } from './socket.js';
+import { bindTo, createSocket, ioctl, orClose, setIPv6Only, setOption, type Win32Socket } from './socket.js';
 import { reachSelf } from './target.js';
 import { connect, ioctlsocket, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
 
@@ -186,7 +186,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
   const handle = createSocket(local.family, action, c.SOCK_DGRAM, c.IPPROTO_UDP);
   return orClose(handle, () => {
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
-    if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, ipv6Only ? 1 : 0, action);
+    if (local.family === 6) setIPv6Only(handle, ipv6Only === true, action);
     if (broadcast) setOption(handle, c.SOL_SOCKET, c.SO_BROADCAST, 1, action);
     // For poll(). Overlapped calls take no notice.
     const one = Buffer.from([1, 0, 0, 0]);

@@ -34,7 +34,9 @@ export class Sender {
     const overlapped = this.#engine.prepare(event);
     const { scratch } = this.#engine;
     const list = overlapped + EVENT_BUFFERS;
-    if (this.#send(socket.handle, list, pieces.count, scratch.address, 0, overlapped, 0) === 0) {
+    // Winsock wants a buffer, if one of no bytes.
+    if (pieces.count === 0) writeBuffer(event.block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
+    if (this.#send(socket.handle, list, Math.max(1, pieces.count), scratch.address, 0, overlapped, 0) === 0) {
       if (!socket.skipsPacketOnSuccess) return;
       this.#engine.settle();
       this.complete(socket, event, 0, scratch.words[PAGE.bytes]!);

@@ -205,7 +205,7 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
   return orClose(handle, () => {
     // Neither SO_REUSEADDR, with which two listeners would share the port, nor SO_EXCLUSIVEADDRUSE, which may keep a server
     // out that starts again while connections of the last one have not run out.
-    if (local.family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, options.ipv6Only ? 1 : 0, action);
+    if (local.family === 6) setIPv6Only(handle, options.ipv6Only === true, action);
     // Accepted sockets get theirs one by one, but what is refused is refused here, and peers learn of the window here.
     setOptions(handle, options, action);
     bindTo(handle, local, action);
@@ -213,6 +213,12 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
       throw win32Error(action, 'listen', ws2.WSAGetLastError());
     return handle;
   });
+}
+
+/** Windows is IPv6-only by default, and remains so where it has no IPv4. */
+export function setIPv6Only(handle: number, on: boolean, action: string): void {
+  if (on) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, 1, action);
+  else trySetOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, 0, action);
 }
 
 /** What listen() is to be told: plainly, it cuts to 200; what is beyond has a form of its own, SOMAXCONN_HINT. */
@@ -230,7 +236,7 @@ export function createConnector(family: 4 | 6, options: SocketOptions, loopback:
     // Since Windows 10 1709. Elsewhere a refusal takes its time.
     if (loopback) ioctl(handle, c.SIO_TCP_INITIAL_RTO, NO_SYN_RETRANSMISSIONS);
     setOptions(handle, options, action);
-    if (family === 6) setOption(handle, c.IPPROTO_IPV6, c.IPV6_V6ONLY, 0, action);
+    if (family === 6) setIPv6Only(handle, false, action);
     bindTo(handle, { address: family === 6 ? '::' : '0.0.0.0', family, port: 0 }, action);
     return handle;
   });

@@ -169,6 +169,30 @@ export function accepting(suite: Suite): void {
     const again = await r.port.listen(local);
     expect(again.localEndpoint()).toEqual(local);
   });
+
+  for (const open of [true, false]) {
+    const run = open ? 'whose peer has not ended' : 'that ran out just now';
+    suite.rule(`a listener gets its port again after a connection ${run}, and which we ended first`, async () => {
+      const r = suite.rig();
+      const listener = await r.listen();
+      const local = listener.localEndpoint();
+      const event = r.accept(listener);
+      const peer = r.peer(local);
+      const socket = (await r.pump.next('Accept', event)).socket!;
+      r.port.shutdown(socket);
+      await peer.until('the end', () => peer.ended);
+      if (!open) {
+        peer.raw.end();
+        await r.endOf(r.receive(socket));
+      }
+      await r.close(socket);
+      await r.close(listener);
+      const again = await r.listen({}, local);
+      const accept = r.accept(again);
+      r.peer(local);
+      expect((await r.pump.next('Accept', accept)).error).toBeNull();
+    });
+  }
 }
 
 function portOf(socket: PortSocket): number {

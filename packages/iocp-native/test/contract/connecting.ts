@@ -31,6 +31,13 @@ export function connecting(suite: Suite): void {
     await server.close();
   });
 
+  suite.rule('a connect to the unspecified address reaches this machine', async () => {
+    const r = suite.rig();
+    const listener = await r.listen({}, { address: '0.0.0.0', family: 4, port: 0 });
+    const { client, server } = await r.dial(listener, {}, listener.localEndpoint());
+    expect(server.remoteEndpoint()).toEqual(client.localEndpoint());
+  });
+
   suite.rule('a connect that is refused gives ECONNREFUSED, and the socket is closed as any', async () => {
     const r = suite.rig();
     const event = r.event();

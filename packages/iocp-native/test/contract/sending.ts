@@ -21,6 +21,16 @@ export function sending(suite: Suite): void {
     }
   });
 
+  suite.rule('a send of no pieces, and of no bytes, gives a packet', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    for (const pieces of [[], [''], ['', '']]) {
+      expect(await r.sent(socket, ...pieces)).toMatchObject({ bytes: 0, error: null });
+    }
+    await r.sent(socket, 'good');
+    expect(String(await peer.read(4))).toBe('good');
+  });
+
   suite.rule('a gather list is free again once its send has started', async () => {
     const r = suite.rig();
     const { socket, peer } = await r.served();
