@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
 import { linuxBackend } from '../src/linux/backend.js';
@@ -306,6 +307,24 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     }
     expect(port.figures).toMatchObject({ buffersOut: 255, starved: 0 });
     peer.destroy();
+    port.destroy();
+  });
+
+  it('loads no native code in a thread that only posts: to be terminated in the middle of that would end the process', async () => {
+    const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
+    const code = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      import(workerData.library).then(({ openPoster }) => {
+        const posted = openPoster(workerData.token).post(7, 42);
+        parentPort.postMessage({ posted, loaded: Object.keys(require.cache).filter((file) => file.endsWith('.node')) });
+      });`;
+    const worker = new Worker(code, { eval: true, workerData: { library, token: port.share() } });
+    expect(await once(worker, 'message')).toEqual([{ posted: true, loaded: [] }]);
+    // And it wakes the port.
+    const batch = createBatch(1);
+    expect(port.dequeue(batch, -1)).toBe(1);
+    expect(batch[0]).toMatchObject({ operation: Operation.Post, key: 7, bytes: 42 });
+    await worker.terminate();
     port.destroy();
   });
 

@@ -176,7 +176,9 @@ onEachBackend((backend) => {
     'a program may be its own module where there are no threads, though it waits for listen(): %s',
     async (_, what, text) => {
       const script = fileURLToPath(new URL('./fixtures/own-module.mjs', import.meta.url));
-      const { stdout } = await promisify(execFile)(process.execPath, [script, backend, what]);
+      const { stdout } = await promisify(execFile)(process.execPath, [script, backend, what], {
+        timeout: 30_000,
+      });
       expect(stdout).toContain(text);
     },
   );

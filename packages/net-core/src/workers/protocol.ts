@@ -11,6 +11,8 @@ export interface WorkerStart {
   readonly ledger: SharedArrayBuffer;
   readonly figures: SharedArrayBuffer;
   readonly exchange: SharedExchange;
+  /** Of a LoadGuard. */
+  readonly guard: SharedArrayBuffer;
 }
 
 /** An exchange, as it crosses to another thread. */

@@ -8,6 +8,7 @@ import { type CoreFigures, countersOf, Figure, FigureBoard } from '../figures.js
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { startThread, threadEntry } from '../thread-entry.js';
 import { type Exchange, memberOf } from './exchange.js';
+import { LoadGuard } from './load-guard.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 
 /** Milliseconds beyond its grace that a thread gets to end what it has begun to end. One that does not run gets none. */
@@ -48,6 +49,7 @@ export class WorkerThread {
   readonly ended: Promise<Error | undefined>;
   readonly #worker: Worker;
   readonly #ledger = createLedger();
+  readonly #guard = new LoadGuard();
   /** Resolves when it was terminated and does not end. */
   readonly #abandoned: Promise<Error>;
   #abandon!: (error: Error) => void;
@@ -82,6 +84,7 @@ export class WorkerThread {
       ledger: this.#ledger,
       figures: this.board.memory,
       exchange: { control, address: block.address },
+      guard: this.#guard.memory,
     };
     const { resourceLimits } = options;
     const name = `overlapped-${index}`;
@@ -92,6 +95,7 @@ export class WorkerThread {
     });
     const { threadId } = this.#worker;
     this.threadId = threadId;
+    this.#guard.watch();
     this.#abandoned = new Promise((resolve) => {
       this.#abandon = resolve;
     });
@@ -111,6 +115,7 @@ export class WorkerThread {
         const ended = failure ?? this.#reason ?? new Error(`a worker thread ended with exit code ${code}`);
         const error = inOrder ? undefined : ended;
         this.#gone = true;
+        this.#guard.unwatch();
         this.#lost = this.board.values[Figure.sessions]!;
         this.#poster = undefined;
         this.#rejectAll(error ?? new Error('the worker thread has stopped'));
@@ -205,15 +210,10 @@ export class WorkerThread {
   /** Ends it at once, whatever it does. What waits for its answers is told the reason. */
   terminate(reason?: Error): void {
     this.#reason ??= reason;
-    void this.#worker.terminate();
-    const stuck = setTimeout(() => {
-      const action = `end the worker thread ${this.index}`;
-      const error = new IocpError(action, 'it is in a call that cannot be interrupted', 'ETIMEDOUT', 'terminate');
-      this.#worker.unref();
-      this.#rejectAll(error);
-      this.#abandon(error);
-    }, LAST_PATIENCE);
-    void this.ended.then(() => clearTimeout(stuck));
+    const end = () => this.#end();
+    if (this.#guard.forbid()) end();
+    // It says so when it has loaded its code.
+    else void Promise.race([this.ready, this.ended]).then(end, end);
   }
 
   /** It has not run for some looks: a handler does not return. */
@@ -268,6 +268,18 @@ export class WorkerThread {
       clearTimeout(atGrace);
       clearTimeout(late);
     }
+  }
+
+  #end(): void {
+    void this.#worker.terminate();
+    const stuck = setTimeout(() => {
+      const action = `end the worker thread ${this.index}`;
+      const error = new IocpError(action, 'it is in a call that cannot be interrupted', 'ETIMEDOUT', 'terminate');
+      this.#worker.unref();
+      this.#rejectAll(error);
+      this.#abandon(error);
+    }, LAST_PATIENCE);
+    void this.ended.then(() => clearTimeout(stuck));
   }
 
   #rejectAll(error: Error): void {

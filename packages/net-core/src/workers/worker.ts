@@ -8,14 +8,18 @@ import { carryError, describe } from '../carried-error.js';
 import { FigureBoard } from '../figures.js';
 import { IocpCore } from '../iocp-core.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
+import { LoadGuard } from './load-guard.js';
 import { type Hosted, type HostModule, type Report, type Request, USER_KEYS, type WorkerStart } from './protocol.js';
 
 assert(parentPort, 'this is the entry of a worker thread');
 const parent = parentPort;
-const { index, options, ledger, figures, exchange } = workerData as WorkerStart;
+const { index, options, ledger, figures, exchange, guard: loading } = workerData as WorkerStart;
 const services = new Map<number, Hosted>();
 
 keepLedger(ledger);
+const guard = new LoadGuard(loading);
+// Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
+if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const core = new IocpCore(
   { ...options, dedicated: true, onPost },
   {
@@ -23,6 +27,7 @@ const core = new IocpCore(
     exchange: new Exchange(exchange.control, blockAt(exchange.address, EXCHANGE_SIZE), memberOf(index), threadId),
   },
 );
+guard.done();
 
 parent.on('message', (request: Request) => {
   serve(request).then(
