@@ -323,7 +323,7 @@ export interface CompletionPort {
    */
   close(socket: PortSocket, reset?: boolean): void;
 
-  /** PostQueuedCompletionStatus from the port's own thread: any key, and a number. */
+  /** Posts a packet from the port's own thread: any key, and a number. It waits in JavaScript; the kernel is not called. */
   post(key: unknown, bytes: number): void;
 
   /** For other threads. */

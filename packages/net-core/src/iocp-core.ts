@@ -38,7 +38,7 @@ import { WorkerPool, type WorkerPoolOptions } from './workers/worker-pool.js';
 export interface IocpCoreOptions {
   /** Default: the best one that is available here. */
   readonly backend?: BackendName;
-  /** NumberOfConcurrentThreads of the port. Default: the number of cores. */
+  /** A figure: one thread reads a core's port, so it limits nothing here. A `JobPool` has such a limit. Default: the number of cores. */
   readonly concurrency?: number;
   /**
    * Worker threads, each with a port and a dedicated pump of its own, 0 to 256. They are started when something is first
@@ -244,7 +244,7 @@ export class IocpCore {
     return true;
   }
 
-  /** Figures at this moment: in all, of this thread, and of each worker thread. */
+  /** Figures in all, of this thread, and of each worker thread: each thread writes its own down at the end of a batch. */
   figures(): ServerFigures {
     const own = this.board.read();
     const { threads, retired, hung } = this.#workers?.figures() ?? { threads: [], retired: sum([]), hung: 0 };
@@ -273,7 +273,7 @@ export class IocpCore {
     return this.#stopped !== undefined;
   }
 
-  /** Sessions that are open. */
+  /** Sessions of this thread that are open. Those in worker threads: see figures(). */
   get sessions(): number {
     return this.places.taken;
   }

@@ -1,4 +1,4 @@
-// User events: packets that a program posts to itself, with a payload (PostQueuedCompletionStatus).
+// User events: packets that a program posts to itself, with a payload (as by PostQueuedCompletionStatus).
 
 import { AsyncResource } from 'node:async_hooks';
 

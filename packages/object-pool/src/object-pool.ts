@@ -1,4 +1,4 @@
-// ObjectPool: objects that are costly to make, reused. Sessions come from one. It notices a double release, a foreign
+// ObjectPool: objects that are costly to make, reused. For users: nothing in these packages takes objects from one. It notices a double release, a foreign
 // object and a leak.
 
 import assert from 'node:assert';

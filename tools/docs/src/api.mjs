@@ -1,5 +1,5 @@
 // Builds the pages of the API into docs/api, from the docstrings of what the packages export. Fails when a public name has
-// none, when one names a type that is not exported, or when a link leads nowhere. With --check it writes nothing.
+// none, when one names a type that is not exported, or when a link leads nowhere. A folder may be given in the place of docs/api.
 
 import { fileURLToPath } from 'node:url';
 import { Application, Comment, Converter, ReflectionKind } from 'typedoc';
@@ -20,7 +20,8 @@ if (project) {
     project.packageName = name;
     app.validate(project);
   }
-  if (!process.argv.includes('--check')) await app.generateOutputs(project);
+  if (process.argv[2] === undefined) await app.generateOutputs(project);
+  else await app.generateDocs(project, process.argv[2]);
 }
 if (app.logger.hasErrors() || app.logger.hasWarnings()) process.exitCode = 1;
 
