@@ -7,6 +7,7 @@ export default defineConfig(
     index: 'src/index.ts',
     threads: 'src/threads.ts',
     debug: 'src/debug.ts',
+    'typed-arrays': 'src/typed-arrays.ts',
     testing: 'src/testing/index.ts',
     win32: 'src/win32/index.ts',
     linux: 'src/linux/index.ts',

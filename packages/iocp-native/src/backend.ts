@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract.js';
 import { IocpError } from './errors.js';
 import { dropPosted } from './handed-posts.js';
-import { type OwnedRecord, takeRecords } from './ledger.js';
+import { checkLedger, type OwnedRecord, takeRecords } from './ledger.js';
 import { linuxBackend } from './linux/backend.js';
 import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
@@ -119,6 +119,7 @@ export function remoteEndpointOf(backend: BackendName, handle: number): Endpoint
  * and of the last batch what names no handle that the thread has adopted or closed.
  */
 export function reap(memory: SharedArrayBuffer, token?: PortToken, onLeftOver?: LeftOver): void {
+  checkLedger(memory);
   // In the order in which they were posted: what the thread had dequeued is older.
   const dequeued: [key: number, bytes: number][] = [];
   const queued: [key: number, bytes: number][] = [];

@@ -1,9 +1,16 @@
 // Numbers of callers that go to the kernel as they are, and must be what they say before anything is started for them.
 
 import assert from 'node:assert';
+import { EVENT_SIZE, type Overlapped } from './contract.js';
+import { NativeBlock } from './memory.js';
 
 /** The most bytes of one sendFile(). */
 const MOST = 2 ** 30;
+
+/** Asserts that an event lies in a block of a port's, where an OVERLAPPED may: its address goes to the kernel. */
+export function checkEvent({ block, offset }: Overlapped): void {
+  if (!NativeBlock.has(block, offset, EVENT_SIZE) || offset % 16 !== 0) assert.fail(`an event at ${offset}`);
+}
 
 /** Asserts that a range is one that sendFile() takes: on its way to the kernel a negative length is a huge one. */
 export function checkFileRange(offset: number, length: number): void {

@@ -16,8 +16,8 @@
 //  6. A port, its sockets and its events belong to the thread that opened it. What crosses threads is a `PortPoster`, and
 //     the handle of a connection that a detached listener accepted and that no port has adopted yet.
 
-import assert from 'node:assert';
 import type { IocpError } from './errors.js';
+import type { GatherList } from './gather-list.js';
 import type { NativeBlock } from './memory.js';
 import type {
   DatagramOptions,
@@ -28,6 +28,7 @@ import type {
   SocketOptions,
 } from './socket-options.js';
 
+export { GatherList, MAX_GATHER } from './gather-list.js';
 export type * from './socket-options.js';
 
 /** The kernels' names for what serves the port. */
@@ -55,8 +56,6 @@ export type Operation = (typeof Operation)[keyof typeof Operation];
 
 /** Bytes of native memory that an event brings: OVERLAPPED first, then room for the backend's own arguments. */
 export const EVENT_SIZE = 384;
-/** The most pieces that one send gathers. */
-export const MAX_GATHER = 16;
 /** The most sends that a datagram socket may have in flight. */
 export const MAX_DATAGRAM_SENDS = 4096;
 
@@ -113,42 +112,6 @@ export class CompletionPacket {
   error: IocpError | null = null;
   /** Receive on a datagram socket: who sent it. Else null. Good for longer than the packet, and best for an answer. */
   from: Endpoint | null = null;
-}
-
-/** The pieces of one send, gathered in order. One list per owner, refilled for each send. */
-export class GatherList {
-  /** Pieces that it has, MAX_GATHER at most. */
-  count = 0;
-  /** Sum of the lengths, in bytes. */
-  bytes = 0;
-  /** The block that each piece lies in. */
-  readonly blocks: NativeBlock[] = [];
-  /** Where in its block each piece starts, in bytes. */
-  readonly offsets = new Int32Array(MAX_GATHER);
-  /** Bytes of each piece. */
-  readonly lengths = new Int32Array(MAX_GATHER);
-
-  /** Adds `length` bytes of `block` from `offset`. False when the list is full. Asserts that the block has them. */
-  add(block: NativeBlock, offset: number, length: number): boolean {
-    // The kernel reads what this says, so it is the last place to notice. What is no integer differs from itself | 0.
-    const inside = (offset | 0) === offset && (length | 0) === length && offset >= 0 && length >= 0;
-    if (!inside || offset + length > block.size)
-      assert.fail(`${length} bytes from ${offset} of a block of ${block.size}`);
-    const i = this.count;
-    if (i === MAX_GATHER) return false;
-    this.blocks[i] = block;
-    this.offsets[i] = offset;
-    this.lengths[i] = length;
-    this.bytes += length;
-    this.count = i + 1;
-    return true;
-  }
-
-  /** Empties the list. A port has read it when its send() returns. */
-  clear(): void {
-    this.count = 0;
-    this.bytes = 0;
-  }
 }
 
 /** Counters since the port opened, but for the first three, which are levels. */
@@ -225,8 +188,12 @@ export interface CompletionPort {
   /** Kept up to date: the same object each time. */
   readonly figures: Readonly<PortFigures>;
 
-  /** Zeroed native memory for events and for bytes to send. The port takes it back when it closes. */
-  allocate(bytes: number): NativeBlock;
+  /**
+   * Zeroed native memory for events and for bytes to send. The port takes it back when it closes: it reads zeros from then
+   * on, and its addresses are not used again, as views of it may have been kept. Address space is all that it then costs.
+   * `hidden` memory serves later ports: no view of it may leave its owner.
+   */
+  allocate(bytes: number, hidden?: boolean): NativeBlock;
 
   /**
    * A listening socket, associated with this port. Port 0 takes a free one. Rejects with an IocpError
@@ -297,6 +264,9 @@ export interface CompletionPort {
 
   /** The block that all receive buffers lie in: what a GatherList names to send borrowed bytes. */
   readonly receiveBlock: NativeBlock;
+
+  /** Where in `receiveBlock` borrowed bytes start, or -1 when they are not of this port's receive buffers. */
+  placeOf(bytes: Uint8Array): number;
 
   /** Sends all of the pieces, in order. One packet, when all bytes are with the kernel, or an error. */
   send(socket: PortSocket, event: Overlapped, pieces: GatherList): void;

@@ -66,6 +66,7 @@ export class Uses<Key> {
 export class SlotWatch {
   readonly uses = new Uses<number>();
   readonly #block: NativeBlock;
+  readonly #slotOf: ((index: number) => Buffer) | undefined;
   readonly #size: number;
   readonly #stride: number;
   /** Slots that were used, and so have a guard. */
@@ -74,8 +75,10 @@ export class SlotWatch {
   readonly #guard: Buffer;
   readonly #poison: Buffer;
 
-  constructor(block: NativeBlock, size: number, stride: number) {
+  /** @param slotOf where the slots are not seen through the block's own view. */
+  constructor(block: NativeBlock, size: number, stride: number, slotOf?: (index: number) => Buffer) {
     this.#block = block;
+    this.#slotOf = slotOf;
     this.#size = size;
     this.#stride = stride;
     this.#guard = Buffer.alloc(stride - size, GUARD);
@@ -130,6 +133,7 @@ export class SlotWatch {
   }
 
   #slot(index: number): Buffer {
+    if (this.#slotOf !== undefined) return this.#slotOf(index);
     const start = index * this.#stride;
     return this.#block.bytes.subarray(start, start + this.#size);
   }

@@ -48,10 +48,15 @@ const free: number[] = [];
 /** Where things are recorded: handles by their number, blocks by their negated address. */
 const places = new Map<number, number>();
 
-/** Memory for the ledger of a thread, to be sent there for keepLedger(), and afterwards given to reap(). */
+/** The ledgers that this thread has made. */
+const made = new WeakSet<SharedArrayBuffer>();
+
+/** Memory for the ledger of a thread, to be sent there for keepLedger(), and afterwards given, by the maker, to reap(). */
 export function createLedger(): SharedArrayBuffer {
   const bytes = (count: number) => (HEAD + count * WIDTH) * Float64Array.BYTES_PER_ELEMENT;
-  return new SharedArrayBuffer(bytes(FIRST_RECORDS), { maxByteLength: bytes(MOST_RECORDS) });
+  const memory = new SharedArrayBuffer(bytes(FIRST_RECORDS), { maxByteLength: bytes(MOST_RECORDS) });
+  made.add(memory);
+  return memory;
 }
 
 /** From now on this thread's ports record what they own. To be called before it opens its first port. */
@@ -119,6 +124,11 @@ export function strike(place: number): void {
   if (place < 0) return;
   records![place] = Owned.None;
   free.push(place);
+}
+
+/** Asserts that this thread has made a ledger: what its records say is closed and unmapped. */
+export function checkLedger(memory: SharedArrayBuffer): void {
+  assert(made.has(memory), 'a ledger that this thread has not made');
 }
 
 /** Takes all records out of the ledger of a thread that has ended. */

@@ -8,6 +8,7 @@
 export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
 export { createLedger, keepLedger } from './ledger.js';
 export { blockAt } from './memory.js';
+export { shareBlock } from './shared-blocks.js';
 export {
   createSharedPort,
   openSharedPort,

@@ -12,6 +12,7 @@ import { destroying } from './contract/destroying.js';
 import { files } from './contract/files.js';
 import { hosting } from './contract/hosting.js';
 import { local } from './contract/local.js';
+import { memory } from './contract/memory.js';
 import { moving } from './contract/moving.js';
 import { posting } from './contract/posting.js';
 import { reaping } from './contract/reaping.js';
@@ -32,6 +33,7 @@ const themes = {
   sending,
   files,
   closing,
+  memory,
   moving,
   addresses,
   datagrams,

@@ -3,6 +3,7 @@
 
 import { AssertionError } from 'node:assert';
 import { describe, expect, it } from 'vitest';
+import { reap } from '../src/backend.js';
 import {
   type CompletionPort,
   candidates,
@@ -16,10 +17,13 @@ import {
   type Overlapped,
   openPort,
 } from '../src/index.js';
+import { Owned } from '../src/ledger.js';
 import { ARGUMENTS } from '../src/linux/completion.js';
 import { IOVEC, MSGHDR } from '../src/linux/layout.js';
-import { BlockStore, plainMemory } from '../src/memory.js';
+import { BlockStore, blockAt, plainMemory } from '../src/memory.js';
+import { isShared, shareBlock } from '../src/shared-blocks.js';
 import { SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
+import { createSimulation } from '../src/testing/index.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES, EVENT_BUFFERS, OVERLAPPED, WSABUF } from '../src/win32/layout.js';
 
 const odd = [-1, 0.5, Number.NaN, 2 ** 31, 2 ** 32, Number.POSITIVE_INFINITY];
@@ -69,6 +73,34 @@ it('what an operation writes into its event ends where the event does', () => {
   expect(EVENT_ADDRESSES + SOCKADDR_SIZE + 4).toBeLessThanOrEqual(EVENT_SIZE);
   const iovecs = EVENT_SIZE - MAX_GATHER * IOVEC.size;
   expect(ARGUMENTS + MSGHDR.size).toBeLessThanOrEqual(iovecs);
+});
+
+it('no ledger is reaped but one that this thread has made', () => {
+  const forged = new SharedArrayBuffer(7 * Float64Array.BYTES_PER_ELEMENT);
+  new Float64Array(forged).set([-1, Owned.Block, 4096, 4096]);
+  expect(() => reap(forged)).toThrow(AssertionError);
+  expect(new Float64Array(forged)[1]).toBe(Owned.Block);
+});
+
+it('no address is viewed but that of a block which was shared', () => {
+  for (const [address, size] of [
+    [4096, 4096],
+    [0, 0],
+    [-1, 1],
+    [Number.NaN, 4096],
+  ] as const) {
+    expect(() => blockAt(address, size)).toThrow(AssertionError);
+  }
+  const port = createSimulation({ seed: 1 }).openPort();
+  const shared = port.allocate(4096);
+  shareBlock(shared);
+  expect(isShared(shared.address, shared.size)).toBe(true);
+  expect(isShared(shared.address + 4096, shared.size)).toBe(false);
+  expect(isShared(shared.address, shared.size * 2)).toBe(false);
+  // The list grows, and what is shared twice is there once.
+  const many = Array.from({ length: 600 }, () => port.allocate(1));
+  for (const each of [...many, ...many]) shareBlock(each);
+  expect(many.every(({ address, size }) => isShared(address, size))).toBe(true);
 });
 
 for (const { name, availability } of candidates()) {

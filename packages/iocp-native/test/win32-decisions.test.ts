@@ -3,8 +3,6 @@
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CompletionPacket, type Endpoint } from '../src/contract.js';
-import { plainMemory } from '../src/memory.js';
-import { ReceiveBuffers } from '../src/receive-buffers.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
 import * as c from '../src/win32/constants.js';
 import { PAGE } from '../src/win32/layout.js';
@@ -21,6 +19,8 @@ vi.mock(import('../src/win32/system.js'), () => ({ isWine: vi.fn(() => false), i
 // The suites share a process: others have loaded these modules with the real functions, and will again.
 vi.resetModules();
 afterAll(() => vi.resetModules());
+const { BlockStore, plainMemory } = await import('../src/memory.js');
+const { ReceiveBuffers } = await import('../src/receive-buffers.js');
 const { Engine } = await import('../src/win32/engine.js');
 const { FileSender } = await import('../src/win32/file-sender.js');
 const { Datagrams, endOfStream } = await import('../src/win32/datagrams.js');
@@ -33,8 +33,7 @@ const { createKernelPort } = await import('../src/shared-port/kernel-port.js');
 const PORT = 77;
 
 function memory(size: number) {
-  const { address, view } = plainMemory.map(size);
-  return { address, size, bytes: Buffer.from(view), words: new Uint32Array(view) };
+  return new BlockStore(plainMemory).take(size);
 }
 
 function engine() {

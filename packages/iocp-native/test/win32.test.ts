@@ -43,9 +43,10 @@ describe('win32, anywhere', () => {
 
 // They exist on Windows only.
 describe.skipIf(!onWindows)('win32, the raw functions', () => {
-  const memory = onWindows ? win32Memory.map(65536) : { address: 0, view: new ArrayBuffer(65536) };
-  const bytes = Buffer.from(memory.view);
-  const words = new Uint32Array(memory.view);
+  const memory = { address: onWindows ? win32Memory.map(65536) : 0 };
+  const view = onWindows ? win32Memory.view(memory.address, 65536) : new ArrayBuffer(65536);
+  const bytes = Buffer.from(view);
+  const words = new Uint32Array(view);
   // Where things lie in that memory. OVERLAPPEDs first, one after another.
   const [ENTRIES, COUNT, WSABUF, ADDRESSES, DATA] = [4096, 40960, 41024, 41088, 45056];
   const port = onWindows ? win32.CreateIoCompletionPort(win32.INVALID_HANDLE_VALUE, 0, 0, 1) : 0;

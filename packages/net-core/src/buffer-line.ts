@@ -94,7 +94,7 @@ export class BufferLine {
 
   #allocate(): NativeBlock | null {
     try {
-      return this.#port.allocate(this.#pool.size);
+      return this.#port.allocate(this.#pool.size, true);
     } catch (error) {
       if (isIocpError(error) && error.code === 'ENOMEM') return null;
       throw error;

@@ -4,6 +4,7 @@
 import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import { availableParallelism } from 'node:os';
+import { inspect } from 'node:util';
 import { type ResourceLimits, threadId } from 'node:worker_threads';
 import {
   type BackendName,
@@ -15,6 +16,7 @@ import {
   type PortToken,
 } from '@overlapped/iocp-native';
 import { strideOf } from '@overlapped/iocp-native/debug';
+import { shareBlock } from '@overlapped/iocp-native/threads';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
@@ -168,12 +170,12 @@ export class IocpCore {
     try {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS + DATAGRAM_EVENTS;
-      this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events)), events);
+      this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events), true), events);
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
       this.places = new SessionPlaces(maxSessions, this.board.values);
       const { count, size } = sendBuffers;
-      this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count)), size, count);
+      this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
       this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
       this.#onPost = onPost;
       const target = {
@@ -258,8 +260,8 @@ export class IocpCore {
   }
 
   /** Gives a send buffer back, and flushes those who have waited longest: as many as there are buffers. @internal */
-  releaseSendBuffer(buffer: number): void {
-    this.sendBuffers.release(buffer);
+  releaseSendBuffer(buffer: number, owner: object | null = null): void {
+    this.sendBuffers.release(buffer, owner);
     if (!this.bufferLine.empty) this.#pump.wake();
   }
 
@@ -297,6 +299,16 @@ export class IocpCore {
     checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
+  }
+
+  /** What JSON has of a core, and a log that prints one: what it is, and none of the memory that its sessions' bytes lie in. */
+  toJSON(): { backend: BackendName; threads: number; sessions: number; maxSessions: number } {
+    return { backend: this.backend, threads: this.threads, sessions: this.sessions, maxSessions: this.maxSessions };
+  }
+
+  /** The same for `console.log()`. */
+  [inspect.custom](): string {
+    return `IocpCore ${inspect(this.toJSON())}`;
   }
 
   /** `stop()`, for `await using`. */
@@ -345,7 +357,9 @@ export class IocpCore {
   #openExchange(): Exchange {
     if (this.#exchange === undefined) {
       const control = createControl(memberOf(this.threads));
-      this.#exchange = new Exchange(control, this.port.allocate(EXCHANGE_SIZE), 0, threadId);
+      const block = this.port.allocate(EXCHANGE_SIZE, true);
+      shareBlock(block);
+      this.#exchange = new Exchange(control, block, 0, threadId);
     }
     return this.#exchange;
   }

@@ -1,18 +1,13 @@
 // The exchange as a model: whatever its members do, and whoever of them is lost, a message keeps its bytes while somebody
 // holds it, and its room comes back when nobody does.
 
-import type { NativeBlock } from '@overlapped/iocp-native';
+import { createSimulation } from '@overlapped/iocp-native/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createControl, EXCHANGE_SIZE, Exchange } from '../src/workers/exchange.js';
 
 const MEMBERS = 3;
-const block: NativeBlock = {
-  address: 0,
-  size: EXCHANGE_SIZE,
-  bytes: Buffer.alloc(EXCHANGE_SIZE),
-  words: new Uint32Array(0),
-};
+const block = createSimulation({ seed: 1 }).openPort().allocate(EXCHANGE_SIZE);
 
 type Step =
   | { readonly kind: 'publish'; readonly member: number; readonly length: number }

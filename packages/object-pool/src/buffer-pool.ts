@@ -9,11 +9,13 @@ import { Slab } from './slab.js';
 export class BufferPool {
   readonly #slab: Slab;
   readonly #views: (Buffer | undefined)[];
+  readonly #owners: (object | null)[];
 
   /** @param size bytes of a buffer, a multiple of 16. The block must hold `capacity` of them (see Slab.bytesFor). */
   constructor(block: NativeBlock, size: number, capacity: number) {
     this.#slab = new Slab(block, size, capacity);
     this.#views = new Array(capacity).fill(undefined);
+    this.#owners = new Array(capacity).fill(null);
   }
 
   /** What a GatherList names to send from these buffers, with offsetOf(). */
@@ -36,13 +38,20 @@ export class BufferPool {
     return this.#slab.out;
   }
 
-  /** A free buffer, or -1 when all are out. Its bytes are what the last user left. */
-  acquire(): number {
-    return this.#slab.acquire();
+  /**
+   * A free buffer, or -1 when all are out. Its bytes are what the last user left.
+   * @param owner what release() must name then, so that others that have the pool cannot give the buffer back.
+   */
+  acquire(owner: object | null = null): number {
+    const index = this.#slab.acquire();
+    if (index >= 0) this.#owners[index] = owner;
+    return index;
   }
 
   /** Gives a buffer back. The kernel must be done with it. */
-  release(index: number): void {
+  release(index: number, owner: object | null = null): void {
+    if (this.#owners[index] !== owner && this.#slab.isLive(index))
+      assert.fail(`release of buffer ${index}, which another owns`);
     this.#slab.release(index);
   }
 

@@ -94,3 +94,18 @@ test('a leak is named', () => {
   pool.release(index);
   pool.assertEmpty();
 });
+
+test('a buffer with an owner is given back in its name alone', () => {
+  const pool = new BufferPool(testBlock(4096), 64, 4);
+  const owner = {};
+  const owned = pool.acquire(owner);
+  const other = pool.acquire();
+  expect(() => pool.release(owned)).toThrow(bug(`release of buffer ${owned}, which another owns`));
+  expect(() => pool.release(other, owner)).toThrow(AssertionError);
+  expect(pool.out).toBe(2);
+  pool.release(owned, owner);
+  pool.release(other);
+  // Its next owner is another one.
+  pool.release(pool.acquire());
+  expect(pool.out).toBe(0);
+});

@@ -1,16 +1,14 @@
-// What the tests share: blocks of ordinary memory under a made-up address (no kernel reads it here), and small helpers.
+// What the tests share: blocks of a simulated port, which are ordinary memory under made-up addresses, and small helpers.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { debugging } from '@overlapped/iocp-native/debug';
+import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect } from 'vitest';
 
-const PAGE = 4096;
-const ADDRESS = 0x7f00_0000_0000;
+const port = createSimulation({ seed: 1 }).openPort();
 
 export function testBlock(bytes: number): NativeBlock {
-  const size = Math.ceil(bytes / PAGE) * PAGE;
-  const view = new ArrayBuffer(size);
-  return { address: ADDRESS, size, bytes: Buffer.from(view), words: new Uint32Array(view) };
+  return port.allocate(bytes);
 }
 
 /** One of `items`, chosen by a number that fast-check made. */

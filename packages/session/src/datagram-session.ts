@@ -15,9 +15,10 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
+import { lengthOf } from '@overlapped/iocp-native/typed-arrays';
 import { type CompletionOwner, Figure, type IocpCore, onCompletion, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { bytesOf } from './bytes.js';
+import { bytesOf, lend } from './bytes.js';
 import { report, warn } from './failures.js';
 import { addressOf } from './hosts.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
@@ -156,14 +157,15 @@ export class DatagramSession implements CompletionOwner {
     if (this.#closing !== undefined) return false;
     assert((to === undefined) === this.#connected, 'a connected session sends to its peer, another to an address');
     const bytes = bytesOf(data);
-    if (bytes.length > LONGEST_MESSAGE) {
-      throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${bytes.length}`);
+    const length = lengthOf(bytes);
+    if (length > LONGEST_MESSAGE) {
+      throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${length}`);
     }
     const { port, receiveBuffersToLend } = this.#core;
     const lends = bytes === this.#delivered && port.figures.buffersOut <= receiveBuffersToLend;
     const taken = lends
       ? this.#outbox.lend(this.#delivered!, this.#deliveredBuffer, to ?? null)
-      : this.#outbox.copy(bytes, to ?? null);
+      : this.#outbox.copy(bytes, length, to ?? null);
     if (!taken) this.figures.dropped++;
     return taken;
   }
@@ -222,8 +224,10 @@ export class DatagramSession implements CompletionOwner {
       board.values[RECEIVED]! += data.length;
       this.#delivered = data;
       this.#deliveredBuffer = buffer;
+      lend(data);
       this.#deliver(data, from!);
       this.#delivered = null;
+      lend(null);
     }
     port.release(buffer);
   }

@@ -13,8 +13,10 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
+import { copyInto, lengthOf } from '@overlapped/iocp-native/typed-arrays';
 import { type CompletionOwner, Figure, type IocpCore, onCompletion } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
+import { SENDER } from './sender.js';
 
 /** The longest message that is sent: one that fits a send buffer. */
 export const LONGEST_MESSAGE = 16_384;
@@ -45,23 +47,23 @@ export class Outbox {
   }
 
   /** Sends bytes that are copied now. False when there is no room. */
-  copy(data: Uint8Array, to: Endpoint | null): boolean {
+  copy(data: Uint8Array, length: number, to: Endpoint | null): boolean {
     const record = this.#take();
     if (record === null) return false;
     const { sendBuffers } = this.#core;
-    const buffer = this.#bufferFor(data.length);
+    const buffer = this.#bufferFor(length);
     if (buffer < 0) {
       this.#giveBack(record);
       return false;
     }
-    // An array whose memory was taken away has no bytes, and set() would throw.
-    if (data.length > 0) sendBuffers.bytes(buffer).set(data, this.#filled);
+    // An array whose memory was taken away has no bytes.
+    const copied = length > 0 && copyInto(sendBuffers.bytes(buffer), this.#filled, data) ? length : 0;
     record.sendBuffer = buffer;
     this.#pieces.clear();
-    this.#pieces.add(sendBuffers.block, sendBuffers.offsetOf(buffer) + this.#filled, data.length);
-    this.#filled += data.length;
+    this.#pieces.add(sendBuffers.block, sendBuffers.offsetOf(buffer) + this.#filled, copied);
+    this.#filled += copied;
     this.#shares[buffer]!++;
-    this.#start(record, data.length, to);
+    this.#start(record, copied, to);
     return true;
   }
 
@@ -73,8 +75,9 @@ export class Outbox {
     port.retain(receiveBuffer);
     record.receiveBuffer = receiveBuffer;
     this.#pieces.clear();
-    this.#pieces.add(port.receiveBlock, data.byteOffset - port.receiveBlock.bytes.byteOffset, data.length);
-    this.#start(record, data.length, to);
+    const length = lengthOf(data);
+    this.#pieces.add(port.receiveBlock, port.placeOf(data), length);
+    this.#start(record, length, to);
     return true;
   }
 
@@ -131,7 +134,7 @@ export class Outbox {
   #bufferFor(length: number): number {
     const { sendBuffers } = this.#core;
     if (this.#filling >= 0 && this.#filled + length <= sendBuffers.size) return this.#filling;
-    const buffer = sendBuffers.acquire();
+    const buffer = sendBuffers.acquire(SENDER);
     if (buffer < 0) return -1;
     this.#filling = buffer;
     this.#filled = 0;
@@ -143,7 +146,7 @@ export class Outbox {
     this.#shares[buffer] = left;
     if (left > 0) return;
     if (buffer === this.#filling) this.#filling = -1;
-    this.#core.releaseSendBuffer(buffer);
+    this.#core.releaseSendBuffer(buffer, SENDER);
   }
 }
 

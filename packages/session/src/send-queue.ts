@@ -10,9 +10,11 @@
 // which goes out by itself, at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
+import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/typed-arrays';
 import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
+import { SENDER } from './sender.js';
 
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;
@@ -44,6 +46,9 @@ const FILE = 4;
 const SPARE = 5;
 type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE | typeof FILE | typeof SPARE;
 
+/** Segments that are kept for the next time. Peers that do not read can have many. */
+const MOST_SPARES = 4096;
+
 class Segment {
   place: Place = CALLER;
   /** Which buffer of its pool, or which message. */
@@ -62,11 +67,15 @@ class Segment {
 
 // Segments and the gather list are used within one call or counted by their queues, so a thread shares them.
 let spare: Segment | null = null;
+let spares = 0;
 const pieces = new GatherList();
 
 function makeSegment(place: Place, buffer: number, offset: number, length: number): Segment {
   const segment = spare ?? new Segment();
-  spare = segment.next;
+  if (spare !== null) {
+    spare = segment.next;
+    spares--;
+  }
   segment.place = place;
   segment.buffer = buffer;
   segment.offset = offset;
@@ -123,35 +132,42 @@ export class SendQueue implements FileQueue {
     return this.#head !== null;
   }
 
-  /** Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now. */
-  push(data: Uint8Array): void {
-    const { length } = data;
-    if (length === 0) return;
+  /**
+   * Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now.
+   * @param length by lengthOf(). When the memory is gone all the same, nothing is added.
+   */
+  push(data: Uint8Array, length: number): void {
+    if (length === 0 || !this.#add(data, length)) return;
     this.bytes += length;
-    const core = this.#core;
-    core.board.values[QUEUED]! += length;
+    this.#core.board.values[QUEUED]! += length;
+  }
+
+  /** False when the memory of the bytes is gone. */
+  #add(data: Uint8Array, length: number): boolean {
     // Behind bytes that were copied, a header say, it is copied too: many short pieces would take a send buffer each.
-    if (this.#appendToTail(data)) return;
+    const room = this.#roomInTail(length);
+    if (room >= 0) return this.#appendToTail(data, length, room);
+    const core = this.#core;
     const { port, sendBuffers } = core;
     // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
     const whole = data === core.delivered;
     const borrowed = whole ? core.deliveredBuffer : port.bufferOf(data);
     if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
       port.retain(borrowed);
-      const offset = whole ? borrowed * core.receiveStride : data.byteOffset - port.receiveBlock.bytes.byteOffset;
+      const offset = whole ? borrowed * core.receiveStride : port.placeOf(data);
       this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
-    } else if (length <= sendBuffers.size || borrowed >= 0) {
-      this.#appendCopy(data);
-    } else {
-      this.#appendSource(data);
+      return true;
     }
+    return length <= sendBuffers.size || borrowed >= 0
+      ? this.#appendCopy(data, length)
+      : this.#appendView(data, length);
   }
 
   /**
    * Adds a message of the exchange: bytes that other sessions send, too. A short one behind others is copied, as a session
-   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few. A long one
-   * is copied, once for all sessions of this thread, when more waits already than a send takes, or when other peers hold all
-   * that sends may keep.
+   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few: into a send
+   * buffer, or else, as a long one, once for all sessions of this thread. A long one is copied when more waits already than a
+   * send takes, or when other peers hold all that sends may keep.
    */
   pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (length === 0) return;
@@ -159,12 +175,13 @@ export class SendQueue implements FileQueue {
     this.bytes += length;
     this.#core.board.values[QUEUED]! += length;
     if (length > SHORT_MESSAGE && (waiting > BYTES_PER_SEND || !exchange.mayKeep(message))) {
-      this.#appendSource(exchange.copyOf(message, offset, length));
+      this.#appendSource(exchange.copyOf(message, offset, length), length);
       return;
     }
     if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !exchange.mayKeep(message))) {
-      const data = exchange.block.bytes.subarray(offset, offset + length);
-      if (!this.#appendToTail(data)) this.#appendCopy(data);
+      const room = this.#roomInTail(length);
+      if (room >= 0) this.#appendToTail(exchange.block.bytes.subarray(offset, offset + length), length, room);
+      else this.#appendSource(exchange.copyOf(message, offset, length), length);
       return;
     }
     exchange.use(message);
@@ -185,8 +202,7 @@ export class SendQueue implements FileQueue {
       if (this.#head.place === FILE) break;
       // Peers that do not read would hold four buffers each, and those that read get one in 100 ms.
       if (last !== null && this.#head.place === CALLER && areShort(sendBuffers)) break;
-      const segment: Segment | null =
-        this.#head.place === CALLER ? this.#copyPiece(this.#head, last === null) : this.#takeHead();
+      const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(last === null) : this.#takeHead();
       if (segment === null) break;
       if (last === null) this.#inFlight = segment;
       else last.next = segment;
@@ -249,31 +265,54 @@ export class SendQueue implements FileQueue {
     this.#tail = segment;
   }
 
-  /** Copies into the room that the last send buffer has left. */
-  #appendToTail(data: Uint8Array): boolean {
+  /** Where in the last send buffer there is room for so many bytes; -1 when there is none. */
+  #roomInTail(length: number): number {
     const tail = this.#tail;
-    if (tail === null || tail.place !== SEND_BUFFER) return false;
+    if (tail === null || tail.place !== SEND_BUFFER) return -1;
     const { sendBuffers } = this.#core;
     const used = tail.offset + tail.length - sendBuffers.offsetOf(tail.buffer);
-    if (used + data.length > sendBuffers.size) return false;
-    sendBuffers.bytes(tail.buffer).set(data, used);
-    tail.length += data.length;
+    return used + length <= sendBuffers.size ? used : -1;
+  }
+
+  #appendToTail(data: Uint8Array, length: number, room: number): boolean {
+    const tail = this.#tail!;
+    if (!copyInto(this.#core.sendBuffers.bytes(tail.buffer), room, data)) return false;
+    tail.length += length;
     return true;
   }
 
-  #appendCopy(data: Uint8Array): void {
+  #appendCopy(data: Uint8Array, length: number): boolean {
     const { sendBuffers } = this.#core;
-    const buffer = data.length <= sendBuffers.size && mayWait(sendBuffers) ? sendBuffers.acquire() : -1;
+    const buffer = length <= sendBuffers.size && mayWait(sendBuffers) ? sendBuffers.acquire(SENDER) : -1;
     if (buffer < 0) {
-      this.#appendSource(Uint8Array.prototype.slice.call(data));
-      return;
+      const copy = new Uint8Array(length);
+      if (!copyInto(copy, 0, data)) return false;
+      this.#appendSource(copy, length);
+      return true;
     }
-    sendBuffers.bytes(buffer).set(data);
-    this.#append(makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), data.length));
+    if (!copyInto(sendBuffers.bytes(buffer), 0, data)) {
+      this.#core.releaseSendBuffer(buffer, SENDER);
+      return false;
+    }
+    this.#append(makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length));
+    return true;
   }
 
-  #appendSource(data: Uint8Array): void {
-    const segment = makeSegment(CALLER, -1, 0, data.length);
+  /** What stays the caller's is read through a view of ours, which no subclass can change. */
+  #appendView(data: Uint8Array, length: number): boolean {
+    let view: Uint8Array;
+    try {
+      view = plainView(data, length);
+    } catch {
+      return false;
+    }
+    this.#appendSource(view, length);
+    return true;
+  }
+
+  /** @param data a plain view, or a copy that nobody changes. */
+  #appendSource(data: Uint8Array, length: number): void {
+    const segment = makeSegment(CALLER, -1, 0, length);
     segment.source = data;
     this.#append(segment);
   }
@@ -289,24 +328,17 @@ export class SendQueue implements FileQueue {
    * Copies the next piece of a caller's bytes into a send buffer; null when none is free, nor a spare for the `first`, or
    * when the bytes are gone.
    */
-  #copyPiece(from: Segment, first: boolean): Segment | null {
+  #copyPiece(first: boolean): Segment | null {
     const { sendBuffers, bufferLine } = this.#core;
-    // Else the peer would get what the buffer had before.
-    if (from.source!.length < from.offset + from.length) {
-      this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
-      return null;
-    }
-    const buffer = sendBuffers.acquire();
+    const buffer = sendBuffers.acquire(SENDER);
     const block = buffer < 0 && first ? bufferLine.takeSpare() : null;
     if (buffer < 0 && block === null) return null;
-    const length = Math.min(from.length, sendBuffers.size);
-    const to = block === null ? sendBuffers.bytes(buffer) : block.bytes;
-    to.set(from.source!.subarray(from.offset, from.offset + length));
-    from.offset += length;
-    from.length -= length;
-    if (from.length === 0) {
-      this.#takeHead().next = null;
-      this.#recycle(from);
+    const length = this.#fill(block === null ? sendBuffers.bytes(buffer) : block.bytes, sendBuffers.size);
+    if (length === 0) {
+      this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
+      if (block === null) this.#core.releaseSendBuffer(buffer, SENDER);
+      else bufferLine.giveSpare(block);
+      return null;
     }
     if (block === null) return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
     const segment = makeSegment(SPARE, -1, 0, length);
@@ -314,12 +346,29 @@ export class SendQueue implements FileQueue {
     return segment;
   }
 
+  /** Copies of the callers' bytes at the head as much as there is room for. Gives how much; 0 when those at the head are gone. */
+  #fill(to: Uint8Array, room: number): number {
+    let filled = 0;
+    for (let head = this.#head; head !== null && head.place === CALLER && filled < room; head = this.#head) {
+      const length = Math.min(head.length, room - filled);
+      // Else the peer would get what the buffer had before.
+      if (!copyPart(to, filled, head.source!, head.offset, length)) return filled;
+      filled += length;
+      head.offset += length;
+      head.length -= length;
+      if (head.length > 0) break;
+      this.#takeHead().next = null;
+      this.#recycle(head);
+    }
+    return filled;
+  }
+
   #recycle(list: Segment | null): void {
     const { port } = this.#core;
     for (let segment = list; segment !== null; ) {
       const { next } = segment;
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
-      else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer);
+      else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer, SENDER);
       else if (segment.place === SPARE) this.#core.bufferLine.giveSpare(segment.spare!);
       else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
       else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
@@ -327,9 +376,24 @@ export class SendQueue implements FileQueue {
       segment.file = null;
       segment.spare = null;
       segment.source = null;
-      segment.next = spare;
-      spare = segment;
+      if (spares < MOST_SPARES) {
+        segment.next = spare;
+        spare = segment;
+        spares++;
+      }
       segment = next;
     }
+  }
+}
+
+/** Copies a part of a plain array; false when it does not have it any more. */
+function copyPart(to: Uint8Array, at: number, from: Uint8Array, start: number, length: number): boolean {
+  try {
+    const part = from.subarray(start, start + length);
+    if (lengthOf(part) !== length) return false;
+    to.set(part, at);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -5,8 +5,9 @@ import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
+import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/typed-arrays';
 import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
-import { bytesOf } from './bytes.js';
+import { bytesOf, lend, ownCopy } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
 import { report, warn } from './failures.js';
@@ -131,11 +132,12 @@ export class Session extends SessionBase {
     const queue = this.#queue;
     const { queueLimit, highWatermark } = this.#host!;
     const bytes = bytesOf(data);
+    const length = lengthOfArray(bytes);
     this.#flushSoon();
-    const full = queueLimit !== null && !queueLimit.admits(queue.bytes, bytes.length);
+    const full = queueLimit !== null && !queueLimit.admits(queue.bytes, length);
     const dropped = full && !queueLimit.exceeded(this);
     if (full && !dropped) this.#holdBack(THROTTLED);
-    if (!dropped) queue.push(bytes);
+    if (!dropped) queue.push(bytes, length);
     if (!dropped && queue.bytes <= highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
@@ -288,12 +290,14 @@ export class Session extends SessionBase {
     if ((this.#state & (KEPT | CLOSING)) === 0 && this.#held === null) {
       core.delivered = data;
       core.deliveredBuffer = buffer;
+      lend(data);
       this.#deliver(data);
       core.delivered = null;
       core.deliveredBuffer = -1;
+      lend(null);
     } else if ((this.#state & CLOSING) === 0) {
       this.#held ??= [];
-      this.#held.push(Buffer.from(data));
+      this.#held.push(ownCopy(data));
       if ((this.#state & UNTAKEN) !== 0) this.#keep(this.#held);
     }
     core.port.release(buffer);
@@ -346,7 +350,7 @@ export class Session extends SessionBase {
     this.#core!.board.values[RECEIVED]! -= rest.length;
     this.#held ??= [];
     // What is held already is a copy.
-    this.#held.unshift(this.#core!.delivered === null ? rest : Buffer.from(rest));
+    this.#held.unshift(this.#core!.delivered === null ? rest : ownCopy(rest));
   }
 
   #deliverHeld(): void {

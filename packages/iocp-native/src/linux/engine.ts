@@ -6,6 +6,7 @@
 //   has no event, the descriptor
 
 import assert from 'node:assert';
+import { checkEvent } from '../checks.js';
 import { type CompletionPacket, Operation, type Overlapped, type PortFigures } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
@@ -70,6 +71,7 @@ export class Engine {
   begin(socket: UringSocket, event: Overlapped | null): void {
     if (event !== null) {
       assert(!event.pending, 'the event is in use by another operation');
+      checkEvent(event);
       event.pending = true;
     }
     socket.pending++;

@@ -7,6 +7,7 @@ import { check, madvise, mmap, munmap } from './libc.js';
 
 export const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
+const MAP_FIXED = 0x10;
 const MADV_DONTNEED = 4;
 
 /** Unmaps what no view looks at any more. */
@@ -20,9 +21,17 @@ export const linuxMemory: MemorySource = {
     const flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
     const address = check(mmap(0, size, PROT_READ_WRITE, flags, -1, 0), `map ${size} bytes`, 'mmap');
     own(Owned.Block, address, size);
-    return { address, view: koffi().view(address, size) };
+    return address;
+  },
+  view(address, size) {
+    return koffi().view(address, size);
   },
   empty(block) {
     check(madvise(block.address, block.size, MADV_DONTNEED), 'empty a block', 'madvise');
+  },
+  // A new mapping in the place of the old one: that gives back the page tables, too, and neighbours become one mapping.
+  retire({ address, size }) {
+    const flags = MAP_PRIVATE_ANONYMOUS_NORESERVE | MAP_FIXED;
+    check(mmap(address, size, PROT_READ_WRITE, flags, -1, 0), 'empty a block', 'mmap');
   },
 };

@@ -89,7 +89,7 @@ export class UringPort implements CompletionPort {
     try {
       this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
-      const entries = this.allocate(count * abi.BUF.size);
+      const entries = this.allocate(count * abi.BUF.size, true);
       this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
       this.#notifier = new Notifier(this.#ring);
       const engine = new Engine(this.#ring, this.#notifier);
@@ -99,7 +99,7 @@ export class UringPort implements CompletionPort {
       this.#room = new Room(engine, this.#resumeSend);
       this.#sender = new Sender(engine, this.#room);
       this.#datagrams = new Datagrams(engine, this.#buffers);
-      this.#files = new FileSender(engine, this.#room, (bytes) => this.allocate(bytes));
+      this.#files = new FileSender(engine, this.#room, (bytes) => this.allocate(bytes, true));
       this.#receiver = new Receiver(engine, this.#buffers, this.#bufferRing, this.#datagrams);
       this.#ending = new Ending(engine, this.#acceptor, this.#connector, this.#receiver, this.#sender, this.#files);
       this.figures = engine.figures;
@@ -112,9 +112,9 @@ export class UringPort implements CompletionPort {
     this.#ring.enter(0);
   }
 
-  allocate(bytes: number): NativeBlock {
+  allocate(bytes: number, hidden = false): NativeBlock {
     this.#assertOpen();
-    const block = blocks.take(bytes);
+    const block = blocks.take(bytes, hidden);
     this.#blocks.push(block);
     return block;
   }
@@ -160,6 +160,10 @@ export class UringPort implements CompletionPort {
 
   bufferOf(bytes: Uint8Array): number {
     return this.#buffers.indexOf(bytes);
+  }
+
+  placeOf(bytes: Uint8Array): number {
+    return this.#buffers.placeOf(bytes);
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {

@@ -90,7 +90,8 @@ export class Ring {
    * RLIMIT_MEMLOCK leaves no room for so many entries.
    */
   constructor(entries: number, cqEntries: number) {
-    const { address: page, view } = linuxMemory.map(PAGE.size);
+    const page = linuxMemory.map(PAGE.size);
+    const view = linuxMemory.view(page, PAGE.size);
     const params = Buffer.from(view, PAGE.params, PARAMS.size);
     params.writeUInt32LE(cqEntries, PARAMS.cqEntries);
     params.writeUInt32LE(SETUP_FLAGS, PARAMS.flags);

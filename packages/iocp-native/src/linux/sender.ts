@@ -8,6 +8,7 @@
 import assert from 'node:assert';
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../contract.js';
 import type { IocpError } from '../errors.js';
+import { blockOf, bytesOf, countOf, offsetOf, totalOf } from '../gather-list.js';
 import { ARGUMENTS, fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
 import { EAGAIN, linuxPacketError } from './errors.js';
@@ -34,10 +35,11 @@ export class Sender {
     this.#engine.start(socket, event);
     socket.sending = event;
     socket.sendCanceled = false;
-    socket.sendLeft = pieces.bytes;
+    const one = countOf(pieces) === 1;
+    socket.sendLeft = totalOf(pieces);
     socket.sent = 0;
-    socket.sendAddress = pieces.count === 1 ? pieces.blocks[0]!.address + pieces.offsets[0]! : 0;
-    if (pieces.count !== 1) writeMessage(event, pieces);
+    socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
+    if (!one) writeMessage(event, pieces);
     this.resume(socket);
   }
 
@@ -113,13 +115,14 @@ export function writeMessage(event: Overlapped, pieces: GatherList): void {
   words.fill(0, header, header + (MSGHDR.size >> 2));
   words[header + (MSGHDR.iov >> 2)] = iovecs;
   words[header + (MSGHDR.iov >> 2) + 1] = Math.floor(iovecs / 0x100000000);
-  words[header + (MSGHDR.iovlen >> 2)] = pieces.count;
-  for (let i = 0; i < pieces.count; i++) {
+  const count = countOf(pieces);
+  words[header + (MSGHDR.iovlen >> 2)] = count;
+  for (let i = 0; i < count; i++) {
     const at = (event.offset + IOVECS + i * IOVEC.size) >> 2;
-    const base = pieces.blocks[i]!.address + pieces.offsets[i]!;
+    const base = blockOf(pieces, i).address + offsetOf(pieces, i);
     words[at] = base;
     words[at + 1] = Math.floor(base / 0x100000000);
-    words[at + 2] = pieces.lengths[i]!;
+    words[at + 2] = bytesOf(pieces, i);
     words[at + 3] = 0;
   }
 }

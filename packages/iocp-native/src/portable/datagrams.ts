@@ -8,6 +8,8 @@ import { type DatagramOptions, type Endpoint, type GatherList, Operation, type O
 import { DatagramState, inFamily, sendAction } from '../datagrams.js';
 import { endpointText, told } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { countOf, totalOf } from '../gather-list.js';
+import { pieceOf } from '../receive-buffers.js';
 import { hostOf } from './address.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
@@ -67,7 +69,7 @@ export class PortableDatagrams extends PortableHandle {
       const slot = host.takeSlot(this);
       if (slot === -1) return;
       const { bytes, from } = this.#kept.shift()!;
-      const length = bytes.copy(buffers.block.bytes, buffers.offsetOf(slot), 0, buffers.size - OVERHEAD);
+      const length = bytes.copy(buffers.slot(slot), 0, 0, buffers.size - OVERHEAD);
       const packet = host.queue(Operation.Receive, this, event, length < bytes.length ? truncated : null, false);
       packet.bytes = length;
       packet.buffer = slot;
@@ -88,11 +90,8 @@ export class PortableDatagrams extends PortableHandle {
     const name = nameOf(event);
     this.#state.sends.set(name, event);
     const bytes: Uint8Array[] = [];
-    for (let i = 0; i < pieces.count; i++) {
-      const start = pieces.offsets[i]!;
-      bytes.push(pieces.blocks[i]!.bytes.subarray(start, start + pieces.lengths[i]!));
-    }
-    const length = pieces.bytes;
+    for (let i = 0; i < countOf(pieces); i++) bytes.push(pieceOf(this.host.buffers, pieces, i));
+    const length = totalOf(pieces);
     const done = (cause: Error | null) => {
       // The port may have gone meanwhile.
       if (this.#state.remove(name) === undefined) return;

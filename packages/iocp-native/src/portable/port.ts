@@ -4,7 +4,7 @@
 import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
-import { checkFileRange } from '../checks.js';
+import { checkEvent, checkFileRange } from '../checks.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -74,9 +74,9 @@ export class PortablePort implements CompletionPort, Host {
     return { ...this.#figures, buffersOut: this.buffers.out, dropped: 0 };
   }
 
-  allocate(bytes: number): NativeBlock {
+  allocate(bytes: number, hidden = false): NativeBlock {
     this.#check('allocate memory', 'allocate');
-    const block = store.take(bytes);
+    const block = store.take(bytes, hidden);
     this.#blocks.push(block);
     return block;
   }
@@ -202,6 +202,10 @@ export class PortablePort implements CompletionPort, Host {
     return this.buffers.indexOf(bytes);
   }
 
+  placeOf(bytes: Uint8Array): number {
+    return this.buffers.placeOf(bytes);
+  }
+
   post(key: unknown, bytes: number): void {
     this.#check('post a packet', 'post');
     const packet = this.#packets.push();
@@ -280,6 +284,7 @@ export class PortablePort implements CompletionPort, Host {
   start(owner: PortableHandle, event: Overlapped | null): void {
     if (event !== null) {
       assert(!event.pending, 'the event is already in flight');
+      checkEvent(event);
       event.pending = true;
       this.#events.add(event);
     }
@@ -352,7 +357,8 @@ export class PortablePort implements CompletionPort, Host {
 
   // Only when nothing of any socket is with the system, which may still read what is being sent.
   #giveMemory(): void {
-    for (const block of this.#blocks) store.give(block);
+    this.buffers.wipe();
+    for (const block of this.#blocks) if (block !== this.receiveBlock) store.give(block);
     this.#blocks.length = 0;
   }
 

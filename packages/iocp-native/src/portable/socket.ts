@@ -13,6 +13,8 @@ import {
 } from '../contract.js';
 import { endpointText, told } from '../endpoint.js';
 import { IocpError } from '../errors.js';
+import { countOf, totalOf } from '../gather-list.js';
+import { pieceOf } from '../receive-buffers.js';
 import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
 import { FileSend } from './file-send.js';
 import { type Host, PortableHandle } from './handle.js';
@@ -102,7 +104,7 @@ export class PortableSocket extends PortableHandle {
         this.#raw.pause();
         return;
       }
-      const length = chunk.copy(buffers.block.bytes, buffers.offsetOf(slot), 0, buffers.size);
+      const length = chunk.copy(buffers.slot(slot), 0, 0, buffers.size);
       if (length === chunk.length) this.#kept.shift();
       else this.#kept[0] = chunk.subarray(length);
       const packet = host.queue(Operation.Receive, this, event, null, false);
@@ -119,18 +121,17 @@ export class PortableSocket extends PortableHandle {
     assert(this.#sending === null, 'a send is already in flight');
     assert(!this.#isShut, 'a send after shutdown()');
     this.host.start(this, event);
-    if (this.#gone || this.#failure || pieces.bytes === 0) {
+    if (this.#gone || this.#failure || totalOf(pieces) === 0) {
       this.host.queue(Operation.Send, this, event, this.#broken());
       return;
     }
     this.#sending = event;
-    this.#sendingBytes = pieces.bytes;
+    this.#sendingBytes = totalOf(pieces);
     const raw = this.#raw;
-    const last = pieces.count - 1;
+    const last = countOf(pieces) - 1;
     raw.cork();
     for (let i = 0; i <= last; i++) {
-      const start = pieces.offsets[i]!;
-      const bytes = pieces.blocks[i]!.bytes.subarray(start, start + pieces.lengths[i]!);
+      const bytes = pieceOf(this.host.buffers, pieces, i);
       if (i < last) raw.write(bytes);
       else raw.write(bytes, (error) => this.#sent(event, error));
     }

@@ -2,6 +2,7 @@
 // backend, but that its connections may move to another port of the simulation; and it does not wait.
 
 import assert from 'node:assert';
+import { checkEvent } from '../checks.js';
 import {
   CompletionPacket,
   type CompletionPort,
@@ -71,9 +72,9 @@ export class SimulatedPort implements CompletionPort, Host {
     return { ...this.#figures, buffersOut: this.buffers.out };
   }
 
-  allocate(bytes: number): NativeBlock {
+  allocate(bytes: number, hidden = false): NativeBlock {
     this.#check('allocate memory', 'allocate');
-    const block = store.take(bytes);
+    const block = store.take(bytes, hidden);
     this.#blocks.push(block);
     return block;
   }
@@ -180,6 +181,10 @@ export class SimulatedPort implements CompletionPort, Host {
     return this.buffers.indexOf(bytes);
   }
 
+  placeOf(bytes: Uint8Array): number {
+    return this.buffers.placeOf(bytes);
+  }
+
   post(key: unknown, bytes: number): void {
     this.#check('post a packet', 'post');
     const packet = this.#packets.push();
@@ -257,7 +262,8 @@ export class SimulatedPort implements CompletionPort, Host {
       this.#packets.shift(packet);
       this.network.take(detachedHandle(packet))?.close(false);
     }
-    for (const block of this.#blocks) store.give(block);
+    this.buffers.wipe();
+    for (const block of this.#blocks) if (block !== this.receiveBlock) store.give(block);
     this.#blocks.length = 0;
   }
 
@@ -266,6 +272,7 @@ export class SimulatedPort implements CompletionPort, Host {
   start(owner: SimulatedHandle, event: Overlapped | null): void {
     if (event !== null) {
       assert(!event.pending, 'the event is already in flight');
+      checkEvent(event);
       event.pending = true;
       this.#events.add(event);
     }

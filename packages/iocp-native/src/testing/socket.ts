@@ -4,17 +4,12 @@
 import assert from 'node:assert';
 import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
 import { endpointText } from '../endpoint.js';
-import type { NativeBlock } from '../memory.js';
+import { countOf, totalOf } from '../gather-list.js';
 import { notConnected } from '../portable/errors.js';
+import { pieceOf } from '../receive-buffers.js';
 import type { End, EndOwner } from './connection.js';
 import { failure } from './errors.js';
 import { type Host, SimulatedHandle } from './handle.js';
-
-interface Piece {
-  readonly block: NativeBlock;
-  offset: number;
-  length: number;
-}
 
 export class SimulatedSocket extends SimulatedHandle implements EndOwner {
   #end: End | null = null;
@@ -31,7 +26,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
   #streaming = false;
   #sending: Overlapped | null = null;
   /** What is left to send. The bytes are read when there is room for them, and belong to the kernel until then. */
-  #pieces: Piece[] = [];
+  #pieces: Buffer[] = [];
   #sendingBytes = 0;
   /** A Shutdown packet is owed. */
   #shuttingDown = false;
@@ -93,7 +88,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     while (end.unread > 0) {
       const slot = host.takeSlot(this);
       if (slot === -1) return;
-      const length = end.read(buffers.block.bytes, buffers.offsetOf(slot), buffers.size);
+      const length = end.read(buffers.slot(slot), 0, buffers.size);
       const packet = host.queue(Operation.Receive, this, this.#receiving, null, false);
       packet.bytes = length;
       packet.buffer = slot;
@@ -111,12 +106,8 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     host.start(this, event);
     this.#owesSend = true;
     this.#sending = event;
-    this.#sendingBytes = pieces.bytes;
-    this.#pieces = Array.from({ length: pieces.count }, (_, i) => ({
-      block: pieces.blocks[i]!,
-      offset: pieces.offsets[i]!,
-      length: pieces.lengths[i]!,
-    }));
+    this.#sendingBytes = totalOf(pieces);
+    this.#pieces = Array.from({ length: countOf(pieces) }, (_, i) => pieceOf(host.buffers, pieces, i));
     host.world.after(faults.submission, () => {
       if (this.#sending !== event) return;
       if (random.chance(faults.exhaustion)) this.#endSend('ENOBUFS');
@@ -196,11 +187,11 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
       return;
     }
     for (let piece = this.#pieces[0]; piece !== undefined; piece = this.#pieces[0]) {
-      const { block, offset, length } = piece;
-      const written = end.write(block.bytes.subarray(offset, offset + length));
-      piece.offset += written;
-      piece.length -= written;
-      if (piece.length > 0) return;
+      const written = end.write(piece);
+      if (written < piece.length) {
+        this.#pieces[0] = piece.subarray(written);
+        return;
+      }
       this.#pieces.shift();
     }
     this.#endSend(null);

@@ -13,6 +13,7 @@ import { type DatagramOptions, type Endpoint, type GatherList, Operation, type O
 import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../datagrams.js';
 import { endpointText } from '../endpoint.js';
 import type { IocpError } from '../errors.js';
+import { countOf, totalOf } from '../gather-list.js';
 import type { NativeBlock } from '../memory.js';
 import type { ReceiveBuffers } from '../receive-buffers.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
@@ -99,7 +100,7 @@ export class Datagrams {
     const length = to === null ? 0 : writeTarget(to, state.family, block, at, c.AF_INET6);
     const unreachable = to !== null && length === 0;
     if (length !== 0) reachSelf(block.bytes, at, state.family);
-    if (unreachable || pieces.bytes > LARGEST) {
+    if (unreachable || totalOf(pieces) > LARGEST) {
       const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
       this.#engine.queuePacket(Operation.Send, socket, event, win32PacketError(sendAction(to), 'WSASendTo', errno));
       return;
@@ -108,12 +109,13 @@ export class Datagrams {
     state.sends.set(overlapped, event);
     writeBuffers(event, pieces);
     // An empty datagram is one buffer of no bytes.
-    if (pieces.count === 0) writeBuffer(block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
+    const count = countOf(pieces);
+    if (count === 0) writeBuffer(block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
     const { handle } = socket;
     const list = overlapped + EVENT_BUFFERS;
     const target = length === 0 ? 0 : block.address + at;
     const sent = this.#engine.scratch.address + PAGE.bytes * 4;
-    if (this.#send(handle, list, Math.max(1, pieces.count), sent, 0, target, length, overlapped, 0) === 0) return;
+    if (this.#send(handle, list, Math.max(1, count), sent, 0, target, length, overlapped, 0) === 0) return;
     const errno = WSAGetLastError();
     if (errno === c.WSA_IO_PENDING) return;
     this.#engine.settle();

@@ -45,7 +45,7 @@ export class Doorbell {
       const init = native('int uv_async_init(intptr_t, intptr_t, intptr_t)');
       const unref = native('void uv_unref(intptr_t)');
       if (native('size_t uv_handle_size(int)')(UV_ASYNC) > PAGE) return null;
-      const { address } = win32Memory.map(PAGE);
+      const address = win32Memory.map(PAGE);
       if (init(loopAddress(), address, 0) !== 0) return null;
       unref(address);
       return new Doorbell(ring, address);

@@ -6,6 +6,7 @@
 // Two keys whose low word is no place in any table are the port's own: see Key.
 
 import assert from 'node:assert';
+import { checkEvent } from '../checks.js';
 import type { CompletionPacket } from '../contract.js';
 import { Operation, type Overlapped, type PortFigures } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
@@ -141,6 +142,7 @@ export class Engine {
     assert(!socket.closing, 'an operation on a socket that is closing');
     if (event !== null) {
       assert(!event.pending, 'the event is in use by another operation');
+      checkEvent(event);
       event.pending = true;
     }
     socket.pending++;

@@ -2,7 +2,7 @@
 
 import { koffi } from '../koffi.js';
 import { Owned, own } from '../ledger.js';
-import type { MemorySource } from '../memory.js';
+import type { MemorySource, NativeBlock } from '../memory.js';
 import { MEM_COMMIT, MEM_DECOMMIT, MEM_RESERVE, PAGE_READWRITE } from './constants.js';
 import { win32Error } from './errors.js';
 import { GetLastError, VirtualAlloc, VirtualFree } from './kernel32.js';
@@ -12,15 +12,22 @@ export const win32Memory: MemorySource = {
     const address = VirtualAlloc(0, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     if (address === 0) throw win32Error(`map ${size} bytes`, 'VirtualAlloc', GetLastError());
     own(Owned.Block, address, size);
-    return { address, view: koffi().view(address, size) };
+    return address;
   },
-  // Committed anew at once: a stale view may still look there.
-  empty({ address, size }) {
-    if (VirtualFree(address, size, MEM_DECOMMIT) === 0) {
-      throw win32Error('empty a block', 'VirtualFree', GetLastError());
-    }
-    if (VirtualAlloc(address, size, MEM_COMMIT, PAGE_READWRITE) !== address) {
-      throw win32Error('empty a block', 'VirtualAlloc', GetLastError());
-    }
+  view(address, size) {
+    return koffi().view(address, size);
   },
+  empty,
+  // It stays committed, for a view that was kept: a reserved page would end the process.
+  retire: empty,
 };
+
+// Committed anew at once: a stale view may still look there.
+function empty({ address, size }: NativeBlock): void {
+  if (VirtualFree(address, size, MEM_DECOMMIT) === 0) {
+    throw win32Error('empty a block', 'VirtualFree', GetLastError());
+  }
+  if (VirtualAlloc(address, size, MEM_COMMIT, PAGE_READWRITE) !== address) {
+    throw win32Error('empty a block', 'VirtualAlloc', GetLastError());
+  }
+}

@@ -88,9 +88,9 @@ export class IocpPort implements CompletionPort {
     const { count, size } = options.receiveBuffers;
     try {
       this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
-      this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4);
+      this.#entries = this.allocate(ENTRIES * OVERLAPPED_ENTRY.size + 4, true);
       clearEntries(this.#entries, ENTRIES);
-      const scratch = this.allocate(PAGE.size);
+      const scratch = this.allocate(PAGE.size, true);
       describe(scratch, PAGE.entries, this.#entries);
       this.#engine = new Engine(scratch, () => this.#notifier.nudge());
     } catch (error) {
@@ -102,8 +102,8 @@ export class IocpPort implements CompletionPort {
     this.#acceptor = new Acceptor(this.#engine);
     this.#connector = new Connector(this.#engine);
     this.#sender = new Sender(this.#engine);
-    this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes));
-    this.#datagrams = new Datagrams(this.#engine, this.#buffers, (bytes) => this.allocate(bytes));
+    this.#files = new FileSender(this.#engine, (bytes) => this.allocate(bytes, true));
+    this.#datagrams = new Datagrams(this.#engine, this.#buffers, (bytes) => this.allocate(bytes, true));
     this.#receiver = new Receiver(this.#engine, this.#buffers, this.#datagrams);
     this.#notifier = new Notifier({
       port: this.#engine.port,
@@ -111,9 +111,9 @@ export class IocpPort implements CompletionPort {
     });
   }
 
-  allocate(bytes: number): NativeBlock {
+  allocate(bytes: number, hidden = false): NativeBlock {
     this.#assertOpen();
-    const block = blocks.take(bytes);
+    const block = blocks.take(bytes, hidden);
     this.#blocks.push(block);
     return block;
   }
@@ -158,6 +158,10 @@ export class IocpPort implements CompletionPort {
 
   bufferOf(bytes: Uint8Array): number {
     return this.#buffers.indexOf(bytes);
+  }
+
+  placeOf(bytes: Uint8Array): number {
+    return this.#buffers.placeOf(bytes);
   }
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList): void {

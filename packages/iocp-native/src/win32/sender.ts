@@ -2,6 +2,7 @@
 
 import assert from 'node:assert';
 import { type GatherList, Operation, type Overlapped } from '../contract.js';
+import { blockOf, bytesOf, countOf, offsetOf } from '../gather-list.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
@@ -26,7 +27,7 @@ export class Sender {
     writeBuffers(event, pieces);
     if (socket.pipe !== null) {
       socket.piece = 0;
-      socket.pieces = pieces.count;
+      socket.pieces = countOf(pieces);
       socket.piecesBytes = 0;
       this.#writePiece(socket, event);
       return;
@@ -35,8 +36,8 @@ export class Sender {
     const { scratch } = this.#engine;
     const list = overlapped + EVENT_BUFFERS;
     // Winsock wants a buffer, if one of no bytes.
-    if (pieces.count === 0) writeBuffer(event.block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
-    if (this.#send(socket.handle, list, Math.max(1, pieces.count), scratch.address, 0, overlapped, 0) === 0) {
+    if (countOf(pieces) === 0) writeBuffer(event.block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
+    if (this.#send(socket.handle, list, Math.max(1, countOf(pieces)), scratch.address, 0, overlapped, 0) === 0) {
       if (!socket.skipsPacketOnSuccess) return;
       this.#engine.settle();
       this.complete(socket, event, 0, scratch.words[PAGE.bytes]!);
@@ -101,9 +102,10 @@ export class Sender {
 /** Lays out the WSABUFs of a send in the event's own memory. */
 export function writeBuffers(event: Overlapped, pieces: GatherList): void {
   const { words } = event.block;
-  for (let i = 0; i < pieces.count; i++) {
+  const count = countOf(pieces);
+  for (let i = 0; i < count; i++) {
     const at = (event.offset + EVENT_BUFFERS + i * WSABUF.size) >> 2;
-    writeBuffer(words, at, pieces.blocks[i]!.address + pieces.offsets[i]!, pieces.lengths[i]!);
+    writeBuffer(words, at, blockOf(pieces, i).address + offsetOf(pieces, i), bytesOf(pieces, i));
   }
 }
 

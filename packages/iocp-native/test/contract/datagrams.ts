@@ -37,6 +37,26 @@ export function datagrams(suite: Suite): void {
     expect(r.port.figures.buffersOut).toBe(0);
   });
 
+  suite.rule('the memory of a datagram has its bytes, and nothing of those before', async () => {
+    const r = suite.rig({ receiveBuffers: { count: 1, size: 256 } });
+    const [here, there] = [await r.port.bind(LOOPBACK), await r.port.bind(LOOPBACK)];
+    const stream = r.event();
+    const wholes: string[] = [];
+    r.pump.tap(stream, ({ data }) => {
+      if (data !== null) wholes.push(Buffer.from(data.buffer).toString('latin1').replace(/\0+$/, ''));
+    });
+    r.port.receive(here, stream);
+    for (const text of ['secret'.repeat(20), 'short']) {
+      const event = r.event();
+      r.port.sendTo(there, event, r.gather(text), here.localEndpoint());
+      await r.pump.next('Send', event);
+      await r.pump.until(text, () => wholes.includes(text));
+    }
+    expect(wholes).toEqual(['secret'.repeat(20), 'short']);
+    await r.close(here);
+    await r.close(there);
+  });
+
   suite.rule('an answer goes to whoever sent the datagram', async () => {
     const r = suite.rig();
     const { socket, stream, local } = await bound(r);

@@ -26,7 +26,7 @@ class Echo {
 
   received({ data, buffer }) {
     if (data === null) this.ended = true;
-    else this.queue.push({ offset: data.byteOffset - port.receiveBlock.bytes.byteOffset, length: data.length, buffer });
+    else this.queue.push({ offset: port.placeOf(data), length: data.length, buffer });
     if (!this.busy) this.next();
   }
 

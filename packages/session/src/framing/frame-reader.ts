@@ -108,7 +108,7 @@ export class FrameReader {
     let gathered = this.#gathered;
     if (gathered === null || gathered.length < filled) {
       const most = this.#length > 0 ? this.#length : this.#framer.maxFrameLength;
-      const larger = Buffer.allocUnsafe(Math.min(most, Math.max(LEAST_CAPACITY, filled * GROWTH)));
+      const larger = Buffer.alloc(Math.min(most, Math.max(LEAST_CAPACITY, filled * GROWTH)));
       gathered?.copy(larger, 0, 0, this.#filled);
       this.#gathered = larger;
       gathered = larger;

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:buffer';
 import { IocpError } from '@overlapped/iocp-native';
-import { bytesOf } from '../bytes.js';
+import { plainBytesOf } from '../bytes.js';
 
 /**
  * A rule that cuts a stream into frames. It keeps nothing of any stream, so one serves all sessions. What it throws ends the
@@ -58,6 +58,6 @@ export function frameTooLong(limit: number): IocpError {
 
 /** A frame in one piece, for broadcast(). Throws a RangeError for a body that the framer has no frame for. */
 export function encodeFrame(framer: Framer, data: Uint8Array | string): Buffer {
-  const body = bytesOf(data);
+  const body = plainBytesOf(data);
   return Buffer.concat([framer.header(body), body, framer.trailer(body)]);
 }

@@ -108,10 +108,16 @@ export const plants: Readonly<Record<string, Plant>> = {
     });
   },
 
-  'a send that loses its last byte'({ port }, random) {
+  'a send that loses its last byte'({ port, sendBuffers }, random) {
     replace(port, 'send', (send) => (socket, event, pieces) => {
-      if (random.chance(0.02)) pieces.lengths[pieces.count - 1]!--;
       send(socket, event, pieces);
+      if (!random.chance(0.02)) return;
+      // The next piece that is gathered, unless another core gathers it.
+      pieces.add = (block, offset, length) => {
+        Reflect.deleteProperty(pieces, 'add');
+        const own = block === port.receiveBlock || block === sendBuffers.block;
+        return pieces.add(block, offset, own ? length - 1 : length);
+      };
     });
   },
 
