@@ -302,7 +302,7 @@ export class IocpCore {
   }
 
   /** What JSON has of a core, and a log that prints one: what it is, and none of the memory that its sessions' bytes lie in. */
-  toJSON(): { backend: BackendName; threads: number; sessions: number; maxSessions: number } {
+  toJSON(): object {
     return { backend: this.backend, threads: this.threads, sessions: this.sessions, maxSessions: this.maxSessions };
   }
 
