@@ -28,7 +28,9 @@ export function makeFlat(root, members, tools, out) {
   }
   const placed = new Map();
   const here = join(import.meta.dirname, 'node_modules');
-  for (const tool of tools) place(realpathSync(join(here, tool)), tool, [{ modules, placed }]);
+  // These come first: another version that a dependency needs goes further down.
+  for (const tool of tools) placed.set(tool, realpathSync(join(here, tool)));
+  for (const [tool, from] of [...placed]) put(from, tool, [{ modules, placed }]);
 }
 
 /**
@@ -43,12 +45,14 @@ function place(from, name, levels) {
   const level = levels.find(({ placed }, i) => !placed.has(name) && levels.slice(i).every((l) => !l.placed.has(name)));
   if (!level) throw new Error(`Cannot place ${name}: two versions of it are needed at one level`);
   level.placed.set(name, from);
-  const to = join(level.modules, name);
+  put(from, name, levels.slice(0, levels.indexOf(level) + 1));
+}
+
+/** Puts a package into the last of `levels`, and what it needs where that finds it. */
+function put(from, name, levels) {
+  const to = join(levels.at(-1).modules, name);
   linkEntries(from, to);
-  const inner = [
-    ...levels.slice(0, levels.indexOf(level) + 1),
-    { modules: join(to, 'node_modules'), placed: new Map() },
-  ];
+  const inner = [...levels, { modules: join(to, 'node_modules'), placed: new Map() }];
   const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
     readFileSync(join(from, 'package.json'), 'utf8'),
   );
