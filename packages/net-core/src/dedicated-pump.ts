@@ -1,7 +1,12 @@
 // The pump of a thread that does nothing else: it waits in the kernel, in the event loop's place, and takes what is there
 // with the same call. The loop gets a turn after each batch, and whenever it has something to do: promises, timers,
 // messages and other I/O are served as ever.
+//
+// On the main thread it becomes a guest of the loop while there are no packets. libuv counts only the waits of its own, so else
+// performance.eventLoopUtilization() would say that an idle thread is busy, and load shedders go by that.
 
+import { AsyncResource } from 'node:async_hooks';
+import { isMainThread } from 'node:worker_threads';
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { Drain, type Pump, type PumpTarget } from './pump.js';
 import { runTicks } from './ticks.js';
@@ -10,22 +15,32 @@ import { runTicks } from './ticks.js';
 const BUDGET = 1;
 /** What setInterval() can wait. */
 const LONGEST = 2 ** 31 - 1;
+/** Milliseconds between two looks whether there were packets. A worker has none: there a guest would have to look all the time. */
+const LOOK = isMainThread ? 10 : LONGEST;
 // A test may put another clock in its place later, which would stop the network.
 const { setImmediate, clearImmediate } = globalThis;
 
 export class DedicatedPump implements Pump {
+  readonly #port: CompletionPort;
   readonly #target: PumpTarget;
   readonly #drain: Drain;
   /** A loop that nothing keeps alive does not sleep. */
-  readonly #anchor: NodeJS.Timeout;
+  #anchor: NodeJS.Timeout;
   #next: NodeJS.Immediate;
   #stopped = false;
+  /** The context that made the core. Without it the turns would have that of the handler which woke the pump. */
+  readonly #context = new AsyncResource('OverlappedPump');
+  /** It waits as a guest of the loop. */
+  #idle = false;
+  /** Packets that there had been at the last look. */
+  #seen = -1;
 
   constructor(port: CompletionPort, target: PumpTarget) {
+    this.#port = port;
     this.#target = target;
     this.#drain = new Drain(port, target, runTicks);
     port.hostLoop();
-    this.#anchor = setInterval(() => {}, LONGEST);
+    this.#anchor = setInterval(this.#look, LOOK);
     this.#next = setImmediate(this.#turn);
   }
 
@@ -33,12 +48,15 @@ export class DedicatedPump implements Pump {
     return this.#drain.seconds;
   }
 
-  /** Each turn of the loop is one of the pump's. */
-  wake(): void {}
+  /** Each turn of the loop is one of the pump's, unless it is idle. */
+  wake(): void {
+    if (this.#idle) this.#context.runInAsyncScope(this.#goOn);
+  }
 
   stop(): void {
     this.#stopped = true;
     this.#drain.stop();
+    this.#port.unwatch();
     clearImmediate(this.#next);
     clearInterval(this.#anchor);
   }
@@ -51,13 +69,29 @@ export class DedicatedPump implements Pump {
     if (more) {
       this.#drain.fill(0);
     } else {
-      // Nobody's immediate but ours: the loop may sleep, so we may.
+      // With our own immediate unref'd, uv_backend_timeout() ignores it, so we may block.
       next.unref();
-      this.#target.sleeps?.(true);
       this.#drain.fill(-1);
-      this.#target.sleeps?.(false);
       next.ref();
     }
     this.#drain.dispatch(BUDGET);
+  };
+
+  readonly #look = (): void => {
+    const { packets } = this.#port.figures;
+    const wasBusy = packets !== this.#seen || this.#drain.left > 0;
+    this.#seen = packets;
+    if (wasBusy) return;
+    this.#idle = true;
+    clearImmediate(this.#next);
+    clearInterval(this.#anchor);
+    this.#port.watch(this.#goOn);
+  };
+
+  readonly #goOn = (): void => {
+    this.#idle = false;
+    this.#port.unwatch();
+    this.#anchor = setInterval(this.#look, LOOK);
+    this.#next = setImmediate(this.#turn);
   };
 }

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { IocpCore } from '../src/index.js';
+import { IocpCore, onFlush } from '../src/index.js';
 import { Inbox, makeCore, pumps } from './support.js';
 
 const dedicated = pumps.filter(({ pump }) => pump === 'dedicated');
@@ -96,6 +96,31 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
     expect(looks).toBeGreaterThan(0);
   });
 
+  test('an idle one leaves its event loop idle, and goes on for whatever comes', async () => {
+    let posted: (() => void) | undefined;
+    const core = makeCore({ ...options, onPost: () => posted?.() });
+    const poster = openPoster(core.share());
+    const wakers: Record<string, (done: () => void) => void> = {
+      'a post': (done) => core.post({ onPost: done }, null),
+      'a post of another thread': (done) => {
+        posted = done;
+        poster.post(1, 1);
+      },
+      'a flush': (done) => core.flushSoon({ [onFlush]: done }),
+    };
+    for (const waker of Object.values(wakers)) {
+      await untilIdle();
+      await new Promise<void>((done) => waker(done));
+    }
+    await untilIdle();
+  });
+
+  test('one that stops while it is idle stops', async () => {
+    const core = new IocpCore({ maxSessions: 16, ...options });
+    await untilIdle();
+    await core.stop();
+  });
+
   test('a post of another thread wakes it', async () => {
     let got = (_value: number[]) => {};
     const posted = new Promise<number[]>((resolve) => (got = resolve));
@@ -111,3 +136,13 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
     await expect(core.stop()).resolves.toBeUndefined();
   });
 });
+
+/** Load shedders go by this figure. The runner may be busy meanwhile, so there are many tries. */
+async function untilIdle(): Promise<void> {
+  for (let round = 0, busy = 1; busy > 0.5; round++) {
+    expect(round, `the event loop is busy: ${busy}`).toBeLessThan(100);
+    const before = performance.eventLoopUtilization();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    busy = performance.eventLoopUtilization(before).utilization;
+  }
+}
