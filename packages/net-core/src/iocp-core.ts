@@ -10,6 +10,7 @@ import {
   type BackendName,
   type CompletionPacket,
   type CompletionPort,
+  createBatch,
   EVENT_SIZE,
   Operation,
   type PortPoster,
@@ -22,6 +23,7 @@ import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportFigures, reportHang, reportLoss, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
+import { leaveQuietly, sendAtExit } from './exit.js';
 import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
@@ -73,6 +75,9 @@ const LISTENER_EVENTS = 8192;
 const DATAGRAM_EVENTS = 8192;
 const DEFAULT_MAX_SESSIONS = 65536;
 const DEFAULT_GRACE = 5000;
+/** What a core does at most when its thread exits: batches, and packets in each. */
+const LAST_ROUNDS = 64;
+const LAST_BATCH = 256;
 
 /**
  * A completion port with its pump. It belongs to the thread that made it, and keeps the process alive until stop().
@@ -186,6 +191,7 @@ export class IocpCore {
       this.#endReports = internals.board ? () => {} : reportFigures(this);
       this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
       watchExit(this);
+      if (system === thisSystem) sendAtExit(this);
     } catch (error) {
       this.port.destroy();
       throw error;
@@ -329,12 +335,34 @@ export class IocpCore {
     this.#endReports();
     this.timers.close();
     const damage = damageOf(this);
+    leaveQuietly(this);
     this.#destroyed = true;
     this.port.destroy();
     this.#publish();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     if (damage !== null) throw damage;
     assertEmpty(this);
+  }
+
+  /**
+   * The thread exits: starts what was put off, and goes on with the sends that the kernel has taken, as long as it takes them
+   * at once and the work is bounded. No other packet is dispatched. @internal
+   */
+  sendLastWords(): void {
+    const batch = createBatch(LAST_BATCH);
+    for (let round = 0; round < LAST_ROUNDS && !this.#destroyed; round++) {
+      // The thread may exit in the middle of a flush.
+      const waiting = [...this.#flushing, ...this.#dirty.slice(0, this.#dirtyCount)];
+      this.#flushing = [];
+      this.#dirty = [];
+      this.#dirtyCount = 0;
+      for (const flushable of waiting) quietly(() => flushable?.[onFlush]());
+      const count = this.port.dequeue(batch, 0);
+      for (const packet of batch.slice(0, count)) {
+        if (packet.operation === Operation.Send) quietly(() => this.#dispatch(packet));
+      }
+      if (count === 0 && this.#dirtyCount === 0) return;
+    }
   }
 
   #dispatch(packet: CompletionPacket): void {
@@ -420,4 +448,11 @@ export class IocpCore {
     values[Figure.droppedPackets] = figures.dropped;
     values[Figure.starved] = figures.starved;
   }
+}
+
+/** Nothing is left that could be told of an error. */
+function quietly(act: () => unknown): void {
+  try {
+    act();
+  } catch {}
 }
