@@ -23,5 +23,5 @@ for name in $names; do
   timeout -k 5 "$limit" node "/app/guest/$name.mjs"
   echo "GUEST $name ended with $?"
 done
-dmesg | grep -E 'BUG:|Oops|Call Trace|blocked for more than' | sed 's/^/GUEST kernel: /'
+dmesg | grep -E 'BUG:|Oops|WARNING|stall|blocked for more than' | sed 's/^/GUEST kernel: /'
 poweroff -f

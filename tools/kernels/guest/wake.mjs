@@ -9,9 +9,9 @@ import { candidates } from '@overlapped/iocp-native';
 import { IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
 
-const MESSAGES = 100;
-const CONNECTIONS = 20;
-const PATIENCE = 5000;
+const MESSAGES = 50;
+const CONNECTIONS = 10;
+const PATIENCE = 60_000;
 
 let failed = 0;
 function tell(ok, what) {

@@ -10,7 +10,7 @@ import { assertLinuxLayout } from './abi.js';
 import { whyNoRing } from './errors.js';
 import { OP, REGISTER } from './layout.js';
 import { check, close, getpeername, io_uring_register } from './libc.js';
-import { whenFreed, withLargestRing } from './locked-memory.js';
+import { smallestRing, whenFreed, withLargestRing } from './locked-memory.js';
 import { signal } from './notifier.js';
 import { UringPort } from './port.js';
 import { UringPoster } from './poster.js';
@@ -68,9 +68,11 @@ export function probe(): Availability {
     } finally {
       ring.close();
     }
-    // Opening one for a moment tries the rest: buffer rings, eventfds, mappings.
-    const options = { concurrency: 1, receiveBuffers: { count: 8, size: 64 } };
-    whenFreed(() => new UringPort(options, new Ring(8, 16))).destroy();
+    // Opening one for a moment tries the rest: buffer rings, eventfds, mappings, and whether there is memory for the smallest. Of
+    // many workers that begin at once, each would take the memory of another.
+    const [count, open] = isMainThread ? [1024, smallestRing] : [8, () => new Ring(8, 16)];
+    const options = { concurrency: 1, receiveBuffers: { count, size: 64 } };
+    whenFreed(() => new UringPort(options, open())).destroy();
     return { available: true };
   } catch (error) {
     // An AssertionError, too: of a structure that does not lie in memory as layout.ts says.

@@ -50,6 +50,12 @@ export function withLargestRing<T>(open: (ring: Ring) => T): T {
   }
 }
 
+/** A ring of the size that a port needs at least. Throws an IocpError, as Ring does. */
+export function smallestRing(): Ring {
+  const { submissions, completions } = SIZES.at(-1)!;
+  return new Ring(submissions, completions);
+}
+
 function isOutOfMemory(error: unknown): boolean {
   return isIocpError(error) && error.code === 'ENOMEM';
 }
