@@ -14,6 +14,9 @@ export interface WebStreams {
   readonly writable: WritableStream<Uint8Array>;
 }
 
+/** Bytes of a chunk that is copied. */
+const COPIED = 16_384;
+
 const pairs = new WeakMap<SessionDuplex, WebStreams>();
 
 /** The same pair each time: two readers of one stream would each take from the other. */
@@ -65,10 +68,16 @@ function writableOf(stream: SessionDuplex): WritableStream<Uint8Array> {
       start(controller) {
         sent.catch((error: unknown) => controller.error(error));
       },
-      // The chunk is the caller's again when the promise is settled, and so it must be with the kernel by then.
+      // The chunk is the caller's again when the promise is settled. A small one is copied, so that many go in one send; a
+      // larger one must be with the kernel by then.
       write(chunk) {
         return new Promise((resolve, reject) => {
-          stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+          const small = chunk.byteLength <= COPIED;
+          const room = stream.write(small ? Buffer.copyBytesFrom(chunk) : chunk, (error) => {
+            if (error) reject(error);
+            else resolve();
+          });
+          if (small && room) resolve();
         });
       },
       close() {
