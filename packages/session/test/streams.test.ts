@@ -232,14 +232,19 @@ onEachBackend((backend) => {
       }
     });
 
-    test('close() rejects when what was written is lost', async () => {
-      const { session, peer } = await connect();
-      const writer = session.toWeb().writable.getWriter();
-      const settled = Promise.allSettled([writer.write(pattern(30_000_000)), writer.close(), writer.closed]);
-      await once(peer, 'data');
-      peer.resetAndDestroy();
-      for (const { status, ...rest } of await settled) {
-        expect([status, (rest as PromiseRejectedResult).reason?.code]).toEqual(['rejected', 'ECONNRESET']);
+    test('write(), close() and closed reject when what was written is lost', async () => {
+      for (const waits of ['a chunk', 'the end']) {
+        const { session, peer } = await connect();
+        const writer = session.toWeb().writable.getWriter();
+        const promises: Promise<void>[] = [writer.closed];
+        if (waits === 'a chunk') promises.push(writer.write(pattern(30_000_000)));
+        else session.toDuplex().write(pattern(30_000_000));
+        const settled = Promise.allSettled([...promises, writer.close()]);
+        await once(peer, 'data');
+        peer.resetAndDestroy();
+        for (const { status, ...rest } of await settled) {
+          expect([status, (rest as PromiseRejectedResult).reason?.code]).toEqual(['rejected', 'ECONNRESET']);
+        }
       }
     });
 
@@ -253,18 +258,24 @@ onEachBackend((backend) => {
     });
 
     test.each(['cancel', 'abort', 'cancel and abort'])('%s of a stream that is over, and again', async (how) => {
-      for (const state of ['ended', 'destroyed']) {
+      for (const state of ['ended', 'destroyed', 'destroyed before']) {
         const { session, peer, over } = await connect();
         const stream = session.toDuplex();
-        peer.resume().end();
-        await once(stream, 'end');
-        if (state === 'destroyed') stream.destroy();
+        if (state === 'destroyed before') stream.destroy();
+        else {
+          peer.resume().end();
+          await once(stream, 'end');
+          if (state === 'destroyed') stream.destroy();
+        }
+        // Before finished() tells the web streams of it.
+        const stops: Promise<void>[] = [];
         for (let times = 0; times < 2; times++) {
           const { readable, writable } = session.toWeb();
-          if (how.includes('cancel')) await readable.cancel();
-          if (how.includes('abort')) await writable.abort();
+          if (how.includes('cancel')) stops.push(readable.cancel());
+          if (how.includes('abort')) stops.push(writable.abort());
         }
         // What is wrong surfaces as an uncaught exception, which fails the test.
+        await Promise.allSettled(stops);
         await over;
         await turns();
         expect(stream.destroyed).toBe(true);
