@@ -35,6 +35,8 @@ export interface ListenOptions extends SocketOptions, AcceptLimits {
   readonly port: number;
   /** A name or an address. Default `::`, which takes IPv4 clients too; `0.0.0.0` where there is no IPv6. */
   readonly host?: string;
+  /** An IPv6 address takes IPv6 clients only, so that another listener may take the IPv4 ones. Default false. */
+  readonly ipv6Only?: boolean;
   /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
   readonly backlog?: number;
 }
@@ -286,11 +288,12 @@ async function bind(core: IocpCore, options: AnyListenOptions, detached: boolean
     ...(reusePort !== undefined && { reusePort }),
   };
   if ('path' in options) return core.port.listen({ path: options.path }, rest);
-  const { host, port } = options;
+  const { host, port, ipv6Only = false } = options;
   const address = host === undefined ? '::' : await addressOf(host);
-  return core.port.listen(endpoint(address, port), rest).catch((error: unknown) => {
+  const only = ipv6Only ? { ...rest, ipv6Only } : rest;
+  return core.port.listen(endpoint(address, port), only).catch((error: unknown) => {
     const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
-    if (host !== undefined || !noIPv6) throw error;
+    if (host !== undefined || ipv6Only || !noIPv6) throw error;
     return core.port.listen(endpoint('0.0.0.0', port), rest);
   });
 }

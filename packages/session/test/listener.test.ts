@@ -2,12 +2,16 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { text } from 'node:stream/consumers';
 import { IocpError } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, Listener, Session } from '../src/index.js';
 import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+
+const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 
 class Echo extends Session {
   override onReceive(data: Buffer) {
@@ -65,6 +69,21 @@ onEachBackend((backend) => {
           peer.write('hello');
           expect((await read(peer, 5)).toString()).toBe('hello');
           peer.destroy();
+        }
+      });
+    });
+
+    test.runIf(hasIPv6)('with ipv6Only it serves IPv6, and another listener IPv4 on the same port', async () => {
+      await withCore({ backend }, async (core) => {
+        const says = (answer: string) => ({ onConnected: (session: Session) => void session.end(answer) });
+        const six = await Listener.listen(core, { host: '::', port: 0, ipv6Only: true, session: says('six') });
+        const { port } = six.endpoint;
+        await Listener.listen(core, { host: '0.0.0.0', port, session: says('four') });
+        for (const [host, answer] of [
+          ['::1', 'six'],
+          ['127.0.0.1', 'four'],
+        ]) {
+          expect(await text(net.connect({ host: host!, port }))).toBe(answer);
         }
       });
     });
