@@ -10,7 +10,6 @@ export { blocking, jobSignal, transfer } from './jobs/context.js';
 export { type JobFigures, JobPool, type RunOptions } from './jobs/job-pool.js';
 export type { JobPoolOptions } from './jobs/options.js';
 export type { TransferList } from './jobs/transfer-list.js';
-export { moduleUrl } from './module-url.js';
 export { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
 export { Timer, type TimerQueue } from './timers.js';
@@ -21,6 +20,8 @@ export type { WorkerPool } from './workers/worker-pool.js';
 
 /** @internal */
 export { Figure, FigureBoard } from './figures.js';
+/** @internal */
+export { moduleUrl } from './module-url.js';
 /** @internal */
 export { checkGrace } from './owners.js';
 /** @internal */
