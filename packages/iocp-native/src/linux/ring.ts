@@ -49,7 +49,7 @@ const MAP_SHARED_POPULATE = 0x1 | 0x8000;
 const NEEDED_FEATURES = FEATURE.SINGLE_MMAP | FEATURE.NODROP | FEATURE.EXT_ARG;
 // COOP_TASKRUN: the kernel finishes an operation in the ring's own thread, when that next enters or leaves the kernel, and
 // takes it out of a wait for that. The ring's eventfd is then signalled at once. With DEFER_TASKRUN, which waits for
-// io_uring_enter(), newer kernels signal after an RCU grace period (12 ms and more), and Linux 6.12.114 to 6.12.117 once only.
+// io_uring_enter(), newer kernels signal after an RCU grace period (12 ms and more), and Linux 6.12.114 to 6.12.118 once only.
 const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SINGLE_ISSUER | SETUP.COOP_TASKRUN;
 // How often a full submission queue is offered to a kernel that takes nothing.
 const FLUSH_TRIES = 1000;

@@ -1,7 +1,7 @@
 // Whether the kernel wakes a guest: a ring polls a timer, the thread waits for the ring's eventfd in an epoll, as the event
 // loop does, and the timer fires. A kernel that does not signal then would leave a core waiting for ever.
 //
-// It is tried twice: Linux 6.12.114 to 6.12.117 signal the eventfd of a ring with DEFER_TASKRUN once and never again.
+// It is tried twice: Linux 6.12.114 to 6.12.118 signal the eventfd of a ring with DEFER_TASKRUN once and never again.
 
 import { disown, Owned, own } from '../ledger.js';
 import { EINTR, linuxError } from './errors.js';
