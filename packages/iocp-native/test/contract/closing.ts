@@ -91,6 +91,16 @@ export function closing(suite: Suite): void {
     expect(peer.error).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
   });
 
+  suite.rule('what a close has cut short ends by ECONNRESET at a port that reads it later', async () => {
+    const r = suite.rig();
+    const { server, client } = await r.pair();
+    const sending = r.send(server, Buffer.alloc(48 << 20));
+    await r.pump.turns(5);
+    await r.close(server);
+    expect(r.pump.take('Send', sending)?.error).not.toBeNull();
+    expect((await r.endOf(r.receive(client))).error).toMatchObject({ code: 'ECONNRESET' });
+  });
+
   suite.rule('a close right after a send: the peer gets all of it and an end, or a reset', async () => {
     const r = suite.rig();
     for (const length of [1, 1 << 16]) {
