@@ -43,10 +43,28 @@ const MOST_RECORDS = 1 << 20;
 export let taken: Float64Array = new Float64Array(HEAD);
 
 let records: Float64Array | null = null;
+/** What closes the handles of this thread when it ends, if that is not for the one that started it. */
+let keeper: HandleKeeper | null = null;
 let used = HEAD;
 const free: number[] = [];
 /** Where things are recorded: handles by their number, blocks by their negated address. */
 const places = new Map<number, number>();
+
+/** Has handles closed when the thread ends. Each is told of as often as own() and disown() are called. */
+export interface HandleKeeper {
+  own(handle: number): void;
+  disown(handle: number): void;
+}
+
+/** From now on handles and kernel queues are the keeper's, and not recorded. */
+export function closeWithThread(newKeeper: HandleKeeper): void {
+  keeper = newKeeper;
+}
+
+/** Whether another thread gives back what this one leaves. */
+export function keepsLedger(): boolean {
+  return records !== null;
+}
 
 /** The ledgers that this thread has made. */
 const made = new WeakSet<SharedArrayBuffer>();
@@ -69,6 +87,7 @@ export function keepLedger(memory: SharedArrayBuffer): void {
 
 /** Records what has been taken, unless it is recorded already. */
 export function own(kind: Owned, value: number, detail = 0): void {
+  if (keeper !== null && isHandle(kind)) keeper.own(value);
   if (records === null) return;
   const name = kind === Owned.Block ? -value : value;
   if (!places.has(name)) {
@@ -80,6 +99,7 @@ export function own(kind: Owned, value: number, detail = 0): void {
 
 /** Strikes out what is about to be given back, or has become somebody else's. */
 export function disown(kind: Owned, value: number): void {
+  if (keeper !== null && isHandle(kind)) keeper.disown(value);
   if (records === null) return;
   const name = kind === Owned.Block ? -value : value;
   const place = places.get(name);
@@ -90,6 +110,7 @@ export function disown(kind: Owned, value: number): void {
 
 /** A handle's close is under way: gives the place of its record, for strike(), or -1. Its number may soon serve anew. */
 export function closing(handle: number): number {
+  keeper?.disown(handle);
   const place = places.get(handle) ?? -1;
   if (place >= 0) {
     places.delete(handle);
@@ -152,4 +173,8 @@ function grow(words: Float64Array): boolean {
   const twice = (HEAD + (words.length - HEAD) * 2) * BYTES_PER_ELEMENT;
   memory.grow(Math.min(twice, memory.maxByteLength));
   return true;
+}
+
+function isHandle(kind: Owned): boolean {
+  return kind === Owned.Handle || kind === Owned.Queue;
 }

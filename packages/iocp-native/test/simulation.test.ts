@@ -26,6 +26,8 @@ const skips = {
   'what a terminated thread had in flight is given back, and other ports go on': notNative,
   'what was posted to a thread that ended, and that it has not served, is left over': notNative,
   'a socket in the batch that a thread ends in is left over, unless it was adopted or closed': notNative,
+  "a program's own thread that ends, whatever ends it, leaves no listener, connection or descriptor":
+    'its network ends with its thread',
   'a thread that ends in order leaves memory only': notNative,
   'running out of descriptors fails accepts, not the listener': noSystem,
   'sockets have the options asked for, and accepted ones those of their listener': noSystem,

@@ -19,6 +19,7 @@ if (availability.available) {
     'what a terminated thread had in flight is given back, and other ports go on': same,
     'what was posted to a thread that ended, and that it has not served, is left over': same,
     'a socket in the batch that a thread ends in is left over, unless it was adopted or closed': same,
+    "a program's own thread that ends, whatever ends it, leaves no listener, connection or descriptor": same,
     'a thread that ends in order leaves memory only': same,
     'posts of other threads arrive, each thread in its order': same,
     'a post of another thread wakes dequeue': same,

@@ -17,6 +17,7 @@ import { UringPoster } from './poster.js';
 import { reap } from './reaper.js';
 import { Ring } from './ring.js';
 import { endpointOf } from './socket.js';
+import { closeAtThreadEnd } from './thread-end.js';
 import { TRIES, wakeUps } from './wake-up.js';
 
 /** Those whose numbers and structures layout.ts has. */
@@ -31,6 +32,7 @@ export const linuxBackend: Backend = {
     return known;
   },
   open(options) {
+    closeAtThreadEnd();
     try {
       return whenFreed(() => withLargestRing((ring) => new UringPort(options, ring)));
     } catch (error) {

@@ -8,6 +8,7 @@ export const WAKE = 8;
 export const CANCEL = 9;
 export const LOOP = 10;
 export const ROOM = 11;
+export const THREAD_END = 12;
 
 /** Where in an event the arguments of its operation lie: a msghdr, or a socket address. */
 export const ARGUMENTS = 64;

@@ -60,6 +60,7 @@ export const OP = {
   RECV: 27,
 } as const;
 
+export const ASYNC_CANCEL_FLAG = { ALL: 1 << 0, ANY: 1 << 2 };
 export const SQE_FLAG = { IO_LINK: 1 << 2, BUFFER_SELECT: 1 << 5, CQE_SKIP_SUCCESS: 1 << 6 };
 export const CQE_FLAG = { BUFFER: 1 << 0, MORE: 1 << 1 };
 export const RECV_MULTISHOT = 1 << 1;

@@ -57,6 +57,23 @@ export const timerfd_settime = bind<[fd: number, flags: number, value: Buffer, o
 export const pipe2 = bind<[ends: Buffer, flags: number]>('int pipe2(void *, int)');
 export const read = bind<[fd: number, into: Buffer, length: number]>('long read(int, void *, size_t)');
 export const write = bind<[fd: number, from: Buffer, length: number]>('long write(int, void *, size_t)');
+const dlsym = bind<[library: number, name: Buffer]>('intptr_t dlsym(intptr_t, void *)');
+/** The address of a function of the C library. */
+export const addressOf = (name: string): number => dlsym(0, Buffer.from(`${name}\0`));
+
+type Hook = (environment: unknown, native: number, argument: number) => number;
+let hooks: { readonly add: Hook; readonly remove: Hook } | undefined;
+const cleanupHooks = () => {
+  hooks ??= {
+    add: bound('int napi_add_env_cleanup_hook(void *, intptr_t, intptr_t)') as unknown as Hook,
+    remove: bound('int napi_remove_env_cleanup_hook(void *, intptr_t, intptr_t)') as unknown as Hook,
+  };
+  return hooks;
+};
+/** Has Node call a native function with one argument when this thread's environment ends. */
+export const addCleanupHook: Hook = (...args) => cleanupHooks().add(...args);
+export const removeCleanupHook: Hook = (...args) => cleanupHooks().remove(...args);
+
 export const mmap = bind<[at: number, length: number, prot: number, flags: number, fd: number, offset: number]>(
   'intptr_t mmap(intptr_t, size_t, int, int, int, long)',
 );

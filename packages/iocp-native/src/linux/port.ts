@@ -43,6 +43,7 @@ import type { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Sender } from './sender.js';
 import { createListener, discardHandle, ListenerState, type UringSocket } from './socket.js';
+import { cancelAtThreadEnd } from './thread-end.js';
 
 const BUFFER_GROUP = 0;
 /** Milliseconds that dequeue() stays in the kernel, where nothing of the event loop ends it: worker.terminate() waits. */
@@ -78,6 +79,8 @@ export class UringPort implements CompletionPort {
   readonly #blocks: NativeBlock[] = [];
   readonly #posted = new PostedQueue();
   readonly #handed = new HandedPosts();
+  /** Descriptors of cancelAtThreadEnd(). */
+  #threadEnd: readonly number[] = [];
   #loopHost: LoopHost | null = null;
   #open = true;
 
@@ -103,6 +106,7 @@ export class UringPort implements CompletionPort {
       this.#receiver = new Receiver(engine, this.#buffers, this.#bufferRing, this.#datagrams);
       this.#ending = new Ending(engine, this.#acceptor, this.#connector, this.#receiver, this.#sender, this.#files);
       this.figures = engine.figures;
+      this.#threadEnd = cancelAtThreadEnd(ring);
     } catch (error) {
       this.#ring.close();
       for (const block of this.#blocks) blocks.give(block);
@@ -265,6 +269,7 @@ export class UringPort implements CompletionPort {
     this.#open = false;
     this.#ring.close();
     this.#notifier.close();
+    for (const fd of this.#threadEnd) discardHandle(fd);
     // What the kernel has not let go of must not be used again.
     if (drained) for (const block of this.#blocks) blocks.give(block);
   }

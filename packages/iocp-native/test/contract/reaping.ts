@@ -1,13 +1,16 @@
 // Rules about threads that end: in order, or terminated with operations in flight, and what others may rely on then.
 
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { openPoster, reap, recoverPoster } from '../../src/backend.js';
+import type { Endpoint } from '../../src/contract.js';
 import { Owned } from '../../src/ledger.js';
 import type { Peer } from '../support/peer.js';
 import type { Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
-import { Owner, recordsOf } from '../support/threads.js';
+import { library, Owner, recordsOf } from '../support/threads.js';
 
 /** A thread may wait in dequeue(), or in its event loop. */
 const WAYS = [true, false];
@@ -106,6 +109,49 @@ export function reaping(suite: Suite): void {
       await r.roundTrips(1);
     }
   });
+
+  suite.rule(
+    "a program's own thread that ends, whatever ends it, leaves no listener, connection or descriptor",
+    async () => {
+      const r = suite.rig();
+      const descriptors = () => (process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0);
+      for (const how of ['terminate', 'exit', 'throw']) {
+        const before = descriptors();
+        const own = new Worker(new URL('../support/own-thread.js', import.meta.url), {
+          workerData: { library, backend: r.port.backend },
+        });
+        own.on('error', () => {});
+        const [local] = (await once(own, 'message')) as [Endpoint];
+        const peers: Peer[] = [];
+        for (let i = 0; i < 4; i++) {
+          const peer = r.peer(local, false);
+          peers.push(peer);
+          await Promise.all([once(own, 'message'), peer.write('hello')]);
+        }
+        // Not once(), which rejects at an error.
+        const exit = new Promise((resolve) => own.once('exit', resolve));
+        if (how === 'terminate') void own.terminate();
+        else own.postMessage(how);
+        await exit;
+        for (const peer of peers) {
+          peer.raw.resume();
+          await peer.until('the end', () => peer.ended || peer.closed);
+          peer.raw.destroy();
+          await peer.until('the close', () => peer.closed);
+        }
+        // The kernel ends what was in flight in its own time.
+        for (let refused = false; !refused; ) {
+          const late = r.peer(local);
+          await late.until('an answer', () => late.connected || late.error !== null);
+          refused = late.error !== null;
+          late.raw.destroy();
+          await late.until('the close', () => late.closed);
+        }
+        while (descriptors() > before) await new Promise((resolve) => setImmediate(resolve));
+        await r.roundTrips(1);
+      }
+    },
+  );
 
   suite.rule('a thread that ended in the middle of a post is recovered from', async () => {
     const { port, pump } = suite.rig();

@@ -9,6 +9,8 @@ const everywhere = {
   'node:net finds an abstract name, and is found by it, whatever bytes it has': 'names of pipes are abstract',
   'a detached accept on a path brings a handle, which a port adopts': 'a pipe is with its port before its client comes',
   'a thread that ended in the middle of a post is recovered from': "the queue is the kernel's, and nobody holds it",
+  "a program's own thread that ends, whatever ends it, leaves no listener, connection or descriptor":
+    'it needs a ledger there',
   'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
   'a broadcast needs the option: EACCES': 'it depends on the addresses of the interfaces',
   'a port that is not native moves no connection: ENOTSUP': 'it is native',
