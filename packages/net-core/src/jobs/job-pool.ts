@@ -2,7 +2,7 @@
 // shared memory, others by messages. The owner is woken once for all the jobs that finish until it has looked.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IocpError } from '@overlapped/iocp-native';
+import type { IocpError } from '@overlapped/iocp-native';
 import {
   createSharedPort,
   openSharedPort,
@@ -19,6 +19,7 @@ import { Form, JobTable, SLOT_CAPACITY, SLOTS } from './job-table.js';
 import { checked, type JobPoolOptions } from './options.js';
 import { PoolThread, type PoolThreadOptions } from './pool-thread.js';
 import { FINISHED, type Report } from './protocol.js';
+import { refused, wrongInput } from './refusals.js';
 import { JobSignals } from './signals.js';
 import type { TransferList } from './transfer-list.js';
 import { ValueCodec } from './values.js';
@@ -113,7 +114,7 @@ export class JobPool {
    */
   run<Result = unknown>(name: string, args: readonly unknown[] = [], options = NONE): Promise<Result> {
     return new Promise<unknown>((resolve, reject) => {
-      // All that may throw goes first: from the first slot or count on that is taken, the job is settled on every path.
+      // First all that may throw: from the first count on the job is settled on every path.
       const { signal, transfer } = options;
       const wrong = wrongInput(name, args, signal, transfer);
       if (wrong !== undefined) {
@@ -217,9 +218,7 @@ export class JobPool {
     if (refusal !== undefined) {
       if (slot >= 0) this.#free.push(slot);
       this.#settle(job, false, refusal);
-      return;
-    }
-    if (slot >= 0) {
+    } else if (slot >= 0) {
       this.#queue(job, slot);
     } else {
       job.bytes = new Uint8Array(this.#scratch.slice(0, codec.at));
@@ -290,7 +289,7 @@ export class JobPool {
     this.#table.answered(thread.index);
   }
 
-  /** A result that this thread sent cannot be read here: that of the job whose result is first among those under way. */
+  /** A result of this thread cannot be read here: of the job whose message is the next. */
   #unreadable(thread: PoolThread): void {
     const slot = this.#table.firstSentBy(thread.index);
     if (slot >= 0) this.#ended(slot, Form.Refused, ['EINVAL', 'its result cannot be cloned', undefined]);
@@ -397,17 +396,4 @@ export class JobPool {
     if (this.#table.startedBy(index) > 0) this.#startThreads();
     else if (this.#threads.every((other) => other === null)) this.#rejectAll('ECHILD', reason, error);
   };
-}
-
-/** Why run() cannot be called like this; undefined when it can. */
-function wrongInput(name: unknown, args: unknown, signal: unknown, transfer: unknown): string | undefined {
-  if (typeof name !== 'string') return 'its name must be a string';
-  if (!Array.isArray(args)) return 'its arguments must be an array';
-  if (signal !== undefined && !(signal instanceof AbortSignal)) return 'its signal must be an AbortSignal';
-  if (transfer !== undefined && !Array.isArray(transfer)) return 'what it transfers must be an array';
-  return undefined;
-}
-
-function refused(name: string, code: string, reason: string, cause?: unknown): IocpError {
-  return new IocpError(`run the job "${name}"`, reason, code, 'JobPool.run', 0, cause === undefined ? {} : { cause });
 }
