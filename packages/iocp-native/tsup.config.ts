@@ -8,6 +8,7 @@ export default defineConfig(
     threads: 'src/threads.ts',
     debug: 'src/debug.ts',
     'typed-arrays': 'src/typed-arrays.ts',
+    options: 'src/options.ts',
     testing: 'src/testing/index.ts',
     win32: 'src/win32/index.ts',
     linux: 'src/linux/index.ts',

@@ -17,6 +17,7 @@ import {
   type PortToken,
 } from '@overlapped/iocp-native';
 import { strideOf } from '@overlapped/iocp-native/debug';
+import { bool, type Checks, callback, checkOptions, object, text, whole } from '@overlapped/iocp-native/options';
 import { shareBlock } from '@overlapped/iocp-native/threads';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
@@ -68,6 +69,18 @@ export interface IocpCoreOptions {
   /** Gets the numbers that other threads post, through `openPoster(core.share())`. The key 2^32 - 1 is the core's own. */
   readonly onPost?: (key: number, bytes: number) => void;
 }
+
+const CHECKS: Checks<IocpCoreOptions> = {
+  backend: text,
+  concurrency: whole(1, 4096),
+  threads: whole(0, 256),
+  resourceLimits: object,
+  onWorkerLost: callback,
+  maxSessions: whole(1, 500_000),
+  dedicated: bool,
+  system: object,
+  onPost: callback,
+};
 
 /** Each session has at most a receive and a send in flight. Listeners share others, and datagram sockets, too. */
 const EVENTS_PER_SESSION = 2;
@@ -135,22 +148,17 @@ export class IocpCore {
   readonly #context = new AsyncResource('OverlappedCore');
 
   /**
-   * Throws a RangeError for a bad `maxSessions`, or an IocpError: EINVAL for another bad option, ENOTSUP when the backend
-   * asked for is not available, ENOMEM.
+   * Throws a TypeError or RangeError for an option that is none, or makes no sense, or an IocpError: EINVAL for a backend that
+   * there is not, ENOTSUP when the one asked for is not available, ENOMEM.
    */
   constructor(options?: IocpCoreOptions);
   /** @internal */
   constructor(options: IocpCoreOptions, internals: Internals);
   constructor(options: IocpCoreOptions = {}, internals: Internals = {}) {
+    checkOptions(options, CHECKS);
     const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
     const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn, system = thisSystem } = options;
     const { receiveBuffers = RECEIVE_BUFFERS, sendBuffers = SEND_BUFFERS } = internals;
-    if (!Number.isInteger(threads) || threads < 0 || threads > 256) {
-      throw new RangeError(`threads must be a whole number from 0 to 256, not ${threads}`);
-    }
-    if (!Number.isInteger(maxSessions) || maxSessions < 1 || maxSessions > 500_000) {
-      throw new RangeError(`maxSessions must be a whole number from 1 to 500000, not ${maxSessions}`);
-    }
     this.port = system.openPort({
       receiveBuffers,
       ...(backend && { backend }),

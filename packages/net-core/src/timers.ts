@@ -2,6 +2,7 @@
 // nothing here.
 
 import { AsyncResource } from 'node:async_hooks';
+import { callback as checkCallback, outOfRange } from '@overlapped/iocp-native/options';
 import { type Clock, thisSystem } from './system.js';
 
 /** A timer, made once and set as often as needed: setting one allocates nothing. */
@@ -17,7 +18,9 @@ export class Timer {
   index = -1;
   readonly #context = new AsyncResource('OverlappedTimer');
 
+  /** Throws a TypeError for what cannot be called. */
   constructor(callback: () => void) {
+    checkCallback(callback, 'callback');
     this.callback = callback;
   }
 
@@ -58,8 +61,13 @@ export class TimerQueue {
     return this.#heap.length;
   }
 
-  /** Sets a timer to run once, in `delay` milliseconds, 1 at least; one that is set already is moved. */
+  /**
+   * Sets a timer to run once, in `delay` milliseconds, 1 at least; one that is set already is moved. Throws a RangeError for
+   * a delay that is no number.
+   */
   set(timer: Timer, delay: number): void {
+    // In the heap it would be neither before nor behind any other timer, and others would not be found when they are due.
+    if (typeof delay !== 'number' || Number.isNaN(delay)) throw outOfRange('delay', 'a number of milliseconds', delay);
     // A timer that sets itself again comes due in a later turn of the event loop, as with setTimeout().
     timer.due = this.#clock.now() + Math.max(1, delay);
     if (timer.index < 0) {

@@ -32,9 +32,9 @@ describe('options', () => {
   });
 
   test.each([0, -1, 1.5, Number.NaN, 500_001])('maxSessions %s is refused', (maxSessions) => {
-    expect(() => new IocpCore({ maxSessions })).toThrow(
-      new RangeError(`maxSessions must be a whole number from 1 to 500000, not ${maxSessions}`),
-    );
+    const make = () => new IocpCore({ maxSessions });
+    expect(make).toThrow(RangeError);
+    expect(make).toThrow(`maxSessions must be a whole number from 1 to 500000, not ${maxSessions}`);
   });
 
   test('maxSessions are admitted, and no more', () => {
@@ -49,11 +49,18 @@ describe('options', () => {
     expect([core.places.admit(), core.places.admit(), core.sessions]).toEqual([true, false, 2]);
   });
 
-  test('concurrency 0 and unknown backends are refused', () => {
-    expect(errorOf({ concurrency: 0 })).toMatchObject({
-      code: 'EINVAL',
-      message: expect.stringContaining('concurrency must be a whole number from 1 to 4096, not 0'),
-    });
+  test.each<[object, string]>([
+    [{ concurrency: 0 }, 'concurrency must be a whole number from 1 to 4096, not 0'],
+    [{ threads: 'two' }, 'threads must be a whole number from 0 to 256, not "two"'],
+    [{ thread: 2 }, "unknown option 'thread'; did you mean 'threads'?"],
+    [{ dedicated: 1 }, 'dedicated must be true or false, not 1'],
+    [{ onPost: {} }, 'onPost must be a function, not an object'],
+    [{ resourceLimits: 5 }, 'resourceLimits must be an object, not 5'],
+  ])('%j is refused, and nothing is left of it', (options, message) => {
+    expect(() => new IocpCore(options)).toThrow(message);
+  });
+
+  test('unknown backends are refused', () => {
     expect(errorOf({ backend: 'kqueue' as BackendName })).toMatchObject({
       code: 'EINVAL',
       message: expect.stringContaining('there is no backend "kqueue"'),

@@ -165,3 +165,23 @@ test('many sets of one timer make one timer of the event loop', () => {
   for (let i = 0; i < 1000; i++) queue.set(idle, 1000 + i);
   expect(setTimeout).toHaveBeenCalledOnce();
 });
+
+test.each([Number.NaN, '5', 10n, undefined, null, {}])(
+  'a delay of %s is refused, and every other timer runs when it is due',
+  (delay) => {
+    const queue = new TimerQueue();
+    const ran: number[] = [];
+    const timers = Array.from({ length: 50 }, (_, i) => new Timer(() => ran.push(i)));
+    const bad = new Timer(() => expect.fail());
+    for (const [i, timer] of timers.entries()) {
+      expect(() => queue.set(bad, delay as number)).toThrow(RangeError);
+      queue.set(timer, 50 - i);
+    }
+    // One that is set keeps its time.
+    expect(() => queue.set(timers[49]!, delay as number)).toThrow('delay must be a number of milliseconds, not');
+    expect(queue.size).toBe(50);
+    vi.advanceTimersByTime(50);
+    expect(ran).toEqual(timers.map((_, i) => 49 - i));
+    expect(() => new Timer(undefined as unknown as () => void)).toThrow(TypeError);
+  },
+);

@@ -4,6 +4,7 @@
 import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 import { report, warn } from './failures.js';
+import { checkService } from './options.js';
 import { asError } from './outcomes.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE } from './session-set.js';
@@ -48,8 +49,9 @@ export class ClientService implements Stoppable {
   readonly #pauses = new Map<Timer, () => void>();
   #stopped: Promise<void> | undefined;
 
-  /** Starts to connect. Throws a RangeError for options that make no sense. */
+  /** Starts to connect. Throws a TypeError or RangeError for an option that is none, or makes no sense. */
   constructor(core: IocpCore, options: ClientServiceOptions) {
+    checkService(options);
     const { count = 1, backOff = BACK_OFF, connectTimeout = CONNECT_TIMEOUT } = options;
     if (!(Number.isInteger(count) && count > 0))
       throw new RangeError(`count must be a whole number above 0, not ${count}`);

@@ -5,6 +5,7 @@ import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptio
 import { checkGrace, type IocpCore, type Stoppable } from '@overlapped/net-core';
 import { Connecting, type ConnectOptions } from './connecting.js';
 import { addressesOf } from './hosts.js';
+import { checkConnect, checkConnector, checkTarget } from './options.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
 import { socketOptions } from './socket-options.js';
@@ -34,11 +35,13 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
   #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** Throws a RangeError for watermarks, timeouts or limits that make no sense. */
+  /** Throws a TypeError or RangeError for an option that is none, or makes no sense. */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>);
   /** @internal `onEnd` is told of each session that is over, before its onDisconnected. */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd: SessionEnd);
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd?: SessionEnd) {
+    // A ClientService has checked its own.
+    if (onEnd === undefined) checkConnector(options);
     this.#core = core;
     this.#set = new SessionSet(core, options, null, (session, error) => {
       onEnd?.(session, error);
@@ -59,7 +62,9 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
    * for a path ENOENT; ECANCELED when the connector or its core stops; for several addresses the first one's code, and all in
    * `cause`), with the signal's reason, or with what the resolver says.
    */
-  async connect(target: ConnectTarget | PipeEndpoint, options: ConnectOptions<Kind> = {}): Promise<Kind> {
+  async connect(to: ConnectTarget | PipeEndpoint, options: ConnectOptions<Kind> = {}): Promise<Kind> {
+    const target = checkTarget(to);
+    checkConnect(options);
     const connecting = new Connecting(this.#core, textOf(target), this.#options, options, (over) => {
       this.#connecting.delete(over);
       if (this.#connecting.size === 0) this.#connectingOver?.();

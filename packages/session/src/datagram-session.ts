@@ -21,6 +21,7 @@ import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf, lend } from './bytes.js';
 import { report, warn } from './failures.js';
 import { addressOf } from './hosts.js';
+import { checkBind, checkDatagramTarget, checkKind } from './options.js';
 import { LONGEST_MESSAGE, Outbox } from './outbox.js';
 import { asError, isThenable } from './outcomes.js';
 import { ignored } from './reset.js';
@@ -108,6 +109,7 @@ export class DatagramSession implements CompletionOwner {
     core: IocpCore,
     options: DatagramBindOptions<Kind>,
   ): Promise<Kind> {
+    checkBind(options);
     const { host, port, session, broadcast = false } = options;
     const made = make(session);
     const address = host === undefined ? '::' : await addressOf(host);
@@ -125,8 +127,10 @@ export class DatagramSession implements CompletionOwner {
    */
   static async connect<Kind extends DatagramSession = DatagramSession>(
     core: IocpCore,
-    { host, port, session }: DatagramConnectOptions<Kind>,
+    options: DatagramConnectOptions<Kind>,
   ): Promise<Kind> {
+    checkDatagramTarget(options);
+    const { host, port, session } = options;
     const remote = endpoint(await addressOf(host), port);
     const made = make(session);
     return made.#open(core, await bindTo(core, remote), true);
@@ -305,7 +309,9 @@ async function bindTo(core: IocpCore, remote: Endpoint): Promise<PortSocket> {
   throw new IocpError('connect', 'there is no local port but the one of the peer', 'EADDRNOTAVAIL', 'bind');
 }
 
+/** Throws a TypeError for what is neither a class of sessions nor handlers. */
 function make<Kind extends DatagramSession>(kind: KindOption<Kind>['session']): Kind {
+  checkKind(kind, DatagramSession, ['onMessage', 'onClosed']);
   return typeof kind === 'function' ? new kind() : (new HandlerSession(kind) as DatagramSession as Kind);
 }
 

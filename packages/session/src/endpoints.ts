@@ -2,6 +2,7 @@
 
 import type { BlockList } from 'node:net';
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
+import type { AddressList } from './limits.js';
 
 /** Runs `ask` on a socket; undefined when the connection is gone. */
 export function endpointOf(socket: PortSocket | null, ask: 'remoteEndpoint' | 'localEndpoint'): Endpoint | undefined {
@@ -18,8 +19,9 @@ export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
-export function isListed(list: BlockList, address: string): boolean {
+/** @param list of a listener, whose arrays have become BlockLists. */
+export function isListed(list: AddressList, address: string): boolean {
   // Rules are for addresses on any link.
   const plain = plainAddress(address).replace(/%.*/, '');
-  return list.check(plain, plain.includes(':') ? 'ipv6' : 'ipv4');
+  return (list as BlockList).check(plain, plain.includes(':') ? 'ipv6' : 'ipv4');
 }

@@ -1,5 +1,6 @@
 // Sessions through one object of handlers for a whole listener: no class, and no closure for each connection.
 
+import { checkKind } from './options.js';
 import { Session } from './session.js';
 
 /** What sessions of bytes and sessions of frames call. */
@@ -25,8 +26,9 @@ export interface SessionHandlers<Kind extends Session = Session> extends CommonH
 /** Either way to say what a session does: a subclass of Session, or an object of handlers. */
 export type SessionKind<Kind extends Session = Session> = (new () => Kind) | SessionHandlers;
 
-/** What makes the sessions of one kind. */
+/** What makes the sessions of one kind. Throws a TypeError for what is neither a class of sessions nor handlers. */
 export function sessionFactory(kind: SessionKind): () => Session {
+  checkKind(kind, Session, HANDLERS);
   if (typeof kind === 'function') return () => new kind();
   const Handled = withHandlers(Session, kind);
   return () => new Handled();

@@ -26,7 +26,7 @@ export { framed, type PacketHandlers, PacketSession } from './framing/packet-ses
 export { broadcast } from './groups.js';
 export type { SessionHandlers, SessionKind } from './handlers.js';
 export type { WorkerSessionOptions } from './intake.js';
-export type { AcceptLimits, ProxyOptions } from './limits.js';
+export type { AcceptLimits, AddressList, ProxyOptions } from './limits.js';
 export {
   Listener,
   type ListenerFigures,

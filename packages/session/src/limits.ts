@@ -5,13 +5,16 @@ import type { BlockList } from 'node:net';
 import { Figure, type TimerQueue } from '@overlapped/net-core';
 import { isListed } from './endpoints.js';
 
+/** A BlockList of node:net, or addresses and ranges: `['10.0.0.0/8', '::1']`. */
+export type AddressList = BlockList | readonly string[];
+
 /** Whose word about clients is taken (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). */
 export interface ProxyOptions {
   /**
    * Where proxies connect from. They must send a PROXY header, version 1 or 2; any other connection is reset, as the
    * protocol forbids to guess whether there is a header. Serve direct clients by a listener of their own.
    */
-  readonly trusted: BlockList;
+  readonly trusted: AddressList;
   /** Milliseconds in which the header must come. Default 5000. */
   readonly timeout?: number;
 }
@@ -36,9 +39,9 @@ export interface AcceptLimits {
    */
   readonly whenFull?: 'refuse' | 'wait';
   /** Only these addresses. */
-  readonly allow?: BlockList;
+  readonly allow?: AddressList;
   /** Not these, even if they are allowed. */
-  readonly deny?: BlockList;
+  readonly deny?: AddressList;
   /** Clients come through proxies, which tell their addresses. `allow`, `deny` and the limit per address are then theirs. */
   readonly proxy?: ProxyOptions;
 }

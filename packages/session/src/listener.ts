@@ -24,6 +24,7 @@ import type { IocpEvent } from '@overlapped/object-pool';
 import { addressOf } from './hosts.js';
 import { type Intake, LocalIntake, loadKindHere, WorkerIntake, type WorkerSessionOptions } from './intake.js';
 import { type AcceptLimits, Gate } from './limits.js';
+import { checkListen } from './options.js';
 import { ignored } from './reset.js';
 import type { Session } from './session.js';
 import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
@@ -131,15 +132,16 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
 
   /**
    * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners,
-   * more than 150, have taken all events ...), with what the resolver says of the name, what the module throws, or a RangeError for
-   * limits that make no sense. A path is in use, too, while the file of a listener that died is there.
+   * more than 150, have taken all events ...), with what the resolver says of the name, what the module throws, or a TypeError or
+   * RangeError for an option that is none, or makes no sense. A path is in use, too, while the file of a listener that died is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
   static listen(core: IocpCore, options: ListenerOptions): Promise<Listener>;
   static async listen(
     core: IocpCore,
-    options: ListenerOptions | LocalListenerOptions,
+    given: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
+    const options = checkListen(given);
     const gate = new Gate(options, core.timers);
     if (!('module' in options))
       return Listener.#bind(core, options, new LocalIntake(core, options, options.session), gate);

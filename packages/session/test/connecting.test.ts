@@ -295,7 +295,7 @@ onEachBackend((backend) => {
       const connector = new Connector(core, { session: {} });
       const connecting = connector.connect({ host: 'no-such-host.invalid', port: 80 });
       await expect(connecting).rejects.toMatchObject({ syscall: 'getaddrinfo' });
-      await expect(connector.connect({ host: '127.0.0.1', port: 70_000 })).rejects.toMatchObject({ code: 'EINVAL' });
+      await expect(connector.connect({ host: '127.0.0.1', port: 70_000 })).rejects.toThrow(RangeError);
       for (const timeout of [0, Number.NaN]) {
         await expect(connector.connect({ host: '127.0.0.1', port: 80 }, { timeout })).rejects.toThrow(RangeError);
       }

@@ -54,7 +54,9 @@ onEachBackend((backend) => {
 
     test('a bad port or name is refused, and nothing is left of it', async () => {
       await withCore({ backend }, async (core) => {
-        await expect(Listener.listen(core, { port: 70_000, session: Echo })).rejects.toMatchObject({ code: 'EINVAL' });
+        await expect(Listener.listen(core, { port: 70_000, session: Echo })).rejects.toMatchObject({
+          code: 'ERR_OUT_OF_RANGE',
+        });
         await expect(
           Listener.listen(core, { port: 0, session: Echo, highWatermark: 1, lowWatermark: 2 }),
         ).rejects.toThrow(RangeError);

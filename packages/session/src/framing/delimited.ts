@@ -1,17 +1,22 @@
 // Frames that end with certain bytes, and lines.
 
-import { type FrameLimit, type Framer, limitOf, NOTHING } from './framer.js';
+import { checkOptions, wrongType } from '@overlapped/iocp-native/options';
+import { FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING } from './framer.js';
 
 /**
  * Frames that end with a delimiter, which onPacket does not get. What has come of one at the peer's end is not a frame.
  * sendPacket() throws a RangeError for a packet with a delimiter in it.
  */
 export function delimited(delimiter: Uint8Array | string, options: FrameLimit = {}): Framer {
+  if (typeof delimiter !== 'string' && !(delimiter instanceof Uint8Array))
+    throw wrongType('delimiter', 'a string or a Uint8Array', delimiter);
+  checkOptions(options, FRAME_LIMIT);
   return new Delimited(Buffer.from(delimiter as string), options);
 }
 
 /** Lines, which end with \n or \r\n. sendPacket() writes \n; `delimited('\r\n')` is for those who insist on both. */
 export function lines(options: FrameLimit = {}): Framer {
+  checkOptions(options, FRAME_LIMIT);
   return new Lines(Buffer.from('\n'), options);
 }
 

@@ -2,6 +2,7 @@
 
 import { constants } from 'node:buffer';
 import { IocpError } from '@overlapped/iocp-native';
+import { type Checks, whole, wrongType } from '@overlapped/iocp-native/options';
 import { plainBytesOf } from '../bytes.js';
 
 /**
@@ -42,8 +43,17 @@ export function limitOf({ maxFrameLength = DEFAULT_LIMIT }: FrameLimit, least: n
 }
 
 export function wholeNumber(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new RangeError(`${name} must be a whole number from ${least} to ${most}, not ${value}`);
+  whole(least, most)(value, name);
+  return value;
+}
+
+/** The check of a FrameLimit. What is too low for its framer, limitOf() tells. */
+export const FRAME_LIMIT: Checks<FrameLimit> = { maxFrameLength: () => {} };
+
+/** Throws a TypeError for what is no framer. */
+export function checkFramer(framer: Framer): void {
+  if (typeof framer?.measure !== 'function' || typeof framer.header !== 'function')
+    throw wrongType('framer', 'a Framer, as lengthPrefixed() makes one', framer);
 }
 
 /** What came is no frame, whatever the limit. */

@@ -3,7 +3,8 @@
 //   | offset | length | body       |      length = bytes of the body - adjustment (+ offset + field, if it counts those)
 //   |----- strip -----|                  what onPacket does not get
 
-import { badFrame, type FrameLimit, type Framer, limitOf, NOTHING, wholeNumber } from './framer.js';
+import { bool, type Check, type Checks, checkOptions } from '@overlapped/iocp-native/options';
+import { badFrame, FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING, wholeNumber } from './framer.js';
 import { type LengthField, type LengthSize, lengthField } from './length-fields.js';
 
 /** Where in a frame its length lies, how it is written, and what it counts. */
@@ -28,10 +29,22 @@ export interface LengthPrefixOptions extends FrameLimit {
  * and sends whole frames as they are when nothing was.
  */
 export function lengthPrefixed(options: LengthPrefixOptions = {}): Framer {
+  checkOptions(options, CHECKS);
   return new LengthPrefix(options);
 }
 
 const FAR = 2 ** 31;
+/** The class checks the numbers: the ranges of some depend on others. */
+const any: Check = () => {};
+const CHECKS: Checks<LengthPrefixOptions> = {
+  ...FRAME_LIMIT,
+  size: any,
+  littleEndian: bool,
+  countsHeader: bool,
+  offset: any,
+  adjustment: any,
+  strip: any,
+};
 
 class LengthPrefix implements Framer {
   readonly maxFrameLength: number;

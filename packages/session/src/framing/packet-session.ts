@@ -1,12 +1,16 @@
 // PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
 
 import { type IocpError, isIocpError } from '@overlapped/iocp-native';
+import { checkHandlers, object } from '@overlapped/iocp-native/options';
 import { bytesOf } from '../bytes.js';
 import { type CommonHandlers, withHandlers } from '../handlers.js';
 import { follow, isDelivering, Session, unread } from '../session.js';
 import { cutShort, unfinished } from '../session-base.js';
 import { FrameReader } from './frame-reader.js';
-import { badFrame, type Framer } from './framer.js';
+import { badFrame, checkFramer, type Framer } from './framer.js';
+
+/** What an object of handlers may have. */
+const HANDLERS = ['onConnected', 'onPacket', 'onEnd', 'onSend', 'onDrain', 'onDisconnected'];
 
 /**
  * A connection whose bytes a framer cuts into frames. A frame that is too long, or is none, closes the session with an
@@ -19,6 +23,7 @@ export class PacketSession extends Session {
 
   /** The framer may be shared with other sessions. */
   constructor(framer: Framer) {
+    checkFramer(framer);
     super();
     this.#framer = framer;
     this.#reader = new FrameReader(framer);
@@ -90,6 +95,9 @@ export interface PacketHandlers extends CommonHandlers<PacketSession> {
 
 /** Sessions of frames through one object of handlers for a whole listener, in the place of a class. */
 export function framed(framer: Framer, handlers: PacketHandlers): new () => PacketSession {
+  checkFramer(framer);
+  object(handlers, 'handlers');
+  checkHandlers(handlers, HANDLERS, '');
   class Framed extends PacketSession {
     constructor() {
       super(framer);

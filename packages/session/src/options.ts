@@ -1,0 +1,210 @@
+// What each public option must be. An option without its line here does not compile.
+
+import { BlockList } from 'node:net';
+import type { KeepAlive, PipeEndpoint, SocketOptions } from '@overlapped/iocp-native';
+import {
+  above,
+  atLeast,
+  bool,
+  type Check,
+  type Checks,
+  callback,
+  checkGiven,
+  checkHandlers,
+  checkOptions,
+  group,
+  object,
+  oneOf,
+  outOfRange,
+  text,
+  whole,
+  wrongType,
+} from '@overlapped/iocp-native/options';
+import type { ClientServiceOptions } from './client-service.js';
+import type { ConnectOptions } from './connecting.js';
+import type { ConnectorOptions, ConnectTarget } from './connector.js';
+import type { DatagramBindOptions, DatagramConnectOptions } from './datagram-session.js';
+import type { AcceptLimits, AddressList, ProxyOptions } from './limits.js';
+import type { ListenOptions } from './listener.js';
+import type { QueueLimitOptions } from './queue-limit.js';
+import type { SessionLimits } from './session-set.js';
+import type { Timeouts } from './sweep.js';
+
+/** What the systems take for a count of seconds, or of probes. */
+const PROBES = whole(1, 32767);
+const INT = 2 ** 31 - 1;
+/** Any value: another check is more to the point. */
+const any: Check = () => {};
+
+const keepAlive: Check = (value, name) => {
+  if (typeof value === 'number') whole(0, 32767)(value, name);
+  else if (typeof value === 'object' && value !== null) checkOptions(value, keepAliveChecks, name);
+  else throw wrongType(name, 'a number of seconds, or an object', value);
+};
+const keepAliveChecks: Checks<KeepAlive> = { idle: whole(0, 32767), interval: PROBES, count: whole(1, 127) };
+
+const socket: Checks<SocketOptions> = {
+  noDelay: bool,
+  keepAlive,
+  sendBufferSize: whole(1, INT),
+  receiveBufferSize: whole(1, INT),
+};
+
+const timeouts: Checks<Timeouts> = { read: above(0), write: above(0), firstByte: above(0), frame: above(0) };
+const queueLimit: Checks<QueueLimitOptions> = {
+  perSession: above(0),
+  inAll: above(0),
+  beyond: oneOf('close', 'drop', 'pause'),
+};
+const session: Checks<SessionLimits> = {
+  highWatermark: atLeast(0),
+  lowWatermark: atLeast(0),
+  linger: atLeast(0),
+  allowHalfOpen: bool,
+  timeouts: group(timeouts),
+  slowMembers: oneOf('skip', 'close'),
+  queueLimit: group(queueLimit),
+};
+
+/** A BlockList, or what addressList() makes one of. */
+const list: Check = (value, name) => void addressList(value as AddressList, name);
+const proxy: Checks<ProxyOptions> = { trusted: list, timeout: above(0) };
+const limits: Checks<AcceptLimits> = {
+  maxSessions: atLeast(1),
+  maxSessionsPerAddress: atLeast(1),
+  rate: group<NonNullable<AcceptLimits['rate']>>({ perSecond: above(0), burst: atLeast(1) }),
+  whenFull: oneOf('refuse', 'wait'),
+  allow: list,
+  deny: list,
+  proxy: group(proxy),
+};
+
+const PORT = whole(0, 65535);
+const kind = { session: any, module: any, reusePort: bool };
+const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
+  ...socket,
+  ...session,
+  ...limits,
+  port: PORT,
+  host: text,
+  backlog: whole(0, INT),
+  ...kind,
+};
+const { host: _host, port: _port, ...local } = listen;
+const connector: Checks<ConnectorOptions> = { ...socket, ...session, session: any };
+const target: Checks<ConnectTarget> = { host: text, port: PORT };
+
+const abortSignal: Check = (value, name) => {
+  const signal = value as AbortSignal;
+  if (typeof signal?.addEventListener !== 'function' || typeof signal.aborted !== 'boolean')
+    throw wrongType(name, 'an AbortSignal', value);
+};
+const connect: Checks<ConnectOptions> = { timeout: above(0), signal: abortSignal };
+
+const service: Checks<ClientServiceOptions> = {
+  ...connector,
+  target: any,
+  count: whole(1, INT),
+  connectTimeout: above(0),
+  backOff: group<NonNullable<ClientServiceOptions['backOff']>>({ first: above(0), most: above(0) }),
+  onReconnecting: callback,
+};
+
+const bind: Checks<DatagramBindOptions> = { port: PORT, host: text, session: any, broadcast: bool };
+const datagramTarget: Checks<DatagramConnectOptions> = { port: PORT, host: text, session: any };
+
+/** The options of listen(). Gives back what is given of them, with lists as BlockLists. */
+export function checkListen<Options extends AcceptLimits>(options: Options): Options {
+  object(options, 'the options');
+  const { path, session, module } = options as Partial<Record<'path' | 'session' | 'module', unknown>>;
+  if (path === undefined) {
+    checkOptions(options, listen);
+    checkGiven(options as Options & { port: number }, 'port');
+  } else {
+    checkOptions(options, { ...local, path: text });
+  }
+  if (session !== undefined && module !== undefined) {
+    throw wrongType('module', 'absent where there is a session', module);
+  }
+  if (session === undefined && module === undefined) throw wrongType('session', 'given', undefined);
+  const { allow, deny, proxy: by } = options;
+  return {
+    ...given(options),
+    ...(allow && { allow: addressList(allow, 'allow') }),
+    ...(deny && { deny: addressList(deny, 'deny') }),
+    ...(by && { proxy: { ...by, trusted: addressList(by.trusted, 'proxy.trusted') } }),
+  };
+}
+
+export function checkConnector(options: ConnectorOptions): void {
+  checkOptions(options, connector);
+  checkGiven(options, 'session');
+}
+
+export function checkService(options: ClientServiceOptions): void {
+  checkOptions(options, service);
+  checkGiven(options, 'session', 'target');
+  checkTarget(options.target, 'target');
+}
+
+/** Where to connect to: a host and a port, or a path. */
+export function checkTarget<To extends ConnectTarget | PipeEndpoint>(to: To, name = ''): To {
+  object(to, name || 'the target');
+  if ('path' in to && to.path !== undefined) {
+    checkOptions<PipeEndpoint>(to, { path: text }, name);
+  } else {
+    checkOptions(to, target, name);
+    checkGiven(to as ConnectTarget, 'host', 'port');
+  }
+  return given(to);
+}
+
+/** Options without those that are undefined. */
+function given<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+export function checkConnect(options: ConnectOptions): void {
+  checkOptions(options, connect);
+}
+
+export function checkBind(options: DatagramBindOptions): void {
+  checkOptions(options, bind);
+  checkGiven(options, 'port', 'session');
+}
+
+export function checkDatagramTarget(options: DatagramConnectOptions): void {
+  checkOptions(options, datagramTarget);
+  checkGiven(options, 'host', 'port', 'session');
+}
+
+/** An object of handlers, or a subclass of `base`. */
+export function checkKind(given: unknown, base: abstract new () => unknown, handlers: readonly string[]): void {
+  if (typeof given === 'function') {
+    // A class of another copy of this package would not do.
+    if (given === base || given.prototype instanceof base) return;
+    const what = `a subclass of ${base.name}, or an object of handlers`;
+    throw wrongType('session', what, given);
+  }
+  object(given, 'session');
+  checkHandlers(given as object, handlers, 'session');
+}
+
+/** A BlockList as it is, or one of these addresses and ranges (`10.0.0.0/8`). Throws for what is no address. */
+export function addressList(given: AddressList, name: string): BlockList {
+  if (given instanceof BlockList) return given;
+  if (!Array.isArray(given)) throw wrongType(name, 'a BlockList, or an array of addresses and ranges', given);
+  const made = new BlockList();
+  for (const each of given) {
+    try {
+      const [address, bits, ...rest] = (each as string).split('/');
+      const family = address!.includes(':') ? 'ipv6' : 'ipv4';
+      if (bits === undefined) made.addAddress(address!, family);
+      else if (/^\d{1,3}$/.test(bits) && rest.length === 0) made.addSubnet(address!, Number(bits), family);
+      else throw new RangeError(bits);
+    } catch {
+      throw outOfRange(name, 'a BlockList, or an array of addresses and ranges like "10.0.0.0/8"', each);
+    }
+  }
+  return made;
+}
