@@ -126,7 +126,7 @@ export function checkListen<Options extends AcceptLimits>(options: Options): Opt
   if (session !== undefined && module !== undefined) {
     throw wrongType('module', 'absent where there is a session', module);
   }
-  if (session === undefined && module === undefined) throw wrongType('session', 'given', undefined);
+  if (session === undefined && module === undefined) throw wrongType('session or module', 'given', undefined);
   const { allow, deny, proxy: by } = options;
   return {
     ...given(options),
