@@ -99,7 +99,7 @@ const abortSignal: Check = (value, name) => {
   if (typeof signal?.addEventListener !== 'function' || typeof signal.aborted !== 'boolean')
     throw wrongType(name, 'an AbortSignal', value);
 };
-const connect: Checks<ConnectOptions> = { timeout: above(0), signal: abortSignal };
+const connect: Checks<ConnectOptions> = { timeout: above(0), signal: abortSignal, session: callback };
 
 const service: Checks<ClientServiceOptions> = {
   ...connector,
