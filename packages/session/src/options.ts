@@ -87,10 +87,11 @@ const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
   ...limits,
   port: PORT,
   host: text,
+  ipv6Only: bool,
   backlog: whole(0, INT),
   ...kind,
 };
-const { host: _host, port: _port, ...local } = listen;
+const { host: _host, port: _port, ipv6Only: _ipv6Only, ...local } = listen;
 const connector: Checks<ConnectorOptions> = { ...socket, ...session, session: any };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };
 
