@@ -1,7 +1,5 @@
 // What a handler may give back or throw.
 
-import { types } from 'node:util';
-
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
@@ -14,9 +12,9 @@ export function asError(thrown: unknown): Error {
 
 /** `instanceof` is false for the errors of another realm: of a vm context, or under a test runner that has one. */
 function isError(thrown: unknown): thrown is Error {
-  if (thrown instanceof Error || types.isNativeError(thrown)) return true;
+  if (thrown instanceof Error) return true;
   if (typeof thrown !== 'object' || thrown === null) return false;
-  // A class of errors that does not extend Error, or a DOMException of another realm.
+  // An error of another realm, or a class of errors that does not extend Error.
   try {
     const { name, message } = thrown as Partial<Error>;
     return typeof name === 'string' && typeof message === 'string';

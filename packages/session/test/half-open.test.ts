@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Connector, fixedLength, framed, Session, type SessionHandlers } from '../src/index.js';
+import { Connector, fixedLength, framed, type PacketSession, Session, type SessionHandlers } from '../src/index.js';
 import { withClock } from './clock.js';
 import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
 
@@ -314,31 +314,29 @@ onEachBackend((backend) => {
 
   test('end() sends the FIN though the session is paused and holds bytes', async () => {
     await inCore(async (core) => {
-      const opened = deferred<Session>();
-      const received = deferred<string>();
-      const listener = await listen(core, {
-        session: {
-          onReceive: (session, data) => {
-            if (!session.send(data)) return;
-            session.pause();
-            opened.resolve(session);
-          },
-          onDrain: () => {},
-          onEnd: () => received.resolve('end'),
+      const opened = deferred<PacketSession>();
+      const frames: string[] = [];
+      const over = deferred<Error | undefined>();
+      const session = framed(fixedLength(1), {
+        onPacket: (session, frame) => {
+          frames.push(String(frame));
+          if (frames.length > 1) return;
+          session.pause();
+          opened.resolve(session);
         },
+        onDisconnected: (_, error) => over.resolve(error),
       });
-      const peer = await peerOf(listener, true);
-      const end = once(peer, 'end');
-      peer.write('x');
-      await read(peer, 1);
-      const session = await opened.promise;
-      peer.write('kept');
-      session.end();
-      peer.resume();
+      const peer = await peerOf(await listen(core, { session }), true);
+      const end = once(peer.resume(), 'end');
+      peer.write('ab');
+      const paused = await opened.promise;
+      paused.end();
       await end;
+      expect(frames).toEqual(['a']);
       peer.end();
-      session.resume();
-      expect(await received.promise).toBe('end');
+      paused.resume();
+      expect(await over.promise).toBeUndefined();
+      expect(frames).toEqual(['a', 'b']);
     });
   });
 });
