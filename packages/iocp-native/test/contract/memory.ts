@@ -54,7 +54,12 @@ export function memory(suite: Suite): void {
       } catch (error) {
         expect((error as Error).name).toBe('DataCloneError');
       }
-      memory.transfer?.();
+      try {
+        memory.transfer?.();
+      } catch (error) {
+        // Newer versions of Node do not detach what may not be posted.
+        expect(error).toBeInstanceOf(TypeError);
+      }
     });
     expect(seen).toBe(texts.join(''));
   });
