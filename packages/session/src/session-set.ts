@@ -111,7 +111,8 @@ export class SessionSet implements SessionHost, Stoppable {
     const { timeouts, queueLimit, linger, slowMembers } = options;
     this.queueLimit = queueLimit ? new QueueLimit(core, queueLimit) : null;
     const most = this.queueLimit?.perSession ?? Number.POSITIVE_INFINITY;
-    const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = highWatermark >> 2 } = options;
+    const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = Math.floor(highWatermark / 4) } =
+      options;
     if (!(lowWatermark >= 0 && lowWatermark <= highWatermark)) {
       throw new RangeError(`the watermarks must be 0 <= low <= high, not ${lowWatermark} and ${highWatermark}`);
     }

@@ -81,6 +81,18 @@ onEachBackend((backend) => {
     });
   });
 
+  test.each([2 ** 31, 2 ** 32 - 1, 2 ** 40, Number.POSITIVE_INFINITY])(
+    'a high watermark of %s has a low one',
+    async (highWatermark) => {
+      await withCore({ backend, threads: 0 }, async (core) => {
+        await Listener.listen(core, { ...base, highWatermark });
+        expect(
+          () => new Connector(core, { session: {}, highWatermark, lowWatermark: highWatermark / 4 }),
+        ).not.toThrow();
+      });
+    },
+  );
+
   test('a connector, a service and a datagram session do, too', async () => {
     await withCore({ backend, threads: 0 }, async (core) => {
       expect(() => new Connector(core, any(undefined))).toThrow('the options must be an object');
