@@ -90,6 +90,7 @@ onEachBackend((backend) => {
     expect(String((await once(peer, 'message'))[0])).toBe('going down');
   });
 
+  // Its sockets do not move to other threads.
   test.skipIf(!isNative(backend))('a thread that exits sends what its sessions said last', async () => {
     const { port } = await serve({ backend }, { module: new URL('./modules/last-words.js', import.meta.url) });
     const [client] = await connect(port, 1);

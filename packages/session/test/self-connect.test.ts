@@ -19,7 +19,8 @@ const run = (script: string) =>
   );
 
 onEachBackend((backend) => {
-  test.skipIf(!possible)('connect() is refused when it reaches itself (not tested without network namespaces)', () => {
+  // Only a network namespace can have so few ports.
+  test.skipIf(!possible)('connect() is refused when it reaches itself', () => {
     const { stdout, stderr } = run(`
       import { IocpCore } from '@overlapped/net-core';
       import { Connector } from '@overlapped/session';
@@ -36,7 +37,8 @@ onEachBackend((backend) => {
     expect(stdout.trim()).toBe('ECONNREFUSED 0');
   });
 
-  test.skipIf(!possible)('a datagram session is never its own peer (not tested without network namespaces)', () => {
+  // As above.
+  test.skipIf(!possible)('a datagram session is never its own peer', () => {
     const { stdout, stderr } = run(`
       import { IocpCore } from '@overlapped/net-core';
       import { DatagramSession } from '@overlapped/session';
