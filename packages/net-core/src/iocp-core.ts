@@ -17,7 +17,16 @@ import {
   type PortToken,
 } from '@overlapped/iocp-native';
 import { strideOf } from '@overlapped/iocp-native/debug';
-import { bool, type Checks, callback, checkOptions, object, text, whole } from '@overlapped/iocp-native/options';
+import {
+  bool,
+  type Checks,
+  callback,
+  checkOptions,
+  object,
+  text,
+  whole,
+  wrongType,
+} from '@overlapped/iocp-native/options';
 import { shareBlock } from '@overlapped/iocp-native/threads';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
@@ -213,6 +222,7 @@ export class IocpCore {
 
   /** Posts a packet to this core: `target.onPost(payload)` is called from the pump, after what was posted before. */
   post<Payload>(target: PostTarget<Payload>, payload: Payload): void {
+    if (typeof target?.onPost !== 'function') throw wrongType('target', 'an object with onPost()', target);
     this.port.post(new UserEvent(target, payload), 0);
   }
 

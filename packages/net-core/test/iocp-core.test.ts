@@ -60,6 +60,14 @@ describe('options', () => {
     expect(() => new IocpCore(options)).toThrow(message);
   });
 
+  test.each([undefined, null, () => {}, {}, { onPost: 'x' }])(
+    'what has no onPost() gets no packet: %s',
+    async (target) => {
+      const core = makeCore({});
+      expect(() => core.post(target as never, 1)).toThrow('target must be an object with onPost()');
+    },
+  );
+
   test('unknown backends are refused', () => {
     expect(errorOf({ backend: 'kqueue' as BackendName })).toMatchObject({
       code: 'EINVAL',
