@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { Connector, fixedLength, framed, type PacketSession, Session, type SessionHandlers } from '../src/index.js';
 import { withClock } from './clock.js';
 import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+import { connect, serve } from './threads.js';
 
 onEachBackend((backend) => {
   const inCore = (use: Parameters<typeof withCore>[1]) => withCore({ backend, threads: 0 }, use);
@@ -310,6 +311,15 @@ onEachBackend((backend) => {
         expect(calls).toEqual([]);
       });
     });
+  });
+
+  test('the sessions of a module may be half-open, too', async () => {
+    const module = new URL('./modules/half-open.js', import.meta.url);
+    const { port } = await serve({ backend }, { module, allowHalfOpen: true });
+    const [client] = await connect(port, 1);
+    client!.socket.end('x');
+    expect(String((await once(client!.socket, 'data'))[0])).toBe('bye');
+    await client!.closed;
   });
 
   test('end() sends the FIN though the session is paused and holds bytes', async () => {
