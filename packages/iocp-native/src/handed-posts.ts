@@ -66,6 +66,14 @@ export function dropPosted(handle: number): void {
   strike(take(handle));
 }
 
+/**
+ * This thread ends, and dequeues once more for that: what its ports have dequeued so far, and has not been adopted, is not
+ * served, and stays in the ledger. To be called before each such dequeue().
+ */
+export function leavePosted(): void {
+  for (const posts of [...all]) posts.leave();
+}
+
 function take(handle: number): number {
   for (const posts of all) {
     const record = posts.take(handle);

@@ -6,6 +6,7 @@
  */
 
 export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
+export { leavePosted } from './handed-posts.js';
 export { createLedger, keepLedger } from './ledger.js';
 export { blockAt } from './memory.js';
 export { shareBlock } from './shared-blocks.js';

@@ -71,7 +71,9 @@ export class DedicatedPump implements Pump {
     } else {
       // With our own immediate unref'd, uv_backend_timeout() ignores it, so we may block.
       next.unref();
+      this.#target.sleeps?.(true);
       this.#drain.fill(-1);
+      this.#target.sleeps?.(false);
       next.ref();
     }
     this.#drain.dispatch(BUDGET);

@@ -27,7 +27,7 @@ import {
   whole,
   wrongType,
 } from '@overlapped/iocp-native/options';
-import { shareBlock } from '@overlapped/iocp-native/threads';
+import { leavePosted, shareBlock } from '@overlapped/iocp-native/threads';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
@@ -375,6 +375,7 @@ export class IocpCore {
       this.#dirty = [];
       this.#dirtyCount = 0;
       for (const flushable of waiting) quietly(() => flushable?.[onFlush]());
+      leavePosted();
       const count = this.port.dequeue(batch, 0);
       for (const packet of batch.slice(0, count)) {
         if (packet.operation === Operation.Send) quietly(() => this.#dispatch(packet));
