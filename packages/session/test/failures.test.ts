@@ -14,6 +14,7 @@ import {
   DatagramSession,
   fixedLength,
   framed,
+  lines,
   Session,
   type SessionHandlers,
   type SessionKind,
@@ -167,10 +168,11 @@ onEachBackend((backend) => {
       await inCore(async (core) => {
         const { all } = collectWarnings();
         const over = deferred<Error | undefined>();
-        const session = framed(fixedLength(4), { onDisconnected: (_, error) => over.resolve(error) });
+        const framer = lines({ maxFrameLength: 4 });
+        const session = framed(framer, { onDisconnected: (_, error) => over.resolve(error) });
         const peer = await peerOf(await listen(core, { session }));
-        peer.end('half'.slice(2));
-        expect(await over.promise).toMatchObject({ code: 'EPROTO' });
+        peer.write('longer than that');
+        expect(await over.promise).toMatchObject({ code: 'EMSGSIZE' });
         expect(core.figures().total.failed).toBe(0);
         expect(all).toEqual([]);
       });
