@@ -160,7 +160,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
     expect(seen).toEqual([0, 1, 2, 3, 4]);
   });
 
-  it('lets no send and no half-close wait on a thread of the kernel, also not where the peer has ended', async () => {
+  it('lets no send wait on a thread of the kernel, also not where the peer has ended', async () => {
     // Others of this process may have some, which end seconds later.
     const before = kernelThreads();
     const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
@@ -194,12 +194,6 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
       expect(port.dequeue(batch, 0)).toBe(0);
       await new Promise(setImmediate);
     }
-    port.accept(listener, event(12));
-    peers.push(connect({ port: listener.localEndpoint().port, allowHalfOpen: true }).resume());
-    const ending = (await next(Operation.Accept)).socket as never;
-    port.shutdown(ending);
-    expect((await next(Operation.Shutdown)).error).toBeNull();
-    await once(peers[4]!, 'end');
     expect(kernelThreads().filter((task) => !before.includes(task))).toEqual([]);
     for (const peer of peers) peer.destroy();
     port.destroy();

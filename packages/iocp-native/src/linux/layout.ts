@@ -58,6 +58,7 @@ export const OP = {
   READ: 22,
   SEND: 26,
   RECV: 27,
+  SHUTDOWN: 34,
 } as const;
 
 export const ASYNC_CANCEL_FLAG = { ALL: 1 << 0, ANY: 1 << 2 };

@@ -353,6 +353,10 @@ export class UringPort implements CompletionPort {
         case Operation.Connect:
           if (socket.connecting === null || socket.connecting.tag !== tag) break;
           return this.#connector.complete(socket, socket.connecting, result, packet);
+        case Operation.Shutdown:
+          fill(packet, operation, socket.key, null, socket, 0, resultError('shut down', 'shutdown', result));
+          this.#engine.finish(socket, null);
+          return true;
         case Operation.Close:
           fill(packet, Operation.Close, socket.key, null, socket, 0, resultError('close', 'close', result));
           strike(socket.record);

@@ -13,7 +13,6 @@ import { ARGUMENTS, fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
 import { EAGAIN, linuxPacketError } from './errors.js';
 import { IOVEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR, OP, SHUT_WR } from './layout.js';
-import { errno, shutdown } from './libc.js';
 import type { Room } from './room.js';
 import { resetIfCut, type UringSocket } from './socket.js';
 
@@ -85,10 +84,7 @@ export class Sender {
     assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
     this.#engine.start(socket, null);
     socket.shuttingDown = true;
-    // It never waits. The ring would give it to a thread of the kernel.
-    const failed = shutdown(socket.handle, SHUT_WR) < 0;
-    const error = failed ? linuxPacketError('shut down', 'shutdown', errno()) : null;
-    this.#engine.queueEnd(Operation.Shutdown, socket, null, error);
+    this.#engine.submit(OP.SHUTDOWN, socket, 0, Operation.Shutdown, 0, SHUT_WR, 0, 0, 0);
   }
 
   /** The kernel has not taken all: lets the rest wait for room, unless there is a reason not to, which is returned. */
