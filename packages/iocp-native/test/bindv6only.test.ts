@@ -54,8 +54,10 @@ const script = (backend: string) => `
   port.destroy();
 `;
 
+// Not where there is no network namespace to be had.
 describe.skipIf(!possible)('net.ipv6.bindv6only = 1 (not tested where there is no network namespace to be had)', () => {
   for (const { name, availability } of candidates()) {
+    // Only backends that can serve here.
     it.skipIf(!availability.available)(`${name}: a socket on :: has IPv4 peers all the same`, () => {
       const command = `${prepare} && exec "$0" --input-type=module -e "$1"`;
       const { stdout, stderr } = isolated(command, process.execPath, script(name));

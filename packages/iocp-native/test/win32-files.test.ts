@@ -19,5 +19,6 @@ if (process.platform === 'win32') {
     files(new Suite((options) => openPort({ ...options, backend: 'iocp' }), iocpSkips, loopback));
   });
 } else {
+  // There is no TransmitFile elsewhere.
   it.skip('files, as the other editions send them (Windows only)');
 }

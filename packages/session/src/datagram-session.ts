@@ -233,7 +233,12 @@ export class DatagramSession implements CompletionOwner {
       this.#delivered = null;
       lend(null);
     }
-    port.release(buffer);
+    try {
+      port.release(buffer);
+    } catch (thrown) {
+      // A handler has released it already, which is misuse.
+      this.#fail(thrown);
+    }
   }
 
   #deliver(data: Buffer, from: Endpoint): void {

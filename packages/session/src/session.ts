@@ -300,7 +300,12 @@ export class Session extends SessionBase {
       this.#held.push(ownCopy(data));
       if ((this.#state & UNTAKEN) !== 0) this.#keep(this.#held);
     }
-    core.port.release(buffer);
+    try {
+      core.port.release(buffer);
+    } catch (error) {
+      // A handler has released it already, which is misuse: it costs that session.
+      this.#fail(error);
+    }
   }
 
   /** Bytes have come, and there is nothing yet that takes them. */

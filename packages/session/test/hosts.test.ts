@@ -40,6 +40,7 @@ onEachBackend((backend) => {
     });
   });
 
+  // Not on a machine that has no link-local address.
   describe.skipIf(linkLocal === undefined)('a link-local address', () => {
     test('clients from there are served, limited and listed as any', async () => {
       const allow = new net.BlockList();

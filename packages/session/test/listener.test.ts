@@ -75,6 +75,7 @@ onEachBackend((backend) => {
       });
     });
 
+    // Not on a machine without IPv6.
     test.runIf(hasIPv6)('with ipv6Only it serves IPv6, and another listener IPv4 on the same port', async () => {
       await withCore({ backend }, async (core) => {
         const says = (answer: string) => ({ onConnected: (session: Session) => void session.end(answer) });

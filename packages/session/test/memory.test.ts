@@ -208,6 +208,51 @@ onEachBackend((backend) => {
     });
   });
 
+  test('a handler that releases the receive buffer it has costs its own session, or its datagram', async () => {
+    await withCore({ backend, threads: 0 }, async (core) => {
+      const release = (data: Buffer) => core.port.release(core.port.bufferOf(data));
+      const ends: (Error | undefined)[] = [];
+      const over = deferred();
+      const listener = await listen(core, {
+        session: {
+          onReceive(session, data) {
+            if (String(data) === 'release') release(data);
+            else session.send(data);
+          },
+          onDisconnected(_, error) {
+            ends.push(error);
+            if (ends.length === 1) over.resolve();
+          },
+        },
+      });
+      const other = dial(listener);
+      dial(listener).write('release');
+      await over.promise;
+      expect(ends[0]).toMatchObject({ code: 'ERR_ASSERTION' });
+      other.write('hello');
+      expect(String(await read(other, 5))).toBe('hello');
+      other.destroy();
+
+      const failed = core.figures().own.failed;
+      const answered = deferred();
+      const local = { host: '127.0.0.1', port: 0 };
+      const server = await DatagramSession.bind(core, {
+        ...local,
+        session: {
+          onMessage(session, data, from) {
+            if (String(data) === 'release') release(data);
+            else session.send(data, from);
+          },
+        },
+      });
+      const client = await DatagramSession.bind(core, { ...local, session: { onMessage: () => answered.resolve() } });
+      client.send('release', server.endpoint);
+      client.send('hello', server.endpoint);
+      await answered.promise;
+      expect(core.figures().own.failed).toBe(failed + 1);
+    });
+  });
+
   test('a broadcast to peers that do not read is kept once for all of them', async () => {
     const core = new IocpCore({ backend, threads: 0 }, { sendBuffers: { count: 16, size: 16_384 } });
     const [count, messages, size] = [10, 400, 2000];

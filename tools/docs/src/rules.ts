@@ -11,10 +11,6 @@ export interface Rule {
   readonly broken: RepositoryFile;
 }
 
-const LONGEST = 400;
-/** Files that are past the limit, and the length that they may not exceed. It only ever shrinks. */
-const LONGER: Readonly<Record<string, number>> = {};
-
 /** Packages from the lowest to the highest; each may import those before it. */
 const LAYERS = ['iocp-native', 'object-pool', 'net-core', 'session'];
 /** What any app may use besides. */
@@ -29,12 +25,6 @@ function lineRule(of: (file: RepositoryFile) => boolean, broken: (line: string, 
         return why === false ? [] : `${path}:${i + 1}: ${why}`;
       }),
     );
-}
-
-function tooLong({ path, text }: RepositoryFile): string[] {
-  const limit = LONGER[path] ?? LONGEST;
-  const { length } = lines(text);
-  return length > limit ? [`${path}:${limit}: has ${length} lines, of at most ${limit}`] : [];
 }
 
 function opensWithoutComment({ path, text }: RepositoryFile): string[] {
@@ -99,11 +89,6 @@ const ONLY = /\b(test|it|describe|suite|bench)(\.\w+)*\.only\b/;
 const SKIP = /\.(skip|skipIf|runIf|todo)\b/;
 
 export const rules: readonly Rule[] = [
-  {
-    name: `no source file is past ${LONGEST} lines`,
-    check: (files) => files.filter(isSource).flatMap(tooLong),
-    broken: { path: 'packages/session/src/long.ts', text: '// A long file.\n'.repeat(LONGEST + 1) },
-  },
   {
     name: 'each source file begins with a comment',
     check: (files) => files.filter(isSource).flatMap(opensWithoutComment),
