@@ -86,7 +86,7 @@ onEachBackend((backend) => {
     while (core.figures().total.bytesQueued < 200_000) await new Promise((resolve) => setImmediate(resolve));
     const other = await connect();
     for (let i = 0; i < 100; i++) {
-      // The same sizes, which take the places of the old values where nobody has those.
+      // The same sizes, which take the places of the old values once no reply holds those.
       other.request('MSET', 'large', 'L'.repeat(16_000), 'small', 'S'.repeat(1000), 'none', 'x');
       expect(await other.read(5)).toBe('+OK\r\n');
       expect(core.figures().total.bytesQueued).toBeLessThan(600_000);

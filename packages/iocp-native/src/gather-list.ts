@@ -49,7 +49,7 @@ export class GatherList {
    * the bytes lie in it; in a port's `receiveBlock`, in one receive buffer.
    */
   add(block: NativeBlock, offset: number, length: number): boolean {
-    // The kernel reads what this says, so it is the last place to notice. What is no integer differs from itself | 0.
+    // The kernel reads these numbers, so this is the last check. A number that is no 32-bit integer differs from itself | 0.
     const whole = (offset | 0) === offset && (length | 0) === length;
     if (!whole || !NativeBlock.has(block, offset, length))
       assert.fail(`${length} bytes from ${offset} of a block of ${block.size}`);

@@ -86,7 +86,7 @@ export class NativeBlock {
   }
 
   /**
-   * An ArrayBuffer of its own over a part: who has a view of it sees no more than the part. Where no kernel reads the memory,
+   * An ArrayBuffer of its own over a part: a view of it shows no more than the part. Where no kernel reads the memory,
    * it is memory of its own. @internal
    */
   part(offset: number, size: number): ArrayBuffer {

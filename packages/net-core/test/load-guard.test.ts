@@ -1,4 +1,4 @@
-// The guard of a thread that loads native code: whoever would end it waits for it.
+// The guard of a thread that loads native code: terminate() waits for it.
 
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';

@@ -78,7 +78,7 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
 
 /**
  * One UDP socket. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose promise
- * rejects, drops its message, and the session goes on: anybody may have sent it. That is counted (`failed` of the core's
+ * rejects, drops its message, and the session goes on: any host may have sent it. That is counted (`failed` of the core's
  * figures), published in the diagnostics channel `overlapped:session-failed`, and told in a process warning.
  */
 export class DatagramSession implements CompletionOwner {

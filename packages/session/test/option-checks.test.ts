@@ -1,4 +1,4 @@
-// Options that are none, as JavaScript lets anybody give them: each is told when it is given, and nothing is left of it.
+// Wrong options, which JavaScript does not refuse: each gives an error when it is given, and nothing is left open.
 
 import { once } from 'node:events';
 import net, { BlockList } from 'node:net';

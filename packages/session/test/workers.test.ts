@@ -80,7 +80,7 @@ onEachBackend((backend) => {
       const lost = nextLoss();
       rmSync(join(folder, 'hold'));
       await lost;
-      // Served by the next thread, or closed: nobody waits for ever.
+      // Served by the next thread, or closed: no client waits for ever.
       await Promise.all(clients.map((client) => Promise.race([client.ask('hello'), client.closed])));
     });
 

@@ -1,5 +1,5 @@
 // A worker thread that ends leaves its descriptors to the process, and its ring with what is in flight there. The thread that
-// started it gives them back by its ledger, if it keeps one (see ledger.ts). A program's own Worker keeps none, and whoever
+// started it gives them back by its ledger, if it keeps one (see ledger.ts). A program's own Worker keeps none, and the thread that
 // terminates that may not know of its ports. No JavaScript runs then, but the clean-up hooks of Node's environment do: each may
 // call a native function with one argument. So there each descriptor has a hook, which calls close() with it.
 //

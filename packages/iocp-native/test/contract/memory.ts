@@ -78,7 +78,7 @@ export function memory(suite: Suite): void {
     const checks: boolean[] = [];
     expect(await exchange(r, ['password'], () => checks.push(clean()))).toBe('password');
     expect(checks).toEqual([true]);
-    // Late writes reach nobody either.
+    // Late writes reach no other port either.
     for (const view of kept) view.fill(0xee);
     expect(await exchange(r, ['again'], (data) => checks.push(data.includes(0xee)))).toBe('again');
     expect([checks[1], fresh.bytes.includes(0xee)]).toEqual([false, false]);

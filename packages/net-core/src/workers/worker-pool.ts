@@ -107,7 +107,7 @@ export class WorkerPool {
     }
     this.#services.set(service.id, service);
     for (const place of [first, ...others]) place.serving = true;
-    // Whoever replaces a thread hosts all services that there are by then.
+    // A thread that replaces another one hosts all services that there are by then.
     for (const place of late) if (place.replaced === null) this.#hostLate(place, service);
     return {
       first: service.first,

@@ -80,7 +80,7 @@ function refuse(id: number, thrown: unknown): void {
   try {
     tell({ id, error: carryError(thrown) });
   } catch {
-    // What is no error may be something that no message carries.
+    // A thrown value that is no Error may be one that no message can carry.
     tell({ id, error: carryError(new Error(describe(thrown))) });
   }
 }
