@@ -23,11 +23,9 @@ async function open(timeouts: Timeouts, kind: 'lines' | 'bytes' = 'lines') {
   });
   const fate: Fate = { frames: 0 };
   const now = () => simulation.clock.now();
-  const handlers = {
-    onPacket: () => fate.frames++,
-    onDisconnected: (_: Session, error?: Error) => Object.assign(fate, { error, ended: now() }),
-  };
-  const session: SessionKind = kind === 'lines' ? framed(lines(), handlers) : handlers;
+  const onDisconnected = (_: Session, error?: Error) => Object.assign(fate, { error, ended: now() });
+  const ofFrames = () => framed(lines(), { onPacket: () => fate.frames++, onDisconnected });
+  const session: SessionKind = kind === 'lines' ? ofFrames() : { onReceive() {}, onDisconnected };
   const listener = await Listener.listen(core, { host: '127.0.0.1', port: 0, session, timeouts });
   const peer = simulation.connect(listener.endpoint);
   await simulation.until(() => listener.sessions.size === 1);
