@@ -1,6 +1,7 @@
 // A session module for the broadcast tests: what comes after `all `, `join `, `leave ` or `to GROUP ` is obeyed. Who has given
-// a `name ` says goodbye.
+// a `name ` says goodbye. `hold FILE` makes the file, takes nothing until it is removed, and ends the thread.
 
+import { existsSync, writeFileSync } from 'node:fs';
 import { threadId } from 'node:worker_threads';
 import { Session } from '@overlapped/session';
 
@@ -11,13 +12,16 @@ export default class Chat extends Session {
     else if (verb === 'all') this.broadcast([first, ...rest].join(' '));
     else if (verb === 'big') this.broadcast(Buffer.alloc(Number(first), rest[0]));
     else if (verb === 'to') this.broadcast(rest.join(' '), first);
-    else if (verb === 'name') {
+    else if (verb === 'hold') {
+      writeFileSync(first, '');
+      while (existsSync(first));
+      process.exit(3);
+    } else if (verb === 'name') {
       this.name = first;
       this.send('ok');
     } else {
       if (verb === 'join') this.join(first);
       else if (verb === 'leave') this.leave(first);
-      else if (verb === 'crash') setImmediate(crash);
       this.send('ok');
     }
   }
@@ -25,8 +29,4 @@ export default class Chat extends Session {
   onDisconnected() {
     if (this.name !== undefined) this.broadcast(`${this.name} left`);
   }
-}
-
-function crash() {
-  throw new Error('as planned');
 }
