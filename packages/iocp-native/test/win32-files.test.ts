@@ -1,10 +1,6 @@
 // Sending files on the other editions of Windows than this one: servers have TransmitFile, and clients read and send.
 
 import { describe, it, vi } from 'vitest';
-import { files } from './contract/files.js';
-import { iocpSkips } from './support/iocp-skips.js';
-import { loopback } from './support/network.js';
-import { Suite } from './support/suite.js';
 
 vi.mock(import('../src/win32/system.js'), async (original) => {
   const { isClientEdition, ...rest } = await original();
@@ -12,9 +8,13 @@ vi.mock(import('../src/win32/system.js'), async (original) => {
 });
 
 if (process.platform === 'win32') {
-  // The suites may share a process, where others have loaded these modules.
+  // The suites may share a process, where others have loaded these modules. The rules need the same copy of them as the port.
   vi.resetModules();
   const { openPort } = await import('../src/backend.js');
+  const { files } = await import('./contract/files.js');
+  const { iocpSkips } = await import('./support/iocp-skips.js');
+  const { loopback } = await import('./support/network.js');
+  const { Suite } = await import('./support/suite.js');
   describe('files, as the other editions send them', () => {
     files(new Suite((options) => openPort({ ...options, backend: 'iocp' }), iocpSkips, loopback));
   });

@@ -91,7 +91,8 @@ onEachBackend((backend) => {
         taken = peer.bytesWritten - peer.writableLength;
       }
       expect(core.port.figures.buffersOut).toBe(0);
-      expect(peer.writableLength).toBeGreaterThan(0);
+      // Wine tells node:net at once that any write is done.
+      if (!process.env.WINEPREFIX) expect(peer.writableLength).toBeGreaterThan(0);
       const chunks: Buffer[] = [];
       for await (const chunk of session) chunks.push(chunk);
       expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
