@@ -119,24 +119,24 @@ async function changesTwice(page: Page, name: string): Promise<void> {
   }
 }
 
-/** Waits until a chart has a point of the colour that the list of threads gives to one of them. */
+/**
+ * Waits until a chart has a point of the colour that the list of threads gives to one of them. It asks from outside of the
+ * page: the page's policy lets no text be run as code, and waitForFunction() does that in the page when it asks again.
+ */
 async function drawsLine(page: Page, thread: number): Promise<void> {
-  await page.waitForFunction(
-    `(() => {
-      const [r, g, b] = getComputedStyle(document.querySelectorAll('#threads i')[${thread}]).backgroundColor.match(/\\d+/g);
-      return Array.from(document.querySelectorAll('#charts canvas')).some((canvas) => {
-        const { width, height } = canvas;
-        const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-        copy.drawImage(canvas, 0, 0);
-        const { data } = copy.getImageData(0, 0, width, height);
-        for (let i = 0; i < data.length; i += 4) {
-          const distance = Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b);
-          if (data[i + 3] > 100 && distance < 24) return true;
-        }
-        return false;
-      });
-    })()`,
-    undefined,
-    { polling: 250 },
-  );
+  const isDrawn = `(() => {
+    const [r, g, b] = getComputedStyle(document.querySelectorAll('#threads i')[${thread}]).backgroundColor.match(/\\d+/g);
+    return Array.from(document.querySelectorAll('#charts canvas')).some((canvas) => {
+      const { width, height } = canvas;
+      const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, width, height);
+      for (let i = 0; i < data.length; i += 4) {
+        const distance = Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b);
+        if (data[i + 3] > 100 && distance < 24) return true;
+      }
+      return false;
+    });
+  })()`;
+  await expect.poll(() => page.evaluate(isDrawn), { interval: 250, timeout: 60_000 }).toBe(true);
 }
