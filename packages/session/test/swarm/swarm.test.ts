@@ -1,7 +1,7 @@
 // The swarm: thousands of seeds, each a run of its own. OVERLAPPED_SWARM_SEEDS says how many, OVERLAPPED_SWARM_FIRST from which
 // on; `pnpm swarm` sets them.
 
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { plants } from './plants.js';
 import { play } from './play.js';
 import { regressions } from './regressions.js';
@@ -29,6 +29,14 @@ async function playAll(seeds: Iterable<number>): Promise<void> {
 function* range(from: number, length: number): Generator<number> {
   for (let seed = from; seed < from + length; seed++) yield seed;
 }
+
+// Thousands of handlers fail as planned, and a warning tells of each.
+beforeAll(() => {
+  vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+});
+afterAll(() => {
+  vi.restoreAllMocks();
+});
 
 describe('the swarm', () => {
   const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, i) => first + i * BATCH);
