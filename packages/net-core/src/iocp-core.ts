@@ -117,7 +117,7 @@ export class IocpCore {
   readonly datagramEvents: EventShare<CompletionOwner>;
   /** The places of its sessions. @internal */
   readonly places: SessionPlaces;
-  /** Buffers for bytes that are copied to be sent. */
+  /** Buffers for bytes that are copied to be sent. Their memory serves later cores. @internal */
   readonly sendBuffers: BufferPool;
   /** Who waits for one of those. @internal */
   readonly bufferLine: BufferLine;
