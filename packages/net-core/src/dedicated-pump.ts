@@ -32,6 +32,8 @@ export class DedicatedPump implements Pump {
   readonly #context = new AsyncResource('OverlappedPump');
   /** It waits as a guest of the loop. */
   #idle = false;
+  /** There is something to dispatch or to flush, which the next turn does. */
+  #due = false;
   /** Packets that there had been at the last look. */
   #seen = -1;
 
@@ -50,6 +52,7 @@ export class DedicatedPump implements Pump {
 
   /** Each turn of the loop is one of the pump's, unless it is idle. */
   wake(): void {
+    this.#due = true;
     if (this.#idle) this.#context.runInAsyncScope(this.#goOn);
   }
 
@@ -66,6 +69,7 @@ export class DedicatedPump implements Pump {
     this.#next = next;
     const more = this.#target.flush();
     if (this.#stopped) return;
+    this.#due = more;
     if (more) {
       this.#drain.fill(0);
     } else {
@@ -76,12 +80,13 @@ export class DedicatedPump implements Pump {
       this.#target.sleeps?.(false);
       next.ref();
     }
+    if (this.#drain.left > 0) this.#due = true;
     this.#drain.dispatch(BUDGET);
   };
 
   readonly #look = (): void => {
     const { packets } = this.#port.figures;
-    const wasBusy = packets !== this.#seen || this.#drain.left > 0;
+    const wasBusy = packets !== this.#seen || this.#due;
     this.#seen = packets;
     if (wasBusy) return;
     this.#idle = true;

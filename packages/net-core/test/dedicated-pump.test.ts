@@ -27,7 +27,26 @@ function keepBusy(core: IocpCore): void {
   });
 }
 
+function block(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}
+
 describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
+  // It looks each 10 ms whether there were packets. All of these come in one batch, and take several looks and turns.
+  test('it does not go idle with something to flush', async () => {
+    const core = makeCore(options);
+    await new Promise<void>((resolve) => {
+      for (let i = 1; i <= 8; i++) {
+        const onPost = () => {
+          block(4);
+          if (i === 8) core.flushSoon({ [onFlush]: resolve });
+        };
+        core.post({ onPost }, null);
+      }
+    });
+  });
+
   describe.each(['idle', 'busy'])('when %s', (state) => {
     const make = () => {
       const core = makeCore(options);
