@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Worker } from 'node:worker_threads';
+import { isMainThread, Worker } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { IocpCore, onFlush } from '../src/index.js';
@@ -115,7 +115,8 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
     expect(looks).toBeGreaterThan(0);
   });
 
-  test('an idle one leaves its event loop idle, and goes on for whatever comes', async () => {
+  // In a worker it does not become a guest of the loop.
+  test.skipIf(!isMainThread)('an idle one leaves its event loop idle, and goes on for whatever comes', async () => {
     let posted: (() => void) | undefined;
     const core = makeCore({ ...options, onPost: () => posted?.() });
     const poster = openPoster(core.share());
@@ -134,7 +135,8 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
     await untilIdle();
   });
 
-  test('one that stops while it is idle stops', async () => {
+  // The same.
+  test.skipIf(!isMainThread)('one that stops while it is idle stops', async () => {
     const core = new IocpCore({ maxSessions: 16, ...options });
     await untilIdle();
     await core.stop();

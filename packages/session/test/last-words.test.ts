@@ -92,8 +92,11 @@ onEachBackend((backend) => {
 
   // Its sockets do not move to other threads.
   test.skipIf(!isNative(backend))('a thread that exits sends what its sessions said last', async () => {
-    const { port } = await serve({ backend }, { module: new URL('./modules/last-words.js', import.meta.url) });
+    const module = new URL('./modules/last-words.js', import.meta.url);
+    const { port, nextLoss } = await serve({ backend }, { module });
     const [client] = await connect(port, 1);
+    const lost = nextLoss();
     expect(await client!.ask('x')).toBe('going down');
+    await lost;
   });
 });

@@ -1,7 +1,7 @@
 // The swarm: thousands of seeds, each a run of its own. OVERLAPPED_SWARM_SEEDS says how many, OVERLAPPED_SWARM_FIRST from which
 // on; `pnpm swarm` sets them.
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, type MockInstance, test, vi } from 'vitest';
 import { plants } from './plants.js';
 import { play } from './play.js';
 import { regressions } from './regressions.js';
@@ -31,12 +31,11 @@ function* range(from: number, length: number): Generator<number> {
 }
 
 // Thousands of handlers fail as planned, and a warning tells of each.
+let silence: MockInstance;
 beforeAll(() => {
-  vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  silence = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
 });
-afterAll(() => {
-  vi.restoreAllMocks();
-});
+afterAll(() => silence.mockRestore());
 
 describe('the swarm', () => {
   const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, i) => first + i * BATCH);
