@@ -18,6 +18,17 @@ export function hostOf({ address }: Endpoint): string {
   return found ? `${host}%${found[0]}` : address;
 }
 
+/** Whether this machine has the zone of an address, if it has one. */
+export function hasZone({ address }: Endpoint): boolean {
+  const [, zone] = address.split('%');
+  if (zone === undefined) return true;
+  const index = numberOf(zone);
+  return Object.entries(networkInterfaces()).some(
+    ([name, addresses]) =>
+      name === zone || addresses?.some((own) => own.family === 'IPv6' && index >= 0 && own.scopeid === index),
+  );
+}
+
 /** The path of a listener, which libuv removes by its name: one that is the same in every folder, if that is not too long. */
 export function pathFor(at: PipeEndpoint): string {
   if (process.platform === 'win32' || isAbstract(at)) return at.path;

@@ -26,7 +26,7 @@ import { IocpError } from '../errors.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
 import { PacketQueue } from '../packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
-import { hostOf, pathFor } from './address.js';
+import { hasZone, hostOf, pathFor } from './address.js';
 import { closeAll, openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, hasNoOption, needsKernel } from './errors.js';
 import type { Host, PortableHandle, Starving } from './handle.js';
@@ -128,6 +128,8 @@ export class PortablePort implements CompletionPort, Host {
     const socket = new PortableSocket(this, raw);
     socket.key = key;
     socket.connect(event, remote);
+    // From Node 24 on libuv takes any zone, and the connect would wait for an answer that cannot come.
+    if (!isPipe(remote) && !hasZone(remote)) raw.destroy(Object.assign(new Error('no such zone'), { code: 'EINVAL' }));
     return socket;
   }
 

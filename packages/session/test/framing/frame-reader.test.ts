@@ -53,10 +53,10 @@ const few = [[1, 2, 3], [], [59, 13, 10, 9, 9], Array.from({ length: 90 }, (_, i
 let allocated: number[] = [];
 beforeEach(() => {
   allocated = [];
-  const { allocUnsafe } = Buffer;
-  vi.spyOn(Buffer, 'allocUnsafe').mockImplementation((size) => {
+  const { alloc } = Buffer;
+  vi.spyOn(Buffer, 'alloc').mockImplementation((size, ...fill) => {
     allocated.push(size);
-    return allocUnsafe(size);
+    return alloc(size, ...fill);
   });
 });
 afterEach(() => vi.restoreAllMocks());
@@ -128,7 +128,9 @@ describe('limits', () => {
   test('a length that is announced costs nothing before it comes', () => {
     const framer = lengthPrefixed({ maxFrameLength: 2 ** 31 });
     const start = Buffer.concat([fixed(2 ** 30, 4), Buffer.alloc(600)]);
+    allocated = [];
     expect(readAll(framer, cut(start, [2, 300])).partial).toBe(true);
+    expect(allocated.length).toBeGreaterThan(0);
     expect(Math.max(...allocated)).toBeLessThanOrEqual(4 * start.length);
   });
 
@@ -138,6 +140,7 @@ describe('limits', () => {
     const pieces = Array.from({ length: Math.ceil(bytes.length / 8000) }, (_, i) =>
       bytes.subarray(i * 8000, i * 8000 + 8000),
     );
+    allocated = [];
     expect(readAll(lengthPrefixed(), pieces).packets).toEqual([body.toString('hex')]);
     expect(allocated.at(-1)).toBe(bytes.length);
     expect(allocated.length).toBeLessThan(6);
