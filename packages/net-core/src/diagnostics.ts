@@ -1,6 +1,6 @@
 // What cores and job pools tell through node:diagnostics_channel:
 //
-//   overlapped:figures          once a second, while somebody has subscribed: { core, figures }
+//   overlapped:figures          once a second, while there is a subscriber: { core, figures }
 //   overlapped:worker-lost      a worker thread is lost: { core, index, error }
 //   overlapped:worker-hung      a worker thread has not run for some time: { core, index, seconds }
 //   overlapped:job-thread-lost  a thread of a job pool has died of an error: { index, error }

@@ -48,8 +48,8 @@ export interface SessionDuplex extends Duplex {
   setKeepAlive(on?: boolean, delay?: number): this;
   /**
    * Milliseconds without a byte received or sent until 'timeout'; 0 for never, and at most 2^31 - 1. Throws a TypeError
-   * (ERR_INVALID_ARG_TYPE) for what is no number or no function, and a RangeError (ERR_OUT_OF_RANGE) for one below 0, NaN or
-   * Infinity.
+   * (ERR_INVALID_ARG_TYPE) when `delay` is no number or `callback` no function, and a RangeError (ERR_OUT_OF_RANGE) when `delay`
+   * is below 0, NaN or Infinity.
    */
   setTimeout(delay: number, callback?: () => void): this;
   /** Milliseconds, as setTimeout() has set them. */

@@ -226,7 +226,7 @@ onEachBackend((backend) => {
     const rest = await fillAndLose(reader);
     expect(rest).toBeGreaterThan(0);
     expect(rest).toBeLessThan(whole);
-    // All of it comes back, whoever measures it.
+    // All of it comes back, also when another thread measures it.
     expect(await fillAndLose(await served())).toBe(whole);
   });
 });
