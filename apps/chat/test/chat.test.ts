@@ -77,21 +77,21 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     const text = 'x'.repeat(1900);
     let said = 0;
     // What it does not read fills the kernel's buffers, then its queue; then it is passed over, again and again.
-    while (core.figures().total.skipped < 500) {
+    while (core.stats().total.skipped < 500) {
       for (let i = 0; i < 50; i++) ann.say(`${said + i} ${text}`);
       for (let i = 0; i < 50; i++) {
         for (const member of [ann, bob]) expect(await member.hear()).toBe(`ann: ${said + i} ${text}`);
       }
       said += 50;
       // One message above the high watermark at most; and what is under way to the others.
-      expect(core.figures().total.bytesQueued).toBeLessThan(262_144 + 4 * 2048 * 50);
+      expect(core.stats().total.bytesQueued).toBeLessThan(262_144 + 4 * 2048 * 50);
     }
     const heard: string[] = [];
     const reading = (async () => {
       for (let text = ''; text !== 'ann: the end'; heard.push(text)) text = await slow.hear();
     })();
     // Then it has got all that waited, and is not passed over any more.
-    while (core.figures().total.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
+    while (core.stats().total.bytesQueued > 0) await new Promise((resolve) => setImmediate(resolve));
     ann.say('the end');
     await reading;
     expect(heard.length).toBeLessThan(said);
@@ -114,10 +114,10 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
       other.write(request);
       expect(await other.hear()).toBe('ann: tick');
       received += 2 + request.length;
-      const { bytesReceived } = core.figures().total;
+      const { bytesReceived } = core.stats().total;
       still = bytesReceived === received ? still + 1 : 0;
       received = bytesReceived;
     }
-    expect(core.figures().total.bytesQueued).toBeLessThan(16_384 + 1024);
+    expect(core.stats().total.bytesQueued).toBeLessThan(16_384 + 1024);
   });
 });

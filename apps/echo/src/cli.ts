@@ -8,7 +8,7 @@ import type { IocpCore } from '@overlapped/net-core';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchOptions } from './bench.js';
 import { BenchError } from './client.js';
-import { describeThreads, liveFigures } from './display.js';
+import { describeThreads, liveStats } from './display.js';
 import { type EchoOptions, startEcho } from './server.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
@@ -19,26 +19,26 @@ const GRACE = 3000;
 interface ServeOptions extends EchoOptions {
   readonly metricsPort?: number;
   readonly monitorPort?: number;
-  readonly figuresHost: string;
+  readonly statsHost: string;
 }
 
-async function serve({ metricsPort, monitorPort, figuresHost, ...options }: ServeOptions): Promise<void> {
+async function serve({ metricsPort, monitorPort, statsHost, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
   const { address, family, port } = listener.endpoint;
   const host = family === 6 ? `[${address}]` : address;
-  const metrics = await start('metrics', startMetrics, core, figuresHost, metricsPort);
-  const monitor = await start('monitor', startMonitor, core, figuresHost, monitorPort);
-  let stopFigures = () => {};
+  const metrics = await start('metrics', startMetrics, core, statsHost, metricsPort);
+  const monitor = await start('monitor', startMonitor, core, statsHost, monitorPort);
+  let stopStats = () => {};
   onSignal(() => {
-    stopFigures();
+    stopStats();
     core.stop(GRACE).catch(fail);
   });
   console.log(`echo on ${host}:${port}, ${core.backend}, ${describeThreads(core.threads)} (SIGINT stops)`);
   for (const line of [...metrics, ...monitor]) console.log(line);
-  if (process.stdout.isTTY) stopFigures = liveFigures(core);
+  if (process.stdout.isTTY) stopStats = liveStats(core);
 }
 
-/** Starts what shows the figures, if a port is given for it. The lines that say where. */
+/** Starts what shows the statistics, if a port is given for it. The lines that say where. */
 async function start(
   what: string,
   startOn: (core: IocpCore, host: string, port: number) => Promise<string>,
@@ -112,11 +112,11 @@ program
   .option('--threads <number>', 'worker threads that serve; 0: the main thread does', whole(0, 256), 0)
   .option(
     '--metrics-port <number>',
-    'serve figures to Prometheus, at /metrics of this port; 0 takes a free one',
+    'serve stats to Prometheus, at /metrics of this port; 0 takes a free one',
     whole(0, 65535),
   )
   .option('--monitor-port <number>', 'show live charts at this port; 0 takes a free one', whole(0, 65535))
-  .option('--figures-host <address>', 'IP address for metrics and charts', '127.0.0.1')
+  .option('--stats-host <address>', 'IP address for metrics and charts', '127.0.0.1')
   .addOption(backendOption())
   .action(serve);
 

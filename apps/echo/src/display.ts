@@ -1,4 +1,4 @@
-// What the server shows of itself: which threads serve, and a live line of figures.
+// What the server shows of itself: which threads serve, and a live line of statistics.
 
 import { clearLine, cursorTo } from 'node:readline';
 import type { IocpCore } from '@overlapped/net-core';
@@ -7,8 +7,8 @@ import { megabytes, whole } from './numbers.js';
 const INTERVAL = 1000;
 
 /** Keeps one line on the terminal up to date. Gives what ends it. */
-export function liveFigures(core: IocpCore): () => void {
-  const read = () => ({ ...core.figures().total, at: performance.now() });
+export function liveStats(core: IocpCore): () => void {
+  const read = () => ({ ...core.stats().total, at: performance.now() });
   let last = read();
   const timer = setInterval(() => {
     const now = read();

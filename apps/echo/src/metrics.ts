@@ -1,13 +1,13 @@
-// The figures of a core for Prometheus: an HTTP endpoint that reads them when it is asked, and costs nothing otherwise.
+// The statistics of a core for Prometheus: an HTTP endpoint that reads them when it is asked, and costs nothing otherwise.
 
 import { serveHttp } from '@overlapped/monitor';
-import type { CoreFigures, IocpCore } from '@overlapped/net-core';
+import type { CoreStats, IocpCore } from '@overlapped/net-core';
 import { Counter, Gauge, Registry } from 'prom-client';
 
 type Kind = typeof Counter | typeof Gauge;
 
-/** How each figure is called there, without its prefix, and what it says. */
-const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: string]> = {
+/** How each statistic is called there, without its prefix, and what it says. */
+const METRICS: Record<keyof CoreStats, readonly [Kind, name: string, help: string]> = {
   sessions: [Gauge, 'sessions', 'Sessions that are open.'],
   bytesQueued: [Gauge, 'queued_bytes', 'Bytes that wait to be sent, or are being sent.'],
   events: [Gauge, 'events_in_use', 'Events that are out of their pool: operations in flight.'],
@@ -38,9 +38,9 @@ const METRICS: Record<keyof CoreFigures, readonly [Kind, name: string, help: str
   lost: [Counter, 'sessions_lost_total', 'Sessions that were lost with their worker thread.'],
 };
 
-/** Figures, and the labels that say whose they are. */
+/** Statistics, and the labels that say whose they are. */
 interface Sample {
-  readonly figures: CoreFigures;
+  readonly stats: CoreStats;
   readonly labels: Record<string, string>;
 }
 
@@ -58,25 +58,25 @@ export async function startMetrics(core: IocpCore, host: string, port: number): 
   return `${url}/metrics`;
 }
 
-/** All figures twice: of the whole server, and by thread. The first are more once a thread has been lost and replaced. */
+/** All statistics twice: of the whole server, and by thread. The first are more once a thread has been lost and replaced. */
 function register(core: IocpCore): Registry {
   const registry = new Registry();
-  const total = () => [{ figures: core.figures().total, labels: {} }];
-  addFigures(registry, 'overlapped_', total, []);
-  addFigures(registry, 'overlapped_thread_', () => byThread(core), ['thread']);
+  const total = () => [{ stats: core.stats().total, labels: {} }];
+  addStats(registry, 'overlapped_', total, []);
+  addStats(registry, 'overlapped_thread_', () => byThread(core), ['thread']);
   return registry;
 }
 
 function byThread(core: IocpCore): Sample[] {
-  const { own, workers } = core.figures();
+  const { own, workers } = core.stats();
   return [
-    { figures: own, labels: { thread: 'main' } },
-    ...workers.map((figures, index) => ({ figures, labels: { thread: String(index) } })),
+    { stats: own, labels: { thread: 'main' } },
+    ...workers.map((stats, index) => ({ stats, labels: { thread: String(index) } })),
   ];
 }
 
-function addFigures(registry: Registry, prefix: string, samples: () => Sample[], labelNames: string[]): void {
-  const add = (Metric: Kind, name: string, help: string, value: (figures: CoreFigures) => number) => {
+function addStats(registry: Registry, prefix: string, samples: () => Sample[], labelNames: string[]): void {
+  const add = (Metric: Kind, name: string, help: string, value: (stats: CoreStats) => number) => {
     new Metric({
       name: prefix + name,
       help,
@@ -84,13 +84,13 @@ function addFigures(registry: Registry, prefix: string, samples: () => Sample[],
       registers: [registry],
       collect() {
         this.reset();
-        for (const { figures, labels } of samples()) this.inc(labels, value(figures));
+        for (const { stats, labels } of samples()) this.inc(labels, value(stats));
       },
     });
   };
-  for (const [figure, [metric, name, help]] of Object.entries(METRICS)) {
-    add(metric, name, help, (figures) => figures[figure as keyof CoreFigures]);
+  for (const [stat, [metric, name, help]] of Object.entries(METRICS)) {
+    add(metric, name, help, (stats) => stats[stat as keyof CoreStats]);
   }
-  const perWakeUp = ({ packets, wakeUps }: CoreFigures) => (wakeUps === 0 ? 0 : packets / wakeUps);
+  const perWakeUp = ({ packets, wakeUps }: CoreStats) => (wakeUps === 0 ? 0 : packets / wakeUps);
   add(Gauge, 'packets_per_wake_up', 'Completion packets for each wake-up, since the start.', perWakeUp);
 }

@@ -1,4 +1,4 @@
-// How figures are written.
+// How statistics are written.
 
 export function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);

@@ -110,11 +110,11 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
     const sockets = [await client(port), await client(port), await client(port), await client(port)];
     for (const socket of sockets) expect(await roundTrip(socket, message)).toBe(message);
 
-    // A thread writes one figure after the other, and this one last.
-    const figures = await scrapeUntil(url, (samples) => {
+    // A thread writes one statistic after the other, and this one last.
+    const stats = await scrapeUntil(url, (samples) => {
       return samples.overlapped_bytes_sent_total === 40_000 && samples.overlapped_queued_bytes === 0;
     });
-    expect(figures).toMatchObject({
+    expect(stats).toMatchObject({
       overlapped_bytes_received_total: 40_000,
       overlapped_sessions_accepted_total: 4,
       overlapped_sessions_ended_total: 0,
@@ -122,17 +122,17 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
     });
     const threads = Object.entries(shares);
     for (const [thread, clients] of threads) {
-      expect(figures).toMatchObject({
+      expect(stats).toMatchObject({
         [`overlapped_thread_bytes_received_total{thread="${thread}"}`]: clients * 10_000,
         [`overlapped_thread_bytes_sent_total{thread="${thread}"}`]: clients * 10_000,
         [`overlapped_thread_sessions{thread="${thread}"}`]: clients,
       });
     }
-    const sum = (name: string) => threads.reduce((total, [thread]) => total + figures[labelled(name, thread)]!, 0);
-    expect(sum('packets_total')).toBe(figures.overlapped_packets_total);
-    expect(sum('wake_ups_total')).toBe(figures.overlapped_wake_ups_total);
-    const { overlapped_packets_total: packets, overlapped_wake_ups_total: wakeUps } = figures;
-    expect(figures.overlapped_packets_per_wake_up).toBeCloseTo(packets! / wakeUps!);
+    const sum = (name: string) => threads.reduce((total, [thread]) => total + stats[labelled(name, thread)]!, 0);
+    expect(sum('packets_total')).toBe(stats.overlapped_packets_total);
+    expect(sum('wake_ups_total')).toBe(stats.overlapped_wake_ups_total);
+    const { overlapped_packets_total: packets, overlapped_wake_ups_total: wakeUps } = stats;
+    expect(stats.overlapped_packets_per_wake_up).toBeCloseTo(packets! / wakeUps!);
 
     for (const socket of sockets) socket.end();
     await scrapeUntil(url, (samples) => samples.overlapped_sessions_ended_total === 4);
@@ -153,11 +153,11 @@ describe('echo serve --metrics-port', { timeout: 60_000 }, () => {
     expect(await (await fetch(`${url}?collect[]=all`)).text()).toContain('overlapped_sessions 0');
   });
 
-  test('an address of the server is none of the figures, which have an option of their own', async () => {
+  test('an address of the server is none of the stats, which have an option of their own', async () => {
     const { nextLine } = await serve('--host', '0.0.0.0', '--metrics-port', '0', '--monitor-port', '0');
     expect(await nextLine()).toMatch(/^metrics on http:\/\/127\.0\.0\.1:\d+\//);
     expect(await nextLine()).toMatch(/^monitor on http:\/\/127\.0\.0\.1:\d+\//);
-    const asked = await serve('--metrics-port', '0', '--figures-host', '0.0.0.0');
+    const asked = await serve('--metrics-port', '0', '--stats-host', '0.0.0.0');
     expect(await asked.nextLine()).toMatch(/^metrics on http:\/\/0\.0\.0\.0:\d+\//);
   });
 

@@ -144,7 +144,7 @@ async function load(backend: BackendName, threads: number, counts: Counts): Prom
   const cut = await connectSessions(clientCore, Cut, counts.cut, port);
   const sockets = await connectAll(counts.cutByNode, () => cutSocket(port));
   const total = complete.length + stay.length + cut.length + sockets.length;
-  expect(await eventually(() => core.figures().total.sessions === total)).toBe(true);
+  expect(await eventually(() => core.stats().total.sessions === total)).toBe(true);
 
   for (const session of [...complete, ...stay, ...cut]) session.start();
   await Promise.all(sockets.map(cutOff));
@@ -155,14 +155,14 @@ async function load(backend: BackendName, threads: number, counts: Counts): Prom
 
   // Only those that stay are still there, and they hold nothing.
   const held = () => {
-    const { sessions, bytesQueued, receiveBuffers, sendBuffers, droppedPackets } = core.figures().total;
+    const { sessions, bytesQueued, receiveBuffers, sendBuffers, droppedPackets } = core.stats().total;
     return { sessions, bytesQueued, receiveBuffers, sendBuffers, droppedPackets };
   };
   const nothing = { bytesQueued: 0, receiveBuffers: 0, sendBuffers: 0, droppedPackets: 0 };
   await eventually(() => isDeepStrictEqual(held(), { sessions: stay.length, ...nothing }));
   expect(held()).toEqual({ sessions: stay.length, ...nothing });
   expect(listener.sessions.size).toBe(threads === 0 ? stay.length : 0);
-  expect(core.port.figures.sockets).toBe(listener.sessions.size + 1);
+  expect(core.port.stats.sockets).toBe(listener.sessions.size + 1);
 
   await core.stop();
   expect(await Promise.all(stay.map(({ over }) => over))).toEqual(stay.map(() => undefined));
@@ -172,8 +172,8 @@ async function load(backend: BackendName, threads: number, counts: Counts): Prom
 }
 
 function expectEmpty(core: IocpCore): void {
-  expect(core.port.figures).toMatchObject({ sockets: 0, inFlight: 0, buffersOut: 0, dropped: 0 });
-  const { events, sendBuffers } = core.figures().own;
+  expect(core.port.stats).toMatchObject({ sockets: 0, inFlight: 0, buffersOut: 0, dropped: 0 });
+  const { events, sendBuffers } = core.stats().own;
   expect({ events, sendBuffers, timers: core.timers.size }).toEqual({ events: 0, sendBuffers: 0, timers: 0 });
 }
 

@@ -15,7 +15,7 @@ export async function metricsUrl(nextLine: () => Promise<string>): Promise<strin
   return line.slice('metrics on '.length);
 }
 
-/** How the figure of one thread is written. */
+/** How the statistic of one thread is written. */
 export function labelled(name: string, thread: string): string {
   return `overlapped_thread_${name}{thread="${thread}"}`;
 }

@@ -45,8 +45,8 @@ export class Client {
     this.reply = kv.reply;
     this.request = this.#parser.request;
     this.#transport = transport;
-    this.id = ++kv.figures.connections;
-    kv.figures.clients++;
+    this.id = ++kv.stats.connections;
+    kv.stats.clients++;
   }
 
   /** Serves what has come. `data` is borrowed until this returns. */
@@ -72,7 +72,7 @@ export class Client {
   closed(): void {
     this.closing = true;
     if (this.#values !== null) this.#replied();
-    this.kv.figures.clients--;
+    this.kv.stats.clients--;
   }
 
   /** Serves the requests that are there. False when the client is to read its replies before it gets more. */
@@ -120,7 +120,7 @@ export class Client {
 
   #run(): void {
     const { request } = this;
-    this.kv.figures.commands++;
+    this.kv.stats.commands++;
     const command = find(request);
     if (command === undefined && (request.is(0, 'POST') || request.is(0, 'HOST:'))) {
       this.#isBrowser = true;

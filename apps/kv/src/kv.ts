@@ -7,7 +7,7 @@ export class Kv {
   readonly store: Store;
   readonly reply = new ReplyWriter();
   /** Connections and commands are counters; clients are those connected now. */
-  readonly figures = { connections: 0, clients: 0, commands: 0 };
+  readonly stats = { connections: 0, clients: 0, commands: 0 };
   readonly #started = performance.now();
 
   /** @param wake has store.sweep() called once, in `delay` milliseconds. */

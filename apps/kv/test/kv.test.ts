@@ -67,7 +67,7 @@ onEachBackend((backend) => {
     // A value more than the watermark, and a chunk of small replies.
     for (let i = 0; i < 100; i++) {
       await new Promise((resolve) => setTimeout(resolve, 1));
-      expect(core.figures().total.bytesQueued).toBeLessThan(600_000);
+      expect(core.stats().total.bytesQueued).toBeLessThan(600_000);
     }
     client.socket.resume();
     const reply = `$100000\r\n${value}\r\n`;
@@ -84,13 +84,13 @@ onEachBackend((backend) => {
     const keys = Array.from({ length: 6000 }, (_, i) => ['large', 'small', 'none'][i % 3]!);
     client.socket.write(Buffer.concat([encode(['MGET', ...keys]), encode(['ECHO', 'end'])]));
     // Above the low watermark no more of the reply follows. How much is queued then depends on what the kernel has taken.
-    while (core.figures().total.bytesQueued <= 65_536) await new Promise((resolve) => setImmediate(resolve));
+    while (core.stats().total.bytesQueued <= 65_536) await new Promise((resolve) => setImmediate(resolve));
     const other = await connect();
     for (let i = 0; i < 100; i++) {
       // The same sizes, which take the places of the old values once no reply holds those.
       other.request('MSET', 'large', 'L'.repeat(16_000), 'small', 'S'.repeat(1000), 'none', 'x');
       expect(await other.read(5)).toBe('+OK\r\n');
-      expect(core.figures().total.bytesQueued).toBeLessThan(600_000);
+      expect(core.stats().total.bytesQueued).toBeLessThan(600_000);
     }
     client.socket.resume();
     expect(await client.read(7)).toBe('*6000\r\n');

@@ -36,7 +36,7 @@ export async function serveHere(backend?: BackendName): Promise<KvServer & { rea
   const server = await startKv({ host: '127.0.0.1', port: 0, ...(backend && { backend }) });
   onTestFinished(async () => {
     await server.core.stop(1000);
-    expect(server.core.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+    expect(server.core.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
   });
   return { ...server, port: server.listener.endpoint.port };
 }

@@ -53,8 +53,8 @@ function setStatus(state: 'live' | 'waiting'): void {
   status.textContent = state === 'live' ? 'live' : 'waiting for the server';
 }
 
-const figures = new EventSource('/figures');
-figures.addEventListener('greeting', ({ data }) => greet(JSON.parse(data)));
-figures.addEventListener('message', ({ data }) => show(JSON.parse(data)));
-figures.addEventListener('error', () => setStatus('waiting'));
+const stats = new EventSource('/stats');
+stats.addEventListener('greeting', ({ data }) => greet(JSON.parse(data)));
+stats.addEventListener('message', ({ data }) => show(JSON.parse(data)));
+stats.addEventListener('error', () => setStatus('waiting'));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', renew);

@@ -3,7 +3,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
-import type { IocpCore, ServerFigures } from '@overlapped/net-core';
+import type { IocpCore, ServerStats } from '@overlapped/net-core';
 import type { Greeting } from './sample.js';
 import { Sampler } from './sampler.js';
 
@@ -11,7 +11,7 @@ import { Sampler } from './sampler.js';
 const RETRY = 1000;
 
 /** Where a core reports, once a second. */
-const reports = channel('overlapped:figures');
+const reports = channel('overlapped:stats');
 
 export class Feed {
   readonly #core: IocpCore;
@@ -33,7 +33,7 @@ export class Feed {
     page.once('close', () => this.#remove(page));
     this.#pages.add(page);
     if (this.#sampler) return;
-    this.#sampler = new Sampler(this.#core.figures());
+    this.#sampler = new Sampler(this.#core.stats());
     reports.subscribe(this.#report);
   }
 
@@ -51,9 +51,9 @@ export class Feed {
   }
 
   readonly #report = (message: unknown): void => {
-    const { core, figures } = message as { core: IocpCore; figures: ServerFigures };
+    const { core, stats } = message as { core: IocpCore; stats: ServerStats };
     if (core !== this.#core || !this.#sampler) return;
-    const event = `data: ${JSON.stringify(this.#sampler.sample(figures))}\n\n`;
+    const event = `data: ${JSON.stringify(this.#sampler.sample(stats))}\n\n`;
     // A page that does not keep up misses samples, and costs no more memory.
     for (const page of this.#pages) if (!page.writableNeedDrain) page.write(event);
   };

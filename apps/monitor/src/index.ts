@@ -1,4 +1,4 @@
-// The monitor: a page with live charts of a core's figures, on an HTTP server that ends with the core.
+// The monitor: a page with live charts of a core's statistics, on an HTTP server that ends with the core.
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
 ];
 
 /**
- * Shows the figures of a core on a page, until the core stops, and gives the page's URL. They are measured while the page
+ * Shows the statistics of a core on a page, until the core stops, and gives the page's URL. They are measured while the page
  * is open somewhere. Rejects with what the system says: EADDRINUSE ... Port 0 takes a free one.
  */
 export async function startMonitor(core: IocpCore, host: string, port: number): Promise<string> {
@@ -36,7 +36,7 @@ export async function startMonitor(core: IocpCore, host: string, port: number): 
   );
   const url = await serveHttp(core, host, port, {
     ...Object.fromEntries(files),
-    '/figures': (response) => feed.add(response),
+    '/stats': (response) => feed.add(response),
   });
   return `${url}/`;
 }

@@ -1,7 +1,7 @@
-// Makes a sample of two readings of a core's figures: what is counted becomes a rate.
+// Makes a sample of two readings of a core's statistics: what is counted becomes a rate.
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import type { CoreFigures, ServerFigures } from '@overlapped/net-core';
+import type { CoreStats, ServerStats } from '@overlapped/net-core';
 import type { Sample, ThreadSample } from './sample.js';
 
 /** Milliseconds between two looks at how late the event loop is. */
@@ -9,23 +9,23 @@ const RESOLUTION = 10;
 
 export class Sampler {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
-  #last: ServerFigures;
+  #last: ServerStats;
   #at = performance.now();
 
   /** Begins to measure; the first sample is of what happens from now on. */
-  constructor(figures: ServerFigures) {
-    this.#last = figures;
+  constructor(stats: ServerStats) {
+    this.#last = stats;
     this.#delay.enable();
   }
 
   /** Of the time since the last sample. */
-  sample(figures: ServerFigures): Sample {
+  sample(stats: ServerStats): Sample {
     const now = performance.now();
     const seconds = (now - this.#at) / 1000;
     const last = this.#last;
     this.#at = now;
-    this.#last = figures;
-    const { total, own, workers } = figures;
+    this.#last = stats;
+    const { total, own, workers } = stats;
     const { events, receiveBuffers, sendBuffers, timers, bytesQueued } = total;
     const { refused, starved, skipped, lateTimers, droppedPackets } = total;
     return {
@@ -57,9 +57,9 @@ export class Sampler {
 }
 
 /** The counters of a thread that replaces a lost one begin at 0. */
-function difference(last: CoreFigures | undefined, now: CoreFigures, seconds: number): ThreadSample {
+function difference(last: CoreStats | undefined, now: CoreStats, seconds: number): ThreadSample {
   const base = last === undefined || now.packets < last.packets ? undefined : last;
-  const more = (name: keyof CoreFigures) => now[name] - (base?.[name] ?? 0);
+  const more = (name: keyof CoreStats) => now[name] - (base?.[name] ?? 0);
   const wakeUps = more('wakeUps');
   const perWakeUp = (amount: number) => (wakeUps === 0 ? null : amount / wakeUps);
   return {

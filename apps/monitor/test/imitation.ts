@@ -1,7 +1,7 @@
 // A core of so many threads that starting them would take long, as the monitor sees it.
 
 import { channel } from 'node:diagnostics_channel';
-import { FigureBoard, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import { type IocpCore, StatsBlock, type Stoppable } from '@overlapped/net-core';
 import { onTestFinished } from 'vitest';
 import { startMonitor } from '../src/index.js';
 
@@ -10,9 +10,9 @@ import { startMonitor } from '../src/index.js';
  * worker does.
  */
 export function startImitation(workers: number): Promise<string> {
-  const idle = new FigureBoard().read();
+  const idle = new StatsBlock().read();
   let reported = 0;
-  const figures = () => {
+  const stats = () => {
     const ofThread = (i: number) => ({ ...idle, sessions: i, packets: reported * i * 1000, wakeUps: reported * 100 });
     const threads = Array.from({ length: workers }, (_, i) => ofThread(i + 1));
     const total = { ...idle, sessions: threads.reduce((sum, { sessions }) => sum + sessions, 0) };
@@ -22,10 +22,10 @@ export function startImitation(workers: number): Promise<string> {
   const attach = (server: Stoppable) => {
     stop = () => server.stop(0);
   };
-  const core = { backend: 'portable', threads: workers, figures, attach } as unknown as IocpCore;
+  const core = { backend: 'portable', threads: workers, stats, attach } as unknown as IocpCore;
   const timer = setInterval(() => {
     reported++;
-    channel('overlapped:figures').publish({ core, figures: figures() });
+    channel('overlapped:stats').publish({ core, stats: stats() });
   }, 1000);
   onTestFinished(() => {
     clearInterval(timer);

@@ -13,7 +13,7 @@ import type { Greeting, Sample } from '../src/sample.js';
 import { startClient, startServer } from './support.js';
 
 const ECHO = new URL('./echo-session.js', import.meta.url);
-const reports = channel('overlapped:figures');
+const reports = channel('overlapped:stats');
 
 async function start() {
   const server = await startServer(0, ECHO);
@@ -23,7 +23,7 @@ async function start() {
 
 /** Opens the stream of samples. The first thing that it gives is the greeting. */
 async function watch(url: string) {
-  const request = get(new URL('/figures', url));
+  const request = get(new URL('/stats', url));
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   expect(response.headers['content-type']).toBe('text/event-stream');
   // Leaving, or the server's end, is an error of the stream.
@@ -66,7 +66,7 @@ test('answers nothing else', async () => {
 test('answers HEAD, and whatever query a link has', async () => {
   const { url } = await start();
   expect((await fetch(`${url}?from=mail`)).status).toBe(200);
-  for (const path of ['/', '/figures', '/main.js?v=1']) {
+  for (const path of ['/', '/stats', '/main.js?v=1']) {
     const response = await fetch(new URL(path, url), { method: 'HEAD' });
     expect([path, response.status, await response.text()]).toEqual([path, 200, '']);
   }
@@ -76,7 +76,7 @@ test('answers those alone who name this machine, and not a name that resolves to
   const { url } = await start();
   const { hostname, port, host } = new URL(url);
   const statusFor = async (name: string) => {
-    const request = get({ hostname, port, path: '/figures', headers: { host: name } });
+    const request = get({ hostname, port, path: '/stats', headers: { host: name } });
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     response.on('error', () => {});
     request.destroy();
@@ -97,7 +97,7 @@ test('tells browsers what the page may load, and that no other may show or read 
   expect(policy).toMatch(/^default-src 'none'; script-src 'self' 'sha256-[^']{44}'; style-src 'self';/);
   const [, inline] = /<script type="importmap">(.*?)<\/script>/s.exec(await page.text())!;
   expect(policy).toContain(createHash('sha256').update(inline!).digest('base64'));
-  for (const path of ['/', '/main.js', '/none', '/figures']) {
+  for (const path of ['/', '/main.js', '/none', '/stats']) {
     const { headers } = await fetch(new URL(path, url), { method: 'HEAD' });
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('x-frame-options')).toBe('DENY');

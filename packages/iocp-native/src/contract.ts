@@ -115,7 +115,7 @@ export class CompletionPacket {
 }
 
 /** Counters since the port opened, but for the first three, which are levels. */
-export interface PortFigures {
+export interface PortStats {
   /** Operations whose last packet has not been dequeued. */
   inFlight: number;
   /** Sockets that are open. */
@@ -135,7 +135,7 @@ export interface PortFigures {
 /** How a port is made. */
 export interface PortOptions {
   /**
-   * How many threads are to run packets at a time. Default: the number of cores. A figure only: one thread reads this port,
+   * How many threads are to run packets at a time. Default: the number of cores. Informative only: one thread reads this port,
    * and a limit in the kernel could keep that one out.
    */
   readonly concurrency?: number;
@@ -186,7 +186,7 @@ export interface CompletionPort {
   /** NumberOfConcurrentThreads, as it was opened with. */
   readonly concurrency: number;
   /** Kept up to date: the same object each time. */
-  readonly figures: Readonly<PortFigures>;
+  readonly stats: Readonly<PortStats>;
 
   /**
    * Zeroed native memory for events and for bytes to send. The port takes it back when it closes: it reads zeros from then

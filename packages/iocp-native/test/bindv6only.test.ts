@@ -50,7 +50,7 @@ const script = (backend: string) => `
   port.close(socket);
   await next();
   await next();
-  console.log('closed', port.figures.sockets);
+  console.log('closed', port.stats.sockets);
   port.destroy();
 `;
 

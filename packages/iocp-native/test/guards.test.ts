@@ -124,7 +124,7 @@ for (const { name, availability } of candidates()) {
       for (const number of [-1, 0.5, Number.NaN]) {
         expect(() => port.sendFile(socket, event, 0, number, 1)).toThrow(AssertionError);
       }
-      expect([event.pending, port.figures.inFlight]).toEqual([false, 0]);
+      expect([event.pending, port.stats.inFlight]).toEqual([false, 0]);
       port.destroy();
     });
 
@@ -133,7 +133,7 @@ for (const { name, availability } of candidates()) {
       for (const number of [-1, 0.5, Number.NaN, 2 ** 53]) {
         expect(() => port.adopt(number)).toThrow(port.native ? AssertionError : 'Cannot adopt');
       }
-      expect(port.figures.sockets).toBe(0);
+      expect(port.stats.sockets).toBe(0);
       port.destroy();
     });
 
@@ -144,7 +144,7 @@ for (const { name, availability } of candidates()) {
       for (const to of bad) {
         expect(() => port.sendTo(socket, event, new GatherList(), to)).toThrow(AssertionError);
       }
-      expect([event.pending, port.figures.inFlight]).toEqual([false, 0]);
+      expect([event.pending, port.stats.inFlight]).toEqual([false, 0]);
       port.destroy();
     });
 
@@ -153,11 +153,11 @@ for (const { name, availability } of candidates()) {
       const listener = await port.listen(endpoint('127.0.0.1', 0));
       const event = eventOf(port);
       port.accept(listener, event);
-      const before = port.figures.sockets;
+      const before = port.stats.sockets;
       expect(() => port.accept(listener, event)).toThrow(AssertionError);
       if (name !== 'portable') {
         expect(() => port.connect(event, listener.localEndpoint(), null)).toThrow(AssertionError);
-        expect(port.figures.sockets).toBe(before);
+        expect(port.stats.sockets).toBe(before);
       }
       port.destroy();
     });

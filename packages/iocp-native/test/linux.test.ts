@@ -299,7 +299,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
       }
       await new Promise(setImmediate);
     }
-    expect(port.figures).toMatchObject({ buffersOut: 255, starved: 0 });
+    expect(port.stats).toMatchObject({ buffersOut: 255, starved: 0 });
     peer.destroy();
     port.destroy();
   });

@@ -69,7 +69,7 @@ async function echo(seed: number): Promise<string[]> {
     peer.end();
   }
   await simulation.run(1000);
-  trace.push(JSON.stringify(port.figures), `${simulation.clock.steps} steps`);
+  trace.push(JSON.stringify(port.stats), `${simulation.clock.steps} steps`);
   port.destroy();
   return trace;
 }
@@ -213,7 +213,7 @@ test('late packets of sockets whose slot serves another are dropped, and counted
     await simulation.run(0.2);
   }
   await simulation.run();
-  expect(port.figures).toMatchObject({ dropped: 10, sockets: 0 });
+  expect(port.stats).toMatchObject({ dropped: 10, sockets: 0 });
   port.destroy();
 });
 

@@ -243,7 +243,7 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     r.port.send(client, sending, list);
     await r.roundTrips(50);
     expect(sending.pending).toBe(true);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
     let seen = 0;
     const second = r.event();
     r.pump.tap(second, ({ bytes }) => {
@@ -414,7 +414,7 @@ describe.skipIf(!onWindows)('the IOCP port', () => {
     expect(win32.CreateIoCompletionPort(handle, other, 1, 0)).toBe(other);
     expect(() => port.adopt(handle)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
     expect(() => port.adopt(handle)).toThrow(expect.objectContaining({ code: 'EBADF' }));
-    expect(port.figures.sockets).toBe(0);
+    expect(port.stats.sockets).toBe(0);
     expect(win32.CloseHandle(other)).not.toBe(0);
     port.destroy();
   });

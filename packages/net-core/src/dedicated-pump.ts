@@ -87,7 +87,7 @@ export class DedicatedPump implements Pump {
   };
 
   readonly #look = (): void => {
-    const { packets } = this.#port.figures;
+    const { packets } = this.#port.stats;
     const wasBusy = packets !== this.#seen || this.#due;
     this.#seen = packets;
     if (wasBusy) return;

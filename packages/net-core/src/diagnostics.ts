@@ -1,6 +1,6 @@
 // What cores and job pools tell through node:diagnostics_channel:
 //
-//   overlapped:figures          once a second, while there is a subscriber: { core, figures }
+//   overlapped:stats          once a second, while there is a subscriber: { core, stats }
 //   overlapped:worker-lost      a worker thread is lost: { core, index, error }
 //   overlapped:worker-hung      a worker thread has not run for some time: { core, index, seconds }
 //   overlapped:job-thread-lost  a thread of a job pool has died of an error: { index, error }
@@ -11,15 +11,15 @@ import type { IocpCore } from './iocp-core.js';
 
 const PERIOD = 1000;
 
-const figures = channel('overlapped:figures');
+const stats = channel('overlapped:stats');
 const workerLost = channel('overlapped:worker-lost');
 const workerHung = channel('overlapped:worker-hung');
 const jobThreadLost = channel('overlapped:job-thread-lost');
 
 /** Reports until the function that it gives is called. It keeps no process alive. */
-export function reportFigures(core: IocpCore): () => void {
+export function reportStats(core: IocpCore): () => void {
   const timer = setInterval(() => {
-    if (figures.hasSubscribers) figures.publish({ core, figures: core.figures() });
+    if (stats.hasSubscribers) stats.publish({ core, stats: core.stats() });
   }, PERIOD);
   timer.unref();
   return () => clearInterval(timer);

@@ -1,7 +1,7 @@
 // What only this repository gives a core: what a worker thread shares with the one that started it, and sizes for tests that
 // run out of buffers.
 
-import type { FigureBoard } from './figures.js';
+import type { StatsBlock } from './stats.js';
 import type { Exchange } from './workers/exchange.js';
 
 interface Buffers {
@@ -10,7 +10,7 @@ interface Buffers {
 }
 
 export interface Internals {
-  readonly board?: FigureBoard;
+  readonly statsBlock?: StatsBlock;
   readonly exchange?: Exchange;
   readonly receiveBuffers?: Buffers;
   readonly sendBuffers?: Buffers;

@@ -31,15 +31,15 @@ import { leavePosted, shareBlock } from '@overlapped/iocp-native/threads';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';
-import { reportFigures, reportHang, reportLoss, warn } from './diagnostics.js';
+import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
 import { leaveQuietly, sendAtExit } from './exit.js';
-import { Figure, FigureBoard, type ServerFigures, sum } from './figures.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionPlaces } from './session-places.js';
+import { type ServerStats, Stat, StatsBlock, sum } from './stats.js';
 import { type Clock, type System, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
@@ -52,7 +52,7 @@ import { WorkerPool, type WorkerPoolOptions } from './workers/worker-pool.js';
 export interface IocpCoreOptions {
   /** Default: the best one that is available here. */
   readonly backend?: BackendName;
-  /** A figure: one thread reads a core's port, so it limits nothing here. A `JobPool` has such a limit. Default: the number of cores. */
+  /** Informative: one thread reads a core's port, so it limits nothing here. A `JobPool` has such a limit. Default: the number of cores. */
   readonly concurrency?: number;
   /**
    * Worker threads, each with a port and a dedicated pump of its own, 0 to 256. They are started when something is first
@@ -132,8 +132,8 @@ export class IocpCore {
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. @internal */
   readonly receiveBuffersToLend: number;
   readonly #pump: Pump;
-  /** Figures of this core alone; its thread writes them, any thread may read them. @internal */
-  readonly board: FigureBoard;
+  /** Statistics of this core alone; its thread writes them, any thread may read them. @internal */
+  readonly statsBlock: StatsBlock;
   /** How many worker threads `workers()` starts. */
   readonly threads: number;
   /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. @internal */
@@ -177,7 +177,7 @@ export class IocpCore {
     this.receiveBuffersToLend = receiveBuffers.count / 2;
     this.timers = new TimerQueue(system.clock);
     this.#runTicks = system.clock.runTicks;
-    this.board = internals.board ?? new FigureBoard();
+    this.statsBlock = internals.statsBlock ?? new StatsBlock();
     this.#exchange = internals.exchange;
     this.threads = this.port.native ? threads : 0;
     this.#workerOptions = {
@@ -195,7 +195,7 @@ export class IocpCore {
       this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events), true), events);
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
-      this.places = new SessionPlaces(maxSessions, this.board.values);
+      this.places = new SessionPlaces(maxSessions, this.statsBlock.values);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
       this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
@@ -203,9 +203,9 @@ export class IocpCore {
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
         flush: () => this.#flush(),
-        sleeps: (asleep: boolean) => this.board.sleeps(asleep),
+        sleeps: (asleep: boolean) => this.statsBlock.sleeps(asleep),
       };
-      this.#endReports = internals.board ? () => {} : reportFigures(this);
+      this.#endReports = internals.statsBlock ? () => {} : reportStats(this);
       this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
       watchExit(this);
       if (system === thisSystem) sendAtExit(this);
@@ -262,7 +262,7 @@ export class IocpCore {
     if (message < 0) return false;
     for (const [member, poster] of this.#workers?.posters ?? this.#peers) {
       if (member === exchange.member) continue;
-      if (!exchange.hold(message, member)) this.board.values[Figure.skipped]!++;
+      if (!exchange.hold(message, member)) this.statsBlock.values[Stat.skipped]!++;
       else if (!poster.post(MESSAGE_KEY, exchange.ticketOf(message))) exchange.unhold(message, member);
     }
     this.onMessage?.(exchange, message);
@@ -270,10 +270,10 @@ export class IocpCore {
     return true;
   }
 
-  /** Figures in all, of this thread, and of each worker thread: each thread writes its own down at the end of a batch. */
-  figures(): ServerFigures {
-    const own = this.board.read();
-    const { threads, retired, hung } = this.#workers?.figures() ?? { threads: [], retired: sum([]), hung: 0 };
+  /** Statistics in all, of this thread, and of each worker thread: each thread writes its own down at the end of a batch. */
+  stats(): ServerStats {
+    const own = this.statsBlock.read();
+    const { threads, retired, hung } = this.#workers?.stats() ?? { threads: [], retired: sum([]), hung: 0 };
     return { total: sum([own, retired, ...threads]), own, workers: threads, hungWorkers: hung };
   }
 
@@ -299,7 +299,7 @@ export class IocpCore {
     return this.#stopped !== undefined;
   }
 
-  /** Sessions of this thread that are open. Those in worker threads: see figures(). */
+  /** Sessions of this thread that are open. Those in worker threads: see stats(). */
   get sessions(): number {
     return this.places.taken;
   }
@@ -450,22 +450,22 @@ export class IocpCore {
     if (called !== false) this.#runTicks?.();
   }
 
-  /** Copies what others count to the board: once a batch, so that the path of a packet does not pay for it. */
+  /** Copies what others count to the stats block: once a batch, so that the path of a packet does not pay for it. */
   #publish(): void {
-    const { values } = this.board;
-    const { figures } = this.port;
-    this.board.turn();
-    values[Figure.sessions] = this.places.taken;
-    values[Figure.events] = this.events.out;
-    values[Figure.receiveBuffers] = figures.buffersOut;
-    values[Figure.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
-    values[Figure.timers] = this.timers.size;
-    values[Figure.packets] = figures.packets;
-    values[Figure.wakeUps] = figures.wakeUps;
-    values[Figure.dispatchSeconds] = this.#pump.dispatchSeconds;
-    values[Figure.lateTimers] = this.timers.late;
-    values[Figure.droppedPackets] = figures.dropped;
-    values[Figure.starved] = figures.starved;
+    const { values } = this.statsBlock;
+    const { stats } = this.port;
+    this.statsBlock.turn();
+    values[Stat.sessions] = this.places.taken;
+    values[Stat.events] = this.events.out;
+    values[Stat.receiveBuffers] = stats.buffersOut;
+    values[Stat.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
+    values[Stat.timers] = this.timers.size;
+    values[Stat.packets] = stats.packets;
+    values[Stat.wakeUps] = stats.wakeUps;
+    values[Stat.dispatchSeconds] = this.#pump.dispatchSeconds;
+    values[Stat.lateTimers] = this.timers.late;
+    values[Stat.droppedPackets] = stats.dropped;
+    values[Stat.starved] = stats.starved;
   }
 }
 

@@ -1,18 +1,18 @@
 // The places of a core's sessions: as many as it has events for. Who opens one takes a place first.
 
-import { Figure } from './figures.js';
+import { Stat } from './stats.js';
 
 /** @internal */
 export class SessionPlaces {
   readonly #most: number;
-  readonly #figures: Float64Array;
+  readonly #stats: Float64Array;
   #taken = 0;
   #reserved = 0;
 
-  /** @param figures the core's, where each decision is counted */
-  constructor(most: number, figures: Float64Array) {
+  /** @param stats the core's, where each decision is counted */
+  constructor(most: number, stats: Float64Array) {
     this.#most = most;
-    this.#figures = figures;
+    this.#stats = stats;
   }
 
   /** Sessions that are open. */
@@ -23,24 +23,24 @@ export class SessionPlaces {
   /** Counts a session in. False, and nothing is counted, when no place is left. */
   admit(): boolean {
     if (!this.#left) {
-      this.refuse(Figure.refusedFull);
+      this.refuse(Stat.refusedFull);
       return false;
     }
     this.#taken++;
-    this.#figures[Figure.accepted]!++;
+    this.#stats[Stat.accepted]!++;
     return true;
   }
 
-  /** Counts a connection that is not to become a session, and why: one of the figures `refused...`. */
+  /** Counts a connection that is not to become a session, and why: one of the statistics `refused...`. */
   refuse(reason: number): void {
-    this.#figures[Figure.refused]!++;
-    this.#figures[reason]!++;
+    this.#stats[Stat.refused]!++;
+    this.#stats[reason]!++;
   }
 
   /** Counts a session out. */
   dismiss(): void {
     this.#taken--;
-    this.#figures[Figure.ended]!++;
+    this.#stats[Stat.ended]!++;
   }
 
   /** Keeps the place of a session, with its events, for a connect. False when none is left. */

@@ -43,7 +43,7 @@ export function assertEmpty(core: Memory): void {
   core.events.assertEmpty();
   core.sendBuffers.assertEmpty();
   core.bufferLine.assertEmpty();
-  const { buffersOut } = core.port.figures;
+  const { buffersOut } = core.port.stats;
   if (buffersOut !== 0) assert.fail(`${buffersOut} receive buffers are out${reportOf(core)}`);
 }
 

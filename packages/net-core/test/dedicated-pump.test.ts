@@ -158,7 +158,7 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
   });
 });
 
-/** Load shedders go by this figure. The runner may be busy meanwhile, so there are many tries. */
+/** Load shedders go by this statistic. The runner may be busy meanwhile, so there are many tries. */
 async function untilIdle(): Promise<void> {
   for (let round = 0, busy = 1; busy > 0.5; round++) {
     expect(round, `the event loop is busy: ${busy}`).toBeLessThan(100);

@@ -251,6 +251,6 @@ describe.each(backends)('raw operations, by %s', (backend) => {
     await closed;
     expect(log.sort()).toEqual(['accepted', 'close', 'close', 'close', 'end', 'received hello', 'sent']);
     expect(core.events.out).toBe(0);
-    expect(port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+    expect(port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
   });
 });

@@ -152,7 +152,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     core.post(end, null);
     await end.all;
     await turns(2);
-    const spent = core.figures().own.dispatchSeconds * 1000;
+    const spent = core.stats().own.dispatchSeconds * 1000;
     expect(spent).toBeGreaterThanOrEqual(30);
     expect(spent).toBeLessThanOrEqual(performance.now() - began - waited);
   });

@@ -2,7 +2,7 @@
 // the PROXY header, which is read first where clients come through proxies.
 
 import type { PortSocket } from '@overlapped/iocp-native';
-import { Figure, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import { type IocpCore, Stat, type Stoppable } from '@overlapped/net-core';
 import { endpointOf, isListed, plainAddress } from './endpoints.js';
 import { report, warn } from './failures.js';
 import { EVERYONE } from './groups.js';
@@ -59,13 +59,13 @@ export class Admission implements Stoppable {
     const asks = proxy !== undefined || maxSessionsPerAddress !== undefined;
     const address = asks ? endpointOf(socket, 'remoteEndpoint')?.address : undefined;
     if (proxy) {
-      if (address === undefined || !isListed(proxy.trusted, address)) return this.#refuse(socket, Figure.refusedProxy);
+      if (address === undefined || !isListed(proxy.trusted, address)) return this.#refuse(socket, Stat.refusedProxy);
       if (!this.#core.places.admit()) return reset(this.#core, socket);
       this.#prefaces.add(new Preface(this.#core, socket, proxy.timeout ?? HEADER_TIMEOUT, this));
       return true;
     }
     const plain = address && plainAddress(address);
-    if (this.#isFull(plain)) return this.#refuse(socket, Figure.refusedAddress);
+    if (this.#isFull(plain)) return this.#refuse(socket, Stat.refusedAddress);
     if (!this.#core.places.admit()) return reset(this.#core, socket);
     this.#open(socket, plain, null);
     return true;
@@ -78,7 +78,7 @@ export class Admission implements Stoppable {
     const address = source === null ? undefined : plainAddress(source.address);
     const denied = address !== undefined && isRefused(this.#limits, address);
     if (denied || this.#isFull(address)) {
-      this.#refuse(socket, denied ? Figure.refusedDenied : Figure.refusedAddress);
+      this.#refuse(socket, denied ? Stat.refusedDenied : Stat.refusedAddress);
       this.#turnedAway();
     } else {
       this.#open(socket, address, introduction);
@@ -88,7 +88,7 @@ export class Admission implements Stoppable {
 
   /** For a preface. */
   failed(preface: Preface): void {
-    this.#core.places.refuse(Figure.refusedProxy);
+    this.#core.places.refuse(Stat.refusedProxy);
     this.#turnedAway();
     this.#over(preface);
   }

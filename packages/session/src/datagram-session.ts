@@ -16,7 +16,7 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { lengthOf } from '@overlapped/iocp-native/typed-arrays';
-import { type CompletionOwner, Figure, type IocpCore, onCompletion, type Stoppable } from '@overlapped/net-core';
+import { type CompletionOwner, type IocpCore, onCompletion, Stat, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf, lend } from './bytes.js';
 import { report, warn } from './failures.js';
@@ -58,7 +58,7 @@ export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramS
 }
 
 /** Counters since the session opened. */
-export interface DatagramFigures {
+export interface DatagramStats {
   /** Messages that onMessage got. */
   received: number;
   /** Messages that the kernel has taken to send. */
@@ -74,16 +74,16 @@ export interface DatagramFigures {
 /** Sockets that may be their own peers, one after the other. */
 const MOST_BINDS = 16;
 
-const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
+const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 
 /**
  * One UDP socket. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose promise
  * rejects, drops its message, and the session goes on: any host may have sent it. That is counted (`failed` of the core's
- * figures), published in the diagnostics channel `overlapped:session-failed`, and told in a process warning.
+ * statistics), published in the diagnostics channel `overlapped:session-failed`, and told in a process warning.
  */
 export class DatagramSession implements CompletionOwner {
   /** Kept up to date: the same object each time. */
-  readonly figures: DatagramFigures = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
+  readonly stats: DatagramStats = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
   #core!: IocpCore;
   #socket!: PortSocket;
   #outbox!: Outbox;
@@ -166,11 +166,11 @@ export class DatagramSession implements CompletionOwner {
       throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${length}`);
     }
     const { port, receiveBuffersToLend } = this.#core;
-    const lends = bytes === this.#delivered && port.figures.buffersOut <= receiveBuffersToLend;
+    const lends = bytes === this.#delivered && port.stats.buffersOut <= receiveBuffersToLend;
     const taken = lends
       ? this.#outbox.lend(this.#delivered!, this.#deliveredBuffer, to ?? null)
       : this.#outbox.copy(bytes, length, to ?? null);
-    if (!taken) this.figures.dropped++;
+    if (!taken) this.stats.dropped++;
     return taken;
   }
 
@@ -221,11 +221,11 @@ export class DatagramSession implements CompletionOwner {
   }
 
   #received(data: Buffer, { buffer, error, from }: CompletionPacket): void {
-    const { port, board } = this.#core;
-    if (error !== null) this.figures.truncated++;
+    const { port, statsBlock } = this.#core;
+    if (error !== null) this.stats.truncated++;
     else if (this.#closing === undefined) {
-      this.figures.received++;
-      board.values[RECEIVED]! += data.length;
+      this.stats.received++;
+      statsBlock.values[RECEIVED]! += data.length;
       this.#delivered = data;
       this.#deliveredBuffer = buffer;
       lend(data);
@@ -265,11 +265,11 @@ export class DatagramSession implements CompletionOwner {
 
   #sent(bytes: number, error: IocpError | null): void {
     if (error === null) {
-      this.figures.sent++;
-      this.#core.board.values[SENT]! += bytes;
+      this.stats.sent++;
+      this.#core.statsBlock.values[SENT]! += bytes;
       return;
     }
-    this.figures.failed++;
+    this.stats.failed++;
     // The system says once that nobody is there: here, or to the receive stream.
     if (this.#connected && error.code === 'ECONNREFUSED') void this.close(error);
   }

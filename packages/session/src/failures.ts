@@ -6,13 +6,13 @@
 
 import { channel } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
-import { Figure, type IocpCore } from '@overlapped/net-core';
+import { type IocpCore, Stat } from '@overlapped/net-core';
 
 /** Warnings of one second, of each core: a peer that makes a handler fail at will must not flood the log. */
 const MOST_WARNINGS = 10;
 const SECOND = 1000;
 
-const { failed: FAILED } = Figure;
+const { failed: FAILED } = Stat;
 const sessionFailed = channel('overlapped:session-failed');
 
 /** The warnings of one core. */
@@ -29,7 +29,7 @@ const toldOf = new WeakMap<IocpCore, Told>();
 
 /** Counts and publishes an error of user code. */
 export function report(core: IocpCore, session: object | null, error: Error): void {
-  core.board.values[FAILED]!++;
+  core.statsBlock.values[FAILED]!++;
   sessionFailed.publish({ core, session, error });
 }
 

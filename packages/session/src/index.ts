@@ -11,9 +11,9 @@ export { Connector, type ConnectorOptions, type ConnectTarget } from './connecto
 export {
   type DatagramBindOptions,
   type DatagramConnectOptions,
-  type DatagramFigures,
   type DatagramHandlers,
   DatagramSession,
+  type DatagramStats,
 } from './datagram-session.js';
 export type { SessionDuplex } from './duplex.js';
 export type { FileRange } from './file-send.js';
@@ -29,8 +29,8 @@ export type { WorkerSessionOptions } from './intake.js';
 export type { AcceptLimits, AddressList, ProxyOptions } from './limits.js';
 export {
   Listener,
-  type ListenerFigures,
   type ListenerOptions,
+  type ListenerStats,
   type ListenOptions,
   type LocalListenerOptions,
   type LocalListenOptions,

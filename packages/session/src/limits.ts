@@ -2,7 +2,7 @@
 // is the business of the sessions' own thread (admission.ts).
 
 import type { BlockList } from 'node:net';
-import { Figure, type TimerQueue } from '@overlapped/net-core';
+import { Stat, type TimerQueue } from '@overlapped/net-core';
 import { isListed } from './endpoints.js';
 
 /** A BlockList of node:net, or addresses and ranges: `['10.0.0.0/8', '::1']`. */
@@ -19,7 +19,7 @@ export interface ProxyOptions {
   readonly timeout?: number;
 }
 
-/** What is refused is reset, and counted in the core's figures, by reason: `refusedFull`, `refusedRate` ... */
+/** What is refused is reset, and counted in the core's statistics, by reason: `refusedFull`, `refusedRate` ... */
 export interface AcceptLimits {
   /** The most sessions of this listener at a time, in all threads. Default: no limit but the core's. */
   readonly maxSessions?: number;
@@ -79,12 +79,12 @@ export class Gate {
     return Math.min(free, this.#bucket?.tokens ?? free);
   }
 
-  /** Lets a connection in: -1. Or says why not: which figure counts that. `address` is undefined if it is gone already. */
+  /** Lets a connection in: -1. Or says why not: which statistic counts that. `address` is undefined if it is gone already. */
   refuses(address: string | undefined, occupancy: Occupancy): number {
     // First, so that those who are not served at all do not use up what is for others.
-    if (this.screens && (address === undefined || isRefused(this.#limits, address))) return Figure.refusedDenied;
-    if (this.#max < Number.POSITIVE_INFINITY && occupancy.count >= this.#max) return Figure.refusedFull;
-    if (this.#bucket !== null && !this.#bucket.take()) return Figure.refusedRate;
+    if (this.screens && (address === undefined || isRefused(this.#limits, address))) return Stat.refusedDenied;
+    if (this.#max < Number.POSITIVE_INFINITY && occupancy.count >= this.#max) return Stat.refusedFull;
+    if (this.#bucket !== null && !this.#bucket.take()) return Stat.refusedRate;
     return -1;
   }
 }

@@ -62,12 +62,12 @@ export type LocalListenerOptions = LocalListenOptions & (SessionOptions | Omit<W
 type AnyListenOptions = (ListenOptions | LocalListenOptions) & { readonly reusePort?: boolean };
 
 /** Counters since the listener opened. */
-export interface ListenerFigures {
+export interface ListenerStats {
   /** Connections that were taken out of the kernel's queue and became sessions, or went to a worker thread. */
   accepted: number;
   /** Accepts that failed. */
   failed: number;
-  /** Connections that were reset at once. Why, the core's figures say; and there are those that its threads refuse. */
+  /** Connections that were reset at once. Why, the core's statistics say; and there are those that its threads refuse. */
   refused: number;
 }
 
@@ -87,7 +87,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** Where it listens: an address and a port, or the path. */
   readonly endpoint: At;
   /** Kept up to date: the same object each time. */
-  readonly figures: ListenerFigures = { accepted: 0, failed: 0, refused: 0 };
+  readonly stats: ListenerStats = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
   /** Null when each worker thread listens for itself. */
   readonly #socket: PortSocket | null;
@@ -212,10 +212,10 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const event = packet.event as AcceptEvent | null;
     if (packet.error === null) {
       this.#failing = false;
-      if (this.#letIn(packet)) this.figures.accepted++;
-      else this.figures.refused++;
+      if (this.#letIn(packet)) this.stats.accepted++;
+      else this.stats.refused++;
     } else if (this.#stopped === undefined) {
-      this.figures.failed++;
+      this.stats.failed++;
       if (packet.error.code !== GONE) {
         if (this.#failing || EXHAUSTED.has(packet.error.code)) this.#exhausted = true;
         this.#failing = true;

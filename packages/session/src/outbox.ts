@@ -14,14 +14,14 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { copyInto, lengthOf } from '@overlapped/iocp-native/typed-arrays';
-import { type CompletionOwner, Figure, type IocpCore, onCompletion } from '@overlapped/net-core';
+import { type CompletionOwner, type IocpCore, onCompletion, Stat } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from './sender.js';
 
 /** The longest message that is sent: one that fits a send buffer. */
 export const LONGEST_MESSAGE = 16_384;
 
-const QUEUED = Figure.bytesQueued;
+const QUEUED = Stat.bytesQueued;
 
 /** Told of each send that has ended. */
 export type OnSent = (bytes: number, error: IocpError | null) => void;
@@ -89,7 +89,7 @@ export class Outbox {
 
   #start(record: Outgoing, length: number, to: Endpoint | null): void {
     record.length = length;
-    this.#core.board.values[QUEUED]! += length;
+    this.#core.statsBlock.values[QUEUED]! += length;
     try {
       this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
     } catch (error) {
@@ -102,7 +102,7 @@ export class Outbox {
   /** What a send held goes back. */
   #end(record: Outgoing): void {
     const core = this.#core;
-    core.board.values[QUEUED]! -= record.length;
+    core.statsBlock.values[QUEUED]! -= record.length;
     if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
     else this.#releaseShare(record.sendBuffer);
     this.#giveBack(record);

@@ -1,7 +1,7 @@
 // The most bytes that may wait to be sent, for one session and in all. Session.send() asks, and does what `beyond` says.
 
 import { IocpError } from '@overlapped/iocp-native';
-import { Figure, type IocpCore } from '@overlapped/net-core';
+import { type IocpCore, Stat } from '@overlapped/net-core';
 import type { Session } from './session.js';
 
 /** The most bytes that may wait to be sent. Those of files do not count. */
@@ -22,13 +22,13 @@ export interface QueueLimitOptions {
   readonly beyond?: 'close' | 'drop' | 'pause';
 }
 
-const { bytesQueued: QUEUED, overflowed: OVERFLOWED, droppedMessages: DROPPED } = Figure;
+const { bytesQueued: QUEUED, overflowed: OVERFLOWED, droppedMessages: DROPPED } = Stat;
 
 export class QueueLimit {
   readonly perSession: number;
   readonly #beyond: 'close' | 'drop' | 'pause';
   readonly #inAll: number;
-  readonly #figures: Float64Array;
+  readonly #stats: Float64Array;
 
   /** Throws a RangeError for a limit that is not above 0. */
   constructor(core: IocpCore, options: QueueLimitOptions) {
@@ -37,22 +37,22 @@ export class QueueLimit {
     this.#beyond = beyond;
     this.perSession = perSession;
     this.#inAll = inAll;
-    this.#figures = core.board.values;
+    this.#stats = core.statsBlock.values;
   }
 
   /** Whether a session that has `queued` bytes may queue `more`. */
   admits(queued: number, more: number): boolean {
-    return queued + more <= this.perSession && this.#figures[QUEUED]! + more <= this.#inAll;
+    return queued + more <= this.perSession && this.#stats[QUEUED]! + more <= this.#inAll;
   }
 
   /** A session wants to send more than is admitted. True when that is queued all the same. */
   exceeded(session: Session): boolean {
     if (this.#beyond === 'pause') return true;
     if (this.#beyond === 'drop') {
-      this.#figures[DROPPED]!++;
+      this.#stats[DROPPED]!++;
       return false;
     }
-    this.#figures[OVERFLOWED]!++;
+    this.#stats[OVERFLOWED]!++;
     session.destroy(new IocpError('send', 'too many bytes wait already', 'ENOBUFS', 'send'));
     return false;
   }

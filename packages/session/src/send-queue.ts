@@ -11,7 +11,7 @@
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/typed-arrays';
-import { type Exchange, Figure, type IocpCore } from '@overlapped/net-core';
+import { type Exchange, type IocpCore, Stat } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { FileQueue, FileSend } from './file-send.js';
 import { SENDER } from './sender.js';
@@ -35,8 +35,8 @@ function areShort({ out, capacity }: BufferPool): boolean {
   return out > capacity >> 1;
 }
 
-/** Where the core's figure lies. */
-const QUEUED = Figure.bytesQueued;
+/** Where the core's statistic lies. */
+const QUEUED = Stat.bytesQueued;
 
 const RECEIVE_BUFFER = 0;
 const SEND_BUFFER = 1;
@@ -139,7 +139,7 @@ export class SendQueue implements FileQueue {
   push(data: Uint8Array, length: number): void {
     if (length === 0 || !this.#add(data, length)) return;
     this.bytes += length;
-    this.#core.board.values[QUEUED]! += length;
+    this.#core.statsBlock.values[QUEUED]! += length;
   }
 
   /** False when the memory of the bytes is gone. */
@@ -173,7 +173,7 @@ export class SendQueue implements FileQueue {
     if (length === 0) return;
     const waiting = this.bytes;
     this.bytes += length;
-    this.#core.board.values[QUEUED]! += length;
+    this.#core.statsBlock.values[QUEUED]! += length;
     if (length > SHORT_MESSAGE && (waiting > BYTES_PER_SEND || !exchange.mayKeep(message))) {
       this.#appendSource(exchange.copyOf(message, offset, length), length);
       return;
@@ -226,7 +226,7 @@ export class SendQueue implements FileQueue {
       return error?.code === 'ENOTSUP' ? null : error;
     }
     this.bytes -= this.#bytesInFlight;
-    this.#core.board.values[QUEUED]! -= this.#bytesInFlight;
+    this.#core.statsBlock.values[QUEUED]! -= this.#bytesInFlight;
     this.#bytesInFlight = 0;
     const list = this.#inFlight;
     this.#inFlight = null;
@@ -236,7 +236,7 @@ export class SendQueue implements FileQueue {
 
   /** Drops what waits. What is in flight stays until sent(). */
   discard(): void {
-    this.#core.board.values[QUEUED]! -= this.bytes - this.#bytesInFlight;
+    this.#core.statsBlock.values[QUEUED]! -= this.bytes - this.#bytesInFlight;
     this.bytes = this.#bytesInFlight;
     // A file in flight stays at the head until its packet is here.
     const kept = this.file?.inFlight ? this.#takeHead() : null;
@@ -256,7 +256,7 @@ export class SendQueue implements FileQueue {
    */
   #mayBorrow(buffer: number): boolean {
     const { deliveredBuffer, port, receiveBuffersToLend } = this.#core;
-    return this.#inFlight === null && buffer === deliveredBuffer && port.figures.buffersOut <= receiveBuffersToLend;
+    return this.#inFlight === null && buffer === deliveredBuffer && port.stats.buffersOut <= receiveBuffersToLend;
   }
 
   #append(segment: Segment): void {

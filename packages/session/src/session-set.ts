@@ -2,7 +2,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
-import { Figure, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { type IocpCore, Stat, type Stoppable, Timer } from '@overlapped/net-core';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
@@ -81,7 +81,7 @@ export const DEFAULT_GRACE = 5000;
 const PATIENCE = 10_000;
 const DEFAULT_HIGH_WATERMARK = 262_144;
 
-const { skipped: SKIPPED } = Figure;
+const { skipped: SKIPPED } = Stat;
 
 export class SessionSet implements SessionHost, Stoppable {
   readonly highWatermark: number;
@@ -154,7 +154,7 @@ export class SessionSet implements SessionHost, Stoppable {
   takesMessage(session: Session, length: number): boolean {
     const { bytesQueued } = session;
     if (bytesQueued <= this.highWatermark && (this.queueLimit?.admits(bytesQueued, length) ?? true)) return true;
-    this.#core.board.values[SKIPPED]!++;
+    this.#core.statsBlock.values[SKIPPED]!++;
     if (this.#closesSlow) session.destroy(tooSlow());
     return false;
   }

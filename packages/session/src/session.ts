@@ -6,7 +6,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/typed-arrays';
-import { type Exchange, Figure, type IocpCore, onCompletion, onFlush } from '@overlapped/net-core';
+import { type Exchange, type IocpCore, onCompletion, onFlush, Stat } from '@overlapped/net-core';
 import { bytesOf, lend, ownCopy } from './bytes.js';
 import { attachSocket } from './connection.js';
 import { type SessionDuplex, SessionSocket } from './duplex.js';
@@ -39,8 +39,8 @@ import {
   UNTAKEN,
 } from './session-state.js';
 
-// Where the core's figures lie.
-const { bytesReceived: RECEIVED, bytesSent: SENT } = Figure;
+// Where the core's statistics lie.
+const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 
 /** What is kept at most for a stream that is taken later: bytes, and pieces of them. */
 const MOST_KEPT = 65_536;
@@ -80,7 +80,7 @@ let closeSession: (session: Session, error: Error | undefined, cut: boolean) => 
 
 /**
  * One connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws, or
- * whose promise rejects, closes its own session with that error. It is counted (`failed` of the core's figures), published
+ * whose promise rejects, closes its own session with that error. It is counted (`failed` of the core's statistics), published
  * in the diagnostics channel `overlapped:session-failed`, and told in a process warning when onDisconnected is not
  * overridden, or has been called already.
  */
@@ -339,7 +339,7 @@ export class Session extends SessionBase {
 
   #deliver(data: Buffer): void {
     this.bytesReceived += data.length;
-    this.#core!.board.values[RECEIVED]! += data.length;
+    this.#core!.statsBlock.values[RECEIVED]! += data.length;
     try {
       const result = (this.#stream ?? this).onReceive(data);
       if (result !== undefined) this.#follow(result);
@@ -352,7 +352,7 @@ export class Session extends SessionBase {
   #unread(rest: Buffer): void {
     if ((this.#state & CLOSING) !== 0 || rest.length === 0) return;
     this.bytesReceived -= rest.length;
-    this.#core!.board.values[RECEIVED]! -= rest.length;
+    this.#core!.statsBlock.values[RECEIVED]! -= rest.length;
     this.#held ??= [];
     // What is held already is a copy.
     this.#held.unshift(this.#core!.delivered === null ? rest : ownCopy(rest));
@@ -398,7 +398,7 @@ export class Session extends SessionBase {
     this.#core!.events.release(this.#sendEvent!);
     this.#sendEvent = null;
     this.bytesSent += bytes;
-    this.#core!.board.values[SENT]! += bytes;
+    this.#core!.statsBlock.values[SENT]! += bytes;
     const failure = queue.sent(bytes, error);
     if ((this.#state & CLOSING) !== 0) return;
     if (failure !== null) {

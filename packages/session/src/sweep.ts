@@ -2,7 +2,7 @@
 // received and sent with those of the sweep before. The path of a packet pays nothing for it.
 
 import { IocpError } from '@overlapped/iocp-native';
-import { Figure, type IocpCore, Timer } from '@overlapped/net-core';
+import { type IocpCore, Stat, Timer } from '@overlapped/net-core';
 import { arrived, isReceiving, type Session } from './session.js';
 import { unfinished } from './session-base.js';
 
@@ -30,7 +30,7 @@ export interface Timeouts {
 
 /** Sessions that one turn of the event loop looks at. */
 const AT_ONCE = 2048;
-const { timedOut: TIMED_OUT } = Figure;
+const { timedOut: TIMED_OUT } = Stat;
 
 /** What the last sweep saw of a session. */
 class Watch {
@@ -122,7 +122,7 @@ export class Sweep {
 
   #end(session: Session, error: IocpError): void {
     this.unwatch(session);
-    this.#core.board.values[TIMED_OUT]!++;
+    this.#core.statsBlock.values[TIMED_OUT]!++;
     session.destroy(error);
   }
 

@@ -24,7 +24,7 @@ async function read({ socket }: Client, length: number): Promise<string> {
 /** Broadcasts, and has everyone of these hear it, until somebody else is passed over. */
 async function sayUntilSkipped(core: IocpCore, clients: readonly Client[]): Promise<void> {
   const size = 262_144;
-  while (core.figures().total.skipped === 0) {
+  while (core.stats().total.skipped === 0) {
     const heard = clients.map((client) => read(client, size));
     clients[0]!.socket.write(`big ${size} x`);
     await Promise.all(heard);
@@ -115,7 +115,7 @@ onEachBackend((backend) => {
       const expected = letter.repeat(size);
       for (const text of await Promise.all(heard)) expect(text === expected).toBe(true);
     }
-    expect(core.figures().total.skipped).toBe(0);
+    expect(core.stats().total.skipped).toBe(0);
   });
 
   test('a client that does not read is passed over, and costs the others nothing', async () => {
@@ -139,7 +139,7 @@ onEachBackend((backend) => {
     await sayUntilSkipped(core, clients);
     slow!.socket.resume();
     await slow!.closed;
-    expect(core.figures().total.skipped).toBe(1);
+    expect(core.stats().total.skipped).toBe(1);
   });
 
   test('clients that do not read do not keep short messages from the others, however many there are', async () => {
@@ -154,9 +154,9 @@ onEachBackend((backend) => {
       await Promise.all(heard);
     };
     // The kernel takes the first megabytes. When the rest waits, short ones, more than can be under way at a time.
-    while (core.figures().total.bytesQueued < 1_000_000) await say('x'.repeat(20_000), 10);
+    while (core.stats().total.bytesQueued < 1_000_000) await say('x'.repeat(20_000), 10);
     for (let i = 0; i < 30; i++) await say('short', 100);
-    expect(core.figures().total).toMatchObject({ skipped: 0 });
+    expect(core.stats().total).toMatchObject({ skipped: 0 });
   });
 
   test('clients that do not read do not keep long messages from the others, however many there are', async () => {
@@ -177,7 +177,7 @@ onEachBackend((backend) => {
         await heard;
       }
     }
-    expect(core.figures().total.bytesQueued).toBeGreaterThan(60_000);
+    expect(core.stats().total.bytesQueued).toBeGreaterThan(60_000);
   });
 
   test('what is too long is refused', async () => {
@@ -218,7 +218,7 @@ onEachBackend((backend) => {
     // The next one takes messages, and cannot get rid of them: the kernel reads them for a client that does not read.
     const [slow, reader] = [await served(), await served()];
     slow.socket.pause();
-    while (core.figures().total.bytesQueued < 1_000_000) {
+    while (core.stats().total.bytesQueued < 1_000_000) {
       const heard = read(reader, message.length);
       expect(broadcast(core, message)).toBe(true);
       await heard;

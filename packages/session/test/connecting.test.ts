@@ -85,7 +85,7 @@ onEachBackend((backend) => {
           message: expect.stringContaining('Cannot connect to some.name:80: none of 2 addresses'),
           cause: { errors: [{ code: 'ECONNREFUSED' }, { code: 'ECONNREFUSED' }] },
         });
-        expect(core.port.figures).toMatchObject({ sockets: 0, inFlight: 0 });
+        expect(core.port.stats).toMatchObject({ sockets: 0, inFlight: 0 });
         expect(core.sessions).toBe(0);
       });
     });
@@ -95,11 +95,11 @@ onEachBackend((backend) => {
       await withCore({ backend }, async (core) => {
         const hole = await blackHole();
         const listener = await listen(core, { session: {} });
-        const before = core.port.figures.sockets;
+        const before = core.port.stats.sockets;
         expect(await race(core, [hole, hole, listener.endpoint])).toBe(listener.endpoint.port);
         await listener.stop();
         expect(before).toBe(1);
-        expect(core.port.figures).toMatchObject({ sockets: 0, inFlight: 0 });
+        expect(core.port.stats).toMatchObject({ sockets: 0, inFlight: 0 });
         expect(core.timers.size).toBe(0);
       });
     });
@@ -124,7 +124,7 @@ onEachBackend((backend) => {
         const connector = new Connector(core, { session: {} });
         await connector.connect({ host: '127.0.0.1', port });
         await expect(connector.connect({ host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'ENOBUFS' });
-        expect(core.port.figures.sockets).toBe(1);
+        expect(core.port.stats.sockets).toBe(1);
       });
     });
   });
@@ -138,7 +138,7 @@ onEachBackend((backend) => {
         const connecting = connector.connect({ host, port }, { timeout: 30 });
         await expect(connecting).rejects.toMatchObject({ name: 'IocpError', code: 'ETIMEDOUT' });
         await expect(connecting).rejects.toThrow(`Cannot connect to ${host}:${port}: it took more than 30 ms`);
-        expect(core.port.figures).toMatchObject({ sockets: 0, inFlight: 0 });
+        expect(core.port.stats).toMatchObject({ sockets: 0, inFlight: 0 });
         expect(core.timers.size).toBe(0);
       });
     });
@@ -151,12 +151,12 @@ onEachBackend((backend) => {
         const abort = new AbortController();
         const options = { signal: abort.signal, timeout: 60_000 };
         const outcomes = [connector.connect({ host: hole.address, port: hole.port }, options)];
-        while (core.port.figures.inFlight === 0) await new Promise((resolve) => setImmediate(resolve));
+        while (core.port.stats.inFlight === 0) await new Promise((resolve) => setImmediate(resolve));
         outcomes.push(connector.connect({ host: 'localhost', port: hole.port }, options));
         abort.abort(reason);
         outcomes.push(connector.connect({ host: hole.address, port: hole.port }, options));
         expect(await Promise.allSettled(outcomes)).toEqual(outcomes.map(() => ({ status: 'rejected', reason })));
-        expect(core.port.figures).toMatchObject({ sockets: 0, inFlight: 0 });
+        expect(core.port.stats).toMatchObject({ sockets: 0, inFlight: 0 });
         expect(core.timers.size).toBe(0);
       });
     });
@@ -169,7 +169,7 @@ onEachBackend((backend) => {
         const outcome = expect(connecting).rejects.toMatchObject({ code: 'ECANCELED' });
         await connector.stop();
         await outcome;
-        expect(core.port.figures.sockets).toBe(0);
+        expect(core.port.stats.sockets).toBe(0);
       });
     });
   });

@@ -57,7 +57,7 @@ onEachBackend((backend) => {
     });
   });
 
-  test('many peers each get their own answers, and the figures add up', async () => {
+  test('many peers each get their own answers, and the stats add up', async () => {
     await inCore(async (core) => {
       const server = await DatagramSession.bind(core, { ...LOCAL, session: echo });
       const peers = await Promise.all(Array.from({ length: 20 }, () => bindPeer()));
@@ -68,8 +68,8 @@ onEachBackend((backend) => {
         for (const peer of peers) expect(String((await peer.next()).bytes)).toBe(`${peer.port} ${round}`);
       }
       await server.close();
-      expect(server.figures).toEqual({ received: 100, sent: 100, dropped: 0, failed: 0, truncated: 0 });
-      const { bytesReceived, bytesSent, bytesQueued } = core.figures().own;
+      expect(server.stats).toEqual({ received: 100, sent: 100, dropped: 0, failed: 0, truncated: 0 });
+      const { bytesReceived, bytesSent, bytesQueued } = core.stats().own;
       expect([bytesReceived > 0, bytesSent, bytesQueued]).toEqual([true, bytesReceived, 0]);
     });
   });
@@ -105,7 +105,7 @@ onEachBackend((backend) => {
       let taken = 0;
       for (let i = 0; i < 5000; i++) if (server.send('x', sink.endpoint)) taken++;
       expect(taken).toBe(4096);
-      expect(server.figures.dropped).toBe(5000 - taken);
+      expect(server.stats.dropped).toBe(5000 - taken);
       while (!server.send('later', peer.endpoint)) await new Promise(setImmediate);
       expect(String((await peer.next()).bytes)).toBe('later');
     });
@@ -135,7 +135,7 @@ onEachBackend((backend) => {
         taken.push(buffer);
       }
       expect(server.send('no room', peer.endpoint)).toBe(false);
-      expect(server.figures.dropped).toBe(1);
+      expect(server.stats.dropped).toBe(1);
       for (const buffer of taken) core.releaseSendBuffer(buffer);
       expect(server.send('room', peer.endpoint)).toBe(true);
       expect(String((await peer.next()).bytes)).toBe('room');
@@ -149,7 +149,7 @@ onEachBackend((backend) => {
       peer.raw.send(pattern(9000), server.endpoint.port, server.endpoint.address);
       peer.raw.send('next', server.endpoint.port, server.endpoint.address);
       expect(String((await peer.next()).bytes)).toBe('next');
-      expect(server.figures).toMatchObject({ received: 1, truncated: 1 });
+      expect(server.stats).toMatchObject({ received: 1, truncated: 1 });
     });
   });
 
@@ -169,7 +169,7 @@ onEachBackend((backend) => {
       here.raw.send('to both', server.endpoint.port, server.endpoint.address);
       for (const peer of [there, here]) expect(String((await peer.next()).bytes)).toBe('to both');
       await server.close();
-      expect(core.port.figures.buffersOut).toBe(0);
+      expect(core.port.stats.buffersOut).toBe(0);
     });
   });
 
@@ -265,7 +265,7 @@ onEachBackend((backend) => {
         const server = await DatagramSession.bind(core, { ...LOCAL, session: { onClosed: () => fail() } });
         await server.close();
         expect((await warned)[0].message).toBe('onClosed of a datagram session failed: Error: as planned');
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
 

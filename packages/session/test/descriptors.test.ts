@@ -34,9 +34,9 @@ onEachBackend((backend) => {
     }
     await served.promise;
     child.stdin.end();
-    const figures = JSON.parse((await lines.next()).value ?? '');
-    expect(figures.accepted).toBe(CLIENTS);
-    expect(figures.failed).toBeGreaterThan(0);
+    const stats = JSON.parse((await lines.next()).value ?? '');
+    expect(stats.accepted).toBe(CLIENTS);
+    expect(stats.failed).toBeGreaterThan(0);
     const [code] = await once(child, 'exit');
     expect(code).toBe(0);
   });

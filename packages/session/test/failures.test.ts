@@ -96,7 +96,7 @@ onEachBackend((backend) => {
         expect(message).toBe('A session was closed, as its handler failed: TypeError: as planned');
         expect(code).toBe('OVERLAPPED_FAILED');
         expect(detail).toContain('failures.test.ts');
-        expect(core.figures().total).toMatchObject({ failed: 1, ended: 1 });
+        expect(core.stats().total).toMatchObject({ failed: 1, ended: 1 });
         expect(published).toMatchObject([{ session: expect.any(Session), error: { message: 'as planned' } }]);
         expect(all).toHaveLength(1);
       });
@@ -113,7 +113,7 @@ onEachBackend((backend) => {
         const error = await over.promise;
         expect(error).toBeInstanceOf(TypeError);
         expect(published.map((message) => message.error)).toEqual([error]);
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
         await new Promise((resolve) => setImmediate(resolve));
         expect(all).toEqual([]);
       });
@@ -139,7 +139,7 @@ onEachBackend((backend) => {
         await heard.promise;
         peer.resetAndDestroy();
         expect((await next()).message).toContain('A handler failed when its session was over');
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
 
@@ -159,7 +159,7 @@ onEachBackend((backend) => {
         peer.resetAndDestroy();
         await ended.promise;
         await new Promise((resolve) => setImmediate(resolve));
-        expect(core.figures().total).toMatchObject({ failed: 0, ended: 1 });
+        expect(core.stats().total).toMatchObject({ failed: 0, ended: 1 });
         expect(all).toEqual([]);
       });
     });
@@ -173,7 +173,7 @@ onEachBackend((backend) => {
         const peer = await peerOf(await listen(core, { session }));
         peer.write('longer than that');
         expect(await over.promise).toMatchObject({ code: 'EMSGSIZE' });
-        expect(core.figures().total.failed).toBe(0);
+        expect(core.stats().total.failed).toBe(0);
         expect(all).toEqual([]);
       });
     });
@@ -205,7 +205,7 @@ onEachBackend((backend) => {
         const peer = await peerOf(await listen(core, { session: { onDisconnected: () => bug() } }));
         peer.destroy();
         expect((await next()).message).toBe('onDisconnected failed: TypeError: as planned');
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
 
@@ -254,7 +254,7 @@ onEachBackend((backend) => {
         expect(message).toContain('The handler of a datagram session failed, and its message was dropped: TypeError');
         expect(detail).toContain('failures.test.ts');
         expect(published).toMatchObject([{ session: server, error: { message: 'as planned' } }]);
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
 
@@ -275,7 +275,7 @@ onEachBackend((backend) => {
         await server.close();
         closed.resolve();
         expect((await next()).message).toContain('as planned');
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
   });

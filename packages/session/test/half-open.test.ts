@@ -171,7 +171,7 @@ onEachBackend((backend) => {
         const peer = await peerOf(await listen(core, { session }));
         peer.end();
         expect((await over.promise)?.message).toBe('as planned');
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
       });
     });
   });

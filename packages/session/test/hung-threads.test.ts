@@ -30,7 +30,7 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     await core.stop(300);
     await Promise.all([...doomed, ...others].map(({ closed }) => closed));
     expect(losses.map(({ error }) => error)).toMatchObject([{ code: 'ETIMEDOUT' }]);
-    expect(core.figures().total).toMatchObject({ accepted: 10, sessions: 0, lost: 5 });
+    expect(core.stats().total).toMatchObject({ accepted: 10, sessions: 0, lost: 5 });
   });
 
   test('stop() of a listener does, too, and the core goes on', async () => {
@@ -40,9 +40,9 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     doomed[0]!.socket.write('hang');
     await listener.stop(300);
     await lost;
-    await until(() => core.figures().hungWorkers === 0);
+    await until(() => core.stats().hungWorkers === 0);
     await Promise.all([...doomed, ...others].map(({ closed }) => closed));
-    expect(core.figures().total).toMatchObject({ accepted: 10, sessions: 0, lost: 5 });
+    expect(core.stats().total).toMatchObject({ accepted: 10, sessions: 0, lost: 5 });
     const again = await Listener.listen(core, { host: '127.0.0.1', port: 0, module: LINE });
     const [client] = await connect(again.endpoint.port, 1);
     expect(await client!.ask('hello')).toBe('hello');
@@ -58,7 +58,7 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     onTestFinished(() => rmSync(join(file, '..'), { recursive: true, force: true }));
     doomed[0]!.socket.write(`hold ${file}`);
     expect((await warned).message).toMatch(/worker thread [01] has not run for 5 s/);
-    expect(core.figures().hungWorkers).toBe(1);
+    expect(core.stats().hungWorkers).toBe(1);
     // All that comes goes to the other thread, which has more sessions.
     const newcomers = await connect(port, 20);
     expect((await byThread(newcomers)).size).toBe(1);
@@ -73,10 +73,10 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     const second = await Listener.listen(core, { host: '127.0.0.1', port: 0, module: LINE });
     const [client] = await connect(second.endpoint.port, 1);
     expect(await client!.ask('hello')).toBe('hello');
-    expect(core.figures().total).toMatchObject({ sessions: 31, lost: 0 });
+    expect(core.stats().total).toMatchObject({ sessions: 31, lost: 0 });
     // It runs again: its clients are served, it hears broadcasts, and it gets connections.
     rmSync(file);
-    await until(() => core.figures().hungWorkers === 0);
+    await until(() => core.stats().hungWorkers === 0);
     const late = once(doomed[1]!.socket, 'data');
     broadcast(core, 'welcome back');
     expect(String((await late)[0])).toBe('welcome back');

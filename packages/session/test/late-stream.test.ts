@@ -33,8 +33,8 @@ async function keeping(core: Parameters<typeof listen>[0], more: Partial<Paramet
 }
 
 /** Waits until the session has taken a piece out of the kernel that it cannot hand out. */
-async function kept(core: { port: { figures: { packets: number } } }, before: number): Promise<void> {
-  while (core.port.figures.packets <= before) await turn();
+async function kept(core: { port: { stats: { packets: number } } }, before: number): Promise<void> {
+  while (core.port.stats.packets <= before) await turn();
   await turn();
 }
 
@@ -55,7 +55,7 @@ onEachBackend((backend) => {
           },
         });
         const peer = await peerOf(listener, true);
-        const before = core.port.figures.packets;
+        const before = core.port.stats.packets;
         peer.end('request');
         await kept(core, before);
         go.resolve();
@@ -71,7 +71,7 @@ onEachBackend((backend) => {
       await once(server.listen(0, '127.0.0.1'), 'listening');
       onTestFinished(() => void server.close());
       const { port } = server.address() as { port: number };
-      const before = core.port.figures.packets;
+      const before = core.port.stats.packets;
       const session = await new Connector(core, { session: {} }).connect({ host: '127.0.0.1', port });
       await kept(core, before + 1);
       expect(await all(session, 'for await')).toBe('220 hello');
@@ -90,7 +90,7 @@ onEachBackend((backend) => {
         if (taken !== peer.bytesWritten - peer.writableLength) idle = 0;
         taken = peer.bytesWritten - peer.writableLength;
       }
-      expect(core.port.figures.buffersOut).toBe(0);
+      expect(core.port.stats.buffersOut).toBe(0);
       // Wine tells node:net at once that any write is done.
       if (!process.env.WINEPREFIX) expect(peer.writableLength).toBeGreaterThan(0);
       const chunks: Buffer[] = [];
@@ -103,7 +103,7 @@ onEachBackend((backend) => {
   test('with no stream after 10 seconds the bytes are dropped, and the session goes on and ends as any other', async () => {
     await withClock(backend, async (core, hand) => {
       const { peer, session, over } = await keeping(core);
-      const before = core.port.figures.packets;
+      const before = core.port.stats.packets;
       peer.end('nobody wants it');
       await kept(core, before);
       hand.pass(9999);
@@ -118,7 +118,7 @@ onEachBackend((backend) => {
   test('a stream that is taken after that does not pass for whole', async () => {
     await withClock(backend, async (core, hand) => {
       const { peer, session, over } = await keeping(core);
-      const before = core.port.figures.packets;
+      const before = core.port.stats.packets;
       peer.write('nobody wants it');
       await kept(core, before);
       hand.pass(10_000);
@@ -142,7 +142,7 @@ onEachBackend((backend) => {
   test('stop() does not wait for a stream', async () => {
     await withClock(backend, async (core) => {
       const { listener, peer, over } = await keeping(core);
-      const before = core.port.figures.packets;
+      const before = core.port.stats.packets;
       peer.end('x');
       await kept(core, before);
       await listener.stop(60_000); // The time stands still.
@@ -153,7 +153,7 @@ onEachBackend((backend) => {
   test('bytes that are kept count for the timeouts of what is received', async () => {
     await withClock(backend, async (core, hand) => {
       const { peer, session, over } = await keeping(core, { timeouts: { firstByte: 100, read: 1000 } });
-      const before = core.port.figures.packets;
+      const before = core.port.stats.packets;
       peer.write('x');
       await kept(core, before);
       for (let i = 0; i < 9; i++) hand.pass(100);

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import net, { BlockList } from 'node:net';
-import type { CoreFigures, IocpCore } from '@overlapped/net-core';
+import type { CoreStats, IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Listener, type ListenOptions } from '../src/index.js';
 import { closing, dial, listen, onEachBackend, peerOf, read, withCore } from './support.js';
@@ -32,7 +32,7 @@ async function rounds(socket: net.Socket): Promise<void> {
 onEachBackend((backend) => {
   const limited = (core: IocpCore, limits: Partial<ListenOptions>) => listen(core, { session: ECHO, ...limits });
   const refusals = (core: IocpCore) => {
-    const { refused, refusedFull, refusedRate, refusedDenied, refusedAddress } = core.figures().total;
+    const { refused, refusedFull, refusedRate, refusedDenied, refusedAddress } = core.stats().total;
     return { refused, refusedFull, refusedRate, refusedDenied, refusedAddress };
   };
   const none = { refused: 0, refusedFull: 0, refusedRate: 0, refusedDenied: 0, refusedAddress: 0 };
@@ -45,7 +45,7 @@ onEachBackend((backend) => {
         const peers = [await peerOf(listener), await peerOf(listener)] as const;
         for (const peer of peers) expect(await served(peer)).toBe(true);
         expect(await served(dial(listener))).toBe(false);
-        expect(listener.figures).toMatchObject({ accepted: 2, refused: 1 });
+        expect(listener.stats).toMatchObject({ accepted: 2, refused: 1 });
         expect(refusals(core)).toEqual({ ...none, refused: 1, refusedFull: 1 });
         // It is the listener's limit, not the core's.
         expect(await served(await peerOf(other))).toBe(true);
@@ -77,7 +77,7 @@ onEachBackend((backend) => {
         await Promise.all(all);
         expect(most).toBe(2);
         expect(refusals(core)).toEqual(none);
-        expect(listener.figures).toEqual({ accepted: 6, failed: 0, refused: 0 });
+        expect(listener.stats).toEqual({ accepted: 6, failed: 0, refused: 0 });
       });
     });
 
@@ -157,7 +157,7 @@ onEachBackend((backend) => {
         expect(await served(first)).toBe(true);
         await peerOf(slow);
         await rounds(first);
-        expect(slow.figures).toEqual({ accepted: 1, failed: 0, refused: 0 });
+        expect(slow.stats).toEqual({ accepted: 1, failed: 0, refused: 0 });
         expect(refusals(core)).toEqual(none);
       });
     });
@@ -199,7 +199,7 @@ onEachBackend((backend) => {
         { proxy: { trusted: list(), timeout: 0 } },
       ];
       for (const limits of wrong) await expect(limited(core, limits)).rejects.toThrow(RangeError);
-      expect(core.port.figures.sockets).toBe(0);
+      expect(core.port.stats.sockets).toBe(0);
     });
   });
 
@@ -208,7 +208,7 @@ onEachBackend((backend) => {
       const listener = await limited(core, {});
       const socket = await peerOf(listener);
       expect(await served(socket)).toBe(true);
-      expect(core.figures().total).toMatchObject({ accepted: 1, ...none } satisfies Partial<CoreFigures>);
+      expect(core.stats().total).toMatchObject({ accepted: 1, ...none } satisfies Partial<CoreStats>);
       const ended = once(socket, 'close');
       socket.destroy();
       await ended;

@@ -102,7 +102,7 @@ onEachBackend((backend) => {
             peer.destroy();
           }),
         );
-        expect(listener.figures).toEqual({ accepted: 300, failed: 0, refused: 0 });
+        expect(listener.stats).toEqual({ accepted: 300, failed: 0, refused: 0 });
       });
     });
 
@@ -118,7 +118,7 @@ onEachBackend((backend) => {
           await read(peer, 1);
         }
         await closing(dial(listener).resume());
-        expect(listener.figures.refused).toBe(1);
+        expect(listener.stats.refused).toBe(1);
         peers[0].destroy();
         await left.promise;
         const next = dial(listener);
@@ -195,7 +195,7 @@ onEachBackend((backend) => {
       await Promise.all(closed);
       expect(core.events.out).toBe(0);
       expect(core.sendBuffers.out).toBe(0);
-      expect(core.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+      expect(core.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
     });
 
     test('`await using` stops', async () => {
@@ -249,7 +249,7 @@ onEachBackend((backend) => {
           code: 'ECONNREFUSED',
           message: expect.stringContaining(`Cannot connect to 127.0.0.1:${port}`),
         });
-        expect(core.port.figures.sockets).toBe(0);
+        expect(core.port.stats.sockets).toBe(0);
       });
     });
 
@@ -339,14 +339,14 @@ test('accepts that fail one after the other wait, and go on later; peers that ha
     // The first connection takes one of the accepts that were there before.
     system.connect(listener.endpoint);
     await system.run(1000);
-    expect(listener.figures.accepted).toBe(1);
+    expect(listener.stats.accepted).toBe(1);
     expect(accepts).toBeGreaterThanOrEqual(least);
     expect(accepts).toBeLessThanOrEqual(most);
     port.accept = accept;
     await system.run(200);
     for (let i = 0; i < 300; i++) system.connect(listener.endpoint);
     await system.run(200);
-    expect(listener.figures.accepted).toBe(301);
+    expect(listener.stats.accepted).toBe(301);
     await Promise.all([core.stop(), system.run()]);
   }
 });

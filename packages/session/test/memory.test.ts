@@ -153,7 +153,7 @@ onEachBackend((backend) => {
       client.send(small, endpoint('127.0.0.1', server.endpoint.port));
       expect(await got.promise).toEqual([1, 2, 3, 4]);
       // The packet of the datagram's send may come later than the datagram.
-      while (core.figures().total.bytesQueued !== 0) await new Promise(setImmediate);
+      while (core.stats().total.bytesQueued !== 0) await new Promise(setImmediate);
       peer.destroy();
     });
   });
@@ -234,7 +234,7 @@ onEachBackend((backend) => {
       expect(String(await read(other, 5))).toBe('hello');
       other.destroy();
 
-      const failed = core.figures().own.failed;
+      const failed = core.stats().own.failed;
       const answered = deferred();
       const local = { host: '127.0.0.1', port: 0 };
       const server = await DatagramSession.bind(core, {
@@ -250,7 +250,7 @@ onEachBackend((backend) => {
       client.send('release', server.endpoint);
       client.send('hello', server.endpoint);
       await answered.promise;
-      expect(core.figures().own.failed).toBe(failed + 1);
+      expect(core.stats().own.failed).toBe(failed + 1);
     });
   });
 
@@ -296,7 +296,7 @@ test('bytes that are gone before they were copied cost nothing', async () => {
       structuredClone(gone.buffer, { transfer: [gone.buffer] });
       // As optimized code may have it, which reads the length that the array had.
       queue.push(gone, length);
-      expect([queue.bytes, core.sendBuffers.out, core.figures().total.bytesQueued]).toEqual([bytes, out, bytes]);
+      expect([queue.bytes, core.sendBuffers.out, core.stats().total.bytesQueued]).toEqual([bytes, out, bytes]);
       const later = new Uint8Array(100_000);
       queue.push(later, 100_000);
       structuredClone(later.buffer, { transfer: [later.buffer] });
@@ -305,7 +305,7 @@ test('bytes that are gone before they were copied cost nothing', async () => {
       expect(queue.gone?.code).toBe('EFAULT');
       queue.discard();
       queue.sent(0, null);
-      expect([core.sendBuffers.out, core.figures().total.bytesQueued]).toEqual([0, 0]);
+      expect([core.sendBuffers.out, core.stats().total.bytesQueued]).toEqual([0, 0]);
     }),
     { numRuns: 50 },
   );

@@ -104,7 +104,7 @@ onEachBackend((backend) => {
         }
         peer.destroy();
         await core.stop(200);
-        expect(core.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
+        expect(core.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
       }),
       { numRuns: 40 },
     );

@@ -233,7 +233,7 @@ export const writing: Row[] = [
   },
 ];
 
-export const figures: Row[] = [
+export const stats: Row[] = [
   {
     name: 'bytesRead and bytesWritten, which counts what waits',
     async run({ socket, peer, notes, closed, peerClosed }) {

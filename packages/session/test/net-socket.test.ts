@@ -3,11 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { pipes } from './net-socket-pipes.js';
 import { endings, type Row } from './net-socket-rows.js';
-import { figures, reading, writing } from './net-socket-traffic.js';
+import { reading, stats, writing } from './net-socket-traffic.js';
 import { logOf, netPair, type Pair, sessionPair } from './streams.js';
 import { closing, onEachBackend } from './support.js';
 
-const tables = { endings, pipes, reading, writing, figures };
+const tables = { endings, pipes, reading, writing, stats };
 
 onEachBackend((backend) => {
   describe.each(Object.entries(tables))('%s', (_, rows) => {

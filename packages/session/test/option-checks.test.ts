@@ -75,7 +75,7 @@ onEachBackend((backend) => {
       for (const [options, message] of listening) {
         await expect(Listener.listen(core, any({ ...base, ...options })), String(message)).rejects.toThrow(message);
       }
-      expect(core.port.figures.sockets).toBe(0);
+      expect(core.port.stats.sockets).toBe(0);
       // Undefined is as good as absent.
       await Listener.listen(core, any({ ...base, module: undefined, path: undefined, backlog: undefined }));
     });
@@ -124,7 +124,7 @@ onEachBackend((backend) => {
         "did you mean 'session.onMessage'?",
       );
       await expect(DatagramSession.connect(core, any({ port: 1, session: {} }))).rejects.toThrow('host must be given');
-      expect(core.port.figures.sockets).toBe(0);
+      expect(core.port.stats.sockets).toBe(0);
     });
   });
 

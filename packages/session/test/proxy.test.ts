@@ -67,7 +67,7 @@ onEachBackend((backend) => {
         expect(later.text).toBe('192.0.2.7 4711\n');
         later.socket.write('hello');
         expect(String(await read(later.socket, 5))).toBe('hello');
-        expect(core.figures().total).toMatchObject({ refused: 0, sessions: 2, bytesReceived: 15 });
+        expect(core.stats().total).toMatchObject({ refused: 0, sessions: 2, bytesReceived: 15 });
       });
     });
 
@@ -123,8 +123,8 @@ onEachBackend((backend) => {
         expect((await ask(1, header('192.0.2.9'))).text).toBeUndefined();
         // The same client, whatever the header calls it.
         expect((await ask(1, 'PROXY TCP6 ::ffff:192.0.2.7 ::1 1000 443\r\n')).text).toBeUndefined();
-        const figures = { refused: 3, refusedAddress: 2, refusedDenied: 1, refusedProxy: 0, sessions: 2 };
-        expect(core.figures().total).toMatchObject(figures);
+        const stats = { refused: 3, refusedAddress: 2, refusedDenied: 1, refusedProxy: 0, sessions: 2 };
+        expect(core.stats().total).toMatchObject(stats);
         first.socket.destroy();
         while (listener.sessions.size === 2) await new Promise((resolve) => setImmediate(resolve));
         expect((await ask(15, header('192.0.2.7'))).text).toBe('192.0.2.7 1000\n');
@@ -138,7 +138,7 @@ onEachBackend((backend) => {
       await proxied(async ({ ask, core }) => {
         expect((await ask(1, header('192.0.2.7'))).text).toBeUndefined();
         expect((await ask(1, 'hello')).text).toBeUndefined();
-        expect(core.figures().total).toMatchObject({ accepted: 0, refused: 2, refusedProxy: 2 });
+        expect(core.stats().total).toMatchObject({ accepted: 0, refused: 2, refusedProxy: 2 });
       }, limits);
     });
 
@@ -148,7 +148,7 @@ onEachBackend((backend) => {
         const socket = await peerOf(listener, true);
         socket.end(header('192.0.2.7').subarray(0, 20));
         await closing(socket.resume());
-        expect(core.figures().total).toMatchObject({ accepted: 2, ended: 2, refused: 2, refusedProxy: 2, sessions: 0 });
+        expect(core.stats().total).toMatchObject({ accepted: 2, ended: 2, refused: 2, refusedProxy: 2, sessions: 0 });
       });
     });
 
@@ -169,7 +169,7 @@ onEachBackend((backend) => {
         expect(core.timers.size).toBe(0);
         good.socket.write('still here');
         expect(String(await read(good.socket, 10))).toBe('still here');
-        expect(core.figures().total).toMatchObject({ refusedProxy: 2, sessions: 1 });
+        expect(core.stats().total).toMatchObject({ refusedProxy: 2, sessions: 1 });
       });
     });
 
@@ -181,7 +181,7 @@ onEachBackend((backend) => {
           const refused = deferred();
           dial(listener).resume().once('close', refused.resolve);
           await refused.promise;
-          expect(core.figures().total).toMatchObject({ refusedFull: 1 });
+          expect(core.stats().total).toMatchObject({ refusedFull: 1 });
           const closed = closing(silent.resume());
           await listener.stop(20);
           await closed;

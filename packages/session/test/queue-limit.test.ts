@@ -29,7 +29,7 @@ onEachBackend((backend) => {
         expect(await over.promise).toMatchObject({ name: 'IocpError', code: 'ENOBUFS', syscall: 'send' });
         // All are above the high watermark, and the third is beyond the limit.
         expect(answers).toEqual([false, false, false]);
-        expect(core.figures().total).toMatchObject({ overflowed: 1, droppedMessages: 0, bytesQueued: 0 });
+        expect(core.stats().total).toMatchObject({ overflowed: 1, droppedMessages: 0, bytesQueued: 0 });
         peer.resume();
         await closed;
       });
@@ -53,7 +53,7 @@ onEachBackend((backend) => {
         expect((await read(peer, 100)).toString()).toBe('a'.repeat(90) + 'c'.repeat(10));
         await drained.promise;
         expect(answers).toEqual([true, false, true]);
-        expect(core.figures().total).toMatchObject({ overflowed: 0, droppedMessages: 1 });
+        expect(core.stats().total).toMatchObject({ overflowed: 0, droppedMessages: 1 });
       });
     });
 
@@ -70,7 +70,7 @@ onEachBackend((backend) => {
         });
         const peer = await peerOf(listener);
         peer.write('too long for it');
-        while (core.figures().total.droppedMessages === 0) await new Promise((resolve) => setImmediate(resolve));
+        while (core.stats().total.droppedMessages === 0) await new Promise((resolve) => setImmediate(resolve));
         peer.write('short');
         expect((await read(peer, 5)).toString()).toBe('short');
       });
@@ -99,7 +99,7 @@ onEachBackend((backend) => {
         expect(received).toEqual(['first']);
         await read(peer, 80 * MUCH.length);
         expect(received).toEqual(['first', 'second']);
-        expect(core.figures().total).toMatchObject({ overflowed: 0, droppedMessages: 0 });
+        expect(core.stats().total).toMatchObject({ overflowed: 0, droppedMessages: 0 });
         peer.destroy();
       });
     }, 120_000);
@@ -151,17 +151,16 @@ onEachBackend((backend) => {
         const [deaf, other] = [await peerOf(listener), await peerOf(listener)];
         // More than the kernel takes for a peer that does not read.
         deaf.write('large');
-        while (core.figures().total.bytesQueued === 0) await new Promise((resolve) => setImmediate(resolve));
+        while (core.stats().total.bytesQueued === 0) await new Promise((resolve) => setImmediate(resolve));
         other.write('large');
-        while (core.figures().total.droppedMessages === 0) await new Promise((resolve) => setImmediate(resolve));
-        while (core.figures().total.bytesQueued > large.length - 4)
-          await new Promise((resolve) => setImmediate(resolve));
+        while (core.stats().total.droppedMessages === 0) await new Promise((resolve) => setImmediate(resolve));
+        while (core.stats().total.bytesQueued > large.length - 4) await new Promise((resolve) => setImmediate(resolve));
         other.write('small');
         expect((await read(other, 4)).toString()).toBe('fits');
         await read(deaf, large.length);
         other.write('large');
         await read(other, large.length);
-        expect(core.figures().total.droppedMessages).toBe(1);
+        expect(core.stats().total.droppedMessages).toBe(1);
         for (const peer of [deaf, other]) peer.destroy();
       });
     }, 120_000);
@@ -175,7 +174,7 @@ onEachBackend((backend) => {
       broadcast(core, 'x'.repeat(101));
       broadcast(core, 'fits');
       expect((await read(peer, 4)).toString()).toBe('fits');
-      expect(core.figures().total).toMatchObject({ skipped: 1, overflowed: 0 });
+      expect(core.stats().total).toMatchObject({ skipped: 1, overflowed: 0 });
     });
   });
 

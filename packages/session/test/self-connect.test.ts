@@ -31,7 +31,7 @@ onEachBackend((backend) => {
         await connector.connect({ host: '127.0.0.1', port: 40004 }).then(() => codes.add('itself'), ({ code }) => codes.add(code));
       }
       await core.stop();
-      console.log(...codes, core.port.figures.sockets);
+      console.log(...codes, core.port.stats.sockets);
     `);
     expect(stderr).toBe('');
     expect(stdout.trim()).toBe('ECONNREFUSED 0');
@@ -50,7 +50,7 @@ onEachBackend((backend) => {
         await session.close();
       }
       await core.stop();
-      console.log(itself, core.port.figures.sockets);
+      console.log(itself, core.port.stats.sockets);
     `);
     expect(stderr).toBe('');
     expect(stdout.trim()).toBe('0 0');

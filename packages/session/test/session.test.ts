@@ -100,7 +100,7 @@ onEachBackend((backend) => {
         expect((await warned)[0].message).toBe(
           'A connection was reset, as the constructor of its session failed: Error: as planned',
         );
-        expect(core.figures().total.failed).toBe(1);
+        expect(core.stats().total.failed).toBe(1);
         const peer = await peerOf(listener);
         peer.write('still here');
         expect(String(await read(peer, 10))).toBe('still here');

@@ -84,9 +84,9 @@ export function codeOf(error: unknown): string {
   return code ?? (name === 'Error' ? message : name);
 }
 
-/** Resolves when a figure that has begun to grow does not change any more. */
-export async function standStill(figure: () => number): Promise<void> {
-  for (let before = 0; before === 0 || before !== figure(); await turns()) before = figure();
+/** Resolves when a statistic that has begun to grow does not change any more. */
+export async function standStill(stat: () => number): Promise<void> {
+  for (let before = 0; before === 0 || before !== stat(); await turns()) before = stat();
 }
 
 /**

@@ -32,7 +32,7 @@ export async function withCore(options: IocpCoreOptions, use: (core: IocpCore) =
   } finally {
     await core.stop(1000);
   }
-  expect(core.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+  expect(core.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
   expect(core.timers.size).toBe(0);
 }
 

@@ -44,7 +44,7 @@ onEachBackend((backend) => {
       const peer = await peerOf(listener, true);
       await act({ peer, session: await opened.promise, core, ...hand });
       error = await over.promise;
-      expect(core.figures().total.timedOut).toBe((error as { code?: string })?.code === 'ETIMEDOUT' ? 1 : 0);
+      expect(core.stats().total.timedOut).toBe((error as { code?: string })?.code === 'ETIMEDOUT' ? 1 : 0);
       expect(core.timers.size).toBe(0);
       peer.destroy();
     });
@@ -66,10 +66,10 @@ onEachBackend((backend) => {
         pass(20);
         await turn();
         expect(session.writable).toBe(true);
-        expect(core.figures().total.timedOut).toBe(0);
+        expect(core.stats().total.timedOut).toBe(0);
         // Late by a quarter at most.
         pass(5);
-        expect(core.figures().total.timedOut).toBe(1);
+        expect(core.stats().total.timedOut).toBe(1);
       });
       expect(error).toMatchObject({ name: 'IocpError', code: 'ETIMEDOUT', syscall: 'receive' });
       expect(error!.message).toContain('Cannot keep the connection: nothing was received in the first 20 ms');
@@ -122,7 +122,7 @@ onEachBackend((backend) => {
         peer.write('x');
         holdUp(60_000);
         pass(25);
-        expect(core.figures().total.timedOut).toBe(0);
+        expect(core.stats().total.timedOut).toBe(0);
         while (session.bytesReceived === before) await turn();
         pass(200);
         expect(session.writable).toBe(true);
@@ -150,7 +150,7 @@ onEachBackend((backend) => {
         expect(session.writable).toBe(true);
         session.resume();
         pass(20);
-        expect(core.figures().total.timedOut).toBe(0);
+        expect(core.stats().total.timedOut).toBe(0);
         pass(5);
       });
       expect(error).toMatchObject({ code: 'ETIMEDOUT', syscall: 'receive' });
@@ -258,7 +258,7 @@ onEachBackend((backend) => {
         expect(core.timers.size).toBe(1);
         pass(2500);
         await all.promise;
-        expect(core.figures().total.timedOut).toBe(count);
+        expect(core.stats().total.timedOut).toBe(count);
       });
     }, 120_000);
 

@@ -28,10 +28,10 @@ onEachBackend((backend) => {
       const threads = await Promise.all(clients.map((client) => client.ask('who')));
       expect(new Set(threads).size).toBe(2);
       expect((await answer(port, 'who')).text).toBeUndefined();
-      expect(listener.figures).toMatchObject({ accepted: 3, refused: 1 });
-      expect(core.figures().total).toMatchObject({ refused: 1, refusedFull: 1 });
+      expect(listener.stats).toMatchObject({ accepted: 3, refused: 1 });
+      expect(core.stats().total).toMatchObject({ refused: 1, refusedFull: 1 });
       clients[0]!.socket.destroy();
-      await until(() => core.figures().total.sessions === 2);
+      await until(() => core.stats().total.sessions === 2);
       const next = await answer(port, 'who');
       expect(next.text).toBeDefined();
       const loss = nextLoss();
@@ -45,11 +45,11 @@ onEachBackend((backend) => {
       const clients = await connect(port, 6);
       const all = clients.map(async (client) => {
         await client.ask('who');
-        expect(core.figures().total.sessions).toBeLessThanOrEqual(2);
+        expect(core.stats().total.sessions).toBeLessThanOrEqual(2);
         client.socket.destroy();
       });
       await Promise.all(all);
-      expect(listener.figures).toEqual({ accepted: 6, failed: 0, refused: 0 });
+      expect(listener.stats).toEqual({ accepted: 6, failed: 0, refused: 0 });
     });
 
     test('has the most sessions of an address in each thread', async () => {
@@ -58,32 +58,32 @@ onEachBackend((backend) => {
       const threads = await Promise.all(clients.map((client) => client.ask('who')));
       expect(new Set(threads).size).toBe(2);
       for (let i = 0; i < 3; i++) expect((await answer(port, 'who')).text).toBeUndefined();
-      expect(core.figures().total).toMatchObject({ refusedAddress: 3, sessions: 2, accepted: 2, ended: 0 });
+      expect(core.stats().total).toMatchObject({ refusedAddress: 3, sessions: 2, accepted: 2, ended: 0 });
       // What was refused does not count as being there.
       clients[0]!.socket.destroy();
-      await until(() => core.figures().total.sessions === 1);
+      await until(() => core.stats().total.sessions === 1);
       expect((await answer(port, 'who')).text).toBe(threads[0]);
     });
 
     test('denies on the thread that accepts, and takes a rate', async () => {
       const { core, port } = await serve({ backend }, { deny: list('127.0.0.1') });
       expect((await answer(port, 'who')).text).toBeUndefined();
-      expect(core.figures().own.refusedDenied).toBe(1);
+      expect(core.stats().own.refusedDenied).toBe(1);
       const other = await serve({ backend }, { allow: list('127.0.0.1'), rate: { perSecond: 0.001, burst: 2 } });
       for (let i = 0; i < 2; i++) expect((await answer(other.port, 'who')).text).toBeDefined();
       expect((await answer(other.port, 'who')).text).toBeUndefined();
-      expect(other.core.figures().own.refusedRate).toBe(1);
+      expect(other.core.stats().own.refusedRate).toBe(1);
     });
 
     test('times sessions out, and ends one that queues too much', async () => {
       const timing = await serve({ backend }, { timeouts: { read: 20 } });
       const silent = new Client(timing.port);
       await silent.closed;
-      await until(() => timing.core.figures().total.timedOut === 1);
+      await until(() => timing.core.stats().total.timedOut === 1);
       const limiting = await serve({ backend }, { queueLimit: { perSession: 100 } });
       expect((await answer(limiting.port, 'x'.repeat(101))).text).toBeUndefined();
       expect((await answer(limiting.port, 'hello')).text).toBe('hello');
-      await until(() => limiting.core.figures().total.overflowed === 1);
+      await until(() => limiting.core.stats().total.overflowed === 1);
     });
 
     test('reads PROXY headers in its threads', async () => {
@@ -93,7 +93,7 @@ onEachBackend((backend) => {
       );
       const silent = new Client(port);
       await silent.closed;
-      await until(() => core.figures().total.refusedProxy === 1);
+      await until(() => core.stats().total.refusedProxy === 1);
       // A header that does not come in time leaves its place to others, such as one that comes at once.
       const header = 'PROXY TCP4 192.0.2.7 10.0.0.1 1000 443\r\n';
       await until(async () => (await answer(port, `${header}where`)).text === '192.0.2.7');
@@ -105,7 +105,7 @@ onEachBackend((backend) => {
       const answers = await Promise.all(Array.from({ length: 60 }, () => answer(port, 'who')));
       const served = answers.filter(({ text }) => text !== undefined);
       expect(served).toHaveLength(2);
-      expect(core.figures().total).toMatchObject({ refusedFull: 58, sessions: 2 });
+      expect(core.stats().total).toMatchObject({ refusedFull: 58, sessions: 2 });
     });
   });
 
@@ -114,6 +114,6 @@ onEachBackend((backend) => {
     const { core, port } = await serve({ backend }, { maxSessions: 1, deny: list('192.0.2.1') });
     expect((await answer(port, 'who')).text).toBeDefined();
     expect((await answer(port, 'who')).text).toBeUndefined();
-    expect(core.figures().total.refusedFull).toBe(1);
+    expect(core.stats().total.refusedFull).toBe(1);
   });
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { isIocpError } from '@overlapped/iocp-native';
-import { type CoreFigures, IocpCore } from '@overlapped/net-core';
+import { type CoreStats, IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { codeOf } from './streams.js';
@@ -24,7 +24,7 @@ onEachBackend((backend) => {
       const { core, port } = await serve({ backend });
       const groups = await byThread(await connect(port, 1000));
       expect([...groups.values()].map((group) => group.length)).toEqual([500, 500]);
-      expect(core.figures().total).toMatchObject({ accepted: 1000, sessions: 1000 } satisfies Partial<CoreFigures>);
+      expect(core.stats().total).toMatchObject({ accepted: 1000, sessions: 1000 } satisfies Partial<CoreStats>);
     });
 
     test('when clients leave, the emptier thread gets the next ones', async () => {
@@ -32,7 +32,7 @@ onEachBackend((backend) => {
       const [full, emptied] = [...(await byThread(await connect(port, 20))).entries()];
       for (const { socket } of emptied![1]) socket.end();
       await Promise.all(emptied![1].map(({ closed }) => closed));
-      await until(() => core.figures().total.ended === 10);
+      await until(() => core.stats().total.ended === 10);
       const groups = await byThread(await connect(port, 10));
       expect([...groups.keys()]).toEqual([emptied![0]]);
       expect(full![1]).toHaveLength(10);
@@ -54,9 +54,9 @@ onEachBackend((backend) => {
       const expected = { crash: /outside of a handler/, exit: /exit code 3/, hog: /memory/ }[how]!;
       expect(losses[0]!.error.message).toMatch(expected);
       // What was counted before the loss is counted once, before and after it is replaced.
-      expect(core.figures().total.accepted).toBe(20);
+      expect(core.stats().total.accepted).toBe(20);
       // The listener has gone on, and the new thread takes what comes.
-      await until(() => core.figures().workers[losses[0]!.index]!.sessions === 0);
+      await until(() => core.stats().workers[losses[0]!.index]!.sessions === 0);
       const others = await byThread(await connect(port, 20));
       expect(await Promise.all(spared!.map((client) => client.ask('and now')))).toEqual(spared!.map(() => 'and now'));
       expect(reset).toBe(0);
@@ -107,10 +107,10 @@ onEachBackend((backend) => {
         return count;
       });
       for (const { socket } of clients) socket.write(Buffer.alloc(bytes, 'x'));
-      await until(() => core.figures().total.bytesReceived >= clients.length * bytes);
+      await until(() => core.stats().total.bytesReceived >= clients.length * bytes);
       await core.stop();
       expect(await Promise.all(received)).toEqual(clients.map(() => bytes));
-      expect(core.figures().total).toMatchObject({ sessions: 0, bytesQueued: 0, events: 0, sendBuffers: 0 });
+      expect(core.stats().total).toMatchObject({ sessions: 0, bytesQueued: 0, events: 0, sendBuffers: 0 });
     });
 
     test('packets can be posted to a thread', async () => {

@@ -48,7 +48,7 @@ async function withCore(options, use) {
   } finally {
     await core.stop(30_000);
   }
-  const { inFlight, sockets, buffersOut } = core.port.figures;
+  const { inFlight, sockets, buffersOut } = core.port.stats;
   expect(inFlight + sockets + buffersOut, 0, 'what the port has left');
 }
 

@@ -88,7 +88,7 @@ const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION
 
 function sample(): Sample {
   const { sessions, bytesQueued, events, receiveBuffers, sendBuffers, timers, accepted, bytesReceived, timedOut } =
-    core.figures().total;
+    core.stats().total;
   const { rss, heapUsed, external } = process.memoryUsage();
   const delayP99 = late(delay.percentile(99));
   const delayMax = late(delay.max);

@@ -15,11 +15,11 @@ const SECTIONS: Readonly<Record<string, (client: Client) => Readonly<Record<stri
     process_id: process.pid,
     uptime_in_seconds: kv.uptime,
   }),
-  Clients: ({ kv }) => ({ connected_clients: kv.figures.clients }),
+  Clients: ({ kv }) => ({ connected_clients: kv.stats.clients }),
   Memory: () => ({ used_memory: process.memoryUsage.rss() }),
   Stats: ({ kv }) => ({
-    total_connections_received: kv.figures.connections,
-    total_commands_processed: kv.figures.commands,
+    total_connections_received: kv.stats.connections,
+    total_commands_processed: kv.stats.commands,
   }),
   Keyspace: ({ store }): Record<string, string> =>
     store.size === 0 ? {} : { db0: `keys=${store.size},expires=${store.expiring},avg_ttl=0` },

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert';
 import { checkEvent } from '../checks.js';
-import { type CompletionPacket, Operation, type Overlapped, type PortFigures } from '../contract.js';
+import { type CompletionPacket, Operation, type Overlapped, type PortStats } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
 import { closing } from '../ledger.js';
@@ -25,7 +25,7 @@ const INDEX_MASK = 0xffffff;
 export class Engine {
   readonly ring: Ring;
   readonly notifier: Notifier;
-  readonly figures: PortFigures = {
+  readonly stats: PortStats = {
     inFlight: 0,
     sockets: 0,
     buffersOut: 0,
@@ -53,7 +53,7 @@ export class Engine {
     assert(index <= INDEX_MASK, 'more sockets than user_data can name');
     const socket = new UringSocket(handle, index, listener, datagrams);
     this.#sockets[index] = socket;
-    this.figures.sockets++;
+    this.stats.sockets++;
     return socket;
   }
 
@@ -75,7 +75,7 @@ export class Engine {
       event.pending = true;
     }
     socket.pending++;
-    this.figures.inFlight++;
+    this.stats.inFlight++;
     // Outside of the pump nobody is about to call dequeue(), which hands this to the kernel.
     this.notifier.nudge();
   }
@@ -84,7 +84,7 @@ export class Engine {
   finish(socket: UringSocket, event: Overlapped | null): void {
     if (event !== null) event.pending = false;
     socket.pending--;
-    this.figures.inFlight--;
+    this.stats.inFlight--;
     if (socket.closing) this.closeWhenDrained(socket);
   }
 
@@ -109,7 +109,7 @@ export class Engine {
     socket.handle = -1;
     this.#sockets[socket.index] = null;
     this.#freeIndexes.push(socket.index);
-    this.figures.sockets--;
+    this.stats.sockets--;
   }
 
   /** Queues the last packet of an operation that the kernel does not have (any more). */

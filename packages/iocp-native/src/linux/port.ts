@@ -13,8 +13,8 @@ import {
   Operation,
   type Overlapped,
   type PipeEndpoint,
-  type PortFigures,
   type PortOptions,
+  type PortStats,
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
@@ -60,7 +60,7 @@ export class UringPort implements CompletionPort {
   readonly backend = 'io_uring';
   readonly native = true;
   readonly concurrency: number;
-  readonly figures: PortFigures;
+  readonly stats: PortStats;
   readonly receiveBlock: NativeBlock;
 
   readonly #ring: Ring;
@@ -105,7 +105,7 @@ export class UringPort implements CompletionPort {
       this.#files = new FileSender(engine, this.#room, (bytes) => this.allocate(bytes, true));
       this.#receiver = new Receiver(engine, this.#buffers, this.#bufferRing, this.#datagrams);
       this.#ending = new Ending(engine, this.#acceptor, this.#connector, this.#receiver, this.#sender, this.#files);
-      this.figures = engine.figures;
+      this.stats = engine.stats;
       this.#threadEnd = cancelAtThreadEnd(ring);
     } catch (error) {
       this.#ring.close();
@@ -238,8 +238,8 @@ export class UringPort implements CompletionPort {
       // A completion without a packet may have armed its operation again. That goes to the kernel before we say "none".
     } while (n === 0 && (ring.unsubmitted > 0 || ring.cqHead !== ring.cqTail()) && ++rounds < ROUNDS);
     if (n > 0) {
-      this.figures.wakeUps++;
-      this.figures.packets += n;
+      this.stats.wakeUps++;
+      this.stats.packets += n;
     }
     return n;
   }
@@ -277,13 +277,13 @@ export class UringPort implements CompletionPort {
   /** Closes every socket and discards packets until nothing is in flight. False when the kernel did not follow. */
   #drain(): boolean {
     const batch = createBatch(64);
-    for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
+    for (let round = 0; this.stats.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) this.close(socket);
       for (let n = this.dequeue(batch, 100); n > 0; n = this.dequeue(batch, 0)) {
         for (const packet of batch.slice(0, n)) this.#discard(packet);
       }
     }
-    return this.figures.sockets === 0;
+    return this.stats.sockets === 0;
   }
 
   #discard(packet: CompletionPacket): void {
@@ -380,10 +380,10 @@ export class UringPort implements CompletionPort {
 
   /** A late completion: its socket or its event serves another by now. Its buffer goes back. */
   #drop(operation: number, flags: number): void {
-    this.figures.dropped++;
+    this.stats.dropped++;
     if (operation === Operation.Receive && (flags & abi.CQE_FLAG.BUFFER) !== 0) {
       this.#buffers.take(flags >>> 16, 0);
-      this.figures.buffersOut++;
+      this.stats.buffersOut++;
       this.#receiver.release(flags >>> 16);
     }
   }

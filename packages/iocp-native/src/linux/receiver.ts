@@ -54,7 +54,7 @@ export class Receiver {
       if (socket.datagrams === null) packet.data = this.#buffers.take(buffer, result);
       else this.#datagrams.take(packet, buffer, result);
       packet.buffer = buffer;
-      this.#engine.figures.buffersOut++;
+      this.#engine.stats.buffersOut++;
       if ((flags & CQE_FLAG.MORE) === 0) this.#rearm(socket, event);
       return true;
     }
@@ -73,7 +73,7 @@ export class Receiver {
   /** Drops a reference to a buffer; the last one gives it back to the kernel. */
   release(buffer: number): void {
     if (!this.#buffers.release(buffer)) return;
-    this.#engine.figures.buffersOut--;
+    this.#engine.stats.buffersOut--;
     this.#ring.provide(buffer);
     if (this.#starved.length > 0) this.#engine.notifier.nudge();
   }
@@ -96,7 +96,7 @@ export class Receiver {
       this.#rearm(socket, event);
       return;
     }
-    this.#engine.figures.starved++;
+    this.#engine.stats.starved++;
     if (socket.receiveCanceled) {
       this.#queueCanceled(socket, event);
     } else {

@@ -15,9 +15,9 @@ import {
   Operation,
   type Overlapped,
   type PipeEndpoint,
-  type PortFigures,
   type PortOptions,
   type PortSocket,
+  type PortStats,
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
@@ -47,7 +47,7 @@ export class PortablePort implements CompletionPort, Host {
   readonly buffers: ReceiveBuffers;
   readonly #free: FreeList;
   readonly #blocks: NativeBlock[] = [];
-  readonly #figures = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, starved: 0 };
+  readonly #stats = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, starved: 0 };
   readonly #packets = new PacketQueue();
   readonly #handles = new Set<PortableHandle>();
   /** The events in flight. */
@@ -70,8 +70,8 @@ export class PortablePort implements CompletionPort, Host {
     this.#free = new FreeList(count);
   }
 
-  get figures(): Readonly<PortFigures> {
-    return { ...this.#figures, buffersOut: this.buffers.out, dropped: 0 };
+  get stats(): Readonly<PortStats> {
+    return { ...this.#stats, buffersOut: this.buffers.out, dropped: 0 };
   }
 
   allocate(bytes: number, hidden = false): NativeBlock {
@@ -236,8 +236,8 @@ export class PortablePort implements CompletionPort, Host {
       if (owner !== null) this.#finish(owner as PortableHandle, batch[i]!.event);
     }
     if (count > 0) {
-      this.#figures.wakeUps++;
-      this.#figures.packets += count;
+      this.#stats.wakeUps++;
+      this.#stats.packets += count;
     }
     return count;
   }
@@ -270,7 +270,7 @@ export class PortablePort implements CompletionPort, Host {
     this.#starving.clear();
     for (const event of this.#events) event.pending = false;
     this.#events.clear();
-    this.#figures.inFlight = 0;
+    this.#stats.inFlight = 0;
     this.buffers.out = 0;
     if (this.#handles.size === 0) this.#giveMemory();
     for (const handle of [...this.#handles]) {
@@ -278,7 +278,7 @@ export class PortablePort implements CompletionPort, Host {
       handle.closing = true;
       handle.abandon();
     }
-    this.#figures.sockets = 0;
+    this.#stats.sockets = 0;
   }
 
   // The port as its sockets see it.
@@ -291,7 +291,7 @@ export class PortablePort implements CompletionPort, Host {
       this.#events.add(event);
     }
     owner.pending++;
-    this.#figures.inFlight++;
+    this.#stats.inFlight++;
   }
 
   queue(
@@ -314,7 +314,7 @@ export class PortablePort implements CompletionPort, Host {
   takeSlot(socket: Starving): number {
     const slot = this.#free.pop();
     if (slot === -1) {
-      this.#figures.starved++;
+      this.#stats.starved++;
       this.#starving.add(socket);
     }
     return slot;
@@ -326,18 +326,18 @@ export class PortablePort implements CompletionPort, Host {
 
   opened(handle: PortableHandle): void {
     this.#handles.add(handle);
-    this.#figures.sockets++;
+    this.#stats.sockets++;
   }
 
   gone(handle: PortableHandle): void {
     this.#handles.delete(handle);
-    if (!this.#destroyed) this.#figures.sockets--;
+    if (!this.#destroyed) this.#stats.sockets--;
     else if (this.#handles.size === 0) this.#giveMemory();
   }
 
   #finish(owner: PortableHandle, event: Overlapped | null): void {
     owner.pending--;
-    this.#figures.inFlight--;
+    this.#stats.inFlight--;
     if (event === null) return;
     event.pending = false;
     this.#events.delete(event);

@@ -12,9 +12,9 @@ import {
   Operation,
   type Overlapped,
   type PipeEndpoint,
-  type PortFigures,
   type PortOptions,
   type PortSocket,
+  type PortStats,
   type PortToken,
 } from '../contract.js';
 import { endpointText, isPipe } from '../endpoint.js';
@@ -44,7 +44,7 @@ export class SimulatedPort implements CompletionPort, Host {
   readonly network: Network;
   readonly #free: FreeList;
   readonly #blocks: NativeBlock[] = [];
-  readonly #figures = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, dropped: 0, starved: 0 };
+  readonly #stats = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, dropped: 0, starved: 0 };
   readonly #packets = new PacketQueue();
   /** What is open, by slot; and the slots that are free, of which the last one serves next. */
   readonly #slots: (SimulatedHandle | null)[] = [];
@@ -68,8 +68,8 @@ export class SimulatedPort implements CompletionPort, Host {
     this.#free = new FreeList(count);
   }
 
-  get figures(): Readonly<PortFigures> {
-    return { ...this.#figures, buffersOut: this.buffers.out };
+  get stats(): Readonly<PortStats> {
+    return { ...this.#stats, buffersOut: this.buffers.out };
   }
 
   allocate(bytes: number, hidden = false): NativeBlock {
@@ -216,8 +216,8 @@ export class SimulatedPort implements CompletionPort, Host {
       if (this.world.traced) this.world.trace(describe(batch[i]!));
     }
     if (count > 0) {
-      this.#figures.wakeUps++;
-      this.#figures.packets += count;
+      this.#stats.wakeUps++;
+      this.#stats.packets += count;
     }
     return count;
   }
@@ -255,8 +255,8 @@ export class SimulatedPort implements CompletionPort, Host {
       handle.closing = true;
       handle.release(false);
     }
-    this.#figures.inFlight = 0;
-    this.#figures.sockets = 0;
+    this.#stats.inFlight = 0;
+    this.#stats.sockets = 0;
     const packet = new CompletionPacket();
     while (this.#packets.length > 0) {
       this.#packets.shift(packet);
@@ -277,7 +277,7 @@ export class SimulatedPort implements CompletionPort, Host {
       this.#events.add(event);
     }
     owner.pending++;
-    this.#figures.inFlight++;
+    this.#stats.inFlight++;
   }
 
   queue(
@@ -301,14 +301,14 @@ export class SimulatedPort implements CompletionPort, Host {
     this.world.after(most, () => {
       if (this.#destroyed) return;
       if (this.#slots[slot]?.generation === generation) run();
-      else this.#figures.dropped++;
+      else this.#stats.dropped++;
     });
   }
 
   takeSlot(socket: Starving): number {
     const slot = this.#free.pop();
     if (slot === -1) {
-      this.#figures.starved++;
+      this.#stats.starved++;
       this.#starving.add(socket);
     }
     return slot;
@@ -322,7 +322,7 @@ export class SimulatedPort implements CompletionPort, Host {
     handle.slot = this.#freeSlots.pop() ?? this.#slots.length;
     handle.generation = ++this.#generations;
     this.#slots[handle.slot] = handle;
-    this.#figures.sockets++;
+    this.#stats.sockets++;
   }
 
   closed(handle: SimulatedHandle): void {
@@ -336,12 +336,12 @@ export class SimulatedPort implements CompletionPort, Host {
   #gone(handle: SimulatedHandle): void {
     this.#slots[handle.slot] = null;
     this.#freeSlots.push(handle.slot);
-    this.#figures.sockets--;
+    this.#stats.sockets--;
   }
 
   #finish(owner: SimulatedHandle, { operation, event }: CompletionPacket): void {
     owner.pending--;
-    this.#figures.inFlight--;
+    this.#stats.inFlight--;
     if (event !== null) {
       event.pending = false;
       this.#events.delete(event);

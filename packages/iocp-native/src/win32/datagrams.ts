@@ -87,7 +87,7 @@ export class Datagrams {
     packet.data = this.#buffers.take(buffer, packet.bytes);
     packet.buffer = buffer;
     packet.from = this.#addresses.find(event.block, event.offset + EVENT_ADDRESSES);
-    this.#engine.figures.buffersOut++;
+    this.#engine.stats.buffersOut++;
   }
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {

@@ -8,7 +8,7 @@
 import assert from 'node:assert';
 import { checkEvent } from '../checks.js';
 import type { CompletionPacket } from '../contract.js';
-import { Operation, type Overlapped, type PortFigures } from '../contract.js';
+import { Operation, type Overlapped, type PortStats } from '../contract.js';
 import type { DatagramState } from '../datagrams.js';
 import type { IocpError } from '../errors.js';
 import { Owned, own } from '../ledger.js';
@@ -54,7 +54,7 @@ export class Engine {
   readonly port: number;
   /** The port's own page: see PAGE. */
   readonly scratch: NativeBlock;
-  readonly figures: PortFigures = {
+  readonly stats: PortStats = {
     inFlight: 0,
     sockets: 0,
     buffersOut: 0,
@@ -112,7 +112,7 @@ export class Engine {
     }
     const socket = new Win32Socket(handle, index, generation, skips, listener, pipe, datagrams);
     this.#sockets[index] = socket;
-    this.figures.sockets++;
+    this.stats.sockets++;
     return socket;
   }
 
@@ -146,7 +146,7 @@ export class Engine {
       event.pending = true;
     }
     socket.pending++;
-    this.figures.inFlight++;
+    this.stats.inFlight++;
   }
 
   /** Makes an event's OVERLAPPED ready for a call that gives the kernel an operation; the event's address. */
@@ -172,7 +172,7 @@ export class Engine {
       else if (event === socket.connecting) socket.connecting = null;
     }
     socket.pending--;
-    this.figures.inFlight--;
+    this.stats.inFlight--;
     if (socket.closing) this.closeWhenDrained(socket);
   }
 
@@ -225,7 +225,7 @@ export class Engine {
     this.#sockets[socket.index] = null;
     this.#generations[socket.index] = (socket.generation + 1) % GENERATIONS;
     this.#freeIndexes.push(socket.index);
-    this.figures.sockets--;
+    this.stats.sockets--;
   }
 
   /** Queues a packet of an operation of `socket`. */

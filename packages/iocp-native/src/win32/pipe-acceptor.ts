@@ -87,7 +87,7 @@ export class PipeAcceptor {
     state.instances.delete(event);
     if (status === 0) {
       instance.closing = false;
-      this.#engine.figures.sockets++;
+      this.#engine.stats.sockets++;
       this.#engine.queuePacket(Operation.Accept, listener, event, null).socket = instance;
     } else {
       this.#discard(instance);
@@ -102,7 +102,7 @@ export class PipeAcceptor {
     state.idle = -1;
     const instance = this.#engine.addSocket(-1, null, ACTION, 'server');
     instance.closing = true;
-    this.#engine.figures.sockets--;
+    this.#engine.stats.sockets--;
     try {
       this.#engine.attach(instance, handle, ACTION);
       return instance;
@@ -113,7 +113,7 @@ export class PipeAcceptor {
   }
 
   #discard(instance: Win32Socket): void {
-    this.#engine.figures.sockets++;
+    this.#engine.stats.sockets++;
     this.#engine.removeSocket(instance);
   }
 

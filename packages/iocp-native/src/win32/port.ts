@@ -13,8 +13,8 @@ import {
   Operation,
   type Overlapped,
   type PipeEndpoint,
-  type PortFigures,
   type PortOptions,
+  type PortStats,
   type PortToken,
   type SocketOptions,
 } from '../contract.js';
@@ -60,7 +60,7 @@ export class IocpPort implements CompletionPort {
   readonly backend = 'iocp';
   readonly native = true;
   readonly concurrency: number;
-  readonly figures: PortFigures;
+  readonly stats: PortStats;
   readonly receiveBlock: NativeBlock;
 
   readonly #engine: Engine;
@@ -98,7 +98,7 @@ export class IocpPort implements CompletionPort {
       throw error;
     }
     this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
-    this.figures = this.#engine.figures;
+    this.stats = this.#engine.stats;
     this.#acceptor = new Acceptor(this.#engine);
     this.#connector = new Connector(this.#engine);
     this.#sender = new Sender(this.#engine);
@@ -242,8 +242,8 @@ export class IocpPort implements CompletionPort {
     const n = Math.min(batch.length, queue.length);
     for (let i = 0; i < n; i++) this.#deliver(batch[i]!);
     if (n > 0) {
-      this.figures.wakeUps++;
-      this.figures.packets += n;
+      this.stats.wakeUps++;
+      this.stats.packets += n;
     }
     return n;
   }
@@ -285,7 +285,7 @@ export class IocpPort implements CompletionPort {
   /** Closes every socket and discards packets until nothing is in flight. False when the kernel did not follow. */
   #drain(): boolean {
     const { queue } = this.#engine;
-    for (let round = 0; this.figures.sockets > 0 && round < DRAIN_ROUNDS; round++) {
+    for (let round = 0; this.stats.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of this.#engine.sockets) {
         this.close(socket);
         if (round >= CANCEL_ROUNDS) this.#engine.closeHandleOf(socket);
@@ -293,7 +293,7 @@ export class IocpPort implements CompletionPort {
       if (queue.length === 0) this.#takeFromKernel(ENTRIES, 100);
       while (queue.length > 0) this.#discard();
     }
-    const drained = this.figures.sockets === 0;
+    const drained = this.stats.sockets === 0;
     for (const socket of this.#engine.sockets) this.#engine.removeSocket(socket);
     return drained;
   }
@@ -352,7 +352,7 @@ export class IocpPort implements CompletionPort {
         continue;
       }
       this.#engine.settle();
-      if (!this.#complete(low, words[at + 1]!, overlapped, bytes)) this.figures.dropped++;
+      if (!this.#complete(low, words[at + 1]!, overlapped, bytes)) this.stats.dropped++;
     }
   }
 

@@ -113,7 +113,7 @@ export class Receiver {
   /** Drops a reference to a buffer; the last one frees it. */
   release(buffer: number): void {
     if (!this.#buffers.release(buffer)) return;
-    this.#engine.figures.buffersOut--;
+    this.#engine.stats.buffersOut--;
     this.#give(buffer);
   }
 
@@ -143,7 +143,7 @@ export class Receiver {
       this.#fill(socket, buffer);
       return;
     }
-    this.#engine.figures.starved++;
+    this.#engine.stats.starved++;
     socket.stream = Stream.Starved;
     this.#starved.add(socket);
   }
@@ -219,7 +219,7 @@ export class Receiver {
     packet.bytes = bytes;
     packet.data = this.#buffers.take(buffer, bytes);
     packet.buffer = buffer;
-    this.#engine.figures.buffersOut++;
+    this.#engine.stats.buffersOut++;
     socket.receiveFull = bytes === this.#buffers.size;
     socket.stream = Stream.Queued;
     socket.receivesQueued++;

@@ -87,7 +87,7 @@ export function accepting(suite: Suite): void {
       expect(event.pending).toBe(false);
     }
     expect(pump.left).toEqual([]);
-    expect(port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
     const peer = r.peer(endpoint);
     await peer.until('the refusal', () => peer.error !== null);
     expect(peer.error?.code).toBe('ECONNREFUSED');

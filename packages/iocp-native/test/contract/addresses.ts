@@ -19,7 +19,7 @@ export function addresses(suite: Suite): void {
     const r = suite.rig();
     const listener = await r.listen();
     await expect(rejection(r, listener.localEndpoint())).resolves.toMatchObject({ code: 'EADDRINUSE' });
-    expect(r.port.figures.sockets).toBe(1);
+    expect(r.port.stats.sockets).toBe(1);
   });
 
   suite.rule('listening on an address of another machine rejects with EADDRNOTAVAIL', async () => {
@@ -27,7 +27,7 @@ export function addresses(suite: Suite): void {
     // TEST-NET-1: nobody has it.
     const error = await rejection(r, { address: '192.0.2.1', family: 4, port: 0 });
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL' });
-    expect(r.port.figures.sockets).toBe(0);
+    expect(r.port.stats.sockets).toBe(0);
   });
 
   suite.rule('endpoints are those of the connection', async () => {

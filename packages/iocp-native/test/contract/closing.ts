@@ -23,7 +23,7 @@ export function closing(suite: Suite): void {
     // A part of it may have gone out, but not all.
     expect(r.pump.take('Send', sending)?.error).not.toBeNull();
     if (handle !== -1) expect(socket.handle).toBe(-1);
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
     await r.pump.turns(20);
     expect(r.pump.left).toEqual([]);
     peer.raw.resume();
@@ -39,7 +39,7 @@ export function closing(suite: Suite): void {
     r.port.close(socket, true);
     await r.pump.turns(20);
     expect(r.pump.left).toEqual([]);
-    expect(r.port.figures.sockets).toBe(0);
+    expect(r.port.stats.sockets).toBe(0);
   });
 
   suite.rule('what was sent before the close arrives', async () => {
@@ -120,7 +120,7 @@ export function closing(suite: Suite): void {
     const { server, client } = await r.pair();
     expect((await r.close(server)).socket === server).toBe(true);
     expect((await r.close(client)).socket === client).toBe(true);
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('a socket closes while its shutdown is in flight', async () => {
@@ -146,6 +146,6 @@ export function closing(suite: Suite): void {
     expect((await r.close(socket)).error).toBeNull();
     expect(() => socket.setNoDelay(true)).toThrow(/^Cannot /);
     expect(() => socket.localEndpoint()).toThrow(/^Cannot /);
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 }

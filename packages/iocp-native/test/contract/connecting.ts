@@ -49,9 +49,9 @@ export function connecting(suite: Suite): void {
     expect(error!.syscall).not.toBe('');
     expect(error!.message).toMatch(/^Cannot .+: .+ \(ECONNREFUSED, .+\)$/);
     expect(() => socket.remoteEndpoint()).toThrow(/^Cannot /);
-    expect(r.port.figures.sockets).toBe(1);
+    expect(r.port.stats.sockets).toBe(1);
     expect((await r.close(socket)).error).toBeNull();
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('a connect that is closed before its packet gives one packet, and then the Close packet', async () => {

@@ -30,7 +30,7 @@ export function datagramPeers(suite: Suite): void {
     expect(await code(local)).toBe('EADDRINUSE');
     expect(await code({ address: '192.0.2.1', family: 4, port: 0 })).toBe('EADDRNOTAVAIL');
     expect(await code(LOOPBACK, { ...LOOPBACK6, port: 9 })).toBe('EAFNOSUPPORT');
-    expect(r.port.figures.sockets).toBe(1);
+    expect(r.port.stats.sockets).toBe(1);
   });
 
   suite.rule('datagrams pass over IPv6', async ({ skip }) => {

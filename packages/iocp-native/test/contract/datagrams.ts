@@ -34,7 +34,7 @@ export function datagrams(suite: Suite): void {
         expect(String(packet.data)).toBe(text);
       }
     }
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('the memory of a datagram has its bytes, and nothing of those before', async () => {
@@ -160,7 +160,7 @@ export function datagrams(suite: Suite): void {
       await r.pump.until('the burst', () => seen.length === burst * BURST);
     }
     expect(seen).toEqual(Array.from(seen.keys()));
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('many sends may be in flight, each with its own event', async () => {
@@ -221,8 +221,8 @@ export function datagrams(suite: Suite): void {
     for (const text of ['1', '2', '3', '4', '5']) await peer.send(text, local);
     await r.pump.until('two packets', () => r.pump.packets.length === 2);
     await r.pump.turns(20);
-    expect(r.port.figures).toMatchObject({ buffersOut: 2, starved: expect.any(Number) });
-    expect(r.port.figures.starved).toBeGreaterThan(0);
+    expect(r.port.stats).toMatchObject({ buffersOut: 2, starved: expect.any(Number) });
+    expect(r.port.stats.starved).toBeGreaterThan(0);
     expect(r.pump.packets.length).toBe(2);
     for (const text of ['1', '2', '3', '4', '5']) {
       const { data, buffer } = await r.pump.next('Receive', stream);
@@ -257,7 +257,7 @@ export function datagrams(suite: Suite): void {
     const held = await r.pump.next('Receive', holder.stream);
     const others = [await bound(r), await bound(r)] as const;
     for (const { local } of others) await peer.send('waits', local);
-    while (r.port.figures.starved < 2) await r.pump.turns(1);
+    while (r.port.stats.starved < 2) await r.pump.turns(1);
     for (const { socket, stream } of [holder, others[0]]) {
       r.port.cancel(socket, stream);
       expect((await r.endOf(stream)).error?.code).toBe('ECANCELED');

@@ -22,7 +22,7 @@ export function destroying(suite: Suite): void {
     r.pump.stop();
     r.port.destroy();
     expect(events.some(({ pending }) => pending)).toBe(false);
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
     for (const { peer } of connections) {
       peer.raw.resume();
       await peer.until('the end', () => peer.ended || peer.closed);

@@ -8,13 +8,13 @@ import { postFromThread } from '../support/threads.js';
 
 /** Waits on the port in each turn of the event loop, as a dedicated pump does, until the test is over. Counts the waits. */
 function host(port: CompletionPort) {
-  const figures = { waits: 0, packets: 0 };
+  const stats = { waits: 0, packets: 0 };
   const batch = createBatch(4);
   const turn = () => {
     immediate = setImmediate(turn);
     immediate.unref();
-    figures.waits++;
-    figures.packets += port.dequeue(batch, -1);
+    stats.waits++;
+    stats.packets += port.dequeue(batch, -1);
     immediate.ref();
   };
   port.hostLoop();
@@ -25,14 +25,14 @@ function host(port: CompletionPort) {
     clearImmediate(immediate);
     clearInterval(anchor);
   });
-  return figures;
+  return stats;
 }
 
 export function hosting(suite: Suite): void {
   suite.rule('a wait ends for whatever the event loop has to do', async () => {
     const { port, pump } = suite.rig();
     pump.stop();
-    const figures = host(port);
+    const stats = host(port);
     await new Promise((resolve) => setTimeout(resolve, 20));
     await new Promise((resolve) => setImmediate(resolve));
     expect(await readFile(import.meta.filename, 'utf8')).toMatch(/whatever/);
@@ -42,23 +42,23 @@ export function hosting(suite: Suite): void {
     expect(await message).toBe('hello');
     port1.close();
     setTimeout(() => port.post('late', 1), 5);
-    while (figures.packets === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    expect(figures.packets).toBe(1);
+    while (stats.packets === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(stats.packets).toBe(1);
   });
 
   suite.rule('a port that hosts the loop sleeps as long as that may', async () => {
     const { port, pump } = suite.rig();
     pump.stop();
-    const figures = host(port);
+    const stats = host(port);
     // The loop has nothing to do for so long, unless somebody disturbs it. Who does not sleep waits thousands of times.
     let waits = Number.POSITIVE_INFINITY;
     for (let round = 0; waits > 20; round++) {
       expect(round).toBeLessThan(20);
-      const before = figures.waits;
+      const before = stats.waits;
       await new Promise((resolve) => setTimeout(resolve, 300));
-      waits = figures.waits - before;
+      waits = stats.waits - before;
     }
-    expect(figures.waits).toBeGreaterThan(0);
+    expect(stats.waits).toBeGreaterThan(0);
   });
 
   suite.rule(
@@ -68,21 +68,21 @@ export function hosting(suite: Suite): void {
       const other = suite.rig();
       pump.stop();
       other.pump.stop();
-      const figures = host(port);
+      const stats = host(port);
       const batch = createBatch(1);
       const [count, spread] = [20, 30_000];
       const posting = postFromThread(other.port.share(), 1, count, { spread });
       const order: string[] = [];
       let waits = 0;
       for (let seen = 0; seen < count; seen++) {
-        const before = figures.waits;
+        const before = stats.waits;
         const watched = new Promise<void>((resolve) => other.port.watch(resolve));
         // Nothing else wakes the loop while the thread posts; it has started when its first post is here.
         const late = seen > 0 && setTimeout(() => order.push('a timer'), 3000);
         await watched;
         if (late) clearTimeout(late);
         order.push('a post');
-        if (seen > 0) waits = Math.max(waits, figures.waits - before);
+        if (seen > 0) waits = Math.max(waits, stats.waits - before);
         expect(other.port.dequeue(batch, 0)).toBe(1);
       }
       expect(order).toEqual(Array.from({ length: count }, () => 'a post'));

@@ -25,7 +25,7 @@ export function local(suite: Suite): void {
     await r.close(client);
     expect(await r.endOf(toServer)).toMatchObject({ error: null, data: null });
     expect((await r.close(server)).error).toBeNull();
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('a local socket has no address, and takes no notice of the options of TCP', async () => {
@@ -143,7 +143,7 @@ export function local(suite: Suite): void {
     }
     await serving;
     expect(seen.sort()).toEqual(clients.map(({ name }) => name).sort());
-    expect(r.port.figures.sockets).toBe(1 + 2 * count);
+    expect(r.port.stats.sockets).toBe(1 + 2 * count);
   });
 
   suite.rule('a reset ends a local connection, and cancels what is in flight', async () => {
@@ -194,7 +194,7 @@ export function local(suite: Suite): void {
     expect(error).toMatchObject({ code: 'ENOENT' });
     expect(error!.message).toMatch(/^Cannot connect to .+: .+ \(ENOENT, .+\)$/);
     expect((await r.close(socket)).error).toBeNull();
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('the file of a dead listener refuses clients, and is in the way of listeners', async () => {
@@ -212,7 +212,7 @@ export function local(suite: Suite): void {
     const at = { path: localPath() };
     const listener = await r.listen(undefined, at);
     expect(await rejection(r, at)).toMatchObject({ code: 'EADDRINUSE' });
-    expect(r.port.figures.sockets).toBe(1);
+    expect(r.port.stats.sockets).toBe(1);
     await r.dial(listener, undefined, at);
     expect(await rejection(r, at)).toMatchObject({ code: 'EADDRINUSE' });
   });
@@ -241,7 +241,7 @@ export function local(suite: Suite): void {
       await r.close(server);
       await r.close(client);
     }
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('a listener leaves the file that another has put in the place of its own', async ({ skip }) => {

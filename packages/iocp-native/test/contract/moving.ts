@@ -19,10 +19,10 @@ export function moving(suite: Suite): void {
     const packet = await acceptor.pump.next('Accept', event);
     expect(packet).toMatchObject({ key: 'listener', error: null, data: null, buffer: -1 });
     expect(packet.socket).toBeNull();
-    expect(acceptor.port.figures).toMatchObject({ sockets: 1, inFlight: 0 });
+    expect(acceptor.port.stats).toMatchObject({ sockets: 1, inFlight: 0 });
     const socket = worker.port.adopt(packet.bytes);
     expect(socket).toMatchObject({ handle: packet.bytes, key: undefined, pending: 0 });
-    expect(worker.port.figures.sockets).toBe(1);
+    expect(worker.port.stats.sockets).toBe(1);
     expect(socket.localEndpoint()).toEqual(listener.localEndpoint());
     expect(socket.remoteEndpoint().port).toBe(peer.raw.localPort);
     const stream = worker.receive(socket);
@@ -126,7 +126,7 @@ export function moving(suite: Suite): void {
       await peer.until('the end', () => peer.ended);
       expect(peer.error).toBeNull();
     }
-    expect(r.port.figures).toMatchObject({ sockets: 1, buffersOut: 0 });
+    expect(r.port.stats).toMatchObject({ sockets: 1, buffersOut: 0 });
     await thread.stop();
   });
 
@@ -151,7 +151,7 @@ export function moving(suite: Suite): void {
   suite.rule('sharing an address rejects with ENOTSUP', async () => {
     const r = suite.rig();
     await expect(r.port.listen(LOOPBACK, { reusePort: true })).rejects.toMatchObject({ code: 'ENOTSUP' });
-    expect(r.port.figures.sockets).toBe(0);
+    expect(r.port.stats.sockets).toBe(0);
   });
 
   suite.rule('a port that is not native moves no connection: ENOTSUP', async () => {

@@ -22,8 +22,8 @@ export function posting(suite: Suite): void {
       }
     }
     expect(seen).toEqual(Array.from({ length: count }, (_, i) => i));
-    expect(port.figures.packets).toBe(count);
-    expect(port.figures.wakeUps).toBe(Math.ceil(count / 17));
+    expect(port.stats.packets).toBe(count);
+    expect(port.stats.wakeUps).toBe(Math.ceil(count / 17));
   });
 
   suite.rule('posts and I/O do not starve each other', async () => {

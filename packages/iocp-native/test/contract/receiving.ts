@@ -29,7 +29,7 @@ export function receiving(suite: Suite): void {
     }
     expect(check.position).toBe(length);
     expect(stream.pending).toBe(false);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('data is never larger than a receive buffer, and lies in it', async () => {
@@ -137,7 +137,7 @@ export function receiving(suite: Suite): void {
     await r.roundTrips(50);
     // More than any kernel holds for us: it can only be written when somebody reads.
     expect(written).toBe(false);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
     expect(r.pump.left).toEqual([]);
     const check = new PatternCheck();
     const second = r.event();
@@ -153,13 +153,13 @@ export function receiving(suite: Suite): void {
     for (let i = 0; i < 12; i++) connections.push(await r.served());
     const streams = connections.map(({ socket }) => r.receive(socket));
     await r.roundTrips(2);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
     // Three times as many streams as buffers, and each of them gets its bytes.
     for (const [i, { peer }] of connections.entries()) {
       await peer.write(`${i}`.padStart(2));
       expect(String(await r.read(streams[i]!, 2))).toBe(`${i}`.padStart(2));
     }
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('a stream waits for a buffer, and then loses no byte', async () => {
@@ -173,8 +173,8 @@ export function receiving(suite: Suite): void {
     await r.pump.until('two packets', () => r.pump.packets.length === 2);
     // Nothing more comes out, whatever the port does meanwhile.
     await r.pump.turns(20);
-    expect(r.port.figures.starved).toBeGreaterThan(0);
-    expect(r.port.figures.buffersOut).toBe(2);
+    expect(r.port.stats.starved).toBeGreaterThan(0);
+    expect(r.port.stats.buffersOut).toBe(2);
     expect(r.pump.packets.length).toBe(2);
     for (;;) {
       const { data, buffer, error } = await r.pump.next('Receive', stream);
@@ -184,7 +184,7 @@ export function receiving(suite: Suite): void {
       r.port.release(buffer);
     }
     expect(check.position).toBe(length);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('streams that wait for buffers all get their turn', async () => {
@@ -201,7 +201,7 @@ export function receiving(suite: Suite): void {
       peer.raw.write(patternOf(length));
     }
     await r.pump.until('all bytes', () => checks.every((check) => check.position === length));
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('a stream that waits for a buffer can be canceled and closed', async () => {
@@ -222,9 +222,9 @@ export function receiving(suite: Suite): void {
     check.next(held2.data!);
     await r.close(socket);
     expect(r.pump.take('Receive', second)).toMatchObject({ data: null, error: { code: 'ECANCELED' } });
-    expect(r.port.figures.buffersOut).toBe(1);
+    expect(r.port.stats.buffersOut).toBe(1);
     r.port.release(held2.buffer);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
   });
 
   suite.rule('a retained buffer keeps its bytes until the last release', async () => {
@@ -246,7 +246,7 @@ export function receiving(suite: Suite): void {
     await r.pump.until('the first', () => seen === 64);
     await peer.write('o'.repeat(6400));
     await r.pump.until('the others', () => seen === 6464);
-    expect(r.port.figures.buffersOut).toBe(1);
+    expect(r.port.stats.buffersOut).toBe(1);
     expect(String(kept)).toBe('k'.repeat(kept!.length));
     // Borrowed bytes can be sent from where they lie.
     const list = new GatherList();
@@ -256,7 +256,7 @@ export function receiving(suite: Suite): void {
     await r.pump.next('Send', sending);
     expect(String(await peer.read(kept!.length))).toBe('k'.repeat(kept!.length));
     r.port.release(buffer);
-    expect(r.port.figures.buffersOut).toBe(0);
+    expect(r.port.stats.buffersOut).toBe(0);
     expect(() => r.port.release(buffer)).toThrow(/not out/);
   });
 

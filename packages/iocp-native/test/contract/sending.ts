@@ -100,7 +100,7 @@ export function sending(suite: Suite): void {
     peer.raw.end();
     expect(await r.pump.next('Receive', stream)).toMatchObject({ data: null, error: null });
     await r.close(socket);
-    expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0 });
+    expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });
 
   suite.rule('both ends shut down, and both streams end', async () => {

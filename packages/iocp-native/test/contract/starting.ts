@@ -66,7 +66,7 @@ export function starting(suite: Suite): void {
       expect((await r.endOf(event)).error?.code).toBe('ECANCELED');
     }
     expect((await peer.read(150)).length).toBe(150);
-    expect(port.figures.dropped).toBe(0);
+    expect(port.stats.dropped).toBe(0);
   });
 
   suite.rule('an event in flight cannot be started again', async () => {

@@ -24,7 +24,7 @@ export function volume(suite: Suite): void {
       await Promise.all([server, client].map((socket) => sendPattern(r, socket, block)));
       await r.pump.until('all bytes', () => checks.every((check) => check.position === TOTAL));
       for (const socket of [server, client]) await r.close(socket);
-      expect(r.port.figures).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
+      expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0 });
     },
     180_000,
   );
@@ -52,13 +52,13 @@ export function volume(suite: Suite): void {
       const r = suite.rig();
       const listener = await r.listen();
       await visit(r, listener);
-      const before = { ...r.port.figures };
+      const before = { ...r.port.stats };
       const sockets = openSockets();
       const [groups, size] = [20, 50];
       for (let i = 0; i < groups; i++) await Promise.all(Array.from({ length: size }, () => visit(r, listener)));
-      const { inFlight, buffersOut, dropped } = r.port.figures;
+      const { inFlight, buffersOut, dropped } = r.port.stats;
       expect({ inFlight, buffersOut, dropped }).toEqual({ inFlight: 0, buffersOut: 0, dropped: 0 });
-      expect(r.port.figures.sockets).toBe(before.sockets);
+      expect(r.port.stats.sockets).toBe(before.sockets);
       expect(r.events.all.some(({ pending }) => pending)).toBe(false);
       expect(r.pump.left).toEqual([]);
       expect(openSockets()).toBeLessThanOrEqual(sockets);

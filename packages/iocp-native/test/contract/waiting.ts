@@ -22,7 +22,7 @@ export function waiting(suite: Suite): void {
     expect(port.dequeue(batch, 0)).toBe(4);
     expect(port.dequeue(batch, 0)).toBe(2);
     expect(port.dequeue(batch, 0)).toBe(0);
-    expect(port.figures).toMatchObject({ packets: 6, wakeUps: 2 });
+    expect(port.stats).toMatchObject({ packets: 6, wakeUps: 2 });
   });
 
   suite.rule('dequeue with a timeout waits about that long', () => {

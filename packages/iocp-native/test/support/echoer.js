@@ -50,7 +50,7 @@ class Echo {
 
 parentPort.postMessage(port.share());
 const batch = createBatch(64);
-for (let stopping = false; !stopping || port.figures.sockets > 0; ) {
+for (let stopping = false; !stopping || port.stats.sockets > 0; ) {
   const count = port.dequeue(batch, -1);
   for (const packet of batch.slice(0, count)) {
     if (packet.operation === Operation.Post && packet.key === 0) stopping = true;

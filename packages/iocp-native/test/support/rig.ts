@@ -35,7 +35,7 @@ export class Rig {
       this.pump.end();
       port.destroy();
       for (const peer of this.#peers) peer.raw.destroy();
-      const { inFlight, sockets, buffersOut, dropped } = port.figures;
+      const { inFlight, sockets, buffersOut, dropped } = port.stats;
       expect({ inFlight, sockets, buffersOut, dropped }).toEqual({
         inFlight: 0,
         sockets: 0,

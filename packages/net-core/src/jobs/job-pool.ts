@@ -36,7 +36,7 @@ export interface RunOptions {
 }
 
 /** Levels, and counters since the pool was made. */
-export interface JobFigures {
+export interface JobStats {
   /** Jobs that no thread has started. */
   readonly queued: number;
   /** Jobs that threads work on, or wait for. */
@@ -137,7 +137,7 @@ export class JobPool {
   }
 
   /** At this moment. */
-  get figures(): JobFigures {
+  get stats(): JobStats {
     let queued = this.#waiting.size;
     let running = 0;
     this.#jobs.forEach((job, slot) => {

@@ -9,7 +9,7 @@ export interface WorkerStart {
   readonly index: number;
   readonly options: IocpCoreOptions;
   readonly ledger: SharedArrayBuffer;
-  readonly figures: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
   readonly exchange: SharedExchange;
   /** Of a LoadGuard. */
   readonly guard: SharedArrayBuffer;

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResourceLimits } from 'node:worker_threads';
 import { IocpError, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { closeHandle, recoverPoster } from '@overlapped/iocp-native/threads';
-import { type CoreFigures, sum } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
+import { type CoreStats, sum } from '../stats.js';
 import { type Exchange, memberOf } from './exchange.js';
 import { MESSAGE_KEY, USER_KEYS } from './protocol.js';
 import { LOOKS_IN_VAIN, WorkerThread } from './worker-thread.js';
@@ -67,7 +67,7 @@ export class WorkerPool {
   readonly #watchdog = setInterval(() => this.#look(), LOOK).unref();
   #retry: NodeJS.Timeout | undefined;
   #nextService = 1;
-  #retired: CoreFigures = sum([]);
+  #retired: CoreStats = sum([]);
   #stopping = false;
 
   /** @internal */
@@ -80,9 +80,9 @@ export class WorkerPool {
     this.#started.catch(() => {});
   }
 
-  /** Figures of each thread, and the counters of those that are no more. @internal */
-  figures(): { threads: CoreFigures[]; retired: CoreFigures; hung: number } {
-    const threads = this.#places.map(({ thread }) => thread.figures());
+  /** Statistics of each thread, and the counters of those that are no more. @internal */
+  stats(): { threads: CoreStats[]; retired: CoreStats; hung: number } {
+    const threads = this.#places.map(({ thread }) => thread.stats());
     return { threads, retired: this.#retired, hung: this.#places.filter(({ thread }) => thread.hung).length };
   }
 
@@ -174,7 +174,7 @@ export class WorkerPool {
 
   #replace(index: number): void {
     const place = this.#places[index]!;
-    this.#retired = sum([this.#retired, place.thread.figures()]);
+    this.#retired = sum([this.#retired, place.thread.stats()]);
     const thread = this.#startThread(index);
     place.thread = thread;
     const serve = async () => {

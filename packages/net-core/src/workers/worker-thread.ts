@@ -4,8 +4,8 @@ import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { IocpError, openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, reap } from '@overlapped/iocp-native/threads';
 import { landError } from '../carried-error.js';
-import { type CoreFigures, countersOf, Figure, FigureBoard } from '../figures.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
+import { type CoreStats, countersOf, Stat, StatsBlock } from '../stats.js';
 import { startThread, threadEntry } from '../thread-entry.js';
 import { type Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
@@ -42,7 +42,7 @@ interface Waiting {
 export class WorkerThread {
   readonly index: number;
   readonly threadId: number;
-  readonly board = new FigureBoard();
+  readonly statsBlock = new StatsBlock();
   /** Resolves when the thread's core is there; rejects when it could not be made. */
   readonly ready: Promise<void>;
   /** Resolves when the thread is gone and what it left has been given back; with the error, if it did not end in order. */
@@ -82,7 +82,7 @@ export class WorkerThread {
       index,
       options: options.core,
       ledger: this.#ledger,
-      figures: this.board.memory,
+      stats: this.statsBlock.memory,
       exchange: { control, address: block.address },
       guard: this.#guard.memory,
     };
@@ -116,7 +116,7 @@ export class WorkerThread {
         const error = inOrder ? undefined : ended;
         this.#gone = true;
         this.#guard.unwatch();
-        this.#lost = this.board.values[Figure.sessions]!;
+        this.#lost = this.statsBlock.values[Stat.sessions]!;
         this.#poster = undefined;
         this.#rejectAll(error ?? new Error('the worker thread has stopped'));
         reap(this.#ledger, this.#token, onLeftOver);
@@ -132,9 +132,9 @@ export class WorkerThread {
   }
 
   /** Of a thread that is gone only the counters remain. */
-  figures(): CoreFigures {
-    const figures = this.board.read();
-    return this.#gone ? { ...countersOf(figures), lost: this.#lost } : figures;
+  stats(): CoreStats {
+    const stats = this.statsBlock.read();
+    return this.#gone ? { ...countersOf(stats), lost: this.#lost } : stats;
   }
 
   /** Connections that were handed to it and are not over: its sessions, and what it has not taken yet. */
@@ -224,7 +224,7 @@ export class WorkerThread {
   /** To be called again and again, see LOOKS_IN_VAIN. True when it is found to be hung now. */
   look(): boolean {
     if (this.#token === undefined || this.#gone) return false;
-    const { turns, asleep } = this.board;
+    const { turns, asleep } = this.statsBlock;
     const wasHung = this.hung;
     this.#unchanged = turns === this.#turns && !asleep ? this.#unchanged + 1 : 0;
     this.#turns = turns;
@@ -250,11 +250,11 @@ export class WorkerThread {
 
   /** An answer, when it comes in time; else the thread is terminated. */
   async #within<T>(grace: number, ask: () => Promise<T>): Promise<T> {
-    const { turns } = this.board;
+    const { turns } = this.statsBlock;
     const action = `stop the worker thread ${this.index}`;
     const atGrace = setTimeout(
       () => {
-        if (this.board.turns !== turns || this.board.asleep) return;
+        if (this.statsBlock.turns !== turns || this.statsBlock.asleep) return;
         this.terminate(new IocpError(action, 'a handler has not returned within the grace', 'ETIMEDOUT', 'terminate'));
       },
       Math.max(grace, LEAST_GRACE),

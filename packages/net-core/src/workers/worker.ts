@@ -5,15 +5,15 @@ import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { blockAt, closeHandle, keepLedger } from '@overlapped/iocp-native/threads';
 import { carryError, describe } from '../carried-error.js';
-import { FigureBoard } from '../figures.js';
 import { IocpCore } from '../iocp-core.js';
+import { StatsBlock } from '../stats.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
 import { type Hosted, type HostModule, type Report, type Request, USER_KEYS, type WorkerStart } from './protocol.js';
 
 assert(parentPort, 'this is the entry of a worker thread');
 const parent = parentPort;
-const { index, options, ledger, figures, exchange, guard: loading } = workerData as WorkerStart;
+const { index, options, ledger, stats, exchange, guard: loading } = workerData as WorkerStart;
 const services = new Map<number, Hosted>();
 
 keepLedger(ledger);
@@ -23,7 +23,7 @@ if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const core = new IocpCore(
   { ...options, dedicated: true, onPost },
   {
-    board: new FigureBoard(figures),
+    statsBlock: new StatsBlock(stats),
     exchange: new Exchange(exchange.control, blockAt(exchange.address, EXCHANGE_SIZE), memberOf(index), threadId),
   },
 );

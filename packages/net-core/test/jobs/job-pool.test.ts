@@ -29,8 +29,8 @@ async function errorOf(promise: Promise<unknown>, code: string): Promise<Error> 
 describe('options', () => {
   test('the cores are the default concurrency, and there are twice as many threads', async () => {
     await using pool = new JobPool({ module: jobs });
-    expect(pool.figures.threads).toBe(2 * availableParallelism());
-    expect(makePool({ concurrency: 1, threads: 3 }).figures.threads).toBe(3);
+    expect(pool.stats.threads).toBe(2 * availableParallelism());
+    expect(makePool({ concurrency: 1, threads: 3 }).stats.threads).toBe(3);
   });
 
   test.each([
@@ -124,7 +124,7 @@ describe('errors', () => {
     expect(await reasonOf(pool.run('throwValue', [undefined]))).toBeUndefined();
     expect(await reasonOf(pool.run('throwValue', [{ code: 7 }]))).toEqual({ code: 7 });
     expect(await reasonOf(pool.run('throwValue', ['x'.repeat(10_000)]))).toBe('x'.repeat(10_000));
-    expect(pool.figures).toMatchObject({ failed: 5, finished: 0, running: 0, queued: 0 });
+    expect(pool.stats).toMatchObject({ failed: 5, finished: 0, running: 0, queued: 0 });
   });
 
   test('errors keep what they are: code, name, class, cause and their own properties', async () => {
@@ -218,7 +218,7 @@ describe('arguments that cannot be cloned', () => {
     // More often than there are slots.
     for (let i = 0; i < 1100; i++) await errorOf(pool.run('first', args), 'EINVAL');
     expect(await pool.run('first', ['alive'])).toBe('alive');
-    expect(pool.figures).toMatchObject({ queued: 0, running: 0, finished: 1, failed: 1100 });
+    expect(pool.stats).toMatchObject({ queued: 0, running: 0, finished: 1, failed: 1100 });
   });
 
   test('what is no name, list or signal is refused before anything is taken', async () => {
@@ -228,7 +228,7 @@ describe('arguments that cannot be cloned', () => {
     await errorOf(run('first', 'text'), 'EINVAL');
     await errorOf(run('first', [], { signal: {} }), 'EINVAL');
     await errorOf(run('first', [], { transfer: 5 }), 'EINVAL');
-    expect(pool.figures).toMatchObject({ queued: 0, running: 0, failed: 0 });
+    expect(pool.stats).toMatchObject({ queued: 0, running: 0, failed: 0 });
     expect(await pool.run('first', [1])).toBe(1);
   });
 
@@ -259,7 +259,7 @@ describe('results that cannot be read', () => {
     await errorOf(results[2]!, 'EINVAL');
     await errorOf(results[3]!, 'EINVAL');
     expect(await results[4]).toEqual([1]);
-    expect(pool.figures).toMatchObject({ queued: 0, running: 0, lostThreads: 0 });
+    expect(pool.stats).toMatchObject({ queued: 0, running: 0, lostThreads: 0 });
   });
 });
 
@@ -272,11 +272,11 @@ describe('order and limits', () => {
     const numbers = Array.from({ length: 5000 }, (_, i) => i);
     // Every tenth goes another way, as it is large.
     const runs = numbers.map((i) => pool.run('note', i % 10 === 0 ? [i, 'x'.repeat(5000)] : [i]));
-    expect(pool.figures).toMatchObject({ queued: 5000, running: 1, finished: 0 });
+    expect(pool.stats).toMatchObject({ queued: 5000, running: 1, finished: 0 });
     flags.set();
     await Promise.all([held, ...runs]);
     expect(await pool.run('notes')).toEqual(numbers);
-    expect(pool.figures).toMatchObject({ queued: 0, running: 0, finished: 5002, failed: 0 });
+    expect(pool.stats).toMatchObject({ queued: 0, running: 0, finished: 5002, failed: 0 });
   });
 
   // Wine takes no notice of NumberOfConcurrentThreads.
@@ -303,7 +303,7 @@ describe('order and limits', () => {
     const held = [pool.run(name, [flags.words, 1]), pool.run(name, [flags.words, 2])];
     expect(await pool.run('first', [3])).toBe(3);
     await flags.started(2);
-    expect(pool.figures.running).toBe(2);
+    expect(pool.stats.running).toBe(2);
     flags.set();
     expect(await Promise.all(held)).toEqual([1, 2]);
   });
@@ -333,7 +333,7 @@ describe('aborting', () => {
     const pool = makePool();
     const reason = new Error('no');
     expect(await reasonOf(pool.run('exit', [1], { signal: AbortSignal.abort(reason) }))).toBe(reason);
-    expect(pool.figures).toMatchObject({ finished: 0, failed: 0, queued: 0, running: 0 });
+    expect(pool.stats).toMatchObject({ finished: 0, failed: 0, queued: 0, running: 0 });
   });
 
   test('a job that waits never runs, wherever it waits', async () => {
@@ -347,7 +347,7 @@ describe('aborting', () => {
     controllers.forEach((controller, i) => {
       if (i % 3 === 0) controller.abort(i);
     });
-    expect(pool.figures).toMatchObject({ queued: 1000, failed: 500 });
+    expect(pool.stats).toMatchObject({ queued: 1000, failed: 500 });
     flags.set();
     await held;
     const settled = await reasons;
@@ -383,7 +383,7 @@ describe('aborting', () => {
     await flags.isSet();
     // The next job of this thread has a signal of its own.
     expect(await pool.run('wasAborted')).toBe(false);
-    expect(pool.figures).toMatchObject({ finished: 1, failed: 1 });
+    expect(pool.stats).toMatchObject({ finished: 1, failed: 1 });
   });
 
   test('comes too late for a job that has finished', async () => {
@@ -392,6 +392,6 @@ describe('aborting', () => {
     expect(await pool.run('first', [1], { signal: controller.signal })).toBe(1);
     controller.abort();
     expect(await pool.run('first', [2])).toBe(2);
-    expect(pool.figures).toMatchObject({ finished: 2, failed: 0 });
+    expect(pool.stats).toMatchObject({ finished: 2, failed: 0 });
   });
 });

@@ -29,10 +29,10 @@ describe('a thread that dies', () => {
     expect(await Promise.all(queued)).toEqual(queued.map((_, i) => i));
     flags.set();
     expect(await held).toBe('held');
-    expect(pool.figures).toMatchObject({ threads: 2, finished: 51, failed: 1, running: 0, queued: 0 });
+    expect(pool.stats).toMatchObject({ threads: 2, finished: 51, failed: 1, running: 0, queued: 0 });
   });
 
-  test('of what a job left behind is told of: a warning, a channel, a figure', async () => {
+  test('of what a job left behind is told of: a warning, a channel, a stat', async () => {
     const pool = makePool({ threads: 1 });
     const published: unknown[] = [];
     const listener = (message: unknown) => published.push(message);
@@ -44,7 +44,7 @@ describe('a thread that dies', () => {
     expect(warning.message).toBe('left behind');
     expect(warning.stack).toContain('jobs.js');
     expect(published).toMatchObject([{ index: 0, error: { message: 'left behind' } }]);
-    expect(pool.figures.lostThreads).toBe(1);
+    expect(pool.stats.lostThreads).toBe(1);
     expect(await pool.run('first', [1])).toBe(1);
   });
 
@@ -54,7 +54,7 @@ describe('a thread that dies', () => {
     onTestFinished(() => void vi.useRealTimers());
     const pool = makePool({ threads: 1 });
     expect(await pool.run('finishAndExit', [7])).toBe(7);
-    expect(pool.figures).toMatchObject({ finished: 1, failed: 0, running: 0, queued: 0 });
+    expect(pool.stats).toMatchObject({ finished: 1, failed: 0, running: 0, queued: 0 });
   });
 
   test('again and again loses nothing else', async () => {
@@ -88,7 +88,7 @@ describe('stop', () => {
     await expect(pool.run('first', [4])).rejects.toMatchObject({ code: 'ECANCELED' });
     await stopping;
     expect(await Promise.all(runs)).toEqual([1, 2, 3]);
-    expect(pool.figures).toMatchObject({ threads: 0, queued: 0, running: 0, finished: 3 });
+    expect(pool.stats).toMatchObject({ threads: 0, queued: 0, running: 0, finished: 3 });
   });
 
   test('rejects at the deadline what has not ended, and ends the threads whatever they do', async () => {
@@ -100,14 +100,14 @@ describe('stop', () => {
     await pool.stop(50);
     const [loop, never] = await runs;
     for (const result of [loop, never]) expect(result).toMatchObject({ reason: { code: 'ECANCELED' } });
-    expect(pool.figures).toMatchObject({ threads: 0, queued: 0, running: 0 });
+    expect(pool.stats).toMatchObject({ threads: 0, queued: 0, running: 0 });
   });
 
   test('ends threads whose event loop would live on', async () => {
     const pool = makePool({ threads: 1 });
     await pool.run('leaveTimer');
     await pool.stop(60_000);
-    expect(pool.figures.threads).toBe(0);
+    expect(pool.stats.threads).toBe(0);
   });
 
   test('comes at any moment, also before the threads have started', async () => {
@@ -146,12 +146,12 @@ describe('stop', () => {
   });
 });
 
-describe('figures', () => {
+describe('stats', () => {
   test('count wake-ups, of few threads while the others sleep', async () => {
     const pool = makePool({ threads: 4, concurrency: 4 });
-    const sum = () => pool.figures.wakeUps.reduce((a, b) => a + b);
+    const sum = () => pool.stats.wakeUps.reduce((a, b) => a + b);
     for (let i = 0; i < 500; i++) await pool.run('first', [i]);
-    expect([pool.figures.threads, pool.figures.wakeUps.length]).toEqual([4, 4]);
+    expect([pool.stats.threads, pool.stats.wakeUps.length]).toEqual([4, 4]);
     // If each job woke all threads there would be 2000.
     expect(sum()).toBeLessThan(1500);
     // As long as there is always a next job a thread may look out for it, and none sleeps.

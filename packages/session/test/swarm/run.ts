@@ -354,7 +354,7 @@ export class Run {
       sessions,
       peers: peers.map(({ local, remote }) => `${local?.port}-${remote?.port}`),
       connecting: this.#connecting,
-      figures: this.#cores.map(({ port }) => port.figures),
+      stats: this.#cores.map(({ port }) => port.stats),
     });
   }
 
@@ -369,15 +369,15 @@ export class Run {
     for (const core of this.#cores) {
       assert.strictEqual(core.sessions, 0, 'sessions are counted');
       assert.strictEqual(core.timers.size, 0, 'timers are set');
-      const { inFlight, sockets, buffersOut } = core.port.figures;
+      const { inFlight, sockets, buffersOut } = core.port.stats;
       assert.deepStrictEqual({ inFlight, sockets, buffersOut }, { inFlight: 0, sockets: 0, buffersOut: 0 });
     }
     for (const { sessions } of [...this.#listeners, ...this.#connectors, ...this.#ended]) {
       assert.strictEqual(sessions.size, 0, 'sessions of a listener or a connector');
     }
-    const totals = this.#cores.map((core) => core.figures().total);
+    const totals = this.#cores.map((core) => core.stats().total);
     const total = (name: 'bytesQueued' | 'bytesReceived' | 'accepted' | 'ended') =>
-      totals.reduce((sum, figures) => sum + figures[name], 0);
+      totals.reduce((sum, stats) => sum + stats[name], 0);
     assert.strictEqual(total('bytesQueued'), 0, 'bytes are counted as queued');
     assert.strictEqual(total('accepted'), total('ended'), 'every session is counted in and out');
     assert.strictEqual(total('bytesReceived'), this.#bytesReceived, 'bytes are counted as received');

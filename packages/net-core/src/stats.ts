@@ -1,4 +1,4 @@
-// The figures of a core, in shared memory: its own thread writes them, any thread reads them at any time, also while the
+// The statistics of a core, in shared memory: its own thread writes them, any thread reads them at any time, also while the
 // writer is busy or has ended.
 
 /** Levels: what there is now. Everything else is a counter since the core opened. */
@@ -28,8 +28,8 @@ const COUNTERS = [
   'lost',
 ] as const;
 
-/** One set of figures: levels first, then counters since the core opened. `packets / wakeUps` is the size of a batch. */
-export interface CoreFigures {
+/** One set of statistics: levels first, then counters since the core opened. `packets / wakeUps` is the size of a batch. */
+export interface CoreStats {
   /** Sessions that are open. */
   readonly sessions: number;
   /** Bytes that wait to be sent, or are being sent. */
@@ -88,33 +88,33 @@ export interface CoreFigures {
   readonly lost: number;
 }
 
-/** What `core.figures()` gives. */
-export interface ServerFigures {
+/** What `core.stats()` gives. */
+export interface ServerStats {
   /** The sums, with the counters of threads that were lost. */
-  readonly total: CoreFigures;
+  readonly total: CoreStats;
   /** Of the core's own thread. */
-  readonly own: CoreFigures;
+  readonly own: CoreStats;
   /** Of each worker thread. */
-  readonly workers: readonly CoreFigures[];
+  readonly workers: readonly CoreStats[];
   /** Worker threads that do not run at the moment: a handler has not returned for seconds. */
   readonly hungWorkers: number;
 }
 
-const NAMES: readonly (keyof CoreFigures)[] = [...LEVELS, ...COUNTERS];
+const NAMES: readonly (keyof CoreStats)[] = [...LEVELS, ...COUNTERS];
 
-/** Where a figure lies in `FigureBoard.values`. @internal */
-export const Figure = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
-  Record<keyof CoreFigures, number>
+/** Where a statistic lies in `StatsBlock.values`. @internal */
+export const Stat = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
+  Record<keyof CoreStats, number>
 >;
 
-/** Behind the figures: how often the core's pump has turned, and 1 while its thread sleeps for want of work. */
+/** Behind the statistics: how often the core's pump has turned, and 1 while its thread sleeps for want of work. */
 const TURNS = NAMES.length;
 const ASLEEP = TURNS + 1;
 
-/** The figures of one core, in shared memory. @internal */
-export class FigureBoard {
+/** The statistics of one core, in shared memory. @internal */
+export class StatsBlock {
   readonly memory: SharedArrayBuffer;
-  /** Doubles, one for each figure. Only the core's thread writes. */
+  /** Doubles, one for each statistic. Only the core's thread writes. */
   readonly values: Float64Array;
 
   constructor(memory = new SharedArrayBuffer((ASLEEP + 1) * Float64Array.BYTES_PER_ELEMENT)) {
@@ -141,22 +141,22 @@ export class FigureBoard {
     return this.values[TURNS]!;
   }
 
-  read(): CoreFigures {
-    return collect((name) => this.values[Figure[name]]!);
+  read(): CoreStats {
+    return collect((name) => this.values[Stat[name]]!);
   }
 }
 
 /** The sums. */
-export function sum(all: readonly CoreFigures[]): CoreFigures {
-  return collect((name) => all.reduce((total, figures) => total + figures[name], 0));
+export function sum(all: readonly CoreStats[]): CoreStats {
+  return collect((name) => all.reduce((total, stats) => total + stats[name], 0));
 }
 
-/** What is left of the figures of a core that is no more: its counters. */
-export function countersOf(figures: CoreFigures): CoreFigures {
+/** What is left of the statistics of a core that is no more: its counters. */
+export function countersOf(stats: CoreStats): CoreStats {
   const levels: readonly string[] = LEVELS;
-  return collect((name) => (levels.includes(name) ? 0 : figures[name]));
+  return collect((name) => (levels.includes(name) ? 0 : stats[name]));
 }
 
-function collect(value: (name: keyof CoreFigures) => number): CoreFigures {
-  return Object.fromEntries(NAMES.map((name) => [name, value(name)])) as unknown as CoreFigures;
+function collect(value: (name: keyof CoreStats) => number): CoreStats {
+  return Object.fromEntries(NAMES.map((name) => [name, value(name)])) as unknown as CoreStats;
 }
