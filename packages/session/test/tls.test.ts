@@ -8,12 +8,14 @@ import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { Connector, type SessionDuplex } from '../src/index.js';
 import { makeCertificates } from './certificates.js';
-import { listenForStreams, openCore } from './streams.js';
+import { MUCH } from './net-socket-rows.js';
+import { listenForStreams, openCore, turns } from './streams.js';
 import { deferred, listen, onEachBackend, pattern, read } from './support.js';
 
 const { ca, a, b, client } = await makeCertificates();
@@ -58,23 +60,53 @@ onEachBackend((backend) => {
     expect(await text(socket)).toBe('hello');
   });
 
-  test('a listener that stops ends no process by a TLSSocket that writes and has no listener for errors', async () => {
+  test('a listener that stops leaves a TLSSocket to its owner, and cuts its write after the grace', async () => {
     const server = tls.createServer(a);
+    const opened = deferred<SessionDuplex>();
     const listener = await listen(openCore(backend), {
-      session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+      session: {
+        onConnected: (session) => {
+          const stream = session.toDuplex();
+          opened.resolve(stream);
+          server.emit('connection', stream);
+        },
+      },
     });
-    const served = once(server, 'secureConnection');
-    const client = tls.connect({ port: listener.endpoint.port, host: '127.0.0.1', rejectUnauthorized: false });
-    client.on('error', () => {});
-    const over = new Promise((resolve) => client.once('close', resolve));
-    const socket: tls.TLSSocket = (await served)[0];
-    const closed = new Promise((resolve) => socket.once('close', resolve));
-    const timer = setInterval(() => socket.write(pattern(100_000)), 5);
-    await listener.stop(200);
-    await closed;
-    clearInterval(timer);
-    client.resume();
-    await over;
+    const { socket, client } = await secured(server, listener.endpoint.port);
+    const failed = once(socket, 'error');
+    const stopped = listener.stop(1000);
+    socket.write('hello');
+    expect((await read(client, 5)).toString()).toBe('hello');
+    client.pause();
+    socket.write(pattern(MUCH));
+    const outcome = failed.then(async ([error]) => ({ code: error.code, destroyed: (await opened.promise).destroyed }));
+    expect(await outcome).toEqual({ code: 'ECANCELED', destroyed: true });
+    await stopped;
+    client.destroy();
+  });
+
+  test('a TLSSocket whose transport is destroyed fails as over a net.Socket', async () => {
+    for (const transport of ['net.Socket', 'session']) {
+      const server = tls.createServer(a);
+      const opened = deferred<Duplex>();
+      const serve = (stream: Duplex) => {
+        opened.resolve(stream);
+        server.emit('connection', stream);
+      };
+      const listens = transport === 'session' ? listenForStreams(openCore(backend), serve) : listenByNet(serve);
+      const { socket, client } = await secured(server, await listens);
+      const log: string[] = [];
+      const note = (what: string) => (error?: unknown) => log.push(`${what}: ${(error as Error | null)?.message}`);
+      socket.on('error', note('error')).write(pattern(MUCH), note('first'));
+      socket.write('more', note('second'));
+      await once(client, 'readable');
+      (await opened.promise).destroy();
+      await new Promise((resolve) => socket.once('close', resolve));
+      await turns(1);
+      const expected = ['first', 'second', 'error'].map((what) => `${what}: write ECANCELED`);
+      expect({ transport, log }).toEqual({ transport, log: expected });
+      client.destroy();
+    }
   });
 
   test('a protocol is agreed upon, and the client shows who it is', async () => {
@@ -199,6 +231,22 @@ onEachBackend((backend) => {
     expect(said).toContain('CN = b.test');
   });
 });
+
+/** A TLS client of a server that listens at a port, which does not read, and the server's end. */
+async function secured(server: tls.Server, port: number) {
+  const served = once(server, 'secureConnection');
+  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  client.on('error', () => {});
+  const [socket]: tls.TLSSocket[] = await served;
+  return { socket: socket!, client };
+}
+
+async function listenByNet(serve: (socket: net.Socket) => void): Promise<number> {
+  const server = net.createServer(serve).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  return (server.address() as net.AddressInfo).port;
+}
 
 async function closed(stream: SessionDuplex): Promise<void> {
   if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve));
