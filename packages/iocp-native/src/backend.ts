@@ -2,11 +2,11 @@
 // platform this is.
 
 import { availableParallelism } from 'node:os';
-import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract.js';
-import { IocpError } from './errors.js';
-import { dropPosted } from './handed-posts.js';
-import { checkLedger, type OwnedRecord, takeRecords } from './ledger.js';
-import { linuxBackend } from './linux/backend.js';
+import { IocpError } from './contract/errors.js';
+import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract/port.js';
+import { linuxBackend } from './linux/io-uring/backend.js';
+import { checkLedger, type OwnedRecord, takeRecords } from './native/ledger.js';
+import { dropPosted } from './port/handed-posts.js';
 import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
 

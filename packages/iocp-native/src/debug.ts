@@ -12,7 +12,7 @@
  */
 
 import assert from 'node:assert';
-import type { NativeBlock } from './memory.js';
+import type { NativeBlock } from './native/memory.js';
 
 /** Whether this process watches its memory. */
 export const debugging = process.env.OVERLAPPED_DEBUG === '1';

@@ -5,7 +5,7 @@
  */
 
 export { type Availability, type Candidate, candidates, type OpenOptions, openPort, openPoster } from './backend.js';
-export * from './contract.js';
-export { endpoint } from './endpoint.js';
-export { IocpError, isIocpError } from './errors.js';
-export type { NativeBlock } from './memory.js';
+export { endpoint } from './contract/endpoint.js';
+export { IocpError, isIocpError } from './contract/errors.js';
+export * from './contract/port.js';
+export type { NativeBlock } from './native/memory.js';

@@ -6,10 +6,10 @@
  */
 
 export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
-export { leavePosted } from './handed-posts.js';
-export { createLedger, keepLedger } from './ledger.js';
-export { blockAt } from './memory.js';
-export { shareBlock } from './shared-blocks.js';
+export { createLedger, keepLedger } from './native/ledger.js';
+export { blockAt } from './native/memory.js';
+export { shareBlock } from './native/shared-blocks.js';
+export { leavePosted } from './port/handed-posts.js';
 export {
   createSharedPort,
   openSharedPort,

@@ -2,8 +2,8 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { candidates, openPort, openPoster } from '../src/backend.js';
-import type { BackendName } from '../src/contract.js';
-import { isIocpError } from '../src/errors.js';
+import { isIocpError } from '../src/contract/errors.js';
+import type { BackendName } from '../src/contract/port.js';
 
 afterEach(() => vi.unstubAllEnvs());
 

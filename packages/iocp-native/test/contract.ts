@@ -1,4 +1,4 @@
-// The conformance suite: every rule of src/contract.ts, against any backend, with peers on the loopback interface (or in a
+// The conformance suite: every rule of src/contract/port.ts, against any backend, with peers on the loopback interface (or in a
 // simulation). A backend's own test file calls it with how to open a port and with what it skips and why.
 
 import { describe } from 'vitest';

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Endpoint } from '../src/contract.js';
-import { AddressCache, writeTarget } from '../src/datagrams.js';
-import { BlockStore, plainMemory } from '../src/memory.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
-import { NO_ZONE } from '../src/zones.js';
+import type { Endpoint } from '../src/contract/port.js';
+import { BlockStore, plainMemory } from '../src/native/memory.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
+import { NO_ZONE } from '../src/native/zones.js';
+import { AddressCache, writeTarget } from '../src/port/datagrams.js';
 
 const AF_INET6 = 10;
 const block = new BlockStore(plainMemory).take(4096);

@@ -3,8 +3,8 @@
 
 import { describe, expect, it, vi } from 'vitest';
 import { POISON, watchOf } from '../src/debug.js';
-import { BlockStore, plainMemory } from '../src/memory.js';
-import { ReceiveBuffers } from '../src/receive-buffers.js';
+import { BlockStore, plainMemory } from '../src/native/memory.js';
+import { ReceiveBuffers } from '../src/port/receive-buffers.js';
 
 vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';

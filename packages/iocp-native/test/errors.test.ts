@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IocpError, isIocpError, packetError } from '../src/errors.js';
+import { IocpError, isIocpError, packetError } from '../src/contract/errors.js';
 import { fromNode } from '../src/portable/errors.js';
 
 describe('IocpError', () => {

@@ -17,12 +17,12 @@ import {
   type Overlapped,
   openPort,
 } from '../src/index.js';
-import { Owned } from '../src/ledger.js';
-import { ARGUMENTS } from '../src/linux/completion.js';
+import { ARGUMENTS } from '../src/linux/io-uring/completion.js';
 import { IOVEC, MSGHDR } from '../src/linux/layout.js';
-import { BlockStore, blockAt, plainMemory } from '../src/memory.js';
-import { isShared, shareBlock } from '../src/shared-blocks.js';
-import { SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
+import { Owned } from '../src/native/ledger.js';
+import { BlockStore, blockAt, plainMemory } from '../src/native/memory.js';
+import { isShared, shareBlock } from '../src/native/shared-blocks.js';
+import { SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
 import { createSimulation } from '../src/testing/index.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES, EVENT_BUFFERS, OVERLAPPED, WSABUF } from '../src/win32/layout.js';
 

@@ -2,7 +2,17 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { closing, createLedger, disown, keepLedger, Owned, own, strike, takeRecords, write } from '../src/ledger.js';
+import {
+  closing,
+  createLedger,
+  disown,
+  keepLedger,
+  Owned,
+  own,
+  strike,
+  takeRecords,
+  write,
+} from '../src/native/ledger.js';
 import { recordsOf } from './support/threads.js';
 
 // In this order: a thread keeps one ledger, from some time on.

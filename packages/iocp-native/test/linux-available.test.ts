@@ -6,12 +6,12 @@ import { constants, release } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openPort } from '../src/index.js';
-import { linuxBackend, probe } from '../src/linux/backend.js';
 import { linuxError, ringError, whyNoRing } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
+import { linuxBackend, probe } from '../src/linux/io-uring/backend.js';
+import { whenFreed, withLargestRing } from '../src/linux/io-uring/locked-memory.js';
+import { signal } from '../src/linux/io-uring/notifier.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
-import { whenFreed, withLargestRing } from '../src/linux/locked-memory.js';
-import { signal } from '../src/linux/notifier.js';
 import { library } from './support/threads.js';
 
 const { OP } = layout;

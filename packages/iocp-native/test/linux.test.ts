@@ -10,12 +10,12 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
-import { linuxBackend } from '../src/linux/backend.js';
 import { layout, Ring } from '../src/linux/index.js';
+import { linuxBackend } from '../src/linux/io-uring/backend.js';
+import { UringPoster } from '../src/linux/io-uring/poster.js';
+import { skip } from '../src/linux/io-uring/sender.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
-import { UringPoster } from '../src/linux/poster.js';
-import { skip } from '../src/linux/sender.js';
-import { PostedQueue } from '../src/posted-queue.js';
+import { PostedQueue } from '../src/port/posted-queue.js';
 import { unreadBytes } from './support/descriptors.js';
 import { library } from './support/threads.js';
 

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { CompletionPacket, Operation, type PortSocket } from '../src/contract.js';
-import { PacketQueue } from '../src/packet-queue.js';
+import { CompletionPacket, Operation, type PortSocket } from '../src/contract/port.js';
+import { PacketQueue } from '../src/port/packet-queue.js';
 
 it('is a queue, through any growth', () => {
   // Runs of pushes and shifts, long enough to wrap and to grow.

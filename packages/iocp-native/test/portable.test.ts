@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { openPort } from '../src/backend.js';
-import { createBatch } from '../src/contract.js';
+import { createBatch } from '../src/contract/port.js';
 import { contract } from './contract.js';
 
 const notNative = 'node:net has no handles to move or share';

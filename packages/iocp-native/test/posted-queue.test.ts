@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PostedQueue } from '../src/posted-queue.js';
+import { PostedQueue } from '../src/port/posted-queue.js';
 
 const CAPACITY = 4096;
 const word = fc.integer({ min: 0, max: 0xffffffff });

@@ -4,8 +4,8 @@ import { AssertionError } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { strideOf } from '../src/debug.js';
-import { BlockStore, plainMemory } from '../src/memory.js';
-import { FreeList, ReceiveBuffers } from '../src/receive-buffers.js';
+import { BlockStore, plainMemory } from '../src/native/memory.js';
+import { FreeList, ReceiveBuffers } from '../src/port/receive-buffers.js';
 
 const [COUNT, SIZE] = [4, 64];
 

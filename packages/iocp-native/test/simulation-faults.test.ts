@@ -1,8 +1,8 @@
 // What a simulation promises beyond the contract: the same run for the same seed, and each fault that was asked for.
 
 import { expect, onTestFinished, test } from 'vitest';
-import { createBatch, EVENT_SIZE, GatherList, Operation, type PortSocket } from '../src/contract.js';
-import { endpoint } from '../src/endpoint.js';
+import { endpoint } from '../src/contract/endpoint.js';
+import { createBatch, EVENT_SIZE, GatherList, Operation, type PortSocket } from '../src/contract/port.js';
 import { createSimulation, type Faults, type Simulation } from '../src/testing/index.js';
 import { patternOf } from './support/pattern.js';
 import { Rig } from './support/rig.js';

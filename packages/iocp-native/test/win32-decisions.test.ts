@@ -2,8 +2,8 @@
 // what is made of its answers. Its functions are replaced, so this runs anywhere.
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { CompletionPacket, type Endpoint } from '../src/contract.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/sockaddr.js';
+import { CompletionPacket, type Endpoint } from '../src/contract/port.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
 import * as c from '../src/win32/constants.js';
 import { PAGE } from '../src/win32/layout.js';
 import { isLoopback, reachSelf } from '../src/win32/target.js';
@@ -19,8 +19,8 @@ vi.mock(import('../src/win32/system.js'), () => ({ isWine: vi.fn(() => false), i
 // The suites share a process: others have loaded these modules with the real functions, and will again.
 vi.resetModules();
 afterAll(() => vi.resetModules());
-const { BlockStore, plainMemory } = await import('../src/memory.js');
-const { ReceiveBuffers } = await import('../src/receive-buffers.js');
+const { BlockStore, plainMemory } = await import('../src/native/memory.js');
+const { ReceiveBuffers } = await import('../src/port/receive-buffers.js');
 const { Engine } = await import('../src/win32/engine.js');
 const { FileSender } = await import('../src/win32/file-sender.js');
 const { Datagrams, endOfStream } = await import('../src/win32/datagrams.js');

@@ -1,7 +1,7 @@
 // What layout.ts says of C structures, held against what the compiler's rules say of their declarations.
 
-import { assertLayout } from '../abi.js';
-import { koffi } from '../koffi.js';
+import { assertLayout } from '../native/abi.js';
+import { koffi } from '../native/koffi.js';
 import { BUF, CQE_WORDS, EPOLL_EVENT, IOVEC, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
 
 /** Throws an AssertionError when a structure does not lie in memory as the code believes. */

@@ -1,9 +1,9 @@
 // Addresses of any family that a socket of this backend may have, as the kernel wants them: those of sockaddr.ts, and
 // sockaddr_un, which is the family and a path of up to 108 bytes. unix(7)
 
-import type { Endpoint, PipeEndpoint } from '../contract.js';
-import { checkPath, endpointText, hasNoAddress, isPipe } from '../endpoint.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
+import { checkPath, endpointText, hasNoAddress, isPipe } from '../contract/endpoint.js';
+import type { Endpoint, PipeEndpoint } from '../contract/port.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
 import { AF_INET6, AF_UNIX } from './layout.js';
 import { linuxZones } from './zones.js';
 

@@ -3,7 +3,7 @@
 
 import { constants, release } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import { IocpError, packetError } from '../errors.js';
+import { IocpError, packetError } from '../contract/errors.js';
 
 const reasons = getSystemErrorMap();
 const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));

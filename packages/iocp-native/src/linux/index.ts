@@ -5,9 +5,8 @@
  * @module @overlapped/iocp-native/linux
  */
 
-export { IocpError, isIocpError } from '../errors.js';
-
+export { IocpError, isIocpError } from '../contract/errors.js';
+export { signal, unsignal } from './io-uring/notifier.js';
+export { Ring } from './io-uring/ring.js';
 export * as layout from './layout.js';
 export { io_uring_register, io_uring_setup } from './libc.js';
-export { signal, unsignal } from './notifier.js';
-export { Ring } from './ring.js';

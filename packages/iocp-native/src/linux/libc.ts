@@ -1,8 +1,8 @@
 // libc, through koffi: what io_uring does not do itself, and io_uring's own three system calls.
 // Each function is bound when it is first called, so importing this file asks nothing of the platform.
 
-import { IocpError } from '../errors.js';
-import { koffi } from '../koffi.js';
+import { IocpError } from '../contract/errors.js';
+import { koffi } from '../native/koffi.js';
 import { linuxError } from './errors.js';
 import { SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup } from './layout.js';
 

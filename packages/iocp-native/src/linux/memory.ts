@@ -1,8 +1,8 @@
 // Native memory on Linux: anonymous private mappings, which cost nothing until they are touched.
 
-import { koffi } from '../koffi.js';
-import { disown, Owned, own } from '../ledger.js';
-import type { MemorySource } from '../memory.js';
+import { koffi } from '../native/koffi.js';
+import { disown, Owned, own } from '../native/ledger.js';
+import type { MemorySource } from '../native/memory.js';
 import { check, madvise, mmap, munmap } from './libc.js';
 
 export const PROT_READ_WRITE = 3;

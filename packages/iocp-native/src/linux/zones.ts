@@ -1,6 +1,6 @@
 // Zones of link-local addresses: the names of network interfaces, of this process's network namespace. if_nametoindex(3)
 
-import { NO_ZONE, numberOf, type Zones } from '../zones.js';
+import { NO_ZONE, numberOf, type Zones } from '../native/zones.js';
 import { if_indextoname, if_nametoindex } from './libc.js';
 
 /** Bytes of an interface's name with its end. */

@@ -2,9 +2,9 @@
 
 import { networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
-import type { Endpoint, PipeEndpoint } from '../contract.js';
-import { fits, isAbstract } from '../endpoint.js';
-import { numberOf } from '../zones.js';
+import { fits, isAbstract } from '../contract/endpoint.js';
+import type { Endpoint, PipeEndpoint } from '../contract/port.js';
+import { numberOf } from '../native/zones.js';
 
 /** The host of an endpoint. libuv knows a zone by its name, but on Windows by its number. */
 export function hostOf({ address }: Endpoint): string {

@@ -1,7 +1,7 @@
 // The fall-back: a completion port over node:net, for where the kernel offers none.
 
 import type { Backend } from '../backend.js';
-import { closePostedQueue } from '../posted-queue.js';
+import { closePostedQueue } from '../port/posted-queue.js';
 import { needsKernel } from './errors.js';
 import { openPoster, recoverPoster } from './inbox.js';
 import { PortablePort } from './port.js';

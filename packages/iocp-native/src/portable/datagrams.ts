@@ -4,12 +4,12 @@
 import assert from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
-import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
-import { DatagramState, inFamily, sendAction } from '../datagrams.js';
-import { endpointText, told } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { countOf, totalOf } from '../gather-list.js';
-import { pieceOf } from '../receive-buffers.js';
+import { endpointText, told } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
+import { countOf, totalOf } from '../contract/gather-list.js';
+import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
+import { DatagramState, inFamily, sendAction } from '../port/datagrams.js';
+import { pieceOf } from '../port/receive-buffers.js';
 import { hostOf } from './address.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';

@@ -1,7 +1,7 @@
 // Node's errors as IocpErrors. Node has already made the codes portable; what is left is the message and its own codes.
 
 import { getSystemErrorMap } from 'node:util';
-import { IocpError, isIocpError, packetError } from '../errors.js';
+import { IocpError, isIocpError, packetError } from '../contract/errors.js';
 
 const reasons = getSystemErrorMap();
 

@@ -1,7 +1,7 @@
 // Sending a file over a net.Socket: a piece is read, and written when it is there, by turns.
 
 import { read } from 'node:fs';
-import { endsEarly, type IocpError } from '../errors.js';
+import { endsEarly, type IocpError } from '../contract/errors.js';
 import { canceled, fromNode } from './errors.js';
 
 const PIECE = 65536;

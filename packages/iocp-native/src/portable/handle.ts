@@ -1,8 +1,8 @@
 // What a socket and a listener have in common, and what both need of their port.
 
-import type { CompletionPacket, Endpoint, KeepAlive, Operation, Overlapped, PortSocket } from '../contract.js';
-import type { IocpError } from '../errors.js';
-import type { ReceiveBuffers } from '../receive-buffers.js';
+import type { IocpError } from '../contract/errors.js';
+import type { CompletionPacket, Endpoint, KeepAlive, Operation, Overlapped, PortSocket } from '../contract/port.js';
+import type { ReceiveBuffers } from '../port/receive-buffers.js';
 
 /** The port, as its sockets see it. */
 export interface Host {

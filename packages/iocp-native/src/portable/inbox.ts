@@ -2,8 +2,8 @@
 // Posts from other threads: a PostedQueue whose tail the port's thread waits on without blocking. Nothing here holds
 // the event loop; the port does while it is watched.
 
-import type { PortPoster, PortToken } from '../contract.js';
-import { PostedQueue } from '../posted-queue.js';
+import type { PortPoster, PortToken } from '../contract/port.js';
+import { PostedQueue } from '../port/posted-queue.js';
 
 /** The word of a PostedQueue that each post changes. */
 const TAIL = 1;

@@ -2,10 +2,10 @@
 // longest, or waits itself.
 
 import type { Server, Socket } from 'node:net';
-import { type Endpoint, Operation, type Overlapped } from '../contract.js';
-import { hasNoAddress, told } from '../endpoint.js';
-import type { IocpError } from '../errors.js';
-import { SocketFile } from '../socket-file.js';
+import { hasNoAddress, told } from '../contract/endpoint.js';
+import type { IocpError } from '../contract/errors.js';
+import { type Endpoint, Operation, type Overlapped } from '../contract/port.js';
+import { SocketFile } from '../port/socket-file.js';
 import { canceled, closed, fromNode, notConnected } from './errors.js';
 import { type Host, PortableHandle } from './handle.js';
 import { PortableSocket } from './socket.js';

@@ -4,7 +4,8 @@
 import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import { createConnection, createServer, type NetConnectOpts, Socket } from 'node:net';
-import { checkEvent, checkFileRange } from '../checks.js';
+import { checkPath, endpointText, isPipe } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -20,12 +21,11 @@ import {
   type PortStats,
   type PortToken,
   type SocketOptions,
-} from '../contract.js';
-import { checkPath, endpointText, isPipe } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
-import { PacketQueue } from '../packet-queue.js';
-import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
+} from '../contract/port.js';
+import { BlockStore, type NativeBlock, plainMemory } from '../native/memory.js';
+import { checkEvent, checkFileRange } from '../port/checks.js';
+import { PacketQueue } from '../port/packet-queue.js';
+import { FreeList, ReceiveBuffers } from '../port/receive-buffers.js';
 import { hasZone, hostOf, pathFor } from './address.js';
 import { closeAll, openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, hasNoOption, needsKernel } from './errors.js';

@@ -3,6 +3,9 @@
 
 import assert from 'node:assert';
 import type { Socket } from 'node:net';
+import { endpointText, told } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
+import { countOf, totalOf } from '../contract/gather-list.js';
 import {
   type Endpoint,
   type GatherList,
@@ -10,11 +13,8 @@ import {
   Operation,
   type Overlapped,
   type PipeEndpoint,
-} from '../contract.js';
-import { endpointText, told } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { countOf, totalOf } from '../gather-list.js';
-import { pieceOf } from '../receive-buffers.js';
+} from '../contract/port.js';
+import { pieceOf } from '../port/receive-buffers.js';
 import { canceled, closed, fromNode, hasNoOption, notConnected } from './errors.js';
 import { FileSend } from './file-send.js';
 import { type Host, PortableHandle } from './handle.js';

@@ -1,7 +1,7 @@
 // Shared ports: made once, opened by each thread that posts or waits. Windows keeps them in the kernel, others in memory.
 
 import { availableParallelism } from 'node:os';
-import { IocpError } from '../errors.js';
+import { IocpError } from '../contract/errors.js';
 import { win32Backend } from '../win32/backend.js';
 import type { SharedPort, SharedPortToken } from './contract.js';
 import { createKernelPort, KernelPort } from './kernel-port.js';

@@ -10,7 +10,7 @@
 
 import { closeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { IocpError } from '../errors.js';
+import { IocpError } from '../contract/errors.js';
 import type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 import { Field, PortMemory, State } from './memory.js';
 import { isAsleep, openThreadStat } from './thread-state.js';

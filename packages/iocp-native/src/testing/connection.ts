@@ -3,7 +3,7 @@
 //
 //   write() -> on its way, in pieces -> #unread -> read()       the window bounds what is between write() and read()
 
-import type { Endpoint } from '../contract.js';
+import type { Endpoint } from '../contract/port.js';
 import type { World } from './world.js';
 
 /** What has one end: a socket of a port, or a peer. */

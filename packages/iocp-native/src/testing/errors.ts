@@ -1,6 +1,6 @@
 // The errors of a simulated kernel.
 
-import { IocpError, packetError } from '../errors.js';
+import { IocpError, packetError } from '../contract/errors.js';
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use',

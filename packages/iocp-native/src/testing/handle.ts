@@ -1,8 +1,8 @@
 // What a socket and a listener of a simulated port have in common, and what both need of their port.
 
-import type { CompletionPacket, Endpoint, Operation, Overlapped, PortSocket } from '../contract.js';
-import { IocpError } from '../errors.js';
-import type { ReceiveBuffers } from '../receive-buffers.js';
+import { IocpError } from '../contract/errors.js';
+import type { CompletionPacket, Endpoint, Operation, Overlapped, PortSocket } from '../contract/port.js';
+import type { ReceiveBuffers } from '../port/receive-buffers.js';
 import type { Network } from './network.js';
 import type { World } from './world.js';
 

@@ -1,6 +1,6 @@
 // A listening socket of a simulated port: connections wait for accepts, or accepts for connections.
 
-import { type Endpoint, Operation, type Overlapped } from '../contract.js';
+import { type Endpoint, Operation, type Overlapped } from '../contract/port.js';
 import { notConnected } from '../portable/errors.js';
 import type { End } from './connection.js';
 import { failure } from './errors.js';

@@ -1,7 +1,7 @@
 // The simulated network: who listens where, how a connect finds them, and the connections that no port has yet.
 
-import type { Endpoint } from '../contract.js';
-import { endpoint } from '../endpoint.js';
+import { endpoint } from '../contract/endpoint.js';
+import type { Endpoint } from '../contract/port.js';
 import { End } from './connection.js';
 import type { World } from './world.js';
 

@@ -1,6 +1,6 @@
 // The other end of a connection, for scripts: a TCP client or server that does what a test tells it to, byte by byte.
 
-import type { Endpoint } from '../contract.js';
+import type { Endpoint } from '../contract/port.js';
 import type { End } from './connection.js';
 import type { Acceptor, Network } from './network.js';
 

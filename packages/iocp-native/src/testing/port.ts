@@ -2,7 +2,8 @@
 // backend, but that its connections may move to another port of the simulation; and it does not wait.
 
 import assert from 'node:assert';
-import { checkEvent } from '../checks.js';
+import { endpointText, isPipe } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
 import {
   CompletionPacket,
   type CompletionPort,
@@ -16,14 +17,13 @@ import {
   type PortSocket,
   type PortStats,
   type PortToken,
-} from '../contract.js';
-import { endpointText, isPipe } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { BlockStore, type NativeBlock, plainMemory } from '../memory.js';
-import { detachedHandle, PacketQueue } from '../packet-queue.js';
+} from '../contract/port.js';
+import { BlockStore, type NativeBlock, plainMemory } from '../native/memory.js';
+import { checkEvent } from '../port/checks.js';
+import { detachedHandle, PacketQueue } from '../port/packet-queue.js';
+import { FreeList, ReceiveBuffers } from '../port/receive-buffers.js';
 import { closed, needsKernel } from '../portable/errors.js';
 import { Inbox } from '../portable/inbox.js';
-import { FreeList, ReceiveBuffers } from '../receive-buffers.js';
 import { failure, lacks } from './errors.js';
 import type { Host, SimulatedHandle, Starving } from './handle.js';
 import { SimulatedListener } from './listener.js';

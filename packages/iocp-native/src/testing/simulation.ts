@@ -1,8 +1,8 @@
 // A simulation: ports and peers on one network in memory, on one virtual clock, from one seed. The same seed and the same
 // program give the same run, packet by packet.
 
-import type { CompletionPort, Endpoint, PortOptions } from '../contract.js';
-import { endpoint } from '../endpoint.js';
+import { endpoint } from '../contract/endpoint.js';
+import type { CompletionPort, Endpoint, PortOptions } from '../contract/port.js';
 import { settled, type VirtualClock } from './clock.js';
 import { defaults, type Faults } from './faults.js';
 import { Network } from './network.js';

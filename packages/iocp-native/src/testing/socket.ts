@@ -2,11 +2,11 @@
 // allows, and its completion takes its time, so that packets of different operations come in any order that a kernel may give.
 
 import assert from 'node:assert';
-import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
-import { endpointText } from '../endpoint.js';
-import { countOf, totalOf } from '../gather-list.js';
+import { endpointText } from '../contract/endpoint.js';
+import { countOf, totalOf } from '../contract/gather-list.js';
+import { type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
+import { pieceOf } from '../port/receive-buffers.js';
 import { notConnected } from '../portable/errors.js';
-import { pieceOf } from '../receive-buffers.js';
 import type { End, EndOwner } from './connection.js';
 import { failure } from './errors.js';
 import { type Host, SimulatedHandle } from './handle.js';

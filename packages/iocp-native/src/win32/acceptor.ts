@@ -1,9 +1,9 @@
 // Accepting: each accept is an AcceptEx into a socket of its own.
 
 import assert from 'node:assert';
-import { type Endpoint, type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract.js';
-import { endpointText, isPipe } from '../endpoint.js';
-import type { IocpError } from '../errors.js';
+import { endpointText, isPipe } from '../contract/endpoint.js';
+import type { IocpError } from '../contract/errors.js';
+import { type Endpoint, type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract/port.js';
 import { ERROR_IO_PENDING, ERROR_NETNAME_DELETED, WSAECONNRESET } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';

@@ -1,7 +1,7 @@
 // Whether real completion ports can serve here, and how to open one.
 
 import type { Availability, Backend } from '../backend.js';
-import { koffi } from '../koffi.js';
+import { koffi } from '../native/koffi.js';
 import { otherRuntime } from '../runtime.js';
 import { win32Error } from './errors.js';
 import { assertWin32Layout } from './layout.js';

@@ -1,11 +1,11 @@
 // Connecting: ConnectEx from a new socket, to the address that it wants in its event's own memory.
 
 import assert from 'node:assert';
-import { type Endpoint, Operation, type Overlapped, type PipeEndpoint, type SocketOptions } from '../contract.js';
-import { endpointText, isPipe } from '../endpoint.js';
-import type { IocpError } from '../errors.js';
-import { LocalConnects } from '../local-connects.js';
-import { readSockaddr, writeSockaddr } from '../sockaddr.js';
+import { endpointText, isPipe } from '../contract/endpoint.js';
+import type { IocpError } from '../contract/errors.js';
+import { type Endpoint, Operation, type Overlapped, type PipeEndpoint, type SocketOptions } from '../contract/port.js';
+import { readSockaddr, writeSockaddr } from '../native/sockaddr.js';
+import { LocalConnects } from '../port/local-connects.js';
 import { AF_INET6, ERROR_IO_PENDING, ERROR_OPERATION_ABORTED } from './constants.js';
 import type { Engine } from './engine.js';
 import { win32PacketError } from './errors.js';

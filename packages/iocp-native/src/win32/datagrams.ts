@@ -9,14 +9,14 @@
 //           OVERLAPPED | up to 16 WSABUFs | sockaddr | its length
 
 import assert from 'node:assert';
-import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract.js';
-import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../datagrams.js';
-import { endpointText } from '../endpoint.js';
-import type { IocpError } from '../errors.js';
-import { countOf, totalOf } from '../gather-list.js';
-import type { NativeBlock } from '../memory.js';
-import type { ReceiveBuffers } from '../receive-buffers.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
+import { endpointText } from '../contract/endpoint.js';
+import type { IocpError } from '../contract/errors.js';
+import { countOf, totalOf } from '../contract/gather-list.js';
+import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
+import type { NativeBlock } from '../native/memory.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
+import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../port/datagrams.js';
+import type { ReceiveBuffers } from '../port/receive-buffers.js';
 import * as c from './constants.js';
 import type { Engine } from './engine.js';
 import { win32Error, win32PacketError } from './errors.js';

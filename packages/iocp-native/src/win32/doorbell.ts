@@ -7,8 +7,8 @@
 //
 // That a registered wait takes a completion port is not documented. So it is tried, twice, before it is relied on.
 
-import { isIocpError } from '../errors.js';
-import { loopAddress, native } from '../event-loop.js';
+import { isIocpError } from '../contract/errors.js';
+import { loopAddress, native } from '../native/event-loop.js';
 import { INFINITE, INVALID_HANDLE_VALUE, ONE_READER, WAIT_OBJECT_0 } from './constants.js';
 import {
   CloseHandle,

@@ -6,14 +6,14 @@
 // Two keys whose low word is no place in any table are the port's own: see Key.
 
 import assert from 'node:assert';
-import { checkEvent } from '../checks.js';
-import type { CompletionPacket } from '../contract.js';
-import { Operation, type Overlapped, type PortStats } from '../contract.js';
-import type { DatagramState } from '../datagrams.js';
-import type { IocpError } from '../errors.js';
-import { Owned, own } from '../ledger.js';
-import type { NativeBlock } from '../memory.js';
-import { PacketQueue } from '../packet-queue.js';
+import type { IocpError } from '../contract/errors.js';
+import type { CompletionPacket } from '../contract/port.js';
+import { Operation, type Overlapped, type PortStats } from '../contract/port.js';
+import { Owned, own } from '../native/ledger.js';
+import type { NativeBlock } from '../native/memory.js';
+import { checkEvent } from '../port/checks.js';
+import type { DatagramState } from '../port/datagrams.js';
+import { PacketQueue } from '../port/packet-queue.js';
 import {
   ERROR_OPERATION_ABORTED,
   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,

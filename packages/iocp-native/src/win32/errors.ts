@@ -1,7 +1,7 @@
 // Windows errors to portable ones, in one table: Winsock numbers (100xx), Win32 numbers, and the NTSTATUS values that
 // packets carry, as libuv tells them apart. https://learn.microsoft.com/windows/win32/debug/system-error-codes, winerror.h, ntstatus.h
 
-import { IocpError, packetError } from '../errors.js';
+import { IocpError, packetError } from '../contract/errors.js';
 import { RtlNtStatusToDosError } from './ntdll.js';
 
 const table: readonly (readonly [code: string, reason: string, ...numbers: number[]])[] = [

@@ -8,11 +8,11 @@
 // holds its bytes as long as the peer does not read.
 
 import assert from 'node:assert';
-import { checkFileRange } from '../checks.js';
-import { Operation, type Overlapped } from '../contract.js';
-import { endsEarly, type IocpError, isIocpError } from '../errors.js';
-import { disown, Owned, own, taken } from '../ledger.js';
-import type { NativeBlock } from '../memory.js';
+import { endsEarly, type IocpError, isIocpError } from '../contract/errors.js';
+import { Operation, type Overlapped } from '../contract/port.js';
+import { disown, Owned, own, taken } from '../native/ledger.js';
+import type { NativeBlock } from '../native/memory.js';
+import { checkFileRange } from '../port/checks.js';
 import * as c from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';

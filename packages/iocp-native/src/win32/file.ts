@@ -1,6 +1,6 @@
 // The HANDLE behind a file descriptor of Node's, which libuv knows.
 
-import { koffi } from '../koffi.js';
+import { koffi } from '../native/koffi.js';
 
 let native: ((descriptor: number) => number) | undefined;
 

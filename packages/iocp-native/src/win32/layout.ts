@@ -4,8 +4,8 @@
 //   OVERLAPPED | up to 16 WSABUFs   | addresses: AcceptEx's output  | unused, to 384
 //              |                    | (44 + 44), ConnectEx's target |
 
-import { assertLayout } from '../abi.js';
-import { koffi } from '../koffi.js';
+import { assertLayout } from '../native/abi.js';
+import { koffi } from '../native/koffi.js';
 
 export const OVERLAPPED = { size: 32, Internal: 0, InternalHigh: 8, Offset: 16, OffsetHigh: 20, hEvent: 24 } as const;
 export const WSABUF = { size: 16, len: 0, buf: 8 } as const;

@@ -1,7 +1,7 @@
 // How the raw Win32 functions are bound: lazily, so that importing them asks nothing of the platform.
 
-import { IocpError } from '../errors.js';
-import { koffi } from '../koffi.js';
+import { IocpError } from '../contract/errors.js';
+import { koffi } from '../native/koffi.js';
 
 /** A HANDLE or a SOCKET. INVALID_HANDLE_VALUE and INVALID_SOCKET are -1. */
 export type Handle = number;

@@ -1,7 +1,7 @@
 // Waiting in the event loop's place: for the packets of ports and for those of libuv's own completion port, in one call.
 
-import { IocpError } from '../errors.js';
-import { EventLoop } from '../event-loop.js';
+import { IocpError } from '../contract/errors.js';
+import { EventLoop } from '../native/event-loop.js';
 import { INFINITE, MAXIMUM_WAIT_OBJECTS, WAIT_FAILED } from './constants.js';
 import { win32Error } from './errors.js';
 import { GetLastError, WaitForMultipleObjects } from './kernel32.js';

@@ -1,8 +1,8 @@
 // Native memory on Windows: private committed pages, which cost nothing physical until they are touched.
 
-import { koffi } from '../koffi.js';
-import { Owned, own } from '../ledger.js';
-import type { MemorySource, NativeBlock } from '../memory.js';
+import { koffi } from '../native/koffi.js';
+import { Owned, own } from '../native/ledger.js';
+import type { MemorySource, NativeBlock } from '../native/memory.js';
 import { MEM_COMMIT, MEM_DECOMMIT, MEM_RESERVE, PAGE_READWRITE } from './constants.js';
 import { win32Error } from './errors.js';
 import { GetLastError, VirtualAlloc, VirtualFree } from './kernel32.js';

@@ -1,9 +1,9 @@
 // Accepting on a named pipe: each accept is an instance of it, with a ConnectNamedPipe. While no accept waits, one instance
 // does, so that the name stays ours and a client finds it.
 
-import { type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract.js';
-import { endpointText } from '../endpoint.js';
-import { IocpError } from '../errors.js';
+import { endpointText } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
+import { type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract/port.js';
 import { ERROR_IO_PENDING, ERROR_NO_DATA, ERROR_PIPE_CONNECTED } from './constants.js';
 import type { Engine } from './engine.js';
 import { win32PacketError } from './errors.js';

@@ -1,10 +1,10 @@
 // Named pipes: what a local socket is on Windows. Each instance of a pipe is a connection, or waits to be one; a connection
 // is associated with its port before its client comes. The kernel queues a packet for whatever succeeds, also at once.
 
-import type { PipeEndpoint, SocketOptions } from '../contract.js';
-import { checkPath } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { disown, Owned, own, taken } from '../ledger.js';
+import { checkPath } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
+import type { PipeEndpoint, SocketOptions } from '../contract/port.js';
+import { disown, Owned, own, taken } from '../native/ledger.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import {

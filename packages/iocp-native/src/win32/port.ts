@@ -2,7 +2,7 @@
 // kernel in batches, and what finished at once from the queue.
 
 import assert from 'node:assert';
-import { checkHandle } from '../checks.js';
+import { IocpError } from '../contract/errors.js';
 import {
   CompletionPacket,
   type CompletionPort,
@@ -17,13 +17,13 @@ import {
   type PortStats,
   type PortToken,
   type SocketOptions,
-} from '../contract.js';
-import { IocpError } from '../errors.js';
-import { HandedPosts, ownPosted } from '../handed-posts.js';
-import { disown, Owned, write } from '../ledger.js';
-import { BlockStore, type NativeBlock } from '../memory.js';
-import { detachedHandle } from '../packet-queue.js';
-import { ReceiveBuffers } from '../receive-buffers.js';
+} from '../contract/port.js';
+import { disown, Owned, write } from '../native/ledger.js';
+import { BlockStore, type NativeBlock } from '../native/memory.js';
+import { checkHandle } from '../port/checks.js';
+import { HandedPosts, ownPosted } from '../port/handed-posts.js';
+import { detachedHandle } from '../port/packet-queue.js';
+import { ReceiveBuffers } from '../port/receive-buffers.js';
 import { Acceptor } from './acceptor.js';
 import { Connector } from './connector.js';
 import { WAIT_TIMEOUT } from './constants.js';

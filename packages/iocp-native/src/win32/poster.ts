@@ -2,7 +2,7 @@
 // anew once the port is closed. A gate in shared memory keeps late posters out.
 
 import assert from 'node:assert';
-import type { PortPoster, PortToken } from '../contract.js';
+import type { PortPoster, PortToken } from '../contract/port.js';
 import { Key } from './engine.js';
 import { PostQueuedCompletionStatus } from './kernel32.js';
 

@@ -2,8 +2,8 @@
 // operations has come, so the ports are drained before that memory is freed; in doubt it is not.
 
 import type { LeftOver } from '../backend.js';
-import { koffi } from '../koffi.js';
-import { Owned, type OwnedRecord } from '../ledger.js';
+import { koffi } from '../native/koffi.js';
+import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { MEM_RELEASE } from './constants.js';
 import { Key } from './engine.js';
 import { CloseHandle, GetQueuedCompletionStatusEx, VirtualFree } from './kernel32.js';

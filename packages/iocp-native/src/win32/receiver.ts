@@ -3,9 +3,9 @@
 // the next WSARecv has a buffer from the start; otherwise the stream is idle again.
 
 import assert from 'node:assert';
-import { Operation, type Overlapped } from '../contract.js';
-import type { IocpError } from '../errors.js';
-import { FreeList, type ReceiveBuffers } from '../receive-buffers.js';
+import type { IocpError } from '../contract/errors.js';
+import { Operation, type Overlapped } from '../contract/port.js';
+import { FreeList, type ReceiveBuffers } from '../port/receive-buffers.js';
 import { WSA_IO_PENDING, WSAECONNRESET, WSAEWOULDBLOCK } from './constants.js';
 import { type Datagrams, endOfStream } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';

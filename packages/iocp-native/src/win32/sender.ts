@@ -1,8 +1,8 @@
 // Sending: one WSASend at a time for each socket, of up to 16 pieces.
 
 import assert from 'node:assert';
-import { type GatherList, Operation, type Overlapped } from '../contract.js';
-import { blockOf, bytesOf, countOf, offsetOf } from '../gather-list.js';
+import { blockOf, bytesOf, countOf, offsetOf } from '../contract/gather-list.js';
+import { type GatherList, Operation, type Overlapped } from '../contract/port.js';
 import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';

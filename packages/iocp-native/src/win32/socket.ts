@@ -1,12 +1,12 @@
 // Sockets of an IOCP port: their options, addresses and state. What may wait goes through the port.
 
-import type { Endpoint, KeepAlive, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract.js';
-import type { DatagramState } from '../datagrams.js';
-import { endpointText, hasNoAddress } from '../endpoint.js';
-import { IocpError } from '../errors.js';
-import { dropPosted } from '../handed-posts.js';
-import { disown, Owned, own, taken } from '../ledger.js';
-import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../sockaddr.js';
+import { endpointText, hasNoAddress } from '../contract/endpoint.js';
+import { IocpError } from '../contract/errors.js';
+import type { Endpoint, KeepAlive, ListenOptions, Overlapped, PortSocket, SocketOptions } from '../contract/port.js';
+import { disown, Owned, own, taken } from '../native/ledger.js';
+import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
+import type { DatagramState } from '../port/datagrams.js';
+import { dropPosted } from '../port/handed-posts.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import type { FileInFlight } from './file-sender.js';

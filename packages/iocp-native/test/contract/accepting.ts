@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
-import type { PortSocket } from '../../src/contract.js';
+import type { PortSocket } from '../../src/contract/port.js';
 import { exhaustDescriptors } from '../support/descriptors.js';
 import type { Packet } from '../support/pump.js';
 import type { Suite } from '../support/suite.js';

@@ -2,9 +2,9 @@
 
 import { networkInterfaces } from 'node:os';
 import { expect } from 'vitest';
-import { type Endpoint, Operation } from '../../src/contract.js';
-import { endpoint } from '../../src/endpoint.js';
-import { isIocpError } from '../../src/errors.js';
+import { endpoint } from '../../src/contract/endpoint.js';
+import { isIocpError } from '../../src/contract/errors.js';
+import { type Endpoint, Operation } from '../../src/contract/port.js';
 import { linkLocal } from '../support/link-local.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
 import { bufferSizesOf, hasKeepAlive, hasNoDelay, keepAliveOf } from '../support/socket-options.js';

@@ -1,7 +1,7 @@
 // Rules about the two-phase close.
 
 import { expect } from 'vitest';
-import { Operation } from '../../src/contract.js';
+import { Operation } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 
 export function closing(suite: Suite): void {

@@ -2,8 +2,8 @@
 
 import { createServer } from 'node:net';
 import { expect } from 'vitest';
-import type { Endpoint } from '../../src/contract.js';
-import { isIocpError } from '../../src/errors.js';
+import { isIocpError } from '../../src/contract/errors.js';
+import type { Endpoint } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 
 export function connecting(suite: Suite): void {

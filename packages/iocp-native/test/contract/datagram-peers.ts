@@ -3,8 +3,8 @@
 import { AssertionError } from 'node:assert';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'vitest';
-import type { Endpoint } from '../../src/contract.js';
-import { endpoint } from '../../src/endpoint.js';
+import { endpoint } from '../../src/contract/endpoint.js';
+import type { Endpoint } from '../../src/contract/port.js';
 import { DatagramPeer } from '../support/datagram-peer.js';
 import { linkLocal } from '../support/link-local.js';
 import type { Packet } from '../support/pump.js';

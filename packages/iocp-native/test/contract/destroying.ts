@@ -1,8 +1,8 @@
 // Rules about destroying a port.
 
 import { expect } from 'vitest';
-import { createBatch } from '../../src/contract.js';
-import { isIocpError } from '../../src/errors.js';
+import { isIocpError } from '../../src/contract/errors.js';
+import { createBatch } from '../../src/contract/port.js';
 import { LOOPBACK } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
 

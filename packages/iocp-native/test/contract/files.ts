@@ -4,7 +4,7 @@ import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import type { PortSocket } from '../../src/contract.js';
+import type { PortSocket } from '../../src/contract/port.js';
 import type { TestEvent } from '../support/event.js';
 import { localPath } from '../support/local.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { expect, onTestFinished } from 'vitest';
-import { type CompletionPort, createBatch } from '../../src/contract.js';
+import { type CompletionPort, createBatch } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 import { postFromThread } from '../support/threads.js';
 

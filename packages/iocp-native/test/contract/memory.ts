@@ -2,8 +2,8 @@
 
 import { AssertionError } from 'node:assert';
 import { expect } from 'vitest';
-import { EVENT_SIZE, GatherList, type Overlapped } from '../../src/contract.js';
-import type { NativeBlock } from '../../src/memory.js';
+import { EVENT_SIZE, GatherList, type Overlapped } from '../../src/contract/port.js';
+import type { NativeBlock } from '../../src/native/memory.js';
 import type { Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
 

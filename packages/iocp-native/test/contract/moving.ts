@@ -2,8 +2,8 @@
 
 import { expect } from 'vitest';
 import { closeHandle, remoteEndpointOf } from '../../src/backend.js';
-import type { PortSocket } from '../../src/contract.js';
-import { isIocpError } from '../../src/errors.js';
+import { isIocpError } from '../../src/contract/errors.js';
+import type { PortSocket } from '../../src/contract/port.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
 import type { Suite } from '../support/suite.js';
 import { echoInThread } from '../support/threads.js';

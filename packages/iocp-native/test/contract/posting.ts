@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import { openPoster } from '../../src/backend.js';
-import { createBatch, Operation } from '../../src/contract.js';
+import { createBatch, Operation } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 import { postFromThread } from '../support/threads.js';
 

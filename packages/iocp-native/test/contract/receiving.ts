@@ -1,7 +1,7 @@
 // Rules about receive streams and their buffers.
 
 import { expect } from 'vitest';
-import { GatherList } from '../../src/contract.js';
+import { GatherList } from '../../src/contract/port.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';
 import type { Suite } from '../support/suite.js';
 

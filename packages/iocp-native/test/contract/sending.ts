@@ -1,7 +1,7 @@
 // Rules about sends and shutdown.
 
 import { expect } from 'vitest';
-import { GatherList, MAX_GATHER, type PortSocket } from '../../src/contract.js';
+import { GatherList, MAX_GATHER, type PortSocket } from '../../src/contract/port.js';
 import { PatternCheck, patternOf } from '../support/pattern.js';
 import type { Peer } from '../support/peer.js';
 import type { Rig } from '../support/rig.js';

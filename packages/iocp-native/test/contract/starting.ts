@@ -2,7 +2,7 @@
 
 import { AssertionError } from 'node:assert';
 import { expect } from 'vitest';
-import { createBatch, Operation } from '../../src/contract.js';
+import { createBatch, Operation } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 
 export function starting(suite: Suite): void {

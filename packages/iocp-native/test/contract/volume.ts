@@ -2,8 +2,8 @@
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';
-import { GatherList, MAX_GATHER, type PortSocket } from '../../src/contract.js';
-import type { NativeBlock } from '../../src/memory.js';
+import { GatherList, MAX_GATHER, type PortSocket } from '../../src/contract/port.js';
+import type { NativeBlock } from '../../src/native/memory.js';
 import type { TestEvent } from '../support/event.js';
 import { fillPattern, PatternCheck, PERIOD, patternOf } from '../support/pattern.js';
 import type { Rig } from '../support/rig.js';

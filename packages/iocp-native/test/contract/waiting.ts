@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { openPoster } from '../../src/backend.js';
-import { createBatch, Operation } from '../../src/contract.js';
+import { createBatch, Operation } from '../../src/contract/port.js';
 import type { Suite } from '../support/suite.js';
 import { library, postFromThread } from '../support/threads.js';
 

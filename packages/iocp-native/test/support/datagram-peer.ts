@@ -2,7 +2,7 @@
 
 import { createSocket, type Socket } from 'node:dgram';
 import { onTestFinished } from 'vitest';
-import type { Endpoint } from '../../src/contract.js';
+import type { Endpoint } from '../../src/contract/port.js';
 import { Waits } from './waits.js';
 
 export interface Datagram {

@@ -1,7 +1,7 @@
 // File descriptors on Linux: taking them away from this process for a while, and what is in a pipe.
 
 import { closeSync, openSync } from 'node:fs';
-import { koffi } from '../../src/koffi.js';
+import { koffi } from '../../src/native/koffi.js';
 
 const RLIMIT_NOFILE = 7;
 const FIONREAD = 0x541b;

@@ -1,7 +1,7 @@
 // Events for the tests, carved from a port's memory. They are never reused unless a test does so with renew().
 
-import { type CompletionPort, EVENT_SIZE, type Overlapped } from '../../src/contract.js';
-import type { NativeBlock } from '../../src/memory.js';
+import { type CompletionPort, EVENT_SIZE, type Overlapped } from '../../src/contract/port.js';
+import type { NativeBlock } from '../../src/native/memory.js';
 
 export class TestEvent implements Overlapped {
   readonly block: NativeBlock;

@@ -1,7 +1,7 @@
 // Where the peers of the rules live: on the loopback interface, by node:net, which shares nothing with the port under test.
 
 import { createConnection, createServer } from 'node:net';
-import type { Endpoint, PipeEndpoint } from '../../src/contract.js';
+import type { Endpoint, PipeEndpoint } from '../../src/contract/port.js';
 
 /** What the rules use of a peer's socket. A net.Socket is one. */
 export interface RawSocket {

@@ -1,7 +1,7 @@
 // Bytes that tell where they belong: a random sequence with a long prime period, so that a byte lost, doubled or out of
 // place shows in the next comparison.
 
-import type { NativeBlock } from '../../src/memory.js';
+import type { NativeBlock } from '../../src/native/memory.js';
 
 export const PERIOD = 1_048_573;
 

@@ -1,6 +1,6 @@
 // The other end of a connection, and how the rules wait for what happens there.
 
-import type { Endpoint, PipeEndpoint } from '../../src/contract.js';
+import type { Endpoint, PipeEndpoint } from '../../src/contract/port.js';
 import type { PeerNetwork, RawServer, RawSocket } from './network.js';
 import { Waits } from './waits.js';
 

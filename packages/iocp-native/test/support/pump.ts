@@ -1,6 +1,7 @@
 // Dequeues whatever a port has, as a guest of the event loop, and keeps copies of the packets until a test asks for
 // them.
 
+import type { IocpError } from '../../src/contract/errors.js';
 import {
   type CompletionPacket,
   type CompletionPort,
@@ -9,8 +10,7 @@ import {
   Operation,
   type Overlapped,
   type PortSocket,
-} from '../../src/contract.js';
-import type { IocpError } from '../../src/errors.js';
+} from '../../src/contract/port.js';
 import { Waits } from './waits.js';
 
 /** A packet that outlives its batch. `data` is a copy. */

@@ -9,7 +9,7 @@ import {
   type PipeEndpoint,
   type PortSocket,
   type SocketOptions,
-} from '../../src/contract.js';
+} from '../../src/contract/port.js';
 import { type TestEvent, TestEvents } from './event.js';
 import { loopback, type PeerNetwork } from './network.js';
 import { Peer, PeerServer } from './peer.js';

@@ -1,7 +1,7 @@
 // The peers of the rules in a simulation: its peers, with the face of a socket of Node. The event loop drives its time.
 
 import { EventEmitter } from 'node:events';
-import type { Endpoint } from '../../src/contract.js';
+import type { Endpoint } from '../../src/contract/port.js';
 import type { PeerHandlers, SimulatedPeer, Simulation } from '../../src/testing/index.js';
 import type { PeerNetwork, RawSocket } from './network.js';
 

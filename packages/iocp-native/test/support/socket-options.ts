@@ -1,6 +1,6 @@
 // What the system says about a socket that has a number.
 
-import { koffi } from '../../src/koffi.js';
+import { koffi } from '../../src/native/koffi.js';
 
 const windows = process.platform === 'win32';
 const IPPROTO_TCP = 6;

@@ -1,7 +1,7 @@
 // Rules by name, so that a backend can say which of them it skips, and why.
 
 import { expect, it, type TestContext } from 'vitest';
-import type { CompletionPort, PortOptions } from '../../src/contract.js';
+import type { CompletionPort, PortOptions } from '../../src/contract/port.js';
 import type { PeerNetwork } from './network.js';
 import { Rig } from './rig.js';
 

@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { openPoster } from '../../src/backend.js';
-import type { BackendName, Endpoint, PortToken } from '../../src/contract.js';
-import { createLedger, type OwnedRecord, takeRecords } from '../../src/ledger.js';
+import type { BackendName, Endpoint, PortToken } from '../../src/contract/port.js';
+import { createLedger, type OwnedRecord, takeRecords } from '../../src/native/ledger.js';
 import { Waits } from './waits.js';
 
 export const library = new URL('../../dist/index.js', import.meta.url).href;

@@ -1,0 +1,55 @@
+// The event loop of the calling thread, libuv's, for a port that waits in the loop's place (hostLoop() of the contract):
+// how long it may sleep, and what tells that it has something to do.
+
+import { IocpError } from '../contract/errors.js';
+import { koffi } from './koffi.js';
+
+/** Where uv_loop_t has its completion port on Windows, in bytes. Part of libuv's ABI since 1.0; checked by the caller. */
+const LOOP_IOCP = 56;
+
+export class EventLoop {
+  /** Linux: becomes readable when the loop has I/O, a message, or a signal to serve (uv_backend_fd). */
+  readonly descriptor: number;
+  /** Windows: the completion port of the loop itself. */
+  readonly port: number;
+  readonly #timeout: () => number;
+
+  /** Throws an IocpError (ENOTSUP) where Node does not export libuv's functions. */
+  constructor() {
+    const loop = loopAddress();
+    const timeout = native('int uv_backend_timeout(intptr_t)');
+    this.#timeout = () => timeout(loop);
+    const windows = process.platform === 'win32';
+    this.descriptor = windows ? -1 : native('int uv_backend_fd(intptr_t)')(loop);
+    this.port = windows ? Number(koffi().decode(BigInt(loop + LOOP_IOCP), 'intptr_t')) : -1;
+  }
+
+  /**
+   * Milliseconds that the loop may sleep now, until its first timer is due: 0 when it may not, -1 for ever. Always 0
+   * while an immediate is pending that has not been unref()'d, or in a loop that nothing keeps alive.
+   */
+  timeout(): number {
+    return this.#timeout();
+  }
+}
+
+/** The uv_loop_t of the calling thread. Throws an IocpError (ENOTSUP). */
+export function loopAddress(): number {
+  const address = [0];
+  const status = native('int napi_get_uv_event_loop(void *, _Out_ intptr_t *)')(koffi().node.env, address);
+  if (status !== 0) throw missing(`napi_get_uv_event_loop failed with ${status}`);
+  return address[0]!;
+}
+
+/** A function that Node's own program exports, by its prototype. Throws an IocpError (ENOTSUP) where it does not. */
+export function native(definition: string): (...args: unknown[]) => number {
+  try {
+    return koffi().load(null).func(definition) as unknown as (...args: unknown[]) => number;
+  } catch (error) {
+    throw missing((error as Error).message);
+  }
+}
+
+function missing(reason: string): IocpError {
+  return new IocpError("wait in the event loop's place", reason, 'ENOTSUP', 'libuv');
+}
