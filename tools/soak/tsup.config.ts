@@ -2,7 +2,12 @@
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-const programs = ['cli', 'server', 'client', 'holder', 'forbid-io-uring'];
-const entries = Object.fromEntries(programs.map((name) => [name, `src/${name}.ts`]));
-
-export default defineConfig(options(entries));
+export default defineConfig(
+  options({
+    cli: 'src/cli.ts',
+    server: 'src/server.ts',
+    client: 'src/client.ts',
+    holder: 'src/holder.ts',
+    'forbid-io-uring': 'src/forbid-io-uring.ts',
+  }),
+);

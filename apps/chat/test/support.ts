@@ -46,7 +46,7 @@ export interface Started {
 }
 
 /** Starts a command, which is killed with the test. */
-export function start(command: string, args: readonly string[]): Started {
+function start(command: string, args: readonly string[]): Started {
   const child = spawn(command, args, { stdio: 'pipe' });
   let complaints = '';
   child.stderr.on('data', (data) => {

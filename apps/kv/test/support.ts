@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { type KvServer, startKv } from '../src/server.js';
 
-export const required = process.env.OVERLAPPED_REQUIRE === 'all';
+const required = process.env.OVERLAPPED_REQUIRE === 'all';
 
 /** The platform's own backend must be there when all are required. */
 const NATIVE: Partial<Record<NodeJS.Platform, BackendName>> = { linux: 'io_uring', win32: 'iocp' };

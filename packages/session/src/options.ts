@@ -192,7 +192,7 @@ export function checkKind(given: unknown, base: abstract new () => unknown, hand
 }
 
 /** A BlockList as it is, or one of these addresses and ranges (`10.0.0.0/8`). Throws for what is no address. */
-export function addressList(given: AddressList, name: string): BlockList {
+function addressList(given: AddressList, name: string): BlockList {
   if (given instanceof BlockList) return given;
   if (!Array.isArray(given)) throw wrongType(name, 'a BlockList, or an array of addresses and ranges', given);
   const made = new BlockList();

@@ -4,7 +4,7 @@ import selfsigned from 'selfsigned';
 
 type Authority = Awaited<ReturnType<typeof selfsigned.generate>>;
 
-export interface Identity {
+interface Identity {
   readonly key: string;
   readonly cert: string;
 }

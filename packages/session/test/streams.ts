@@ -9,9 +9,6 @@ import { onTestFinished } from 'vitest';
 import type { Session, SessionDuplex } from '../src/index.js';
 import { deferred, listen } from './support.js';
 
-/** What both kinds of sockets have. */
-export type StreamSocket = Pick<net.Socket, keyof net.Socket & keyof SessionDuplex>;
-
 export interface Pair {
   readonly socket: net.Socket;
   readonly peer: net.Socket;

@@ -30,6 +30,11 @@ export function isSource({ path, text }: RepositoryFile): boolean {
   return SOURCE.has(extname(path)) || text.startsWith('#!');
 }
 
+/** The folder of the package that a file belongs to: "packages/session", "bench"; or "" for the root's own. */
+export function packageOf(path: string): string {
+  return /^(?:(?:packages|apps|tools)\/[^/]+|bench)(?=\/)/.exec(path)?.[0] ?? '';
+}
+
 export function lines(text: string): string[] {
   return text.replace(/\n$/, '').split('\n');
 }

@@ -13,7 +13,7 @@ const require = createRequire(import.meta.url);
 
 /** From the lowest to the highest. */
 export const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'];
-export const programs = fileURLToPath(new URL('../programs', import.meta.url));
+const programs = fileURLToPath(new URL('../programs', import.meta.url));
 // On Windows pnpm and npm are scripts, which only a shell can run.
 const shell = process.platform === 'win32';
 

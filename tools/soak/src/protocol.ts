@@ -67,4 +67,3 @@ export interface Tally {
 }
 
 export type FromClient = { readonly failure: string } | { readonly tally: Tally };
-export type ToClient = 'stop';

@@ -46,8 +46,3 @@ export function packetError(...how: ConstructorParameters<typeof IocpError>): Io
 export function endsEarly(): IocpError {
   return packetError('send a file', 'it ends early', 'ENODATA', 'read');
 }
-
-/** How a backend turns its OS's error number into an IocpError. */
-export interface ErrorTable {
-  error(action: string, syscall: string, errno: number): IocpError;
-}

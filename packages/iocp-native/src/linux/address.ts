@@ -30,7 +30,7 @@ export function writeAddress(endpoint: Endpoint | PipeEndpoint, into: Buffer, at
 }
 
 /** Whether a version is before `major`.`minor`. */
-export function isOlder(version: string, major: number, minor: number): boolean {
+function isOlder(version: string, major: number, minor: number): boolean {
   const [first = 0, second = 0] = version.split('.').map(Number);
   return first < major || (first === major && second < minor);
 }

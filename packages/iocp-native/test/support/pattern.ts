@@ -16,7 +16,7 @@ for (let i = 0; i < PERIOD; i++) {
 pattern.copyWithin(PERIOD, 0, PERIOD);
 
 /** `length` bytes (PERIOD at most) of the stream, from `position`. Not to be written to. */
-export function patternAt(position: number, length: number): Buffer {
+function patternAt(position: number, length: number): Buffer {
   const start = position % PERIOD;
   return pattern.subarray(start, start + length);
 }

@@ -5,7 +5,7 @@ import { type Faults, Random } from '@overlapped/iocp-native/testing';
 import type { AcceptLimits } from '../../src/index.js';
 
 /** What a run does from outside, between two moments of time. */
-export const operations = [
+const operations = [
   'peer connects',
   'connector connects',
   'peer writes',
@@ -23,18 +23,7 @@ export const operations = [
 export type OperationName = (typeof operations)[number];
 
 /** What a session does, from outside or in its handlers. */
-export const actions = [
-  'send',
-  'end',
-  'destroy',
-  'pause',
-  'resume',
-  'join',
-  'leave',
-  'broadcast',
-  'throw',
-  'reject',
-] as const;
+const actions = ['send', 'end', 'destroy', 'pause', 'resume', 'join', 'leave', 'broadcast', 'throw', 'reject'] as const;
 export type ActionName = (typeof actions)[number];
 
 export interface Plan {
