@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pathOf } from './paths.js';
 
 /** Why the programs in C cannot run here, or undefined when they can. */
 export function whyNotCompiled(): string | undefined {
@@ -28,7 +28,7 @@ export function declares(header: string, name: string): boolean {
 
 /** The path of the program that `source`, a path in this package, is compiled to. */
 export function compiled(source: string, libraries: readonly string[] = []): string {
-  const path = fileURLToPath(new URL(`../${source}`, import.meta.url));
+  const path = pathOf(source);
   const folder = `${dirname(path)}/build`;
   const program = `${folder}/${basename(path, '.c')}`;
   if (existsSync(program) && statSync(program).mtimeMs > statSync(path).mtimeMs) return program;

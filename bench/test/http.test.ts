@@ -1,10 +1,10 @@
 // The http servers that are measured, each for a moment. Nothing here judges how fast anything is.
 
 import { expect, test } from 'vitest';
-import { agents } from '../src/agent.js';
-import { requests } from '../src/cannon.js';
-import { takeTurns } from '../src/rounds.js';
-import { withServers } from '../src/server.js';
+import { requests } from '../src/load/cannon.js';
+import { agents } from '../src/measured/agent.js';
+import { withServers } from '../src/measured/server.js';
+import { takeTurns } from '../src/measuring/rounds.js';
 
 test('http over sessions and http as it is answer all requests', { timeout: 180_000 }, async () => {
   await withServers(agents(['http-sessions', 'http-net'], 'http'), async (servers) => {

@@ -1,8 +1,8 @@
 // Each pool of jobs for a moment: all jobs come back.
 
 import { expect, test } from 'vitest';
-import { keepBusy, mixed, noop, openPools } from '../src/pools.js';
-import { takeTurns } from '../src/rounds.js';
+import { keepBusy, mixed, noop, openPools } from '../src/jobs/pools.js';
+import { takeTurns } from '../src/measuring/rounds.js';
 
 test.each([undefined, 2])('every pool runs the jobs (threads: %s)', { timeout: 180_000 }, async (threads) => {
   const pools = openPools(threads);

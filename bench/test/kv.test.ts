@@ -5,10 +5,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
-import { kv, kvOnNet, redis } from '../src/kv-servers.js';
-import { underBenchmark, whyNoBenchmark } from '../src/redis-benchmark.js';
-import { RivalServer, whyNot } from '../src/rivals.js';
-import { withServers } from '../src/server.js';
+import { underBenchmark, whyNoBenchmark } from '../src/load/redis-benchmark.js';
+import { kv, kvOnNet, redis } from '../src/measured/kv-servers.js';
+import { RivalServer, whyNot } from '../src/measured/rivals.js';
+import { withServers } from '../src/measured/server.js';
 
 const everything = process.env.OVERLAPPED_REQUIRE === 'all' && process.platform === 'linux';
 const noBenchmark = whyNoBenchmark();

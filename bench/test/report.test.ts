@@ -1,8 +1,8 @@
 // The table that a command prints, for one rival and for several.
 
 import { expect, test } from 'vitest';
-import { atLeast, atMost, cpu, rate, report } from '../src/report.js';
-import type { Series } from '../src/rounds.js';
+import { atLeast, atMost, cpu, rate, report } from '../src/measuring/report.js';
+import type { Series } from '../src/measuring/rounds.js';
 
 const ours: Series = { by: 'ours', samples: [30, 20, 10].map((rate) => ({ rate, cpu: 1, clientBusy: 0.5 })) };
 const theirs: Series = { by: 'theirs', samples: [10, 10, 10].map((rate) => ({ rate, cpu: 2, clientBusy: 0.25 })) };

@@ -5,11 +5,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
-import { Agent } from '../src/agent.js';
-import { whyNoLoad } from '../src/load.js';
-import { underLoad } from '../src/measures.js';
-import { bun, liburing, type Rival, RivalServer, whyNot } from '../src/rivals.js';
-import { type Server, withServers } from '../src/server.js';
+import { whyNoLoad } from '../src/load/load.js';
+import { Agent } from '../src/measured/agent.js';
+import { bun, liburing, type Rival, RivalServer, whyNot } from '../src/measured/rivals.js';
+import { type Server, withServers } from '../src/measured/server.js';
+import { underLoad } from '../src/measuring/measures.js';
 import { expectEcho } from './support.js';
 
 const reason = whyNoLoad();

@@ -2,11 +2,11 @@
 // anything is.
 
 import { beforeAll, describe, expect, test } from 'vitest';
-import { agents } from '../src/agent.js';
-import { whyNoLoad } from '../src/load.js';
-import { burst, drain, idleMemory, underLoad } from '../src/measures.js';
-import { type Series, spread, takeTurns } from '../src/rounds.js';
-import { withServers } from '../src/server.js';
+import { whyNoLoad } from '../src/load/load.js';
+import { agents } from '../src/measured/agent.js';
+import { withServers } from '../src/measured/server.js';
+import { burst, drain, idleMemory, underLoad } from '../src/measuring/measures.js';
+import { type Series, spread, takeTurns } from '../src/measuring/rounds.js';
 
 const everything = process.env.OVERLAPPED_REQUIRE === 'all';
 const reason = whyNoLoad();

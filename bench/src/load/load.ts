@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { compiled, whyNotCompiled } from './compile.js';
+import { compiled, whyNotCompiled } from '../compile.js';
 
 export type LoadMode = 'echo' | 'churn' | 'knock' | 'crowd' | 'choir' | 'datagrams';
 

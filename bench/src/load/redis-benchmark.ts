@@ -3,8 +3,8 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Sample } from './rounds.js';
-import type { Server } from './server.js';
+import type { Server } from '../measured/server.js';
+import type { Sample } from '../measuring/rounds.js';
 
 export interface Benchmark {
   readonly connections: number;

@@ -1,11 +1,11 @@
 // The command: Node's http over sessions against http as it is, in requests and CPU time.
 
 import { parseArgs } from 'node:util';
-import { agents } from './agent.js';
-import { requests } from './cannon.js';
-import { atLeast, cpu, rate, report } from './report.js';
-import { takeTurns } from './rounds.js';
-import { withServers } from './server.js';
+import { requests } from '../load/cannon.js';
+import { agents } from '../measured/agent.js';
+import { withServers } from '../measured/server.js';
+import { atLeast, cpu, rate, report } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' } },

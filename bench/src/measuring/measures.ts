@@ -1,10 +1,10 @@
 // What is measured, one function for each figure. README.md says what they mean.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Agent } from './agent.js';
-import { type HeldConnections, holdConnections, type LoadMode, runLoad } from './load.js';
+import { type HeldConnections, holdConnections, type LoadMode, runLoad } from '../load/load.js';
+import type { Agent } from '../measured/agent.js';
+import type { Server } from '../measured/server.js';
 import type { Sample } from './rounds.js';
-import type { Server } from './server.js';
 
 type Measure<S> = (server: S) => Promise<Sample>;
 

@@ -3,9 +3,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { pathOf } from '../paths.js';
+import type { Behaviour, Figures, Ready, Request } from '../servers/agent.js';
 import { kill, type Server } from './server.js';
-import type { Behaviour, Figures, Ready, Request } from './servers/agent.js';
 
 /** The programs in src/servers. */
 export type Program =
@@ -33,8 +33,9 @@ export class Agent implements Server {
 
   /** `threads` is for the dedicated server alone: how many of them serve. */
   static async start(program: Program, behaviour: Behaviour, threads = 1): Promise<Agent> {
-    const path = fileURLToPath(new URL(`../dist/servers/${program}.js`, import.meta.url));
-    const child = fork(path, [behaviour, String(threads)], { execArgv: ['--expose-gc'] });
+    const child = fork(pathOf(`dist/servers/${program}.js`), [behaviour, String(threads)], {
+      execArgv: ['--expose-gc'],
+    });
     return new Agent(child, (await answerOf(child)) as Ready);
   }
 

@@ -5,10 +5,12 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect } from 'node:net';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
+import { pathOf } from '../paths.js';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '1000' } } });
 const rounds = Number(values.rounds);
@@ -16,7 +18,7 @@ const THREADS = 2;
 /** Rounds after which what is needed once is there. */
 const WARM_UP = 50;
 
-const module = new URL('./servers/echo-session.js', import.meta.url);
+const module = pathToFileURL(pathOf('dist/servers/echo-session.js'));
 const koffi = createRequire(createRequire(import.meta.url).resolve('@overlapped/iocp-native')).resolve('koffi');
 
 await measure('a core with two threads', async () => {

@@ -1,9 +1,11 @@
 // The pools of threads that run jobs, ours first, behind one face; and what is measured of them.
 
+import { pathToFileURL } from 'node:url';
 import { JobPool } from '@overlapped/net-core';
 import { Piscina } from 'piscina';
 import Tinypool from 'tinypool';
-import type { Sample } from './rounds.js';
+import type { Sample } from '../measuring/rounds.js';
+import { pathOf } from '../paths.js';
 
 export type Job = 'noop' | 'block';
 
@@ -13,7 +15,7 @@ export interface Pool {
   stop(): Promise<unknown>;
 }
 
-const module = new URL('../dist/work.js', import.meta.url);
+const module = pathToFileURL(pathOf('dist/jobs/work.js'));
 
 /** One pool of each kind, with so many threads, or with what is its own default. */
 export function openPools(threads?: number): Pool[] {

@@ -1,11 +1,11 @@
 // The command: sessions against node:net, in throughput, CPU time, and new connections.
 
 import { parseArgs } from 'node:util';
-import { agents } from './agent.js';
-import { burst, drain, underLoad } from './measures.js';
-import { atLeast, atMost, cpu, rate, report } from './report.js';
-import { takeTurns } from './rounds.js';
-import { withServers } from './server.js';
+import { agents } from '../measured/agent.js';
+import { withServers } from '../measured/server.js';
+import { burst, drain, underLoad } from '../measuring/measures.js';
+import { atLeast, atMost, cpu, rate, report } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },

@@ -2,12 +2,12 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { Server } from '../measured/server.js';
+import type { Sample } from '../measuring/rounds.js';
+import { pathOf } from '../paths.js';
 import type { Volley } from './cannon-process.js';
-import type { Sample } from './rounds.js';
-import type { Server } from './server.js';
 
-const PROCESS = fileURLToPath(new URL('../dist/cannon-process.js', import.meta.url));
+const PROCESS = pathOf('dist/load/cannon-process.js');
 /** Seconds that it may take beyond its time. */
 const GRACE = 60;
 

@@ -5,8 +5,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { compiled, declares, whyNotCompiled } from './compile.js';
+import { compiled, declares, whyNotCompiled } from '../compile.js';
+import { pathOf } from '../paths.js';
 import { CpuClock } from './cpu-clock.js';
 import { kill, type Server } from './server.js';
 
@@ -33,7 +33,7 @@ export const liburing: Rival = {
 export const bun: Rival = {
   by: 'Bun',
   command() {
-    const script = fileURLToPath(new URL('../rivals/echo-bun.js', import.meta.url));
+    const script = pathOf('rivals/echo-bun.js');
     try {
       return [createRequire(import.meta.url).resolve('@oven/bun-linux-x64/bin/bun'), script];
     } catch {

@@ -1,11 +1,11 @@
 // The command: what a second worker adds when the sessions have work to do.
 
 import { parseArgs } from 'node:util';
-import { Agent } from './agent.js';
-import { underLoad } from './measures.js';
-import { atLeast, cpu, rate, report } from './report.js';
-import { takeTurns } from './rounds.js';
-import { withServers } from './server.js';
+import { Agent } from '../measured/agent.js';
+import { withServers } from '../measured/server.js';
+import { underLoad } from '../measuring/measures.js';
+import { atLeast, cpu, rate, report } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },

@@ -5,12 +5,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent } from './agent.js';
-import { runLoad } from './load.js';
-import { number } from './report.js';
-import { spread } from './rounds.js';
-import { type Server, withServers } from './server.js';
-import { ASK, type Life } from './servers/life.js';
+import { runLoad } from '../load/load.js';
+import { Agent } from '../measured/agent.js';
+import { type Server, withServers } from '../measured/server.js';
+import { number } from '../measuring/report.js';
+import { spread } from '../measuring/rounds.js';
+import { ASK, type Life } from '../servers/life.js';
 
 /** Seconds of load, which outlast the report, and of idleness. */
 const LOAD_SECONDS = 8;

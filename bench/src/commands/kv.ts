@@ -3,14 +3,14 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
-import { kv, kvOnNet, redis } from './kv-servers.js';
-import { whyNoLoad } from './load.js';
-import { underLoad } from './measures.js';
-import { underBenchmark, whyNoBenchmark } from './redis-benchmark.js';
-import { atLeast, cpu, rate, report } from './report.js';
-import { type Rival, RivalServer, whyNot } from './rivals.js';
-import { takeTurns } from './rounds.js';
-import { type Server, withServers } from './server.js';
+import { whyNoLoad } from '../load/load.js';
+import { underBenchmark, whyNoBenchmark } from '../load/redis-benchmark.js';
+import { kv, kvOnNet, redis } from '../measured/kv-servers.js';
+import { type Rival, RivalServer, whyNot } from '../measured/rivals.js';
+import { type Server, withServers } from '../measured/server.js';
+import { underLoad } from '../measuring/measures.js';
+import { atLeast, cpu, rate, report } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: {

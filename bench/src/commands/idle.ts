@@ -1,10 +1,10 @@
 // The command: resident memory of a server for each connection that is open and idle.
 
 import { parseArgs } from 'node:util';
-import { agents } from './agent.js';
-import { idleMemory } from './measures.js';
-import { number, verdict } from './report.js';
-import { withServers } from './server.js';
+import { agents } from '../measured/agent.js';
+import { withServers } from '../measured/server.js';
+import { idleMemory } from '../measuring/measures.js';
+import { number, verdict } from '../measuring/report.js';
 
 const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' } } });
 const count = Number(values.connections);

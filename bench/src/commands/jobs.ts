@@ -2,9 +2,9 @@
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { keepBusy, mixed, noop, openPools } from './pools.js';
-import { atLeast, type Figure, rate, report, type Targets } from './report.js';
-import { takeTurns } from './rounds.js';
+import { keepBusy, mixed, noop, openPools } from '../jobs/pools.js';
+import { atLeast, type Figure, rate, report, type Targets } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: {

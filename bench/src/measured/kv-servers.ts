@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { pathOf } from '../paths.js';
 import type { Rival } from './rivals.js';
 
 export const kv: Rival = {
@@ -16,7 +16,7 @@ export const kv: Rival = {
 
 export const kvOnNet: Rival = {
   by: 'node:net',
-  command: () => [process.execPath, fileURLToPath(new URL('../rivals/kv-net.js', import.meta.url))],
+  command: () => [process.execPath, pathOf('rivals/kv-net.js')],
 };
 
 /** Redis, on a port of our choice, as it cannot choose a free one itself. It keeps nothing. */

@@ -1,12 +1,12 @@
 // The command: sessions on a thread that waits in the kernel, against node:net, a server in C, and Bun.
 
 import { parseArgs } from 'node:util';
-import { Agent } from './agent.js';
-import { underLoad } from './measures.js';
-import { atLeast, atMost, cpu, rate, report } from './report.js';
-import { bun, liburing, RivalServer, whyNot } from './rivals.js';
-import { takeTurns } from './rounds.js';
-import { type Server, withServers } from './server.js';
+import { Agent } from '../measured/agent.js';
+import { bun, liburing, RivalServer, whyNot } from '../measured/rivals.js';
+import { type Server, withServers } from '../measured/server.js';
+import { underLoad } from '../measuring/measures.js';
+import { atLeast, atMost, cpu, rate, report } from '../measuring/report.js';
+import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },
