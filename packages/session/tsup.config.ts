@@ -2,4 +2,4 @@
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ index: 'src/index.ts', host: 'src/host.ts' }));
+export default defineConfig(options({ index: 'src/index.ts', 'worker-entry': 'src/accept/worker-entry.ts' }));

@@ -2,7 +2,7 @@
 
 import type { BlockList } from 'node:net';
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
-import type { AddressList } from './limits.js';
+import type { AddressList } from './accept/accept-filter.js';
 
 /** Runs `ask` on a socket; undefined when the connection is gone. */
 export function endpointOf(socket: PortSocket | null, ask: 'remoteEndpoint' | 'localEndpoint'): Endpoint | undefined {

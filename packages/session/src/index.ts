@@ -4,29 +4,8 @@
  * @module @overlapped/session
  */
 
-export { ClientService, type ClientServiceOptions } from './client-service.js';
-export type { ConnectOptions } from './connecting.js';
-export type { Connection } from './connection.js';
-export { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
-export {
-  type DatagramBindOptions,
-  type DatagramConnectOptions,
-  type DatagramHandlers,
-  DatagramSession,
-  type DatagramStats,
-} from './datagram-session.js';
-export type { SessionDuplex } from './duplex.js';
-export type { FileRange } from './file-send.js';
-export { delimited, lines } from './framing/delimited.js';
-export { fixedLength } from './framing/fixed-length.js';
-export { encodeFrame, type FrameLimit, type Framer } from './framing/framer.js';
-export type { LengthSize } from './framing/length-fields.js';
-export { type LengthPrefixOptions, lengthPrefixed } from './framing/length-prefixed.js';
-export { framed, type PacketHandlers, PacketSession } from './framing/packet-session.js';
-export { broadcast } from './groups.js';
-export type { SessionHandlers, SessionKind } from './handlers.js';
-export type { WorkerSessionOptions } from './intake.js';
-export type { AcceptLimits, AddressList, ProxyOptions } from './limits.js';
+export type { AcceptLimits, AddressList, ProxyOptions } from './accept/accept-filter.js';
+export type { WorkerSessionOptions } from './accept/accept-target.js';
 export {
   Listener,
   type ListenerOptions,
@@ -34,9 +13,30 @@ export {
   type ListenOptions,
   type LocalListenerOptions,
   type LocalListenOptions,
-} from './listener.js';
-export type { QueueLimitOptions } from './queue-limit.js';
-export { Session } from './session.js';
-export type { SessionLimits, SessionOptions, Watermarks } from './session-set.js';
-export type { Timeouts } from './sweep.js';
-export type { WebStreams } from './web.js';
+} from './accept/listener.js';
+export { ClientService, type ClientServiceOptions } from './connect/client-service.js';
+export type { ConnectOptions } from './connect/connecting.js';
+export { Connector, type ConnectorOptions, type ConnectTarget } from './connect/connector.js';
+export {
+  type DatagramBindOptions,
+  type DatagramConnectOptions,
+  type DatagramHandlers,
+  DatagramSession,
+  type DatagramStats,
+} from './datagram/datagram-session.js';
+export { delimited, lines } from './framing/delimited.js';
+export { fixedLength } from './framing/fixed-length.js';
+export { encodeFrame, type FrameLimit, type Framer } from './framing/framer.js';
+export type { LengthSize } from './framing/length-fields.js';
+export { type LengthPrefixOptions, lengthPrefixed } from './framing/length-prefixed.js';
+export { framed, type PacketHandlers, PacketSession } from './framing/packet-session.js';
+export type { Connection } from './session/connection.js';
+export type { FileRange } from './session/file-send.js';
+export { broadcast } from './session/groups.js';
+export type { SessionHandlers, SessionKind } from './session/handlers.js';
+export type { QueueLimitOptions } from './session/queue-limit.js';
+export { Session } from './session/session.js';
+export type { SessionLimits, SessionOptions, Watermarks } from './session/session-set.js';
+export type { Timeouts } from './session/timeout-sweep.js';
+export type { SessionDuplex } from './stream/duplex.js';
+export type { WebStreams } from './stream/web.js';

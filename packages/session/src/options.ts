@@ -20,15 +20,15 @@ import {
   whole,
   wrongType,
 } from '@overlapped/iocp-native/options';
-import type { ClientServiceOptions } from './client-service.js';
-import type { ConnectOptions } from './connecting.js';
-import type { ConnectorOptions, ConnectTarget } from './connector.js';
-import type { DatagramBindOptions, DatagramConnectOptions } from './datagram-session.js';
-import type { AcceptLimits, AddressList, ProxyOptions } from './limits.js';
-import type { ListenOptions } from './listener.js';
-import type { QueueLimitOptions } from './queue-limit.js';
-import type { SessionLimits } from './session-set.js';
-import type { Timeouts } from './sweep.js';
+import type { AcceptLimits, AddressList, ProxyOptions } from './accept/accept-filter.js';
+import type { ListenOptions } from './accept/listener.js';
+import type { ClientServiceOptions } from './connect/client-service.js';
+import type { ConnectOptions } from './connect/connecting.js';
+import type { ConnectorOptions, ConnectTarget } from './connect/connector.js';
+import type { DatagramBindOptions, DatagramConnectOptions } from './datagram/datagram-session.js';
+import type { QueueLimitOptions } from './session/queue-limit.js';
+import type { SessionLimits } from './session/session-set.js';
+import type { Timeouts } from './session/timeout-sweep.js';
 
 /** What the systems take for a count of seconds, or of probes. */
 const PROBES = whole(1, 32767);

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { type BackendName, candidates, type Endpoint, endpoint } from '@overlapped/iocp-native';
 import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Connecting, interleave } from '../src/connecting.js';
+import { Connecting, interleave } from '../src/connect/connecting.js';
 import { Connector, Session } from '../src/index.js';
 import { deferred, listen, onEachBackend, withCore } from './support.js';
 

@@ -7,7 +7,7 @@ import { IocpCore } from '@overlapped/net-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { broadcast, DatagramSession, framed, lengthPrefixed, type Session } from '../src/index.js';
-import { SendQueue } from '../src/send-queue.js';
+import { SendQueue } from '../src/session/send-queue.js';
 import { deferred, dial, listen, onEachBackend, peerOf, read, withCore } from './support.js';
 
 const SECRET = 'secret'.repeat(300);

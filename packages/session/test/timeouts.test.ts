@@ -5,7 +5,7 @@ import type net from 'node:net';
 import type { IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, framed, lines, type Session, type SessionHandlers, type Timeouts } from '../src/index.js';
-import { isReceiving } from '../src/session.js';
+import { isReceiving } from '../src/session/session.js';
 import { type Hand, withClock } from './clock.js';
 import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
 

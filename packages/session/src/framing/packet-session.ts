@@ -3,9 +3,9 @@
 import { type IocpError, isIocpError } from '@overlapped/iocp-native';
 import { checkHandlers, object } from '@overlapped/iocp-native/options';
 import { bytesOf } from '../bytes.js';
-import { type CommonHandlers, withHandlers } from '../handlers.js';
-import { follow, isDelivering, Session, unread } from '../session.js';
-import { cutShort, unfinished } from '../session-base.js';
+import { type CommonHandlers, withHandlers } from '../session/handlers.js';
+import { follow, isDelivering, Session, unread } from '../session/session.js';
+import { cutShort, unfinished } from '../session/session-base.js';
 import { FrameReader } from './frame-reader.js';
 import { badFrame, checkFramer, type Framer } from './framer.js';
 

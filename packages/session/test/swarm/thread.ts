@@ -3,7 +3,7 @@
 
 import assert from 'node:assert';
 import type { Hosted, IocpCore, WorkerService } from '@overlapped/net-core';
-import { adopt } from '../../src/host.js';
+import { adopt } from '../../src/accept/worker-entry.js';
 import type { Session } from '../../src/index.js';
 import { reset } from '../../src/reset.js';
 

@@ -16,7 +16,7 @@ import {
 import { copyInto, lengthOf } from '@overlapped/iocp-native/typed-arrays';
 import { type CompletionOwner, type IocpCore, onCompletion, Stat } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { SENDER } from './sender.js';
+import { SENDER } from '../sender.js';
 
 /** The longest message that is sent: one that fits a send buffer. */
 export const LONGEST_MESSAGE = 16_384;

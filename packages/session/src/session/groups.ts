@@ -4,7 +4,7 @@
 // A message of the exchange: the length of the group's name (2 bytes, little-endian), the name, the bytes to send.
 
 import type { Exchange, IocpCore } from '@overlapped/net-core';
-import { plainBytesOf } from './bytes.js';
+import { plainBytesOf } from '../bytes.js';
 import { type Session, sendMessage } from './session.js';
 
 /** The group of every session that a listener made. */

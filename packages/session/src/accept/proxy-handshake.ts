@@ -6,8 +6,8 @@
 
 import { type CompletionPacket, type Endpoint, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
+import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
-import { type SessionEvent, takeEvent } from './session-event.js';
 
 /** What a session starts with whose client came through a proxy. */
 export interface Introduction {

@@ -1,6 +1,6 @@
 // Sessions through one object of handlers for a whole listener: no class, and no closure for each connection.
 
-import { checkKind } from './options.js';
+import { checkKind } from '../options.js';
 import { Session } from './session.js';
 
 /** What sessions of bytes and sessions of frames call. */

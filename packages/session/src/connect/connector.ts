@@ -3,12 +3,12 @@
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
 import { checkGrace, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import { addressesOf } from '../hosts.js';
+import { checkConnect, checkConnector, checkTarget } from '../options.js';
+import type { Session } from '../session/session.js';
+import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from '../session/session-set.js';
+import { socketOptions } from '../socket-options.js';
 import { Connecting, type ConnectOptions } from './connecting.js';
-import { addressesOf } from './hosts.js';
-import { checkConnect, checkConnector, checkTarget } from './options.js';
-import type { Session } from './session.js';
-import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from './session-set.js';
-import { socketOptions } from './socket-options.js';
 
 /** What a connector's sessions are, and what their sockets are set to. */
 export interface ConnectorOptions<Kind extends Session = Session> extends SessionOptions<Kind>, SocketOptions {}

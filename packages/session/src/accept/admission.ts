@@ -3,15 +3,15 @@
 
 import type { PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, Stat, type Stoppable } from '@overlapped/net-core';
-import { endpointOf, isListed, plainAddress } from './endpoints.js';
-import { report, warn } from './failures.js';
-import { EVERYONE } from './groups.js';
-import { type AcceptLimits, isRefused } from './limits.js';
-import { asError } from './outcomes.js';
-import { type Introduction, Preface } from './preface.js';
-import { reset } from './reset.js';
-import type { Session } from './session.js';
-import { type SessionOptions, SessionSet } from './session-set.js';
+import { endpointOf, isListed, plainAddress } from '../endpoints.js';
+import { report, warn } from '../failures.js';
+import { asError } from '../outcomes.js';
+import { reset } from '../reset.js';
+import { EVERYONE } from '../session/groups.js';
+import type { Session } from '../session/session.js';
+import { type SessionOptions, SessionSet } from '../session/session-set.js';
+import { type AcceptLimits, isRefused } from './accept-filter.js';
+import { type Introduction, Preface } from './proxy-handshake.js';
 
 /** Milliseconds. The protocol's authors want room for a segment that is lost and sent again: 3 seconds at least. */
 const HEADER_TIMEOUT = 5000;

@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { remoteEndpointOf } from '@overlapped/iocp-native/threads';
 import { type IocpCore, moduleUrl, threadEntry, type WorkerService } from '@overlapped/net-core';
+import { endpointOf } from '../endpoints.js';
+import { reset } from '../reset.js';
+import type { SessionKind } from '../session/handlers.js';
+import { Session } from '../session/session.js';
+import type { SessionLimits } from '../session/session-set.js';
+import type { AcceptLimits } from './accept-filter.js';
 import { Admission } from './admission.js';
-import { endpointOf } from './endpoints.js';
-import type { SessionKind } from './handlers.js';
-import type { HostData } from './host.js';
-import type { AcceptLimits } from './limits.js';
 import type { ListenOptions, LocalListenOptions } from './listener.js';
-import { reset } from './reset.js';
-import { Session } from './session.js';
-import type { SessionLimits } from './session-set.js';
+import type { HostData } from './worker-entry.js';
 
 /** What a listener's sessions do, in worker threads. */
 export interface WorkerSessionOptions extends SessionLimits {
@@ -122,7 +122,7 @@ export class WorkerIntake implements Intake {
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
   ): Promise<WorkerIntake> {
     const data: HostData = { ...options, module: moduleUrl(options.module, 'listen') };
-    const host = threadEntry('#overlapped/host', import.meta.url);
+    const host = threadEntry('#overlapped/worker-entry', import.meta.url);
     return new WorkerIntake(core, await core.workers.host(host.href, data));
   }
 

@@ -3,7 +3,7 @@
 
 import type { BlockList } from 'node:net';
 import { Stat, type TimerQueue } from '@overlapped/net-core';
-import { isListed } from './endpoints.js';
+import { isListed } from '../endpoints.js';
 
 /** A BlockList of node:net, or addresses and ranges: `['10.0.0.0/8', '::1']`. */
 export type AddressList = BlockList | readonly string[];

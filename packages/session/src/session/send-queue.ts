@@ -13,8 +13,8 @@ import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/typed-arrays';
 import { type Exchange, type IocpCore, Stat } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
+import { SENDER } from '../sender.js';
 import type { FileQueue, FileSend } from './file-send.js';
-import { SENDER } from './sender.js';
 
 /** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
 const BYTES_PER_SEND = 65536;

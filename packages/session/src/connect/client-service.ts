@@ -2,12 +2,12 @@
 // is opened again after a pause, which grows while none lives.
 
 import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { report, warn } from '../failures.js';
+import { checkService } from '../options.js';
+import { asError } from '../outcomes.js';
+import type { Session } from '../session/session.js';
+import { DEFAULT_GRACE } from '../session/session-set.js';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
-import { report, warn } from './failures.js';
-import { checkService } from './options.js';
-import { asError } from './outcomes.js';
-import type { Session } from './session.js';
-import { DEFAULT_GRACE } from './session-set.js';
 
 /** Whom a service keeps sessions to, how many, and how it comes back when they end. */
 export interface ClientServiceOptions extends ConnectorOptions {

@@ -15,11 +15,11 @@ import {
   type SocketOptions,
 } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
+import { endpointOf } from '../endpoints.js';
+import { asError } from '../outcomes.js';
+import type { Session } from '../session/session.js';
+import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { offAbort, onAbort } from './abort-signals.js';
-import { endpointOf } from './endpoints.js';
-import { asError } from './outcomes.js';
-import type { Session } from './session.js';
-import { type SessionEvent, takeEvent } from './session-event.js';
 
 /** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
 const ATTEMPT_DELAY = 250;

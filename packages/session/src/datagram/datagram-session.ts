@@ -18,13 +18,13 @@ import {
 import { lengthOf } from '@overlapped/iocp-native/typed-arrays';
 import { type CompletionOwner, type IocpCore, onCompletion, Stat, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { bytesOf, lend } from './bytes.js';
-import { report, warn } from './failures.js';
-import { addressOf } from './hosts.js';
-import { checkBind, checkDatagramTarget, checkKind } from './options.js';
-import { LONGEST_MESSAGE, Outbox } from './outbox.js';
-import { asError, isThenable } from './outcomes.js';
-import { ignored } from './reset.js';
+import { bytesOf, lend } from '../bytes.js';
+import { report, warn } from '../failures.js';
+import { addressOf } from '../hosts.js';
+import { checkBind, checkDatagramTarget, checkKind } from '../options.js';
+import { asError, isThenable } from '../outcomes.js';
+import { ignored } from '../reset.js';
+import { LONGEST_MESSAGE, Outbox } from './datagram-sender.js';
 
 /** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
 export interface DatagramHandlers {

@@ -1,7 +1,7 @@
 // What a session tells of its socket, and lets be set on it.
 
 import type { Endpoint, KeepAlive, PortSocket } from '@overlapped/iocp-native';
-import { endpointOf } from './endpoints.js';
+import { endpointOf } from '../endpoints.js';
 
 /** @param client whom a trusted proxy connects for */
 let attachSocket: (connection: Connection, socket: PortSocket | null, client?: Endpoint | null) => void;

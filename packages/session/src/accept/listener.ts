@@ -21,14 +21,14 @@ import {
   Timer,
 } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { addressOf } from './hosts.js';
-import { type Intake, LocalIntake, loadKindHere, WorkerIntake, type WorkerSessionOptions } from './intake.js';
-import { type AcceptLimits, Gate } from './limits.js';
-import { checkListen } from './options.js';
-import { ignored } from './reset.js';
-import type { Session } from './session.js';
-import { DEFAULT_GRACE, type SessionOptions } from './session-set.js';
-import { socketOptions } from './socket-options.js';
+import { addressOf } from '../hosts.js';
+import { checkListen } from '../options.js';
+import { ignored } from '../reset.js';
+import type { Session } from '../session/session.js';
+import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
+import { socketOptions } from '../socket-options.js';
+import { type AcceptLimits, Gate } from './accept-filter.js';
+import { type Intake, LocalIntake, loadKindHere, WorkerIntake, type WorkerSessionOptions } from './accept-target.js';
 
 /** Where a listener listens, what it lets in, and what its sockets are set to. */
 export interface ListenOptions extends SocketOptions, AcceptLimits {

@@ -1,9 +1,9 @@
 // What of a session needs none of its state: its counts, the handlers, for subclasses to override, and the forms of its
 // stream.
 
-import { chunksOf, type SessionDuplex, type SessionSocket } from './duplex.js';
+import { chunksOf, type SessionDuplex, type SessionSocket } from '../stream/duplex.js';
+import { type WebStreams, webStreamsOf } from '../stream/web.js';
 import { Member } from './member.js';
-import { type WebStreams, webStreamsOf } from './web.js';
 
 // Symbols: a user's method of the same name replaces neither.
 export const cutShort: unique symbol = Symbol('overlapped.cutShort');

@@ -3,11 +3,11 @@
 
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import type { Hosted, IocpCore } from '@overlapped/net-core';
+import type { SessionLimits, SessionOptions } from '../session/session-set.js';
+import type { AcceptLimits } from './accept-filter.js';
+import { loadKind } from './accept-target.js';
 import { Admission } from './admission.js';
-import { loadKind } from './intake.js';
-import type { AcceptLimits } from './limits.js';
 import { Listener, type ListenOptions, type LocalListenOptions } from './listener.js';
-import type { SessionLimits, SessionOptions } from './session-set.js';
 
 /** The listener's options, as they cross to another thread. */
 export type HostData = (ListenOptions | LocalListenOptions) &

@@ -7,8 +7,8 @@
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
-import { surface } from './outcomes.js';
-import { closeSession, endSession, isIdle, type Session } from './session.js';
+import { surface } from '../outcomes.js';
+import { closeSession, endSession, isIdle, type Session } from '../session/session.js';
 
 /**
  * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the

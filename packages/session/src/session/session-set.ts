@@ -3,12 +3,12 @@
 import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, Stat, type Stoppable, Timer } from '@overlapped/net-core';
+import type { Introduction } from '../accept/proxy-handshake.js';
+import { reset } from '../reset.js';
 import { type SessionKind, sessionFactory } from './handlers.js';
-import type { Introduction } from './preface.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
-import { reset } from './reset.js';
 import { endWait, isStream, isUnused, newContext, openSession, Session } from './session.js';
-import { Sweep, type Timeouts } from './sweep.js';
+import { Sweep, type Timeouts } from './timeout-sweep.js';
 
 /** How much a session may queue, in bytes. */
 export interface Watermarks {
