@@ -2,46 +2,14 @@
 // platform this is.
 
 import { availableParallelism } from 'node:os';
+import type { Availability, Backend, LeftOver } from './contract/driver.js';
 import { IocpError } from './contract/errors.js';
 import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract/port.js';
 import { linuxBackend } from './linux/io-uring/backend.js';
-import { checkLedger, type OwnedRecord, takeRecords } from './native/ledger.js';
+import { checkLedger, takeRecords } from './native/ledger.js';
 import { dropPosted } from './port/handed-posts.js';
 import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
-
-/** Whether a backend can serve here, and if not, why not. */
-export type Availability =
-  | {
-      /** It can. */
-      readonly available: true;
-    }
-  | {
-      /** It cannot. */
-      readonly available: false;
-      /** Why not, for people. */
-      readonly reason: string;
-    };
-
-/** Is given what was posted to a port, and that nobody took. */
-export type LeftOver = (key: number, bytes: number) => void;
-
-/** What a backend offers to the selector. Importing one never throws; asking it is cheap after the first time. */
-export interface Backend {
-  readonly name: BackendName;
-  available(): Availability;
-  /** Throws an IocpError when the kernel refuses; when it would always do so, available() says no from then on. */
-  open(options: Required<PortOptions>): CompletionPort;
-  openPoster(token: PortToken): PortPoster;
-  closeHandle(handle: number): void;
-  remoteEndpointOf(handle: number): Endpoint;
-  /** Closes the queue of posts to a port whose thread has ended, and gives what nobody took. */
-  closeQueue(token: PortToken, left: LeftOver): void;
-  /** Gives back what the ledger of a thread that has ended says is left. Never throws. */
-  reap(records: readonly OwnedRecord[], left: LeftOver): void;
-  /** A producer has ended: it may have held the queue of posts. */
-  recoverPoster(token: PortToken, thread: number): void;
-}
 
 const all: readonly Backend[] = [win32Backend, linuxBackend, portableBackend];
 

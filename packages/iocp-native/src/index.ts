@@ -4,7 +4,8 @@
  * @module @overlapped/iocp-native
  */
 
-export { type Availability, type Candidate, candidates, type OpenOptions, openPort, openPoster } from './backend.js';
+export { type Candidate, candidates, type OpenOptions, openPort, openPoster } from './backend.js';
+export type { Availability } from './contract/driver.js';
 export { endpoint } from './contract/endpoint.js';
 export { IocpError, isIocpError } from './contract/errors.js';
 export * from './contract/port.js';

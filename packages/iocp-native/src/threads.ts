@@ -5,7 +5,8 @@
  * @module @overlapped/iocp-native/threads
  */
 
-export { closeHandle, type LeftOver, reap, recoverPoster, remoteEndpointOf } from './backend.js';
+export { closeHandle, reap, recoverPoster, remoteEndpointOf } from './backend.js';
+export type { LeftOver } from './contract/driver.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';
 export { shareBlock } from './native/shared-blocks.js';

@@ -43,7 +43,7 @@ export class DedicatedPump implements Pump {
     this.#port = port;
     this.#target = target;
     this.#drain = new Drain(port, target, runTicks);
-    port.hostLoop();
+    port.waitForLoop();
     this.#anchor = setInterval(this.#look, LOOK);
     this.#next = setImmediate(this.#turn);
   }

@@ -316,7 +316,7 @@ export interface CompletionPort {
    * with a pending immediate never sleeps, and so neither does dequeue(), unless the immediate is unref()'d meanwhile;
    * nor does a loop that nothing keeps alive. Throws an IocpError: ENOTSUP where dequeue() cannot wait.
    */
-  hostLoop(): void;
+  waitForLoop(): void;
 
   /**
    * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its

@@ -3,11 +3,11 @@
 import { CompletionPacket, Operation } from '../contract/port.js';
 
 /** A first-in-first-out queue of packets, which reuses its records. */
-export class PacketQueue {
+export class PacketQueue<O extends object = object> {
   #ring: CompletionPacket[] = Array.from({ length: 64 }, () => new CompletionPacket());
   // What each record is the end of: the socket whose operation it was (for an Accept that is the listener, not the packet's
   // socket), or what else its backend keeps account of.
-  #origins: (object | null)[] = new Array(64).fill(null);
+  #origins: (O | null)[] = new Array(64).fill(null);
   #head = 0;
   #count = 0;
 
@@ -16,7 +16,7 @@ export class PacketQueue {
   }
 
   /** A record at the end of the queue, with every field at its default, to be filled at once. */
-  push(origin: object | null = null): CompletionPacket {
+  push(origin: O | null = null): CompletionPacket {
     if (this.#count === this.#ring.length) this.#grow();
     const at = (this.#head + this.#count++) & (this.#ring.length - 1);
     this.#origins[at] = origin;
@@ -24,7 +24,7 @@ export class PacketQueue {
   }
 
   /** Copies the oldest packet into `into`, clears its record and gives its origin. The queue must not be empty. */
-  shift(into: CompletionPacket): object | null {
+  shift(into: CompletionPacket): O | null {
     const at = this.#head;
     const packet = this.#ring[at]!;
     const origin = this.#origins[at]!;

@@ -20,8 +20,7 @@ export class ReceiveBuffers {
   readonly size: number;
   readonly #stride: number;
   readonly #watch: SlotWatch | null;
-  /** Slots with at least one reference. */
-  out = 0;
+  readonly #stats: { buffersOut: number };
   readonly #references: Uint16Array;
   /** Bytes at the start of each slot that may not be zero. */
   readonly #extents: Uint32Array;
@@ -35,8 +34,12 @@ export class ReceiveBuffers {
   /** Where in the block the memory of a slot, or of a part, starts. */
   readonly #offsets = new WeakMap<ArrayBuffer, number>();
 
-  /** @param block memory of bytesFor(count, size). */
-  constructor(block: NativeBlock, count: number, size: number) {
+  /**
+   * @param block memory of bytesFor(count, size)
+   * @param stats where slots with at least one reference are counted
+   */
+  constructor(block: NativeBlock, count: number, size: number, stats = { buffersOut: 0 }) {
+    this.#stats = stats;
     this.block = block;
     this.count = count;
     this.size = size;
@@ -54,6 +57,11 @@ export class ReceiveBuffers {
   /** Bytes that so many slots take. */
   static bytesFor(count: number, size: number): number {
     return count * strideOf(size);
+  }
+
+  /** Slots with at least one reference. */
+  get out(): number {
+    return this.#stats.buffersOut;
   }
 
   /** Where a slot starts in the block, in bytes. */
@@ -110,7 +118,7 @@ export class ReceiveBuffers {
     if (!(left >= 0)) this.#fail('release', index);
     this.#references[index] = left;
     if (left > 0) return false;
-    this.out--;
+    this.#stats.buffersOut--;
     if (this.#watch !== null) {
       // It poisons the whole slot.
       this.#extents[index] = this.size;
@@ -138,7 +146,7 @@ export class ReceiveBuffers {
 
   #taken(index: number, length: number): void {
     this.#references[index] = 1;
-    this.out++;
+    this.#stats.buffersOut++;
     if (this.#watch !== null) this.#watch.acquired(index);
     const extent = this.#extents[index]!;
     if (length < extent) this.slot(index).fill(0, length, extent);

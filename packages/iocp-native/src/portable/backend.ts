@@ -1,6 +1,6 @@
 // The fall-back: a completion port over node:net, for where the kernel offers none.
 
-import type { Backend } from '../backend.js';
+import type { Backend } from '../contract/driver.js';
 import { closePostedQueue } from '../port/posted-queue.js';
 import { needsKernel } from './errors.js';
 import { openPoster, recoverPoster } from './inbox.js';

@@ -45,6 +45,7 @@ export class PortablePort implements CompletionPort, Host {
   readonly concurrency: number;
   readonly receiveBlock: NativeBlock;
   readonly buffers: ReceiveBuffers;
+  readonly #bufferStats = { buffersOut: 0 };
   readonly #free: FreeList;
   readonly #blocks: NativeBlock[] = [];
   readonly #stats = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, starved: 0 };
@@ -66,7 +67,7 @@ export class PortablePort implements CompletionPort, Host {
   constructor({ concurrency, receiveBuffers: { count, size } }: Required<PortOptions>) {
     this.concurrency = concurrency;
     this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
-    this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
+    this.buffers = new ReceiveBuffers(this.receiveBlock, count, size, this.#bufferStats);
     this.#free = new FreeList(count);
   }
 
@@ -256,9 +257,9 @@ export class PortablePort implements CompletionPort, Host {
     this.#call = null;
   }
 
-  hostLoop(): void {
-    this.#check('wait', 'hostLoop');
-    throw cannotWait('hostLoop');
+  waitForLoop(): void {
+    this.#check('wait', 'waitForLoop');
+    throw cannotWait('waitForLoop');
   }
 
   destroy(): void {
@@ -271,7 +272,7 @@ export class PortablePort implements CompletionPort, Host {
     for (const event of this.#events) event.pending = false;
     this.#events.clear();
     this.#stats.inFlight = 0;
-    this.buffers.out = 0;
+    this.#bufferStats.buffersOut = 0;
     if (this.#handles.size === 0) this.#giveMemory();
     for (const handle of [...this.#handles]) {
       handle.pending = 0;

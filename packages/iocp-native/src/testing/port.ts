@@ -42,6 +42,7 @@ export class SimulatedPort implements CompletionPort, Host {
   readonly buffers: ReceiveBuffers;
   readonly world: World;
   readonly network: Network;
+  readonly #bufferStats = { buffersOut: 0 };
   readonly #free: FreeList;
   readonly #blocks: NativeBlock[] = [];
   readonly #stats = { inFlight: 0, sockets: 0, packets: 0, wakeUps: 0, dropped: 0, starved: 0 };
@@ -64,7 +65,7 @@ export class SimulatedPort implements CompletionPort, Host {
     this.network = network;
     this.concurrency = concurrency;
     this.receiveBlock = this.allocate(ReceiveBuffers.bytesFor(count, size));
-    this.buffers = new ReceiveBuffers(this.receiveBlock, count, size);
+    this.buffers = new ReceiveBuffers(this.receiveBlock, count, size, this.#bufferStats);
     this.#free = new FreeList(count);
   }
 
@@ -235,9 +236,9 @@ export class SimulatedPort implements CompletionPort, Host {
     this.#call = null;
   }
 
-  hostLoop(): void {
-    this.#check('wait', 'hostLoop');
-    throw cannotWait('hostLoop');
+  waitForLoop(): void {
+    this.#check('wait', 'waitForLoop');
+    throw cannotWait('waitForLoop');
   }
 
   destroy(): void {
@@ -248,7 +249,7 @@ export class SimulatedPort implements CompletionPort, Host {
     this.#starving.clear();
     for (const event of this.#events) event.pending = false;
     this.#events.clear();
-    this.buffers.out = 0;
+    this.#bufferStats.buffersOut = 0;
     for (const handle of this.#slots) {
       if (handle === null) continue;
       handle.pending = 0;

@@ -1,6 +1,6 @@
 // Whether real completion ports can serve here, and how to open one.
 
-import type { Availability, Backend } from '../backend.js';
+import type { Availability, Backend } from '../contract/driver.js';
 import { koffi } from '../native/koffi.js';
 import { otherRuntime } from '../runtime.js';
 import { win32Error } from './errors.js';

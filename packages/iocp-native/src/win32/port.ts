@@ -258,7 +258,7 @@ export class IocpPort implements CompletionPort {
     this.#notifier.unwatch();
   }
 
-  hostLoop(): void {
+  waitForLoop(): void {
     this.#assertOpen();
     this.#loopHost = LoopHost.ofThread();
   }

@@ -1,7 +1,7 @@
 // Gives back what a thread that has ended left behind. The kernel may write into its memory until the last packet of its
 // operations has come, so the ports are drained before that memory is freed; in doubt it is not.
 
-import type { LeftOver } from '../backend.js';
+import type { LeftOver } from '../contract/driver.js';
 import { koffi } from '../native/koffi.js';
 import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { MEM_RELEASE } from './constants.js';

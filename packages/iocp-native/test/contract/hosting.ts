@@ -1,4 +1,4 @@
-// Rules about a port that waits in the event loop's place, by hostLoop().
+// Rules about a port that waits in the event loop's place, by waitForLoop().
 
 import { readFile } from 'node:fs/promises';
 import { expect, onTestFinished } from 'vitest';
@@ -17,7 +17,7 @@ function host(port: CompletionPort) {
     stats.packets += port.dequeue(batch, -1);
     immediate.ref();
   };
-  port.hostLoop();
+  port.waitForLoop();
   // A loop that nothing keeps alive does not sleep.
   const anchor = setInterval(() => {}, 2 ** 30);
   let immediate = setImmediate(turn);
@@ -94,6 +94,6 @@ export function hosting(suite: Suite): void {
 
   suite.rule('a port that cannot wait does not host the loop: ENOTSUP', () => {
     const { port } = suite.rig();
-    expect(() => port.hostLoop()).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
+    expect(() => port.waitForLoop()).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));
   });
 }

@@ -2,7 +2,7 @@
 
 import { release } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
-import type { Availability, Backend } from '../../backend.js';
+import type { Availability, Backend } from '../../contract/driver.js';
 import { type IocpError, isIocpError } from '../../contract/errors.js';
 import { closePostedQueue, PostedQueue } from '../../port/posted-queue.js';
 import { otherRuntime } from '../../runtime.js';

@@ -254,7 +254,7 @@ export class UringPort implements CompletionPort {
     this.#notifier.unwatch();
   }
 
-  hostLoop(): void {
+  waitForLoop(): void {
     this.#assertOpen();
     this.#loopHost ??= new LoopHost(this.#ring);
   }

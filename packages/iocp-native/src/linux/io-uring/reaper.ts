@@ -4,7 +4,7 @@
 // The kernel takes a ring apart in the background, and until then what polls a socket keeps it open: some milliseconds in
 // which a listener would go on to take connections. So sockets are shut down before they are closed.
 
-import type { LeftOver } from '../../backend.js';
+import type { LeftOver } from '../../contract/driver.js';
 import { Owned, type OwnedRecord } from '../../native/ledger.js';
 import { SHUT_RDWR } from '../layout.js';
 import { close, munmap, shutdown } from '../libc.js';

@@ -1,0 +1,60 @@
+// A socket of a port, as every driver has it. Drivers extend this class with what their kernel needs.
+
+import assert from 'node:assert';
+import { IocpError } from '../contract/errors.js';
+import type { CompletionPacket, Endpoint, KeepAlive, Overlapped, PortSocket } from '../contract/port.js';
+import type { DatagramState } from './datagrams.js';
+import type { Port } from './port.js';
+
+/** What a socket can do. */
+export const Kind = { Connection: 0, Listener: 1, Datagrams: 2 } as const;
+export type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** A packet of the queue comes from one: it is told when the packet is dequeued. */
+export interface Origin {
+  dequeued(packet: CompletionPacket): void;
+}
+
+export abstract class Socket implements PortSocket, Origin {
+  handle: number;
+  key: unknown = undefined;
+  pending = 0;
+  /** Its slot in the port's table, and the generation of that slot: see SocketTable, which writes them. */
+  index = -1;
+  generation = 0;
+  /** The operations in flight. The port writes these; the receive stream's event stays until its last packet is dequeued. */
+  receiving: Overlapped | null = null;
+  sending: Overlapped | null = null;
+  connecting: Overlapped | null = null;
+  /** shutdown() was called. */
+  shutDown = false;
+  /** close() was called. */
+  closing = false;
+  readonly port: Port<Socket>;
+  readonly kind: Kind;
+  /** Set for Kind.Datagrams only. */
+  readonly datagrams: DatagramState | null;
+
+  constructor(port: Port<Socket>, kind: Kind, handle = -1, datagrams: DatagramState | null = null) {
+    assert((kind === Kind.Datagrams) === (datagrams !== null));
+    this.port = port;
+    this.kind = kind;
+    this.handle = handle;
+    this.datagrams = datagrams;
+  }
+
+  abstract localEndpoint(): Endpoint;
+  abstract remoteEndpoint(): Endpoint;
+  abstract setNoDelay(on: boolean): void;
+  abstract setKeepAlive(keepAlive: number | KeepAlive): void;
+
+  /** Its queued packets are the last ones of their operations. */
+  dequeued(packet: CompletionPacket): void {
+    this.port.finish(this, packet.event);
+  }
+
+  /** Throws an IocpError (EBADF) when close() was called. */
+  protected assertOpen(action: string, syscall: string): void {
+    if (this.closing) throw new IocpError(action, 'the socket is closed', 'EBADF', syscall);
+  }
+}
