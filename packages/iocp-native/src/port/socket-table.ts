@@ -5,9 +5,9 @@ import assert from 'node:assert';
 import type { Socket } from './socket.js';
 
 /** Slots of a table: 24 bits. */
-export const MAX_SOCKETS = 0x1000000;
+const MAX_SOCKETS = 0x1000000;
 /** Generations wrap here: generation * 2^32 + index is still an exact double. */
-export const GENERATIONS = 0x100000;
+const GENERATIONS = 0x100000;
 
 export class SocketTable<S extends Socket> {
   readonly #sockets: (S | null)[] = [];
