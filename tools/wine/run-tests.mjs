@@ -44,7 +44,8 @@ if (missing) {
 }
 preparePrefix();
 // Arguments may choose fewer files than there are shards.
-const count = process.argv.length > 2 ? 1 : SHARDS;
+const given = process.argv.slice(2);
+const count = given.length > 0 ? 1 : SHARDS;
 const image = mkdtempSync(join(tmpdir(), 'overlapped-wine-'));
 try {
   makeFlat(resolve(here, '../..'), MEMBERS, TOOLS, image);
@@ -90,10 +91,10 @@ async function runVitest(cwd, shard) {
     'vitest.wine.config.ts',
     '--pool=threads',
     part,
-    '-t',
-    TESTS,
+    // vitest takes one pattern for titles: the caller's comes first.
+    ...(given.includes('-t') ? [] : ['-t', TESTS]),
     ...exclude,
-    ...process.argv.slice(2),
+    ...given,
   ];
   // Node under Wine wants files (or a terminal) as its streams, no pipes.
   const log = join(cwd, `output-${shard}.log`);

@@ -20,7 +20,7 @@ function circles(cwd: string, ...options: string[]): string[] {
   expect(stdout, stderr).not.toBe('');
   const diagnostics: { category: string; location: { path: string } }[] = JSON.parse(stdout).diagnostics;
   const found = diagnostics.filter(({ category }) => category === 'lint/suspicious/noImportCycles');
-  return [...new Set(found.map(({ location }) => location.path))].sort();
+  return [...new Set(found.map(({ location }) => location.path.replaceAll('\\', '/')))].sort();
 }
 
 test.each([
