@@ -2,6 +2,4 @@
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(
-  options({ index: 'src/index.ts', 'job-thread': 'src/jobs/thread.ts', worker: 'src/workers/worker.ts' }),
-);
+export default defineConfig(options({ index: 'src/index.ts', worker: 'src/workers/worker.ts' }));

@@ -7,7 +7,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeFlat } from './flat.mjs';
 
-const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'].map((name) => `packages/${name}`);
+const PACKAGES = ['iocp-native', 'object-pool', 'jobs', 'net-core', 'session'].map((name) => `packages/${name}`);
 const MEMBERS = [...PACKAGES, 'apps/echo', 'apps/chat', 'apps/kv'];
 const TOOLS = ['vitest', 'fast-check', 'koffi', 'commander', 'cli-progress', 'hdr-histogram-js'];
 /** Others' code that sessions are tested with. */

@@ -1,7 +1,7 @@
 // The pools of threads that run jobs, ours first, behind one face; and what is measured of them.
 
 import { pathToFileURL } from 'node:url';
-import { JobPool } from '@overlapped/net-core';
+import { JobPool } from '@overlapped/jobs';
 import { Piscina } from 'piscina';
 import Tinypool from 'tinypool';
 import type { Sample } from '../measuring/rounds.js';

@@ -1,15 +1,11 @@
-/**
- * Debug mode, for this repository's own packages: with OVERLAPPED_DEBUG=1 in the environment, slots of native memory are
- * watched. Read once, when the package is loaded. Without it nothing is watched, and slots touch each other.
- *
- *   offset  0      size         stride
- *           | slot | guard (64) | slot | guard (64) | ...
- *
- * A guard is written when its slot is first used, so that what nobody uses costs no pages. A slot holds POISON from its
- * release to its next use.
- *
- * @module @overlapped/iocp-native/debug
- */
+// Debug mode of this repository's packages: OVERLAPPED_DEBUG=1 in the environment has them watch the slots of native memory.
+// The variable is read once, when the package is loaded. Without it nothing is watched, and slots touch each other.
+//
+//   offset  0      size         stride
+//           | slot | guard (64) | slot | guard (64) | ...
+//
+// A guard is written when its slot is first used, so that unused slots cost no pages. A slot holds POISON from its release
+// to its next use.
 
 import assert from 'node:assert';
 import type { NativeBlock } from './native/memory.js';

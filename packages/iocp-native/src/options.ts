@@ -1,9 +1,5 @@
-/**
- * Checks of options, for this repository's own packages: of their names, types and ranges, when they are given. A table says
- * what each option must be; the type of the table sees to it that none is forgotten.
- *
- * @module @overlapped/iocp-native/options
- */
+// Checks of the names, types and ranges of options. A table says what each option must be; the type of the table makes sure
+// that it has every option.
 
 /** Throws for what an option must not be. `name` is how its owner calls it: `rate.burst`. */
 export type Check = (value: unknown, name: string) => void;

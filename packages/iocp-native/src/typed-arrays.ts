@@ -1,10 +1,6 @@
-/**
- * How the packages read a caller's typed array: by its internal slots. An own or overridden `length`, `buffer` or `byteOffset`
- * (of a subclass, a proxy's target, an accessor) is never asked, so that no number from user code reaches the kernel, and no
- * user code runs in the middle of an operation.
- *
- * @module @overlapped/iocp-native/typed-arrays
- */
+// How the packages read a caller's typed array: by its internal slots. An own or overridden `length`, `buffer` or `byteOffset`
+// (of a subclass, a proxy's target, an accessor) is never asked, so that no number from user code reaches the kernel, and no
+// user code runs in the middle of an operation.
 
 const prototype = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const { call } = Function.prototype;
@@ -20,8 +16,6 @@ export const lengthOf = getter<number>(prototype, 'length');
 export const byteOffsetOf = getter<number>(prototype, 'byteOffset');
 /** Its ArrayBuffer, or SharedArrayBuffer. */
 export const memoryOf = getter<ArrayBuffer>(prototype, 'buffer');
-/** Bytes of an ArrayBuffer; 0 when it is detached. */
-export const sizeOf = getter<number>(ArrayBuffer.prototype, 'byteLength');
 
 /** An array over the same bytes that is nothing but a Uint8Array. Throws a TypeError when its memory is detached. */
 export function plainView(bytes: Uint8Array, length: number): Uint8Array {

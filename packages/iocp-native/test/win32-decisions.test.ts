@@ -28,7 +28,6 @@ const { win32Error } = await import('../src/win32/errors.js');
 const { createInstance } = await import('../src/win32/pipe.js');
 const { backlogOf, createConnector, createListener, setOptions } = await import('../src/win32/socket.js');
 const { isClientEdition, isWine } = await import('../src/win32/system.js');
-const { createKernelPort } = await import('../src/shared-port/kernel-port.js');
 
 const PORT = 77;
 
@@ -52,11 +51,6 @@ describe('a port', () => {
   it('that one thread reads has no limit of threads in the kernel', () => {
     expect(engine().port).toBe(PORT);
     expect(fake.of('CreateIoCompletionPort')).toEqual([[c.INVALID_HANDLE_VALUE, 0, 0, 0xffffffff]]);
-  });
-
-  it('that many threads read has the limit that was asked for', () => {
-    expect(createKernelPort(3)).toMatchObject({ kind: 'kernel', handle: PORT });
-    expect(fake.of('CreateIoCompletionPort')).toEqual([[-1, 0, 0, 3]]);
   });
 });
 

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert';
 import { type CompletionPort, isIocpError, type NativeBlock } from '@overlapped/iocp-native';
-import { debugging, POISON } from '@overlapped/iocp-native/debug';
+import { debugging, POISON } from '@overlapped/iocp-native/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import type { Flushable } from './owners.js';
 import { Timer, type TimerQueue } from './timers.js';

@@ -1,12 +1,10 @@
-// What cores and job pools tell through node:diagnostics_channel:
+// What cores tell through node:diagnostics_channel:
 //
-//   overlapped:stats          once a second, while there is a subscriber: { core, stats }
-//   overlapped:worker-lost      a worker thread is lost: { core, index, error }
-//   overlapped:worker-hung      a worker thread has not run for some time: { core, index, seconds }
-//   overlapped:job-thread-lost  a thread of a job pool has died of an error: { index, error }
+//   overlapped:stats        once a second, while there is a subscriber: { core, stats }
+//   overlapped:worker-lost  a worker thread is lost: { core, index, error }
+//   overlapped:worker-hung  a worker thread has not run for some time: { core, index, seconds }
 
 import { channel } from 'node:diagnostics_channel';
-import { describe } from './carried-error.js';
 import type { IocpCore } from './iocp-core.js';
 
 const PERIOD = 1000;
@@ -14,7 +12,6 @@ const PERIOD = 1000;
 const stats = channel('overlapped:stats');
 const workerLost = channel('overlapped:worker-lost');
 const workerHung = channel('overlapped:worker-hung');
-const jobThreadLost = channel('overlapped:job-thread-lost');
 
 /** Reports until the function that it gives is called. It keeps no process alive. */
 export function reportStats(core: IocpCore): () => void {
@@ -34,12 +31,6 @@ export function reportHang(core: IocpCore, index: number, seconds: number): void
   workerHung.publish({ core, index, seconds });
   const what = `the worker thread ${index} has not run for ${seconds} s: a handler does not return`;
   process.emitWarning(`${what}. It gets no more connections and no broadcasts until it runs again`);
-}
-
-/** Something threw outside of a job, mostly what a job left behind: no promise tells of it. */
-export function reportJobThreadLoss(index: number, error: unknown): void {
-  jobThreadLost.publish({ index, error });
-  warn(error instanceof Error ? error : new Error(`a job's thread died of ${describe(error)}`));
 }
 
 /** What becomes of a loss that nobody asked to be told of. */

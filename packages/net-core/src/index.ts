@@ -5,10 +5,6 @@
  */
 
 export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
-export { blocking, jobSignal, transfer } from './jobs/context.js';
-export { JobPool, type JobStats, type RunOptions } from './jobs/job-pool.js';
-export type { JobPoolOptions } from './jobs/options.js';
-export type { TransferList } from './jobs/transfer-list.js';
 export { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 export type { CoreStats, ServerStats } from './stats.js';
 export type { Clock, System } from './system.js';
@@ -19,13 +15,9 @@ export type { WorkerPool } from './workers/worker-pool.js';
 // For the other packages of this repository: not in the published declarations. Each statement needs its own mark.
 
 /** @internal */
-export { moduleUrl } from './module-url.js';
-/** @internal */
 export { checkGrace } from './owners.js';
 /** @internal */
 export { Stat, StatsBlock } from './stats.js';
-/** @internal */
-export { threadEntry } from './thread-entry.js';
 /** @internal */
 export type { Exchange } from './workers/exchange.js';
 /** @internal */

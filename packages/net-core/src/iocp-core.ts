@@ -16,18 +16,19 @@ import {
   type PortPoster,
   type PortToken,
 } from '@overlapped/iocp-native';
-import { strideOf } from '@overlapped/iocp-native/debug';
 import {
   bool,
   type Checks,
   callback,
   checkOptions,
+  leavePosted,
   object,
+  shareBlock,
+  strideOf,
   text,
   whole,
   wrongType,
-} from '@overlapped/iocp-native/options';
-import { leavePosted, shareBlock } from '@overlapped/iocp-native/threads';
+} from '@overlapped/iocp-native/internal';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferLine } from './buffer-line.js';
 import { DedicatedPump } from './dedicated-pump.js';

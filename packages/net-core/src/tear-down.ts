@@ -4,7 +4,7 @@
 import assert from 'node:assert';
 import { writeSync } from 'node:fs';
 import type { CompletionPort } from '@overlapped/iocp-native';
-import { debugging, watchOf } from '@overlapped/iocp-native/debug';
+import { debugging, watchOf } from '@overlapped/iocp-native/internal';
 import type { BufferPool, IocpEventPool } from '@overlapped/object-pool';
 import type { BufferLine } from './buffer-line.js';
 

@@ -2,7 +2,7 @@
 // nothing here.
 
 import { AsyncResource } from 'node:async_hooks';
-import { callback as checkCallback, outOfRange } from '@overlapped/iocp-native/options';
+import { callback as checkCallback, outOfRange } from '@overlapped/iocp-native/internal';
 import { type Clock, thisSystem } from './system.js';
 
 /** A timer, made once and set as often as needed: setting one allocates nothing. */

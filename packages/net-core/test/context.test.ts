@@ -4,7 +4,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { openPoster } from '@overlapped/iocp-native';
 import { describe, expect, test } from 'vitest';
-import { IocpCore, JobPool, Timer } from '../src/index.js';
+import { IocpCore, Timer } from '../src/index.js';
 import { Inbox, makeCore, pumps } from './support.js';
 
 const store = new AsyncLocalStorage<string>();
@@ -97,16 +97,4 @@ test('ticks and promises have their turn between two timers that are due togethe
   });
   await new Promise(setImmediate);
   expect(log).toEqual(['one', 'one, tick', 'two', 'two, tick']);
-});
-
-test('a job sees nothing of what the job before it entered in the same thread', async () => {
-  const pool = new JobPool({ module: new URL('./jobs/fixtures/context.js', import.meta.url), threads: 1 });
-  try {
-    expect(await pool.run('enter', ['one'])).toBe('undefined, then one');
-    expect(await pool.run('enter', ['two'])).toBe('undefined, then two');
-    expect(await pool.run('enterLater', ['three'])).toBe('undefined, then three');
-    expect(await pool.run('enter', ['four'])).toBe('undefined, then four');
-  } finally {
-    await pool.stop();
-  }
 });

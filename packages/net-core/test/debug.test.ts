@@ -2,7 +2,7 @@
 // OVERLAPPED_DEBUG is read when the packages are loaded, so this file sets it before.
 
 import { Operation } from '@overlapped/iocp-native';
-import { POISON } from '@overlapped/iocp-native/debug';
+import { POISON } from '@overlapped/iocp-native/internal';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { IocpCore, onCompletion, onFlush } from '../src/index.js';

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert';
 import { EVENT_SIZE, type NativeBlock, Operation, type Overlapped } from '@overlapped/iocp-native';
-import { debugging } from '@overlapped/iocp-native/debug';
+import { debugging } from '@overlapped/iocp-native/internal';
 import { Slab } from './slab.js';
 
 const INDEX_BITS = 20;

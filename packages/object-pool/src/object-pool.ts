@@ -2,7 +2,7 @@
 // object and a leak.
 
 import assert from 'node:assert';
-import { debugging, Uses } from '@overlapped/iocp-native/debug';
+import { debugging, Uses } from '@overlapped/iocp-native/internal';
 
 /** What a pool makes, and how many. */
 export interface ObjectPoolOptions<T extends object> {

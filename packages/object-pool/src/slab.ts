@@ -6,7 +6,7 @@
 
 import assert from 'node:assert';
 import type { NativeBlock } from '@overlapped/iocp-native';
-import { debugging, SlotWatch, strideOf } from '@overlapped/iocp-native/debug';
+import { debugging, SlotWatch, strideOf } from '@overlapped/iocp-native/internal';
 
 /** Slots start on a multiple of this many bytes, as an OVERLAPPED must. */
 const ALIGNMENT = 16;

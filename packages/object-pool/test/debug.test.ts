@@ -2,7 +2,7 @@
 // packages are loaded, so this file sets it before.
 
 import { EVENT_SIZE, Operation } from '@overlapped/iocp-native';
-import { POISON } from '@overlapped/iocp-native/debug';
+import { POISON } from '@overlapped/iocp-native/internal';
 import { expect, test, vi } from 'vitest';
 import { BufferPool, IocpEventPool, ObjectPool, Slab } from '../src/index.js';
 import { testBlock } from './support.js';

@@ -2,7 +2,7 @@
 
 import { AssertionError } from 'node:assert';
 import { EVENT_SIZE, type NativeBlock, Operation } from '@overlapped/iocp-native';
-import { debugging } from '@overlapped/iocp-native/debug';
+import { debugging } from '@overlapped/iocp-native/internal';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { IocpEvent, IocpEventPool } from '../src/index.js';

@@ -1,7 +1,7 @@
 // What the tests share: blocks of a simulated port, which are ordinary memory under made-up addresses, and small helpers.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
-import { debugging } from '@overlapped/iocp-native/debug';
+import { debugging } from '@overlapped/iocp-native/internal';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect } from 'vitest';
 

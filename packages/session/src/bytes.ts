@@ -2,7 +2,7 @@
 // slots, and it ends where what was received ends.
 
 import { isUint8Array } from 'node:util/types';
-import { byteOffsetOf, lengthOf, memoryOf, plainView } from '@overlapped/iocp-native/typed-arrays';
+import { byteOffsetOf, lengthOf, memoryOf, plainView } from '@overlapped/iocp-native/internal';
 
 /** The borrowed bytes that a handler of this thread has. They start where their memory does. */
 let lent: Buffer | null = null;

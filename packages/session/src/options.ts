@@ -19,7 +19,7 @@ import {
   text,
   whole,
   wrongType,
-} from '@overlapped/iocp-native/options';
+} from '@overlapped/iocp-native/internal';
 import type { AcceptLimits, AddressList, ProxyOptions } from './accept/accept-filter.js';
 import type { ListenOptions } from './accept/listener.js';
 import type { ClientServiceOptions } from './connect/client-service.js';

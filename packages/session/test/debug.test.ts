@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type BackendName, Operation } from '@overlapped/iocp-native';
-import { POISON } from '@overlapped/iocp-native/debug';
+import { POISON } from '@overlapped/iocp-native/internal';
 import { IocpCore, onCompletion } from '@overlapped/net-core';
 import { expect, test, vi } from 'vitest';
 import type { Session } from '../src/index.js';

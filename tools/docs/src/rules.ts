@@ -13,7 +13,7 @@ export interface Rule {
 }
 
 /** Packages from the lowest to the highest; each may import those before it. */
-const LAYERS = ['iocp-native', 'object-pool', 'net-core', 'session'];
+const LAYERS = ['iocp-native', 'object-pool', 'jobs', 'net-core', 'session'];
 /** What any app may use besides. */
 const FOR_APPS = 'monitor';
 

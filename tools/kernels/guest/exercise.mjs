@@ -8,7 +8,8 @@ import { connect } from 'node:net';
 import { release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPort } from '@overlapped/iocp-native';
-import { IocpCore, JobPool } from '@overlapped/net-core';
+import { JobPool } from '@overlapped/jobs';
+import { IocpCore } from '@overlapped/net-core';
 import { Connector, DatagramSession, Listener } from '@overlapped/session';
 
 const HOST = '127.0.0.1';

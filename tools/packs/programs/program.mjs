@@ -1,7 +1,8 @@
 // A small program, as a user would write it: an echo on the main thread, one in worker threads, and a job. It prints what
 // became of each.
 
-import { IocpCore, JobPool } from '@overlapped/net-core';
+import { JobPool } from '@overlapped/jobs';
+import { IocpCore } from '@overlapped/net-core';
 import { Connector, Listener } from '@overlapped/session';
 
 main();

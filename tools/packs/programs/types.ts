@@ -1,11 +1,11 @@
 // Names every entry that has types, so that a compiler reads all declarations.
 
 import * as port from '@overlapped/iocp-native';
-import * as debug from '@overlapped/iocp-native/debug';
+import * as internal from '@overlapped/iocp-native/internal';
 import * as linux from '@overlapped/iocp-native/linux';
 import * as testing from '@overlapped/iocp-native/testing';
-import * as threads from '@overlapped/iocp-native/threads';
 import * as win32 from '@overlapped/iocp-native/win32';
+import * as jobs from '@overlapped/jobs';
 import * as core from '@overlapped/net-core';
 import * as pool from '@overlapped/object-pool';
 import * as session from '@overlapped/session';
@@ -19,4 +19,4 @@ export class Typed extends session.PacketSession {
   }
 }
 
-export { core, debug, linux, pool, port, session, testing, threads, win32 };
+export { core, internal, jobs, linux, pool, port, session, testing, win32 };

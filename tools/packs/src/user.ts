@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const require = createRequire(import.meta.url);
 
 /** From the lowest to the highest. */
-export const PACKAGES = ['iocp-native', 'object-pool', 'net-core', 'session'];
+export const PACKAGES = ['iocp-native', 'object-pool', 'jobs', 'net-core', 'session'];
 const programs = fileURLToPath(new URL('../programs', import.meta.url));
 // On Windows pnpm and npm are scripts, which only a shell can run.
 const shell = process.platform === 'win32';

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { createBatch, EVENT_SIZE, endpoint, GatherList, openPort } = await import(workerData.library);
-const { keepLedger } = await import(new URL('./threads.js', workerData.library));
+const { keepLedger } = await import(new URL('./internal.js', workerData.library));
 keepLedger(workerData.ledger);
 const port = openPort({ backend: workerData.backend });
 const events = port.allocate(64 * EVENT_SIZE);

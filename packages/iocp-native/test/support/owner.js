@@ -8,7 +8,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { createBatch, EVENT_SIZE, endpoint, GatherList, openPort, Operation } = await import(workerData.library);
-const { closeHandle, keepLedger } = await import(new URL('./threads.js', workerData.library));
+const { closeHandle, keepLedger } = await import(new URL('./internal.js', workerData.library));
 keepLedger(workerData.ledger);
 const port = openPort({ backend: workerData.backend });
 const events = port.allocate(1024 * EVENT_SIZE);

@@ -16,7 +16,7 @@
 // that do not read can hold the lower half for ever, and broadcasts go on.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
-import { debugging, POISON } from '@overlapped/iocp-native/debug';
+import { debugging, POISON } from '@overlapped/iocp-native/internal';
 
 const SLOT = 4096;
 const SLOTS = 4096;

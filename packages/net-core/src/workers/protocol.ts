@@ -1,7 +1,7 @@
 // What a core and its worker threads say to each other: posted packets for what is frequent, messages for the rest.
 
 import type { PortToken } from '@overlapped/iocp-native';
-import type { CarriedError } from '../carried-error.js';
+import type { CarriedError } from '@overlapped/iocp-native/internal';
 import type { IocpCore, IocpCoreOptions } from '../iocp-core.js';
 
 /** What a thread is started with. */

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResourceLimits } from 'node:worker_threads';
 import { IocpError, type PortPoster, type PortToken } from '@overlapped/iocp-native';
-import { closeHandle, recoverPoster } from '@overlapped/iocp-native/threads';
+import { closeHandle, recoverPoster } from '@overlapped/iocp-native/internal';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { type CoreStats, sum } from '../stats.js';
 import { type Exchange, memberOf } from './exchange.js';

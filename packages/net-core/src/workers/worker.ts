@@ -3,8 +3,7 @@
 import assert from 'node:assert';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
-import { blockAt, closeHandle, keepLedger } from '@overlapped/iocp-native/threads';
-import { carryError, describe } from '../carried-error.js';
+import { blockAt, carryError, closeHandle, describe, keepLedger } from '@overlapped/iocp-native/internal';
 import { IocpCore } from '../iocp-core.js';
 import { StatsBlock } from '../stats.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';

@@ -13,7 +13,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import { copyInto, lengthOf } from '@overlapped/iocp-native/typed-arrays';
+import { copyInto, lengthOf } from '@overlapped/iocp-native/internal';
 import { type CompletionOwner, type IocpCore, onCompletion, Stat } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';

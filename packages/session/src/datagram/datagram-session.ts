@@ -15,7 +15,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import { lengthOf } from '@overlapped/iocp-native/typed-arrays';
+import { lengthOf } from '@overlapped/iocp-native/internal';
 import { type CompletionOwner, type IocpCore, onCompletion, Stat, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { bytesOf, lend } from '../bytes.js';

@@ -1,6 +1,6 @@
 // Frames that end with certain bytes, and lines.
 
-import { checkOptions, wrongType } from '@overlapped/iocp-native/options';
+import { checkOptions, wrongType } from '@overlapped/iocp-native/internal';
 import { FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING } from './framer.js';
 
 /**

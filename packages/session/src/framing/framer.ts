@@ -2,7 +2,7 @@
 
 import { constants } from 'node:buffer';
 import { IocpError } from '@overlapped/iocp-native';
-import { type Checks, whole, wrongType } from '@overlapped/iocp-native/options';
+import { type Checks, whole, wrongType } from '@overlapped/iocp-native/internal';
 import { plainBytesOf } from '../bytes.js';
 
 /**

@@ -3,7 +3,7 @@
 //   | offset | length | body       |      length = bytes of the body - adjustment (+ offset + field, if it counts those)
 //   |----- strip -----|                  what onPacket does not get
 
-import { bool, type Check, type Checks, checkOptions } from '@overlapped/iocp-native/options';
+import { bool, type Check, type Checks, checkOptions } from '@overlapped/iocp-native/internal';
 import { badFrame, FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING, wholeNumber } from './framer.js';
 import { type LengthField, type LengthSize, lengthField } from './length-fields.js';
 

@@ -1,7 +1,7 @@
 // PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
 
 import { type IocpError, isIocpError } from '@overlapped/iocp-native';
-import { checkHandlers, object } from '@overlapped/iocp-native/options';
+import { checkHandlers, object } from '@overlapped/iocp-native/internal';
 import { bytesOf } from '../bytes.js';
 import { type CommonHandlers, withHandlers } from '../session/handlers.js';
 import { follow, isDelivering, Session, unread } from '../session/session.js';

@@ -10,7 +10,7 @@
 // which goes out by itself, at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
-import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/typed-arrays';
+import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
 import { type Exchange, type IocpCore, Stat } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';

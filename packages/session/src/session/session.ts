@@ -5,7 +5,7 @@ import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
-import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/typed-arrays';
+import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
 import { type Exchange, type IocpCore, onCompletion, onFlush, Stat } from '@overlapped/net-core';
 import type { Introduction } from '../accept/proxy-handshake.js';
 import { bytesOf, lend, ownCopy } from '../bytes.js';

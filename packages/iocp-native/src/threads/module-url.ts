@@ -2,11 +2,10 @@
 
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { IocpError } from '@overlapped/iocp-native';
+import { IocpError } from '../contract/errors.js';
 
 /**
  * The text of the module's URL. Throws an IocpError (EINVAL) for what is none; `action` is what cannot be done then.
- * @internal
  */
 export function moduleUrl(module: unknown, action: string): string {
   // Also of another realm, such as a test runner's.

@@ -1,3 +1,4 @@
+/// <reference lib="es2024.sharedmemory" />
 // Threads that wait on a shared port and keep a common log. They run the built package, as a worker reads no TypeScript.
 
 import { once } from 'node:events';
@@ -8,7 +9,7 @@ import { openSharedPort, type SharedPort, type SharedPortToken } from '../../src
 import { PortMemory } from '../../src/shared-port/memory.js';
 import { Event } from './script.js';
 
-const library = new URL('../../dist/threads.js', import.meta.url).href;
+const library = new URL('../../dist/index.js', import.meta.url).href;
 const FLAGS = 4096;
 const ENTRIES = 65_536;
 const PATIENCE = 20_000;

@@ -1,15 +1,15 @@
 // The shared port of Windows: a completion port of the kernel, which knows all the rules itself. Its HANDLE is a number
 // that the system uses anew once the port is closed, so two words in shared memory keep late threads out.
 
-import { WAIT_TIMEOUT } from '../win32/constants.js';
-import { win32Error } from '../win32/errors.js';
 import {
   CloseHandle,
   CreateIoCompletionPort,
   GetLastError,
   GetQueuedCompletionStatus,
   PostQueuedCompletionStatus,
-} from '../win32/kernel32.js';
+  WAIT_TIMEOUT,
+  win32Error,
+} from '@overlapped/iocp-native/win32';
 import type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 
 const CLOSED = 0;

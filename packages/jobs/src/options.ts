@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import type { ResourceLimits } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
-import { moduleUrl } from '../module-url.js';
+import { moduleUrl } from '@overlapped/iocp-native/internal';
 import { MAX_THREADS } from './job-table.js';
 
 /** How a pool is made. */

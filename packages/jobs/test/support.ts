@@ -1,7 +1,7 @@
 // What the tests of job pools share: pools that are stopped when their test ends, and flags that jobs wait for.
 
 import { onTestFinished } from 'vitest';
-import { JobPool, type JobPoolOptions } from '../../src/index.js';
+import { JobPool, type JobPoolOptions } from '../src/index.js';
 
 export const jobs = new URL('./fixtures/jobs.js', import.meta.url);
 
@@ -48,4 +48,9 @@ export class Flags {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
+}
+
+/** Lets the event loop turn. */
+export async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }

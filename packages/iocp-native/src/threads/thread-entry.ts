@@ -3,12 +3,11 @@
 
 import { pathToFileURL } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { IocpError } from '@overlapped/iocp-native';
+import { IocpError } from '../contract/errors.js';
 
 /**
  * The URL of a file of a package, by its name in the `imports` of that package's package.json. `from` is the `import.meta.url`
  * of the module that asks. Throws an IocpError (ENOTSUP) when that module has become part of a bundle.
- * @internal
  */
 export function threadEntry(name: string, from: string): URL {
   try {

@@ -7,7 +7,7 @@ import {
   receiveMessageOnPort,
   type Worker,
 } from 'node:worker_threads';
-import { startThread } from '../thread-entry.js';
+import { startThread } from '@overlapped/iocp-native/internal';
 import type { Order, Report, ThreadStart } from './protocol.js';
 import type { TransferList } from './transfer-list.js';
 

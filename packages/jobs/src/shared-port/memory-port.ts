@@ -10,7 +10,7 @@
 
 import { closeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { IocpError } from '../contract/errors.js';
+import { IocpError } from '@overlapped/iocp-native';
 import type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 import { Field, PortMemory, State } from './memory.js';
 import { isAsleep, openThreadStat } from './thread-state.js';

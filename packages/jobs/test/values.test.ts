@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ValueCodec } from '../../src/jobs/values.js';
+import { ValueCodec } from '../src/values.js';
 
 const simple = fc.oneof(
   fc.constantFrom(undefined, null, true, false, 0, -0, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, -(2 ** 31)),

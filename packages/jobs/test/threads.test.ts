@@ -5,9 +5,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { JobPool } from '../../src/index.js';
-import { turns } from '../support.js';
-import { Flags, jobs, makePool } from './support.js';
+import { JobPool } from '../src/index.js';
+import { Flags, jobs, makePool, turns } from './support.js';
 
 const suicidal = new URL('./fixtures/suicidal.js', import.meta.url);
 
@@ -168,7 +167,7 @@ describe('a process', () => {
   });
 
   test('that is a text on the command line has its jobs, though Node takes --input-type for no file', async () => {
-    const library = new URL('../../dist/index.js', import.meta.url).href;
+    const library = new URL('../dist/index.js', import.meta.url).href;
     const text = `
       import { JobPool } from '${library}';
       const pool = new JobPool({ module: '${jobs.href}', threads: 1 });
@@ -184,7 +183,7 @@ describe('a process', () => {
 
 function runSleepy(what: string): Promise<{ code: number | null; output: string }> {
   const script = fileURLToPath(new URL('./fixtures/sleepy.mjs', import.meta.url));
-  const library = new URL('../../dist/index.js', import.meta.url).href;
+  const library = new URL('../dist/index.js', import.meta.url).href;
   return outputOf([script, library, what]);
 }
 

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Job } from '../../src/jobs/job.js';
-import { JobQueue } from '../../src/jobs/job-queue.js';
+import { Job } from '../src/job.js';
+import { JobQueue } from '../src/job-queue.js';
 
 test('is first in, first out, and jobs may leave from anywhere', () => {
   const step = fc.oneof(fc.constant('push'), fc.constant('shift'), fc.nat());

@@ -2,7 +2,7 @@
 // the language's: code, class and properties are lost, and of a DOMException everything on Node 20. So an error travels as a
 // plain object, and is made anew there.
 
-import { IocpError, isIocpError } from '@overlapped/iocp-native';
+import { IocpError, isIocpError } from '../contract/errors.js';
 
 /** What was thrown, in a form that a message always takes. */
 export type CarriedError =

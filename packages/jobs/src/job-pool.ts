@@ -3,16 +3,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IocpError } from '@overlapped/iocp-native';
-import {
-  createSharedPort,
-  openSharedPort,
-  type SharedPort,
-  type SharedPortToken,
-} from '@overlapped/iocp-native/threads';
-import { type CarriedError, describe, landError } from '../carried-error.js';
-import { reportJobThreadLoss } from '../diagnostics.js';
-import { threadEntry } from '../thread-entry.js';
+import { type CarriedError, describe, landError, threadEntry } from '@overlapped/iocp-native/internal';
 import { Collector } from './collector.js';
+import { reportJobThreadLoss } from './diagnostics.js';
 import { Job } from './job.js';
 import { JobQueue } from './job-queue.js';
 import { Form, JobTable, SLOT_CAPACITY, SLOTS } from './job-table.js';
@@ -20,6 +13,7 @@ import { checked, type JobPoolOptions } from './options.js';
 import { PoolThread, type PoolThreadOptions } from './pool-thread.js';
 import { FINISHED, type Report } from './protocol.js';
 import { refused, wrongInput } from './refusals.js';
+import { createSharedPort, openSharedPort, type SharedPort, type SharedPortToken } from './shared-port/index.js';
 import { JobSignals } from './signals.js';
 import type { TransferList } from './transfer-list.js';
 import { ValueCodec } from './values.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, MessagePort } from 'node:worker_threads';
 import { isIocpError } from '@overlapped/iocp-native';
 import { describe, expect, test } from 'vitest';
-import { JobPool } from '../../src/index.js';
+import { JobPool } from '../src/index.js';
 import { Flags, jobs, makePool, unseen } from './support.js';
 
 /** What a promise rejects with. */

@@ -8,7 +8,7 @@ import { workerData } from 'node:worker_threads';
 import { Event, Job } from './script.js';
 
 const { library, token, log, flags, number, seen } = workerData;
-const { openSharedPort } = await import(new URL('./threads.js', library));
+const { openSharedPort } = await import(library);
 const port = openSharedPort(token);
 if (!seen) {
   // For this thread it is as where there is no /proc.

@@ -1,0 +1,36 @@
+/**
+ * For the packages of this repository. This entry is no promise: any name of it may change or go in any version.
+ *
+ * @module @overlapped/iocp-native/internal
+ */
+
+export { closeHandle, reap, recoverPoster, remoteEndpointOf } from './backend.js';
+export type { LeftOver } from './contract/driver.js';
+export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
+export { createLedger, keepLedger } from './native/ledger.js';
+export { blockAt } from './native/memory.js';
+export { shareBlock } from './native/shared-blocks.js';
+export {
+  above,
+  atLeast,
+  bool,
+  type Check,
+  type Checks,
+  callback,
+  checkGiven,
+  checkHandlers,
+  checkOptions,
+  group,
+  object,
+  oneOf,
+  outOfRange,
+  text,
+  whole,
+  wrongType,
+} from './options.js';
+export { leavePosted } from './port/handed-posts.js';
+export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
+export { moduleUrl } from './threads/module-url.js';
+export { startThread, threadEntry } from './threads/thread-entry.js';
+export { byteOffsetOf, copyInto, lengthOf, memoryOf, plainView } from './typed-arrays.js';
+export { win32Backend } from './win32/backend.js';

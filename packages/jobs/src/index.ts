@@ -1,0 +1,18 @@
+/**
+ * The package's face: pools of threads that run jobs, and the port that such threads wait on.
+ *
+ * @module @overlapped/jobs
+ */
+
+export { blocking, jobSignal, transfer } from './context.js';
+export { JobPool, type JobStats, type RunOptions } from './job-pool.js';
+export type { JobPoolOptions } from './options.js';
+export {
+  createSharedPort,
+  openSharedPort,
+  type SharedPacket,
+  type SharedPort,
+  type SharedPortOptions,
+  type SharedPortToken,
+} from './shared-port/index.js';
+export type { TransferList } from './transfer-list.js';
