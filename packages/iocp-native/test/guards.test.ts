@@ -17,8 +17,8 @@ import {
   type Overlapped,
   openPort,
 } from '../src/index.js';
-import { ARGUMENTS } from '../src/linux/io-uring/completion.js';
 import { IOVEC, MSGHDR } from '../src/linux/layout.js';
+import { ARGUMENTS } from '../src/linux/messages.js';
 import { Owned } from '../src/native/ledger.js';
 import { BlockStore, blockAt, plainMemory } from '../src/native/memory.js';
 import { isShared, shareBlock } from '../src/native/shared-blocks.js';

@@ -10,8 +10,8 @@ import { linuxError, ringError, whyNoRing } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { linuxBackend, probe } from '../src/linux/io-uring/backend.js';
 import { whenFreed, withLargestRing } from '../src/linux/io-uring/locked-memory.js';
-import { signal } from '../src/linux/io-uring/notifier.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
+import { signal } from '../src/linux/signals.js';
 import { library } from './support/threads.js';
 
 const { OP } = layout;

@@ -12,9 +12,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { linuxBackend } from '../src/linux/io-uring/backend.js';
-import { UringPoster } from '../src/linux/io-uring/poster.js';
-import { skip } from '../src/linux/io-uring/sender.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
+import { skip } from '../src/linux/messages.js';
+import { PipePoster } from '../src/linux/poster.js';
 import { PostedQueue } from '../src/port/posted-queue.js';
 import { unreadBytes } from './support/descriptors.js';
 import { library } from './support/threads.js';
@@ -125,7 +125,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
   it('costs posters one write until it has looked', () => {
     const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
     const token = port.share();
-    const posters = [new UringPoster(token), new UringPoster(token)];
+    const posters = [new PipePoster(token), new PipePoster(token)];
     // A wake-up by a poster is one byte in the pipe.
     const wakeUps = () => unreadBytes(token.handle);
     const batch = createBatch(64);
@@ -141,7 +141,7 @@ describe.skipIf(!available.available)(`the io_uring port (${reason})`, () => {
 
   it('finds a post that comes right after it has looked for the last one', () => {
     const port = linuxBackend.open({ concurrency: 1, receiveBuffers: { count: 8, size: 64 } });
-    const poster = new UringPoster(port.share());
+    const poster = new PipePoster(port.share());
     const { read } = PostedQueue.prototype;
     let posted = 1;
     const late = vi.spyOn(PostedQueue.prototype, 'read').mockImplementation(function (this: PostedQueue, take) {

@@ -89,7 +89,6 @@ const EXPORTED_FOR_TESTS = [
   'packages/iocp-native: backlogOf',
   'packages/iocp-native: probe',
   'packages/iocp-native: setOptions',
-  'packages/iocp-native: skip',
   'packages/session: interleave',
 ];
 

@@ -2,7 +2,7 @@
 
 import { koffi } from '../native/koffi.js';
 import { disown, Owned, own } from '../native/ledger.js';
-import type { MemorySource } from '../native/memory.js';
+import { BlockStore, type MemorySource } from '../native/memory.js';
 import { check, madvise, mmap, munmap } from './libc.js';
 
 export const PROT_READ_WRITE = 3;
@@ -35,3 +35,6 @@ export const linuxMemory: MemorySource = {
     check(mmap(address, size, PROT_READ_WRITE, flags, -1, 0), 'empty a block', 'mmap');
   },
 };
+
+/** The blocks of this thread's ports. They outlive their ports, so that a view which was kept too long stays harmless. */
+export const linuxBlocks = new BlockStore(linuxMemory);

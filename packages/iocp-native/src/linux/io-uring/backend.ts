@@ -10,14 +10,14 @@ import { assertLinuxLayout } from '../abi.js';
 import { whyNoRing } from '../errors.js';
 import { OP, REGISTER } from '../layout.js';
 import { check, close, getpeername, io_uring_register } from '../libc.js';
+import { PipePoster } from '../poster.js';
+import { reap } from '../reaper.js';
+import { signal } from '../signals.js';
+import { endpointOf } from '../sockets.js';
+import { closeAtThreadEnd } from '../thread-end.js';
 import { smallestRing, whenFreed, withLargestRing } from './locked-memory.js';
-import { signal } from './notifier.js';
 import { UringPort } from './port.js';
-import { UringPoster } from './poster.js';
-import { reap } from './reaper.js';
 import { Ring } from './ring.js';
-import { endpointOf } from './socket.js';
-import { closeAtThreadEnd } from './thread-end.js';
 import { TRIES, wakeUps } from './wake-up.js';
 
 /** Those whose numbers and structures layout.ts has. */
@@ -40,7 +40,7 @@ export const linuxBackend: Backend = {
       throw error;
     }
   },
-  openPoster: (token) => new UringPoster(token),
+  openPoster: (token) => new PipePoster(token),
   closeHandle(handle) {
     check(close(handle), 'close a connection', 'close');
   },

@@ -9,6 +9,7 @@ import type { ReceiveBuffers } from '../../port/receive-buffers.js';
 import { ringError } from '../errors.js';
 import { BUF, REGISTER } from '../layout.js';
 import { errno, io_uring_register } from '../libc.js';
+import { writeAddress64 } from '../messages.js';
 
 /** Buffers in use at first. */
 const FIRST = 64;
@@ -62,8 +63,7 @@ export class BufferRing {
     const { block, size } = this.#buffers;
     const slot = this.#tail & this.#mask;
     const address = block.address + this.#buffers.offsetOf(index);
-    this.#words[slot * 4] = address >>> 0;
-    this.#words[slot * 4 + 1] = Math.floor(address / 0x100000000);
+    writeAddress64(this.#words, slot * 4, address);
     this.#words[slot * 4 + 2] = size;
     this.#halves[slot * 8 + BUF.bid16] = index;
     this.#tail = (this.#tail + 1) & 0xffff;

@@ -1,4 +1,4 @@
-// What the operations' files share: where arguments lie in an event, and filling in packets.
+// What the operations' files share: their numbers in user_data, and filling in packets.
 
 import type { IocpError } from '../../contract/errors.js';
 import type { CompletionPacket, Operation, Overlapped, PortSocket } from '../../contract/port.js';
@@ -9,9 +9,6 @@ export const CANCEL = 9;
 export const LOOP = 10;
 export const ROOM = 11;
 export const THREAD_END = 12;
-
-/** Where in an event the arguments of its operation lie: a msghdr, or a socket address. */
-export const ARGUMENTS = 64;
 
 export function fill(
   packet: CompletionPacket,

@@ -15,9 +15,11 @@ import { LocalConnects } from '../../port/local-connects.js';
 import { addressText, writeAddress } from '../address.js';
 import { linuxPacketError } from '../errors.js';
 import { OP } from '../layout.js';
-import { ARGUMENTS, fill } from './completion.js';
+import { ARGUMENTS, argumentsOf } from '../messages.js';
+import { connectLocal, createSocket } from '../sockets.js';
+import { fill } from './completion.js';
 import type { Engine } from './engine.js';
-import { connectLocal, createSocket, type UringSocket } from './socket.js';
+import type { UringSocket } from './socket.js';
 
 export class Connector {
   readonly #engine: Engine;
@@ -26,7 +28,7 @@ export class Connector {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#local = new LocalConnects(
-      (socket, remote) => connectLocal(socket.handle, remote),
+      (socket, remote) => connectLocal(socket.handle, remote, 0),
       (socket, event, error) => {
         socket.connecting = null;
         engine.queueEnd(Operation.Connect, socket, event, error);
@@ -44,7 +46,7 @@ export class Connector {
     let failure: IocpError | null = null;
     try {
       length = writeAddress(remote, event.block.bytes, at, action);
-      handle = createSocket(remote, options, action);
+      handle = createSocket(remote, options, action, 0);
     } catch (error) {
       failure = error as IocpError;
     }
@@ -58,8 +60,7 @@ export class Connector {
       this.#local.start(socket, event, remote);
     } else {
       socket.connecting = event;
-      const address = event.block.address + at;
-      this.#engine.submit(OP.CONNECT, socket, event.tag, Operation.Connect, address, 0, 0, length, 0);
+      this.#engine.submit(OP.CONNECT, socket, event.tag, Operation.Connect, argumentsOf(event), 0, 0, length, 0);
     }
     return socket;
   }

@@ -2,13 +2,14 @@
 // ends at once.
 
 import { Operation, type Overlapped } from '../../contract/port.js';
+import { setReset } from '../sockets.js';
 import { type Acceptor, READY_LIMIT } from './acceptor.js';
 import type { Connector } from './connector.js';
 import type { Engine } from './engine.js';
 import type { FileSender } from './file-sender.js';
 import type { Receiver } from './receiver.js';
 import type { Sender } from './sender.js';
-import { setReset, type UringSocket } from './socket.js';
+import type { UringSocket } from './socket.js';
 
 export class Ending {
   readonly #engine: Engine;

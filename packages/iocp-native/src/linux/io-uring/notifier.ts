@@ -5,20 +5,18 @@
 //                 signalled only while somebody watches: a busy port costs no eventfd traffic. A guest in a worker looks
 //                 at the ring once a millisecond instead: koffi's poll handle crashes the process when its worker is
 //                 terminated
-//   posts         a pipe, written by other threads after they filled the PostedQueue, polled by the ring itself, so
-//                 that it also ends a wait in io_uring_enter(). A pipe works whatever the ring's flags are; an eventfd
-//                 needs COOP_TASKRUN (see ring.ts): from inside the write to one eventfd the kernel defers the signal of
-//                 another
+//   posts         a pipe (see post-pipe.ts), polled by the ring itself, so that it also ends a wait in io_uring_enter(). A
+//                 pipe works whatever the ring's flags are; an eventfd needs COOP_TASKRUN (see ring.ts): from inside the
+//                 write to one eventfd the kernel defers the signal of another
 //   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../../native/koffi.js';
 import { disown, Owned, own } from '../../native/ledger.js';
-import { EAGAIN, linuxError } from '../errors.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL, O_CLOEXEC, O_NONBLOCK, OP, POLL_ADD_MULTI, POLLIN } from '../layout.js';
-import { check, close, epoll_create1, errno, eventfd, pipe2, read, write } from '../libc.js';
-import { WAKE } from './completion.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL } from '../layout.js';
+import { check, close, epoll_create1, eventfd } from '../libc.js';
+import { clearSignal } from '../signals.js';
 import type { Ring } from './ring.js';
 
 /** Milliseconds between two looks of a guest in a worker. */
@@ -33,27 +31,8 @@ interface Watcher {
 
 // A test may put another clock in its place later, which would stop the network.
 const { setImmediate } = globalThis;
-const one = Buffer.from(new BigUint64Array([1n]).buffer);
-const scratch = Buffer.from(new ArrayBuffer(4096));
-
-/** Signals an eventfd, or the pipe behind a write end. From any thread. */
-export function signal(fd: number): void {
-  // EAGAIN: it is full, so it is signalled already.
-  if (write(fd, one, one.length) < 0 && errno() !== EAGAIN) throw linuxError('wake a port', 'write', errno());
-}
-
-/** Takes all signals back, from an eventfd or from the read end of a pipe. */
-export function unsignal(fd: number): void {
-  let taken: number;
-  do taken = read(fd, scratch, scratch.length);
-  while (taken === scratch.length);
-  if (taken < 0 && errno() !== EAGAIN) throw linuxError('wait for a port', 'read', errno());
-}
 
 export class Notifier {
-  /** The pipe of posts: where the ring polls, and where other threads write. */
-  readonly postsRead: number;
-  readonly postsWrite: number;
   /** The epoll of those that wait for room. */
   readonly room: number = -1;
   readonly #completionsFd: number = -1;
@@ -71,12 +50,6 @@ export class Notifier {
 
   constructor(ring: Ring) {
     this.#ring = ring;
-    const ends = Buffer.alloc(8);
-    check(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 'open a port', 'pipe2');
-    this.postsRead = ends.readInt32LE(0);
-    this.postsWrite = ends.readInt32LE(4);
-    own(Owned.Handle, this.postsRead);
-    own(Owned.Handle, this.postsWrite);
     try {
       this.#completionsFd = check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'open a port', 'eventfd');
       own(Owned.Handle, this.#completionsFd);
@@ -88,12 +61,6 @@ export class Notifier {
       this.close();
       throw error;
     }
-  }
-
-  /** Has the ring tell of posts, by WAKE completions, until one comes without CQE_FLAG.MORE. */
-  pollPosts(): void {
-    const user = WAKE << 24;
-    this.#ring.sqe(OP.POLL_ADD, 0, 0, this.postsRead, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, user, 0, 0);
   }
 
   /** Calls `ready` once, from the event loop, when the ring has completions; soon, when `now` says it has. */
@@ -123,7 +90,7 @@ export class Notifier {
   close(): void {
     this.#ready = null;
     this.#watcher?.close();
-    for (const fd of [this.#completionsFd, this.room, this.postsRead, this.postsWrite]) {
+    for (const fd of [this.#completionsFd, this.room]) {
       if (fd < 0) continue;
       disown(Owned.Handle, fd);
       check(close(fd), 'close a port', 'close');
@@ -135,7 +102,7 @@ export class Notifier {
     // whenever native code calls back from within it; and from Node 26.4 on only in some later callback of the loop. An
     // immediate has a scope, and the loop runs it right after it has polled.
     return koffi().node.poll(this.#completionsFd, { readable: true }, () => {
-      unsignal(this.#completionsFd);
+      clearSignal(this.#completionsFd);
       this.nudge();
     });
   }

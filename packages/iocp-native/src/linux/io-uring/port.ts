@@ -18,16 +18,17 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../../contract/port.js';
-import { disown, Owned, strike, write } from '../../native/ledger.js';
-import { BlockStore, type NativeBlock } from '../../native/memory.js';
+import { disown, Owned, strike } from '../../native/ledger.js';
+import type { NativeBlock } from '../../native/memory.js';
 import { checkHandle } from '../../port/checks.js';
-import { HandedPosts, ownPosted } from '../../port/handed-posts.js';
+import { ownPosted } from '../../port/handed-posts.js';
 import { detachedHandle } from '../../port/packet-queue.js';
-import { PostedQueue } from '../../port/posted-queue.js';
 import { ReceiveBuffers } from '../../port/receive-buffers.js';
 import { ENOENT, resultError } from '../errors.js';
 import * as abi from '../layout.js';
-import { linuxMemory } from '../memory.js';
+import { linuxBlocks } from '../memory.js';
+import { PostPipe } from '../post-pipe.js';
+import { createListener, discardHandle } from '../sockets.js';
 import { Acceptor } from './acceptor.js';
 import { BufferRing } from './buffer-ring.js';
 import { CANCEL, fill, LOOP, ROOM, WAKE } from './completion.js';
@@ -37,12 +38,12 @@ import { Ending } from './ending.js';
 import { Engine } from './engine.js';
 import { FileSender } from './file-sender.js';
 import { LoopHost } from './loop-host.js';
-import { Notifier, unsignal } from './notifier.js';
+import { Notifier } from './notifier.js';
 import { Receiver } from './receiver.js';
 import type { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Sender } from './sender.js';
-import { createListener, discardHandle, ListenerState, type UringSocket } from './socket.js';
+import { ListenerState, type UringSocket } from './socket.js';
 import { cancelAtThreadEnd } from './thread-end.js';
 
 const BUFFER_GROUP = 0;
@@ -52,9 +53,6 @@ const SLICE = 1000;
 const ROUNDS = 8;
 /** destroy() waits this often, 100 ms each, for the kernel to let go of what is in flight. */
 const DRAIN_ROUNDS = 50;
-
-/** Blocks of native memory outlive their ports, so that stale views stay harmless. */
-const blocks = new BlockStore(linuxMemory);
 
 export class UringPort implements CompletionPort {
   readonly backend = 'io_uring';
@@ -77,8 +75,7 @@ export class UringPort implements CompletionPort {
   readonly #buffers: ReceiveBuffers;
   readonly #bufferRing: BufferRing;
   readonly #blocks: NativeBlock[] = [];
-  readonly #posted = new PostedQueue();
-  readonly #handed = new HandedPosts();
+  readonly #posts: PostPipe;
   /** Descriptors of cancelAtThreadEnd(). */
   #threadEnd: readonly number[] = [];
   #loopHost: LoopHost | null = null;
@@ -94,6 +91,7 @@ export class UringPort implements CompletionPort {
       this.#buffers = new ReceiveBuffers(this.receiveBlock, count, size);
       const entries = this.allocate(count * abi.BUF.size, true);
       this.#bufferRing = new BufferRing(this.#ring.fd, BUFFER_GROUP, entries, this.#buffers);
+      this.#posts = new PostPipe({ queuePost: (key, bytes, origin) => this.#queuePost(key, bytes, origin) });
       this.#notifier = new Notifier(this.#ring);
       const engine = new Engine(this.#ring, this.#notifier);
       this.#engine = engine;
@@ -109,23 +107,23 @@ export class UringPort implements CompletionPort {
       this.#threadEnd = cancelAtThreadEnd(ring);
     } catch (error) {
       this.#ring.close();
-      for (const block of this.#blocks) blocks.give(block);
+      for (const block of this.#blocks) linuxBlocks.give(block);
       throw error;
     }
-    this.#notifier.pollPosts();
+    this.#pollPosts();
     this.#ring.enter(0);
   }
 
   allocate(bytes: number, hidden = false): NativeBlock {
     this.#assertOpen();
-    const block = blocks.take(bytes, hidden);
+    const block = linuxBlocks.take(bytes, hidden);
     this.#blocks.push(block);
     return block;
   }
 
   async listen(local: Endpoint | PipeEndpoint, options: ListenOptions = {}): Promise<UringSocket> {
     this.#assertOpen();
-    const handle = createListener(local, options);
+    const handle = createListener(local, options, 0);
     return this.#engine.addSocket(handle, new ListenerState(options.detached ?? false, local));
   }
 
@@ -213,13 +211,13 @@ export class UringPort implements CompletionPort {
 
   share(): PortToken {
     this.#assertOpen();
-    return { backend: this.backend, handle: this.#notifier.postsWrite, queue: this.#posted.memory };
+    return this.#posts.token(this.backend);
   }
 
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     this.#assertOpen();
     const ring = this.#ring;
-    this.#handed.served();
+    this.#posts.served();
     this.#connector.retry();
     // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
     let n = this.#takeQueued(batch, 0, (batch.length + 1) >> 1);
@@ -262,16 +260,16 @@ export class UringPort implements CompletionPort {
   destroy(): void {
     if (!this.#open) return;
     this.#loopHost = null;
-    this.#posted.close();
-    this.#handed.leave();
+    this.#posts.stop();
     this.#notifier.unwatch();
     const drained = this.#drain();
     this.#open = false;
     this.#ring.close();
     this.#notifier.close();
+    this.#posts.close();
     for (const fd of this.#threadEnd) discardHandle(fd);
     // What the kernel has not let go of must not be used again.
-    if (drained) for (const block of this.#blocks) blocks.give(block);
+    if (drained) for (const block of this.#blocks) linuxBlocks.give(block);
   }
 
   /** Closes every socket and discards packets until nothing is in flight. False when the kernel did not follow. */
@@ -298,18 +296,12 @@ export class UringPort implements CompletionPort {
     while (n < to && queue.length > 0) {
       const packet = batch[n++]!;
       const origin = queue.shift(packet);
-      if (origin === this.#posted) this.#handOut(packet);
+      if (origin === this.#posts) this.#posts.dequeued(packet);
       else if (origin !== null) this.#engine.finish(origin as UringSocket, packet.event);
       const handle = detachedHandle(packet);
       if (handle >= 0) disown(Owned.Handle, handle);
     }
     return n;
-  }
-
-  /** A post leaves the queue, which outlives this thread, for the batch, which does not. */
-  #handOut({ key, bytes }: CompletionPacket): void {
-    this.#posted.drop();
-    this.#handed.add(write(Owned.Post, key as number, bytes), key as number, bytes);
   }
 
   #harvest(batch: readonly CompletionPacket[], from: number): number {
@@ -389,11 +381,14 @@ export class UringPort implements CompletionPort {
   }
 
   #takePosted(flags: number): void {
-    unsignal(this.#notifier.postsRead);
-    // From now on a post signals anew. What is there by now is taken, what comes later signals.
-    this.#posted.acknowledge();
-    while (this.#posted.read(this.#queueForeignPost));
-    if ((flags & abi.CQE_FLAG.MORE) === 0) this.#notifier.pollPosts();
+    this.#posts.drain();
+    if ((flags & abi.CQE_FLAG.MORE) === 0) this.#pollPosts();
+  }
+
+  /** Has the ring tell of posts, by WAKE completions, until one comes without CQE_FLAG.MORE. */
+  #pollPosts(): void {
+    const { descriptor } = this.#posts;
+    this.#ring.sqe(abi.OP.POLL_ADD, 0, 0, descriptor, 0, 0, 0, 0, abi.POLL_ADD_MULTI, abi.POLLIN, WAKE << 24, 0, 0);
   }
 
   #queuePost(key: unknown, bytes: number, origin: object | null): void {
@@ -402,9 +397,6 @@ export class UringPort implements CompletionPort {
     packet.key = key;
     packet.bytes = bytes;
   }
-
-  /** A post of another thread stays in the shared queue, too, until somebody dequeues it. */
-  readonly #queueForeignPost = (key: number, bytes: number): void => this.#queuePost(key, bytes, this.#posted);
 
   #assertOpen(): void {
     if (!this.#open) throw new IocpError('use the port', 'it is closed', 'EBADF', 'port');

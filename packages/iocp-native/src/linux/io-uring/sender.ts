@@ -1,22 +1,19 @@
-// Sending and half-closing. One piece is a plain send; several are gathered by a msghdr in the event's own memory:
-//
-//   event   0            64         120  128                                384
-//           | OVERLAPPED | msghdr   |    | iovec 0 | iovec 1 | ... iovec 15 |
+// Sending and half-closing. One piece is a plain send; several are gathered by a msghdr in the event (see messages.ts).
 //
 // A send never waits in the kernel. What that does not take at once is sent again when there is room.
 
 import assert from 'node:assert';
 import type { IocpError } from '../../contract/errors.js';
-import { blockOf, bytesOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
+import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
 import { EAGAIN, linuxPacketError } from '../errors.js';
-import { IOVEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR, OP, SHUT_WR } from '../layout.js';
-import { ARGUMENTS, fill } from './completion.js';
+import { MSG_DONTWAIT, MSG_NOSIGNAL, OP, SHUT_WR } from '../layout.js';
+import { argumentsOf, skip, writeMessage } from '../messages.js';
+import { fill } from './completion.js';
 import { canceled, type Engine } from './engine.js';
 import type { Room } from './room.js';
 import { resetIfCut, type UringSocket } from './socket.js';
 
-const IOVECS = 128;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 export class Sender {
@@ -45,12 +42,12 @@ export class Sender {
   /** Hands the kernel what it has not taken yet. */
   resume(socket: UringSocket): void {
     const { sendAddress, sendLeft } = socket;
-    const { tag, block, offset } = socket.sending!;
+    const event = socket.sending!;
+    const { tag } = event;
     if (sendAddress !== 0) {
       this.#engine.submit(OP.SEND, socket, tag, Operation.Send, sendAddress, sendLeft, FLAGS, 0, 0);
     } else {
-      const address = block.address + offset + ARGUMENTS;
-      this.#engine.submit(OP.SENDMSG, socket, tag, Operation.Send, address, 1, FLAGS, 0, 0);
+      this.#engine.submit(OP.SENDMSG, socket, tag, Operation.Send, argumentsOf(event), 1, FLAGS, 0, 0);
     }
   }
 
@@ -100,40 +97,5 @@ export class Sender {
       else skip(event, result);
     }
     return null;
-  }
-}
-
-/** Lays out a msghdr without an address, and its iovecs. */
-export function writeMessage(event: Overlapped, pieces: GatherList): void {
-  const { words, address } = event.block;
-  const header = (event.offset + ARGUMENTS) >> 2;
-  const iovecs = address + event.offset + IOVECS;
-  words.fill(0, header, header + (MSGHDR.size >> 2));
-  words[header + (MSGHDR.iov >> 2)] = iovecs;
-  words[header + (MSGHDR.iov >> 2) + 1] = Math.floor(iovecs / 0x100000000);
-  const count = countOf(pieces);
-  words[header + (MSGHDR.iovlen >> 2)] = count;
-  for (let i = 0; i < count; i++) {
-    const at = (event.offset + IOVECS + i * IOVEC.size) >> 2;
-    const base = blockOf(pieces, i).address + offsetOf(pieces, i);
-    words[at] = base;
-    words[at + 1] = Math.floor(base / 0x100000000);
-    words[at + 2] = bytesOf(pieces, i);
-    words[at + 3] = 0;
-  }
-}
-
-/** Takes bytes off the start of what the iovecs name. */
-export function skip(event: Overlapped, bytes: number): void {
-  const { words } = event.block;
-  let left = bytes;
-  for (let at = (event.offset + IOVECS) >> 2; left > 0; at += IOVEC.size >> 2) {
-    const length = words[at + 2]!;
-    const taken = Math.min(length, left);
-    const base = words[at]! + taken;
-    words[at] = base;
-    if (base > 0xffffffff) words[at + 1]!++;
-    words[at + 2] = length - taken;
-    left -= taken;
   }
 }

@@ -1,45 +1,18 @@
-// A worker thread that ends leaves its descriptors to the process, and its ring with what is in flight there. The thread that
-// started it gives them back by its ledger, if it keeps one (see ledger.ts). A program's own Worker keeps none, and the thread that
-// terminates that may not know of its ports. No JavaScript runs then, but the clean-up hooks of Node's environment do: each may
-// call a native function with one argument. So there each descriptor has a hook, which calls close() with it.
-//
-// That is not enough: what is in flight holds its socket open, and the ring's mappings hold the ring. So the ring polls a pipe;
-// when the hook closes its write end, the poll completes, and an operation that is linked to it cancels all the others. The
-// mappings stay for the life of the process: munmap() has two arguments.
+// The end of a worker thread whose descriptors are closed by hooks (see ../thread-end.ts). For a ring that is not enough: an
+// operation in flight holds its socket open, and the ring's mappings hold the ring. So the ring polls a pipe. When the hook closes
+// the pipe's write end, the poll completes, and an operation that is linked to it cancels all others. The mappings stay for the
+// life of the process: munmap() has two arguments, and a hook gives one.
 
-import { isMainThread } from 'node:worker_threads';
-import { koffi } from '../../native/koffi.js';
-import { closeWithThread, keepsLedger, Owned, own } from '../../native/ledger.js';
+import { Owned, own } from '../../native/ledger.js';
 import { ASYNC_CANCEL_FLAG, O_CLOEXEC, OP, POLLIN, SQE_FLAG } from '../layout.js';
-import { addCleanupHook, addressOf, check, pipe2, removeCleanupHook } from '../libc.js';
+import { check, pipe2 } from '../libc.js';
+import { closesAtThreadEnd } from '../thread-end.js';
 import { THREAD_END } from './completion.js';
 import type { Ring } from './ring.js';
 
-let installed = false;
-
-/** From now on what the ports of this thread own is closed when it ends. To be called before the first one is opened. */
-export function closeAtThreadEnd(): void {
-  if (installed || isMainThread || keepsLedger()) return;
-  installed = true;
-  const environment = koffi().node.env;
-  const close = addressOf('close');
-  // A second hook of the same descriptor would end the process.
-  const hooked = new Set<number>();
-  closeWithThread({
-    own(fd) {
-      if (hooked.has(fd)) return;
-      hooked.add(fd);
-      addCleanupHook(environment, close, fd);
-    },
-    disown(fd) {
-      if (hooked.delete(fd)) removeCleanupHook(environment, close, fd);
-    },
-  });
-}
-
 /** Has all operations of a ring cancelled when its thread ends. Gives the descriptors of that, to be closed after the ring. */
 export function cancelAtThreadEnd(ring: Ring): readonly number[] {
-  if (!installed) return [];
+  if (!closesAtThreadEnd()) return [];
   const ends = Buffer.alloc(8);
   check(pipe2(ends, O_CLOEXEC), 'open a port', 'pipe2');
   const [read, write] = [ends.readInt32LE(0), ends.readInt32LE(4)] as const;

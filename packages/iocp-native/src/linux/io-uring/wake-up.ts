@@ -28,7 +28,7 @@ import {
   timerfd_create,
   timerfd_settime,
 } from '../libc.js';
-import { unsignal } from './notifier.js';
+import { clearSignal } from '../signals.js';
 import type { Ring } from './ring.js';
 
 /** How many wake-ups are tried. */
@@ -69,7 +69,7 @@ export function wakeUps(ring: Ring): number {
       check(timerfd_settime(timer, 0, time, null), 'try a wake-up', 'timerfd_settime');
       if (!signalled(epoll, event)) return woken;
       ring.eventfdEnabled = false;
-      unsignal(signals);
+      clearSignal(signals);
       ring.enter(0);
       ring.advance(ring.cqTail());
     }

@@ -1,15 +1,16 @@
-// Posting to an io_uring port from another thread: into its shared queue, then a signal. It needs no native code of ours, so
-// that a thread which only posts loads none: one that is terminated in the middle of that would end the process.
+// Posting to a port of Linux from another thread: into the shared queue, then a signal into the pipe (see post-pipe.ts). It
+// uses no native code but Node's own. A thread that only posts loads none, since worker.terminate() while koffi is being loaded
+// ends the process.
 
 import { writeSync } from 'node:fs';
-import { IocpError } from '../../contract/errors.js';
-import type { PortPoster, PortToken } from '../../contract/port.js';
-import { PostedQueue } from '../../port/posted-queue.js';
-import { linuxError } from '../errors.js';
+import { IocpError } from '../contract/errors.js';
+import type { PortPoster, PortToken } from '../contract/port.js';
+import { PostedQueue } from '../port/posted-queue.js';
+import { linuxError } from './errors.js';
 
 const signal = Buffer.of(1);
 
-export class UringPoster implements PortPoster {
+export class PipePoster implements PortPoster {
   readonly #queue: PostedQueue;
   readonly #wake: () => void;
 
@@ -25,7 +26,7 @@ export class UringPoster implements PortPoster {
   }
 }
 
-/** Writes to the pipe that the port's ring polls. */
+/** Signals the pipe by its write end. */
 function wake(pipe: number): void {
   try {
     writeSync(pipe, signal);
