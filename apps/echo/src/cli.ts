@@ -1,20 +1,13 @@
 #!/usr/bin/env node
 // The command: `echo serve` (or just `echo`) runs the server, `echo bench` measures and verifies one.
 
-import { readFileSync } from 'node:fs';
-import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { startMonitor } from '@overlapped/monitor';
 import type { IocpCore } from '@overlapped/net-core';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { backendOption, command, fail, GRACE, hostAndPort, onSignal, whole } from '@overlapped/support';
 import type { BenchOptions } from './bench.js';
 import { BenchError } from './client.js';
 import { describeThreads, liveStats } from './display.js';
 import { type EchoOptions, startEcho } from './server.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-
-/** Stopping waits this long, in milliseconds, for clients that do not read what they are owed. */
-const GRACE = 3000;
 
 interface ServeOptions extends EchoOptions {
   readonly metricsPort?: number;
@@ -24,8 +17,6 @@ interface ServeOptions extends EchoOptions {
 
 async function serve({ metricsPort, monitorPort, statsHost, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
-  const { address, family, port } = listener.endpoint;
-  const host = family === 6 ? `[${address}]` : address;
   const metrics = await start('metrics', startMetrics, core, statsHost, metricsPort);
   const monitor = await start('monitor', startMonitor, core, statsHost, monitorPort);
   let stopStats = () => {};
@@ -33,7 +24,9 @@ async function serve({ metricsPort, monitorPort, statsHost, ...options }: ServeO
     stopStats();
     core.stop(GRACE).catch(fail);
   });
-  console.log(`echo on ${host}:${port}, ${core.backend}, ${describeThreads(core.threads)} (SIGINT stops)`);
+  console.log(
+    `echo on ${hostAndPort(listener.endpoint)}, ${core.backend}, ${describeThreads(core.threads)} (SIGINT stops)`,
+  );
   for (const line of [...metrics, ...monitor]) console.log(line);
   if (process.stdout.isTTY) stopStats = liveStats(core);
 }
@@ -56,18 +49,6 @@ async function start(
   }
 }
 
-/** Calls `stop` at the first signal; the second ends the process at once. */
-function onSignal(stop: () => void): void {
-  let stopping = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      stop();
-    });
-  }
-}
-
 // What only some need is loaded for them alone: it takes as long as all the rest.
 
 async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {
@@ -78,31 +59,11 @@ async function measure(options: BenchOptions): Promise<void> {
   await (await import('./bench-command.js')).measure(options);
 }
 
-/** What can go wrong in use, the bench's findings and what the system says, is one line; anything else is a bug, and shows where. */
-function fail(error: unknown): void {
-  const expected = error instanceof BenchError || (error instanceof Error && 'syscall' in error);
-  console.error(expected ? `error: ${error.message}` : error);
-  process.exitCode = 1;
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
-}
-
-function backendOption(): Option {
-  const names: BackendName[] = candidates().map(({ name }) => name);
-  return new Option('--backend <name>', 'what serves the completion port (default: the best there is)').choices(names);
-}
-
-const program = new Command('echo')
-  .description('An echo server on completion ports, and a client that measures and verifies one')
-  .version(version)
-  .addHelpText('after', '\nWithout a command the options are those of serve: echo --port 9000 (see: echo help serve)')
-  .configureOutput({ outputError: (text, write) => write(`${text.trimEnd().replaceAll('\n', ' ')}\n`) });
+const about = 'An echo server on completion ports, and a client that measures and verifies one';
+const program = command('echo', about, new URL('../package.json', import.meta.url)).addHelpText(
+  'after',
+  '\nWithout a command the options are those of serve: echo --port 9000 (see: echo help serve)',
+);
 
 program
   .command('serve', { isDefault: true })
@@ -132,4 +93,5 @@ program
   .addOption(backendOption())
   .action(measure);
 
-await program.parseAsync().catch(fail);
+/** A finding of the bench is no bug: it is told in one line. */
+await program.parseAsync().catch((error) => (error instanceof BenchError ? fail(error, true) : fail(error)));

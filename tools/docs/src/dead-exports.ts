@@ -64,8 +64,11 @@ function isBuildConfig({ path }: RepositoryFile): boolean {
 }
 
 function entriesIn(file: RepositoryFile): string[] {
-  if (!isBuildConfig(file)) return [];
-  const literals = file.text.matchAll(/'([\w-]+\/[^']*\.ts)'/g);
+  const literals = isBuildConfig(file)
+    ? file.text.matchAll(/'([\w-]+\/[^']*\.ts)'/g)
+    : posix.basename(file.path) === 'package.json'
+      ? file.text.matchAll(/"\.\/([^"]*\.ts)"/g)
+      : [];
   return [...literals].map(([, entry]) => posix.join(posix.dirname(file.path), entry!));
 }
 

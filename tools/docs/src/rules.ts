@@ -15,7 +15,7 @@ export interface Rule {
 /** Packages from the lowest to the highest; each may import those before it. */
 const LAYERS = ['iocp-native', 'object-pool', 'jobs', 'net-core', 'session'];
 /** What any app may use besides. */
-const FOR_APPS = 'monitor';
+const FOR_APPS = ['monitor', 'support'];
 
 /** A rule about one line at a time, in the files that `of` accepts. */
 function lineRule(of: (file: RepositoryFile) => boolean, broken: (line: string, before: string) => string | false) {
@@ -42,7 +42,7 @@ function isAllowedImport(path: string, specifier: string): boolean {
   }
   const to = /^@overlapped\/([^/]+)/.exec(specifier)?.[1];
   if (to === undefined) return true;
-  if (to === FOR_APPS) return from.startsWith('apps/');
+  if (FOR_APPS.includes(to)) return from.startsWith('apps/');
   const layer = from.startsWith('packages/') ? LAYERS.indexOf(posix.basename(from)) : LAYERS.length;
   return LAYERS.includes(to) && LAYERS.indexOf(to) <= layer;
 }

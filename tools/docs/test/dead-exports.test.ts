@@ -54,6 +54,12 @@ test('a type may be exported beside what mentions it, a function may not', () =>
   expect(found({ 'src/part.ts': text, 'src/index.ts': "import { find } from './part.js';" })).toEqual(['one']);
 });
 
+test('a package without a build has its entries in its package.json', () => {
+  const text = 'export const used = 1;';
+  const manifest = '{ "exports": { ".": "./src/main.ts" } }';
+  expect(found({ 'src/main.ts': text, 'src/part.ts': text, 'package.json': manifest })).toEqual(['used']);
+});
+
 test('an exception fails when it is not needed', () => {
   const text = 'export const dead = 1;';
   expect(found({ 'src/part.ts': text }, ['packages/a: dead'])).toEqual([]);
