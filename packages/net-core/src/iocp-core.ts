@@ -124,10 +124,6 @@ export class IocpCore {
   readonly bufferLine: BufferLine;
   /** Timers of this core. */
   readonly timers: TimerQueue;
-  /** The bytes that a session is being handed, and the receive buffer that they lie in: a send may keep that one. @internal */
-  delivered: Buffer | null = null;
-  /** @internal */
-  deliveredBuffer = -1;
   /** Bytes from the start of a receive buffer to that of the next. @internal */
   readonly receiveStride: number;
   /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. @internal */

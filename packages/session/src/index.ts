@@ -30,7 +30,6 @@ export { encodeFrame, type FrameLimit, type Framer } from './framing/framer.js';
 export type { LengthSize } from './framing/length-fields.js';
 export { type LengthPrefixOptions, lengthPrefixed } from './framing/length-prefixed.js';
 export { framed, type PacketHandlers, PacketSession } from './framing/packet-session.js';
-export type { Connection } from './session/connection.js';
 export type { FileRange } from './session/file-send.js';
 export { broadcast } from './session/groups.js';
 export type { SessionHandlers, SessionKind } from './session/handlers.js';

@@ -5,7 +5,7 @@ import type net from 'node:net';
 import type { IocpCore } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Connector, framed, lines, type Session, type SessionHandlers, type Timeouts } from '../src/index.js';
-import { isReceiving } from '../src/session/session.js';
+import { kReceives } from '../src/session/symbols.js';
 import { type Hand, withClock } from './clock.js';
 import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
 
@@ -162,7 +162,7 @@ onEachBackend((backend) => {
         { onReceive: (session) => session.send(pattern(MUCH)) },
         async ({ peer, session, pass }) => {
           peer.end('x');
-          while (isReceiving(session)) await turn();
+          while (session[kReceives]) await turn();
           pass(1000);
           // Nothing was read until now, so most of it still waits.
           await read(peer, MUCH);

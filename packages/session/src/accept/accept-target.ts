@@ -1,4 +1,4 @@
-// Where the connections of a listener go: to sessions on the core's own thread, or to those of its worker threads.
+// AcceptTarget: where a listener's connections go, to sessions on the core's own thread or to its worker threads.
 
 import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,50 +14,51 @@ import type { SessionLimits } from '../session/session-set.js';
 import type { AcceptLimits } from './accept-filter.js';
 import { Admission } from './admission.js';
 import type { ListenOptions, LocalListenOptions } from './listener.js';
-import type { HostData } from './worker-entry.js';
+import type { WorkerOptions } from './worker-entry.js';
 
-/** What a listener's sessions do, in worker threads. */
+/** Sessions in the core's worker threads. */
 export interface WorkerSessionOptions extends SessionLimits {
   /**
-   * The module that each worker thread loads: a URL, or an absolute path. Its default export says what a session does: a subclass of Session, or an
-   * object of handlers. It may export `onPost(key, bytes)` for packets that are posted to its thread. Where the core has
-   * no worker threads, the module runs on the core's own. If it is the program itself there, which waits for `listen()` in a
-   * top-level await, connections wait until it has been evaluated.
+   * The module that each worker thread loads: a URL, or an absolute path. Its default export is what a session does: a subclass
+   * of Session, or an object of handlers. It may export `onPost(key, bytes)` for packets that are posted to its thread. If the
+   * core has no worker threads, the module runs on the core's own thread. There it may be the program itself; if that waits for
+   * `listen()` in a top-level await, connections wait until it has been evaluated.
    */
   readonly module: URL | string;
   /**
-   * Linux: each worker thread has a listening socket of its own, and the kernel spreads the connections, by their
-   * addresses. What a lost thread had not accepted yet is lost with it. Default: one thread accepts, and hands each
+   * Linux: each worker thread has a listening socket of its own, and the kernel distributes connections by their addresses.
+   * Connections that a lost thread had not accepted are lost with it. Default: false, one thread accepts, and passes each
    * connection to the thread with the fewest sessions.
    */
   readonly reusePort?: boolean;
 }
 
-/** Milliseconds in which a module that is loaded, and evaluated, says what its sessions do; and until it is told that it waits. */
-const EVALUATION = 50;
-const WARNING = 5000;
+/** Milliseconds in which a module that has been evaluated is loaded. If it takes longer, it is still being evaluated. */
+const LOAD_TIME = 50;
+/** Milliseconds until a warning reports that the module is not evaluated yet. */
+const WARN_AFTER = 5000;
 const NONE: ReadonlySet<Session> = new Set();
 
-export interface Intake {
-  /** Accepts bring handles, not sockets of the listener's port. */
+export interface AcceptTarget {
+  /** Accepts give handles for other threads, not sockets of the listener's port. */
   readonly detached: boolean;
-  /** No connection may be accepted before this. Null when sessions can be made at once. */
+  /** No connection may be accepted before this settles. Null if sessions can be made at once. */
   readonly opening: Promise<void> | null;
-  /** Those of the core's own thread. */
+  /** Sessions of the core's own thread. */
   readonly sessions: ReadonlySet<Session>;
-  /** Sessions, and what may become one, in all threads. */
+  /** Sessions and connections that may become one, in all threads. */
   readonly count: number;
-  /** Where the connection of an accept comes from; undefined if it is gone already. */
+  /** The remote address of an accepted connection; undefined if it is gone already. */
   addressOf(packet: CompletionPacket): string | undefined;
-  /** A new connection. False when it is refused. */
+  /** Takes a new connection. False if it is refused. */
   take(packet: CompletionPacket): boolean;
   /** Resets a new connection. */
   refuse(packet: CompletionPacket): void;
-  /** The listener has closed: ends the sessions within `grace` milliseconds. */
+  /** Called when the listener has closed: ends the sessions within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
 
-export class LocalIntake implements Intake {
+export class LocalTarget implements AcceptTarget {
   readonly detached = false;
   readonly #core: IocpCore;
   readonly opening: Promise<void> | null;
@@ -101,11 +102,11 @@ export class LocalIntake implements Intake {
   }
 }
 
-export class WorkerIntake implements Intake {
+export class WorkerTarget implements AcceptTarget {
   readonly detached = true;
   readonly opening = null;
   readonly sessions: ReadonlySet<Session> = new Set();
-  /** Where the threads listen, if they do so themselves. */
+  /** Where the threads listen, if each has a listening socket of its own. */
   readonly endpoint: Endpoint | undefined;
   readonly #core: IocpCore;
   readonly #service: WorkerService;
@@ -116,14 +117,14 @@ export class WorkerIntake implements Intake {
     this.endpoint = service.first as Endpoint | undefined;
   }
 
-  /** Has the worker threads load the module. Rejects with what that throws. */
+  /** Loads the module in the worker threads. Rejects with what the module throws. */
   static async open(
     core: IocpCore,
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
-  ): Promise<WorkerIntake> {
-    const data: HostData = { ...options, module: moduleUrl(options.module, 'listen') };
-    const host = threadEntry('#overlapped/worker-entry', import.meta.url);
-    return new WorkerIntake(core, await core.workers.host(host.href, data));
+  ): Promise<WorkerTarget> {
+    const data: WorkerOptions = { ...options, module: moduleUrl(options.module, 'listen') };
+    const entry = threadEntry('#overlapped/worker-entry', import.meta.url);
+    return new WorkerTarget(core, await core.workers.host(entry.href, data));
   }
 
   get count(): number {
@@ -145,7 +146,7 @@ export class WorkerIntake implements Intake {
   }
 
   refuse(packet: CompletionPacket): void {
-    // Only a port's own socket can be reset. What cannot be adopted is closed.
+    // Only a socket of a port can be reset. A handle that cannot be adopted is closed by adopt().
     try {
       reset(this.#core, this.#core.port.adopt(packet.bytes));
     } catch (error) {
@@ -158,42 +159,42 @@ export class WorkerIntake implements Intake {
   }
 }
 
-/** What a user's module says that its sessions do. */
+/** The default export of a user's module. Rejects with a TypeError if it is neither a subclass of Session nor an object. */
 export async function loadKind(module: string): Promise<SessionKind> {
   const { default: kind } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
   if (typeof kind === 'object' && kind !== null) return kind;
-  // A class of another copy of this package would not do.
+  // A subclass of another copy of this package's Session is refused: its sessions would not work here.
   if (typeof kind === 'function' && kind.prototype instanceof Session) return kind;
   throw new TypeError(`${module} has no default export that is a subclass of Session, or an object of handlers`);
 }
 
 /**
- * The same on the thread of the caller of listen(), whose own module it may be. That waits in a top-level await for listen(),
- * which then must not wait for its evaluation: `late` is what it will have said.
+ * loadKind() for the thread of the caller of listen(). The module may be the caller's own. If that awaits listen() at its top
+ * level, listen() must not wait for the module's evaluation (deadlock): then the promise is given as `late`.
  */
 export async function loadKindHere(module: URL | string): Promise<SessionKind | { late: Promise<SessionKind> }> {
   const url = moduleUrl(module, 'listen');
   const kind = loadKind(url);
   if (!isMain(url) && !new Error().stack?.includes(url)) return kind;
-  const first = await Promise.race([kind, sleep(EVALUATION)]);
+  const first = await Promise.race([kind, sleep(LOAD_TIME)]);
   if (first !== undefined) return first;
   const warning = setTimeout(() => {
     const what = `${url} waits in a top-level await for something, and its listener, on this thread, for its evaluation`;
     process.emitWarning(`${what}: connections wait. Put what their sessions do into a file of its own`);
-  }, WARNING).unref();
+  }, WARN_AFTER).unref();
   const late = kind.finally(() => clearTimeout(warning));
   late.catch(() => {});
   return { late };
 }
 
-/** Whether it is the file that the process was started with. */
+/** Whether the URL is the file that the process was started with. */
 function isMain(url: string): boolean {
   const [, script] = process.argv;
   if (script === undefined || !url.startsWith('file:')) return false;
   try {
     return realpathSync(fileURLToPath(url)) === realpathSync(script);
   } catch {
-    // No such file: import() says so.
+    // No such file: import() reports that.
     return false;
   }
 }

@@ -1,5 +1,5 @@
-// How accepted connections become sessions on this thread, or are refused: the limit for each address, the core's own, and
-// the PROXY header, which is read first where clients come through proxies.
+// Admission: makes accepted connections sessions of this thread, or refuses them. It enforces the limit for each address and the
+// core's own limit, and reads the PROXY header first if clients come through proxies.
 
 import type { PortSocket } from '@overlapped/iocp-native';
 import { type IocpCore, Stat, type Stoppable } from '@overlapped/net-core';
@@ -11,9 +11,9 @@ import { EVERYONE } from '../session/groups.js';
 import type { Session } from '../session/session.js';
 import { type SessionOptions, SessionSet } from '../session/session-set.js';
 import { type AcceptLimits, isRefused } from './accept-filter.js';
-import { type Introduction, Preface } from './proxy-handshake.js';
+import { ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
 
-/** Milliseconds. The protocol's authors want room for a segment that is lost and sent again: 3 seconds at least. */
+/** Milliseconds. The protocol asks for at least 3 seconds, so that a lost segment can be sent again. */
 const HEADER_TIMEOUT = 5000;
 
 export class Admission implements Stoppable {
@@ -21,20 +21,15 @@ export class Admission implements Stoppable {
   readonly #limits: AcceptLimits;
   readonly #set: SessionSet;
   readonly #onEnd: () => void;
-  readonly #prefaces = new Set<Preface>();
-  #prefacesOver: (() => void) | undefined;
-  /** How many sessions each address has, and the address of each session. Empty when there is no limit. */
+  readonly #handshakes = new Set<ProxyHandshake>();
+  /** For stop(): called when the last handshake is over. */
+  #handshakesOver: (() => void) | undefined;
+  /** Number of sessions of each address, and the address of each session. Empty if there is no limit. */
   readonly #counts = new Map<string, number>();
   readonly #addresses = new Map<Session, string>();
 
-  /**
-   * Throws a RangeError for a limit that makes no sense.
-   * @param onEnd is called once for each connection that was taken, when it is over.
-   */
+  /** @param onEnd is called once for each connection that was taken, when it is over */
   constructor(core: IocpCore, options: SessionOptions & AcceptLimits, onEnd: () => void) {
-    const { maxSessionsPerAddress: most = 1, proxy: { timeout = 1 } = {} } = options;
-    if (!(most >= 1)) throw new RangeError(`maxSessionsPerAddress must be at least 1, not ${most}`);
-    if (!(timeout > 0)) throw new RangeError(`the timeout of the PROXY header must be above 0, not ${timeout}`);
     this.#core = core;
     this.#limits = options;
     this.#onEnd = onEnd;
@@ -48,20 +43,20 @@ export class Admission implements Stoppable {
     return this.#set.sessions;
   }
 
-  /** Connections that were taken and are not over. */
+  /** Connections that were taken and are not over: sessions, and handshakes. */
   get count(): number {
-    return this.#set.sessions.size + this.#prefaces.size;
+    return this.#set.sessions.size + this.#handshakes.size;
   }
 
-  /** Takes a connection over. False when it is refused: it is reset, and counted. */
+  /** Takes a connection. False if it is refused: then it is reset and counted. */
   take(socket: PortSocket): boolean {
     const { proxy, maxSessionsPerAddress } = this.#limits;
-    const asks = proxy !== undefined || maxSessionsPerAddress !== undefined;
-    const address = asks ? endpointOf(socket, 'remoteEndpoint')?.address : undefined;
+    const needsAddress = proxy !== undefined || maxSessionsPerAddress !== undefined;
+    const address = needsAddress ? endpointOf(socket, 'remoteEndpoint')?.address : undefined;
     if (proxy) {
       if (address === undefined || !isListed(proxy.trusted, address)) return this.#refuse(socket, Stat.refusedProxy);
       if (!this.#core.places.admit()) return reset(this.#core, socket);
-      this.#prefaces.add(new Preface(this.#core, socket, proxy.timeout ?? HEADER_TIMEOUT, this));
+      this.#handshakes.add(new ProxyHandshake(this.#core, socket, proxy.timeout ?? HEADER_TIMEOUT, this));
       return true;
     }
     const plain = address && plainAddress(address);
@@ -71,45 +66,45 @@ export class Admission implements Stoppable {
     return true;
   }
 
-  /** For a preface. Lists and limits are not for proxies that speak for themselves, as for a health check. */
-  ready(preface: Preface, introduction: Introduction): void {
-    const { socket } = preface;
-    const { source } = introduction;
+  /** For a handshake. Lists and limits do not apply to a proxy that connects for itself, as for a health check. */
+  onHeader(handshake: ProxyHandshake, proxied: ProxyInfo): void {
+    const { socket } = handshake;
+    const { source } = proxied;
     const address = source === null ? undefined : plainAddress(source.address);
     const denied = address !== undefined && isRefused(this.#limits, address);
     if (denied || this.#isFull(address)) {
       this.#refuse(socket, denied ? Stat.refusedDenied : Stat.refusedAddress);
-      this.#turnedAway();
+      this.#dismiss();
     } else {
-      this.#open(socket, address, introduction);
+      this.#open(socket, address, proxied);
     }
-    this.#over(preface);
+    this.#over(handshake);
   }
 
-  /** For a preface. */
-  failed(preface: Preface): void {
+  /** For a handshake. */
+  onFailed(handshake: ProxyHandshake): void {
     this.#core.places.refuse(Stat.refusedProxy);
-    this.#turnedAway();
-    this.#over(preface);
+    this.#dismiss();
+    this.#over(handshake);
   }
 
-  /** Ends the sessions within `grace` milliseconds, and at once what has none yet. */
+  /** Ends the sessions within `grace` milliseconds, and closes connections that are no sessions yet at once. */
   async stop(grace: number): Promise<void> {
-    if (this.#prefaces.size > 0) {
+    if (this.#handshakes.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#prefacesOver = resolve;
-        for (const preface of this.#prefaces) preface.close();
+        this.#handshakesOver = resolve;
+        for (const handshake of this.#handshakes) handshake.close();
       });
     }
     await this.#set.stop(grace);
   }
 
-  #open(socket: PortSocket, address: string | undefined, introduction: Introduction | null): void {
+  #open(socket: PortSocket, address: string | undefined, proxied: ProxyInfo | null): void {
     let session: Session;
     try {
-      session = this.#set.open(socket, introduction);
+      session = this.#set.open(socket, proxied);
     } catch (error) {
-      // Its constructor has thrown: nobody else is to suffer for that.
+      // The session's constructor has thrown. That must not affect other connections.
       report(this.#core, null, asError(error));
       warn(this.#core, 'A connection was reset, as the constructor of its session failed', error);
       this.#onEnd();
@@ -139,14 +134,14 @@ export class Admission implements Stoppable {
     return reset(this.#core, socket);
   }
 
-  /** The core had admitted it. */
-  #turnedAway(): void {
+  /** Undoes the core's admission of a connection that got no session. */
+  #dismiss(): void {
     this.#core.places.dismiss();
     this.#onEnd();
   }
 
-  #over(preface: Preface): void {
-    this.#prefaces.delete(preface);
-    if (this.#prefaces.size === 0) this.#prefacesOver?.();
+  #over(handshake: ProxyHandshake): void {
+    this.#handshakes.delete(handshake);
+    if (this.#handshakes.size === 0) this.#handshakesOver?.();
   }
 }

@@ -1,5 +1,5 @@
-// Listener: accepts connections, with several accepts outstanding, and makes a session for each. No failed accept ends
-// it: it backs off when the system is out of something, or fails again and again, and resumes.
+// Listener: accepts connections, with many accepts in flight, and makes a session for each. A failed accept does not end it: if
+// the system is out of resources, or accepts fail repeatedly, it pauses and tries again.
 
 import {
   type CompletionPacket,
@@ -27,32 +27,38 @@ import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
 import { socketOptions } from '../socket-options.js';
-import { type AcceptLimits, Gate } from './accept-filter.js';
-import { type Intake, LocalIntake, loadKindHere, WorkerIntake, type WorkerSessionOptions } from './accept-target.js';
+import { AcceptFilter, type AcceptLimits } from './accept-filter.js';
+import {
+  type AcceptTarget,
+  LocalTarget,
+  loadKindHere,
+  type WorkerSessionOptions,
+  WorkerTarget,
+} from './accept-target.js';
 
-/** Where a listener listens, what it lets in, and what its sockets are set to. */
+/** Where a listener listens, which connections it accepts, and the options of their sockets. */
 export interface ListenOptions extends SocketOptions, AcceptLimits {
-  /** 0 takes a free one; `listener.endpoint` says which. */
+  /** 0 chooses a free port: see `listener.endpoint`. */
   readonly port: number;
-  /** A name or an address. Default `::`, which takes IPv4 clients too; `0.0.0.0` where there is no IPv6. */
+  /** A name or an address. Default `::`, which accepts IPv4 clients too; `0.0.0.0` on a system without IPv6. */
   readonly host?: string;
-  /** An IPv6 address takes IPv6 clients only, so that another listener may take the IPv4 ones. Default false. */
+  /** An IPv6 address accepts IPv6 clients only, so that another listener may accept IPv4 clients. Default false. */
   readonly ipv6Only?: boolean;
-  /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
+  /** Connections that the kernel may queue until they are accepted. Default 4096, limited by the system (somaxconn). */
   readonly backlog?: number;
 }
 
 /** Sessions on the core's own thread (`session`), or in its worker threads (`module`). */
 export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOptions);
 
-/** A local socket: the options of TCP mean nothing to it. */
+/** A local socket. Options of TCP have no effect on it. */
 export interface LocalListenOptions extends SocketOptions, Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'> {
   /**
-   * The file of a Unix-domain socket, which is removed when the listener closes; on Linux also an abstract name, which
-   * begins with "\0"; on Windows a named pipe, `\\.\pipe\NAME`.
+   * The file of a Unix-domain socket; it is removed when the listener closes. On Linux also an abstract name, which begins with
+   * "\0". On Windows a named pipe, `\\.\pipe\NAME`.
    */
   readonly path: string;
-  /** As for an address. A named pipe has none. */
+  /** As for an address. A named pipe has no backlog. */
   readonly backlog?: number;
 }
 
@@ -63,77 +69,83 @@ type AnyListenOptions = (ListenOptions | LocalListenOptions) & { readonly reuseP
 
 /** Counters since the listener opened. */
 export interface ListenerStats {
-  /** Connections that were taken out of the kernel's queue and became sessions, or went to a worker thread. */
+  /** Connections that became sessions, or were passed to a worker thread. */
   accepted: number;
   /** Accepts that failed. */
   failed: number;
-  /** Connections that were reset at once. Why, the core's statistics say; and there are those that its threads refuse. */
+  /** Connections reset by the listener itself. `core.stats()` has the reasons, and counts refusals in worker threads. */
   refused: number;
 }
 
-const ACCEPTS = 256;
-/** Milliseconds that failed accepts wait. */
+const MAX_ACCEPTS = 256;
+/** Milliseconds until accepts are tried again. */
 const BACK_OFF = 100;
-/** Milliseconds after which a listener that leaves connections to the kernel looks whether there is room. */
-const LOOK_AGAIN = 20;
-/** A peer that had gone before it was accepted. It says nothing about the next one. */
+/** With `whenFull: 'wait'`: milliseconds until the limits are checked again. */
+const CHECK_AGAIN = 20;
+/** The peer had closed the connection before it was accepted. It says nothing about the next connection. */
 const GONE = 'ECONNABORTED';
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 type AcceptEvent = IocpEvent<CompletionOwner>;
 
-/** Accepts connections and makes a session for each. It belongs to the thread of its core, which stops it. */
+/** Accepts connections and makes a session for each. Use it on the thread of its core. core.stop() stops it. */
 export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements Stoppable {
-  /** Where it listens: an address and a port, or the path. */
+  /** Where the listener is bound: an address and a port, or the path. */
   readonly endpoint: At;
   /** Kept up to date: the same object each time. */
   readonly stats: ListenerStats = { accepted: 0, failed: 0, refused: 0 };
   readonly #core: IocpCore;
-  /** Null when each worker thread listens for itself. */
+  /** Null if each worker thread has a listening socket of its own. */
   readonly #socket: PortSocket | null;
-  readonly #intake: Intake;
-  readonly #gate: Gate;
+  readonly #target: AcceptTarget;
+  readonly #filter: AcceptFilter;
   readonly #again = new Timer(() => {
-    this.#exhausted = false;
+    this.#backingOff = false;
     this.#acceptMore();
   });
-  /** Events of accepts that are not with the port: for want of room, or of what the system is out of. */
-  readonly #resting: AcceptEvent[] = [];
+  /** Events that are not in flight: the limits, or a back-off, forbid more accepts. */
+  readonly #idleEvents: AcceptEvent[] = [];
   #accepting = 0;
-  /** No connection has come since an accept failed. */
+  /** No connection was accepted since an accept failed. */
   #failing = false;
   /**
-   * The system was out of something, or accepts fail one after the other, as when its network is gone: none is started
-   * until the back-off is over.
+   * The system is out of resources, or accepts fail one after the other (the network is down): no accept is started until the
+   * back-off is over.
    */
-  #exhausted = false;
+  #backingOff = false;
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(core: IocpCore, socket: PortSocket | null, intake: Intake, endpoint: At, gate: Gate) {
+  private constructor(
+    core: IocpCore,
+    socket: PortSocket | null,
+    target: AcceptTarget,
+    endpoint: At,
+    filter: AcceptFilter,
+  ) {
     this.#core = core;
     this.#socket = socket;
-    this.#intake = intake;
-    this.#gate = gate;
+    this.#target = target;
+    this.#filter = filter;
     this.endpoint = endpoint;
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
-    // A small part of what is left, so that the next ones find some: the events of a core do for more than 150 listeners.
-    const accepts = Math.min(ACCEPTS, Math.ceil(core.listenerEvents.free / 32));
-    for (let i = 0; i < accepts; i++) this.#resting.push(core.listenerEvents.acquire(this, Operation.Accept)!);
-    if (intake.opening === null) this.#acceptMore();
+    // A small part of the free events, so that later listeners get some too: a core's events suffice for more than 150 listeners.
+    const accepts = Math.min(MAX_ACCEPTS, Math.ceil(core.listenerEvents.free / 32));
+    for (let i = 0; i < accepts; i++) this.#idleEvents.push(core.listenerEvents.acquire(this, Operation.Accept)!);
+    if (target.opening === null) this.#acceptMore();
     else
-      void intake.opening.then(
+      void target.opening.then(
         () => this.#opened(),
         (error) => this.#failed(error),
       );
   }
 
   /**
-   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS when other listeners,
-   * more than 150, have taken all events ...), with what the resolver says of the name, what the module throws, or a TypeError or
-   * RangeError for an option that is none, or makes no sense. A path is in use, too, while the file of a listener that died is there.
+   * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS if more than 150 other
+   * listeners have taken all events ...), with the resolver's error, with what the module throws, or with a TypeError or RangeError
+   * for an unknown or invalid option. A path is in use (EADDRINUSE) also while the file of a dead process is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;
   static listen(core: IocpCore, options: ListenerOptions): Promise<Listener>;
@@ -142,28 +154,27 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     given: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     const options = checkListen(given);
-    const gate = new Gate(options, core.timers);
+    const filter = new AcceptFilter(options, core.timers);
     if (!('module' in options))
-      return Listener.#bind(core, options, new LocalIntake(core, options, options.session), gate);
+      return Listener.#bind(core, options, new LocalTarget(core, options, options.session), filter);
     if (core.threads === 0) {
       const kind = await loadKindHere(options.module);
-      return Listener.#bind(core, options, new LocalIntake(core, options, kind), gate);
+      return Listener.#bind(core, options, new LocalTarget(core, options, kind), filter);
     }
-    const intake = await WorkerIntake.open(core, options);
-    // Each thread listens for itself.
-    if (intake.endpoint) return new Listener(core, null, intake, intake.endpoint, gate);
-    return Listener.#bind(core, options, intake, gate);
+    const target = await WorkerTarget.open(core, options);
+    if (target.endpoint) return new Listener(core, null, target, target.endpoint, filter);
+    return Listener.#bind(core, options, target, filter);
   }
 
   /** Opens the socket and starts to accept. */
   static async #bind(
     core: IocpCore,
     options: AnyListenOptions,
-    intake: Intake,
-    gate: Gate,
+    target: AcceptTarget,
+    filter: AcceptFilter,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     try {
-      const socket = await bind(core, options, intake.detached);
+      const socket = await bind(core, options, target.detached);
       if (core.listenerEvents.free === 0) {
         socket.key = ignored;
         core.port.close(socket);
@@ -174,23 +185,23 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
           'listen',
         );
       }
-      if ('path' in options) return new Listener<PipeEndpoint>(core, socket, intake, { path: options.path }, gate);
-      return new Listener(core, socket, intake, socket.localEndpoint(), gate);
+      if ('path' in options) return new Listener<PipeEndpoint>(core, socket, target, { path: options.path }, filter);
+      return new Listener(core, socket, target, socket.localEndpoint(), filter);
     } catch (error) {
-      await intake.stop(0);
+      await target.stop(0);
       throw error;
     }
   }
 
-  /** The sessions that are open on the core's own thread. */
+  /** The open sessions of the core's own thread. */
   get sessions(): ReadonlySet<Session> {
-    return this.#intake.sessions;
+    return this.#target.sessions;
   }
 
   /**
-   * Stops accepting and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. A
-   * session that is used as a stream is left to whom that was given, as by server.close() of node:net: an http server goes on
-   * with its answers.
+   * Stops accepting and ends the sessions. Sessions that are open after `grace` milliseconds (default 5000) are destroyed. Within
+   * the grace a session used as a stream is left to its user, as server.close() of node:net does: an http server finishes its
+   * answers.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
@@ -212,61 +223,61 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const event = packet.event as AcceptEvent | null;
     if (packet.error === null) {
       this.#failing = false;
-      if (this.#letIn(packet)) this.stats.accepted++;
+      if (this.#admit(packet)) this.stats.accepted++;
       else this.stats.refused++;
     } else if (this.#stopped === undefined) {
       this.stats.failed++;
       if (packet.error.code !== GONE) {
-        if (this.#failing || EXHAUSTED.has(packet.error.code)) this.#exhausted = true;
+        if (this.#failing || EXHAUSTED.has(packet.error.code)) this.#backingOff = true;
         this.#failing = true;
       }
     }
     if (event === null) return;
     this.#accepting--;
     if (this.#stopped === undefined) {
-      this.#resting.push(event);
+      this.#idleEvents.push(event);
       this.#acceptMore();
     } else {
       this.#core.listenerEvents.release(event);
     }
   }
 
-  /** What the sessions do is known now. */
+  /** The user's module has been evaluated. */
   #opened(): void {
     if (this.#stopped === undefined) this.#acceptMore();
   }
 
-  /** It cannot be known any more: nobody waits for listen() now, so a warning says why. */
+  /** The user's module has failed. listen() has resolved already, so a process warning reports the error. */
   #failed(error: Error): void {
     process.emitWarning(error);
     void this.stop(0);
   }
 
-  #letIn(packet: CompletionPacket): boolean {
-    const address = this.#gate.screens ? this.#intake.addressOf(packet) : undefined;
-    const reason = this.#gate.refuses(address, this.#intake);
-    if (reason < 0) return this.#intake.take(packet);
+  #admit(packet: CompletionPacket): boolean {
+    const address = this.#filter.needsAddress ? this.#target.addressOf(packet) : undefined;
+    const reason = this.#filter.refuses(address, this.#target);
+    if (reason < 0) return this.#target.take(packet);
     this.#core.places.refuse(reason);
-    this.#intake.refuse(packet);
+    this.#target.refuse(packet);
     return false;
   }
 
-  /** Starts as many accepts as there may be; when that is not all of them, it is called again. */
+  /** Starts as many accepts as the limits allow. If that is not all, a timer calls it again. */
   #acceptMore(): void {
-    if (!this.#exhausted) {
-      const most = this.#gate.waits ? this.#gate.vacancies(this.#intake) : ACCEPTS;
-      while (this.#resting.length > 0 && this.#accepting < most) {
+    if (!this.#backingOff) {
+      const most = this.#filter.waits ? this.#filter.available(this.#target) : MAX_ACCEPTS;
+      while (this.#idleEvents.length > 0 && this.#accepting < most) {
         this.#accepting++;
-        this.#core.port.accept(this.#socket!, this.#resting.pop()!);
+        this.#core.port.accept(this.#socket!, this.#idleEvents.pop()!);
       }
     }
-    if (this.#resting.length === 0 || this.#again.index >= 0) return;
-    this.#core.timers.set(this.#again, this.#exhausted ? BACK_OFF : LOOK_AGAIN);
+    if (this.#idleEvents.length === 0 || this.#again.index >= 0) return;
+    this.#core.timers.set(this.#again, this.#backingOff ? BACK_OFF : CHECK_AGAIN);
   }
 
   async #stop(grace: number): Promise<void> {
     if (this.#socket !== null) await this.#close(this.#socket);
-    await this.#intake.stop(grace);
+    await this.#target.stop(grace);
     this.#core.detach(this);
   }
 
@@ -275,7 +286,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
       this.#closed = resolve;
     });
     this.#core.timers.clear(this.#again);
-    for (const event of this.#resting.splice(0)) this.#core.listenerEvents.release(event);
+    for (const event of this.#idleEvents.splice(0)) this.#core.listenerEvents.release(event);
     this.#core.port.close(socket);
     await closed;
   }

@@ -1,61 +1,61 @@
-// A connection from a proxy that has not said yet whom it connects for. It reads the PROXY header, and gives way to the
-// session, which the client's first bytes are for.
+// ProxyHandshake: a connection from a trusted proxy whose PROXY header has not been read yet. It reads the header, and then the
+// connection becomes a session, which gets the client's first bytes.
 //
-//   receive -> header complete -> cancel the stream -> its last packet -> ready(header, what came after it)
-//   malformed, late, ended or close() -> reset -> its Close packet -> failed()
+//   receive -> header complete -> cancel the receive -> its last packet -> onHeader(header, bytes after it)
+//   malformed header, timeout, peer's end or close() -> reset -> Close packet -> onFailed()
 
 import { type CompletionPacket, type Endpoint, Operation, type PortSocket } from '@overlapped/iocp-native';
 import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
 
-/** What a session starts with whose client came through a proxy. */
-export interface Introduction {
-  /** The client; null when the proxy speaks for itself. */
+/** What the session of a client behind a proxy starts with. */
+export interface ProxyInfo {
+  /** The client; null if the proxy connects for itself. */
   readonly source: Endpoint | null;
-  /** What the client has sent already, or null. */
+  /** Bytes that the client has sent already, or null. */
   readonly rest: Buffer[] | null;
 }
 
-export interface PrefaceHost {
-  /** The header is complete, and nothing of the preface is in flight. */
-  ready(preface: Preface, introduction: Introduction): void;
-  /** No header came: the socket has closed. */
-  failed(preface: Preface): void;
+export interface HandshakeOwner {
+  /** The header is complete, and no operation of the handshake is in flight. */
+  onHeader(handshake: ProxyHandshake, proxied: ProxyInfo): void;
+  /** No valid header came: the socket has closed. */
+  onFailed(handshake: ProxyHandshake): void;
 }
 
-export class Preface implements CompletionOwner {
+export class ProxyHandshake implements CompletionOwner {
   readonly socket: PortSocket;
   readonly #core: IocpCore;
-  readonly #host: PrefaceHost;
+  readonly #owner: HandshakeOwner;
   readonly #event: SessionEvent;
-  readonly #late = new Timer(() => this.close());
+  readonly #deadline = new Timer(() => this.close());
   #bytes: Buffer = Buffer.alloc(0);
   #header: ProxyHeader | null = null;
   #closing = false;
 
-  /** @param timeout milliseconds in which the header must come. */
-  constructor(core: IocpCore, socket: PortSocket, timeout: number, host: PrefaceHost) {
+  /** @param timeout milliseconds in which the header must arrive */
+  constructor(core: IocpCore, socket: PortSocket, timeout: number, owner: HandshakeOwner) {
     const event = takeEvent(core, this, Operation.Receive);
     this.#core = core;
     this.socket = socket;
-    this.#host = host;
+    this.#owner = owner;
     this.#event = event;
     socket.key = this;
-    core.timers.set(this.#late, timeout);
+    core.timers.set(this.#deadline, timeout);
     core.port.receive(socket, event);
   }
 
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#core.timers.clear(this.#late);
+    this.#core.timers.clear(this.#deadline);
     this.#core.port.close(this.socket, true);
   }
 
   [onCompletion](packet: CompletionPacket): void {
     if (packet.operation === Operation.Close) {
-      this.#host.failed(this);
+      this.#owner.onFailed(this);
     } else if (packet.data !== null) {
       if (!this.#closing) this.#received(packet.data);
       this.#core.port.release(packet.buffer);
@@ -63,7 +63,7 @@ export class Preface implements CompletionOwner {
       this.#core.events.release(this.#event);
       if (this.#closing) return;
       const ended = packet.error === null || packet.error.code === 'ECANCELED';
-      if (ended && this.#header !== null) this.#ready(this.#header);
+      if (ended && this.#header !== null) this.#complete(this.#header);
       else this.close();
     }
   }
@@ -78,12 +78,12 @@ export class Preface implements CompletionOwner {
       return;
     }
     if (this.#header === null) return;
-    this.#core.timers.clear(this.#late);
+    this.#core.timers.clear(this.#deadline);
     this.#core.port.cancel(this.socket, this.#event);
   }
 
-  #ready(header: ProxyHeader): void {
+  #complete(header: ProxyHeader): void {
     const rest = this.#bytes.subarray(header.length);
-    this.#host.ready(this, { source: header.source, rest: rest.length > 0 ? [rest] : null });
+    this.#owner.onHeader(this, { source: header.source, rest: rest.length > 0 ? [rest] : null });
   }
 }

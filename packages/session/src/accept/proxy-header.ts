@@ -1,5 +1,5 @@
-// The PROXY protocol, versions 1 and 2: what a proxy says first on a connection about whom it connects for. Reading it is
-// a function of the bytes so far. https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+// The PROXY protocol, versions 1 and 2: a header with the client's address, which a proxy sends first on a connection. The
+// reader is a function of the bytes received so far. https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 //
 //   v1:  PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 CR LF
 //   v2:  0            12              13                14      16
@@ -9,9 +9,9 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { type Endpoint, endpoint, IocpError } from '@overlapped/iocp-native';
 
 export interface ProxyHeader {
-  /** The header's bytes; what follows is the client's. */
+  /** Bytes of the header. Bytes after it are the client's. */
   readonly length: number;
-  /** The client; null when the proxy speaks for itself (LOCAL), or for what has no IP address (UNKNOWN, UNSPEC, UNIX). */
+  /** The client; null if the proxy connects for itself (LOCAL), or the client has no IP address (UNKNOWN, UNSPEC, UNIX). */
   readonly source: Endpoint | null;
 }
 
@@ -31,8 +31,8 @@ const ADDRESS_BYTES = [0, 12, 36, 216];
 const DGRAM = 2;
 
 /**
- * The header that the bytes begin with; null when more are needed to tell. Throws an IocpError (EPROTO) as soon as they
- * cannot become one.
+ * The header at the start of the bytes; null if more bytes are needed. Throws an IocpError (EPROTO) as soon as the bytes cannot
+ * become a header.
  */
 export function readProxyHeader(bytes: Buffer): ProxyHeader | null {
   if (startsLike(bytes, SIGNATURE_2)) return readBinary(bytes);
@@ -40,7 +40,7 @@ export function readProxyHeader(bytes: Buffer): ProxyHeader | null {
   throw malformed('it begins with neither signature');
 }
 
-/** Whether the bytes, as far as they go, are those of a signature. */
+/** Whether the bytes are a signature, or the start of one. */
 function startsLike(bytes: Buffer, signature: Buffer): boolean {
   const length = Math.min(bytes.length, signature.length);
   return bytes.compare(signature, 0, length, 0, length) === 0;
@@ -82,7 +82,7 @@ function readBinary(bytes: Buffer): ProxyHeader | null {
   }
   if (bytes.length < FIXED) return null;
   const rest = bytes.readUInt16BE(14);
-  // Of an unspecified type there may be no addresses to read.
+  // A header of an unspecified type may have no addresses.
   const addressed = command === PROXY && (kind & 0xf) !== 0;
   if (addressed && rest < ADDRESS_BYTES[family]!) throw malformed(`${rest} bytes do not hold its addresses`);
   const length = FIXED + rest;
@@ -97,7 +97,7 @@ function readSource(bytes: Buffer, family: number): Endpoint | null {
   return endpoint(canonical(words.join(':')), bytes.readUInt16BE(FIXED + 32));
 }
 
-/** The one text of an IPv6 address, as the OS gives it for a socket: with dots for a mapped IPv4 address. */
+/** The canonical text of an IPv6 address, as the operating system gives it for a socket: a mapped IPv4 address has dots. */
 function canonical(address: string): string {
   const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(text);

@@ -1,5 +1,5 @@
-// What each worker thread runs for a listener: it takes over the sockets that are handed to it, or listens for itself, and
-// makes sessions of the user's module.
+// The module that each worker thread loads for a listener. It adopts sockets that the listener accepted, or listens itself
+// (`reusePort`), and makes sessions of the user's module.
 
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import type { Hosted, IocpCore } from '@overlapped/net-core';
@@ -9,11 +9,11 @@ import { loadKind } from './accept-target.js';
 import { Admission } from './admission.js';
 import { Listener, type ListenOptions, type LocalListenOptions } from './listener.js';
 
-/** The listener's options, as they cross to another thread. */
-export type HostData = (ListenOptions | LocalListenOptions) &
+/** The listener's options, as they are passed to the worker threads. */
+export type WorkerOptions = (ListenOptions | LocalListenOptions) &
   SessionLimits & { readonly module: string; readonly reusePort?: boolean };
 
-export async function start(core: IocpCore, data: HostData, first: unknown, ended: Int32Array): Promise<Hosted> {
+export async function start(core: IocpCore, data: WorkerOptions, first: unknown, ended: Int32Array): Promise<Hosted> {
   const { module, ...rest } = data;
   const options = { ...rest, session: await loadKind(module) };
   const { onPost } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
@@ -22,7 +22,7 @@ export async function start(core: IocpCore, data: HostData, first: unknown, ende
   return { ...posts, ...(own ? await listen(core, options, first) : adopt(core, options, ended)) };
 }
 
-/** The thread has a listening socket of its own, where the first one's is. */
+/** `reusePort`: the thread has a listening socket of its own. `first` is the endpoint of the first thread's. */
 async function listen(core: IocpCore, options: ListenOptions & SessionOptions, first: unknown): Promise<Hosted> {
   const { host, port } = options;
   const { address = host, port: taken = port } = (first as Endpoint | undefined) ?? {};
@@ -31,7 +31,7 @@ async function listen(core: IocpCore, options: ListenOptions & SessionOptions, f
   return { value: listener.endpoint, onSocket() {}, stop: (grace) => listener.stop(grace) };
 }
 
-/** The thread takes over what another accepted, and let in as far as the limits go that hold for all threads. */
+/** The thread adopts connections that another thread accepted. The limits for all threads have been applied there. */
 export function adopt(core: IocpCore, options: SessionOptions & AcceptLimits, ended: Int32Array): Hosted {
   const over = () => {
     Atomics.add(ended, 0, 1);
@@ -54,7 +54,7 @@ function take(core: IocpCore, admission: Admission, handle: number): boolean {
   try {
     socket = core.port.adopt(handle);
   } catch (error) {
-    // The connection is closed; that it was not to be had is nobody's fault here.
+    // adopt() has closed the connection. A warning reports why; the thread goes on.
     if (!isIocpError(error)) throw error;
     process.emitWarning(error);
     return false;

@@ -18,7 +18,8 @@ import {
 import { lengthOf } from '@overlapped/iocp-native/internal';
 import { type CompletionOwner, type IocpCore, onCompletion, Stat, type Stoppable } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { bytesOf, lend } from '../bytes.js';
+import { endBorrow, startBorrow } from '../borrowed.js';
+import { bytesOf } from '../bytes.js';
 import { report, warn } from '../failures.js';
 import { addressOf } from '../hosts.js';
 import { checkBind, checkDatagramTarget, checkKind } from '../options.js';
@@ -228,10 +229,10 @@ export class DatagramSession implements CompletionOwner {
       statsBlock.values[RECEIVED]! += data.length;
       this.#delivered = data;
       this.#deliveredBuffer = buffer;
-      lend(data);
+      startBorrow(data, null, -1);
       this.#deliver(data, from!);
       this.#delivered = null;
-      lend(null);
+      endBorrow();
     }
     try {
       port.release(buffer);

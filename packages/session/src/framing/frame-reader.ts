@@ -29,8 +29,8 @@ export class FrameReader {
     this.#framer = framer;
   }
 
-  /** Which of the frames that came in parts is not all there, counted from 1; 0 for none. */
-  get unfinished(): number {
+  /** Number of the incomplete frame among those that came in parts, counted from 1; 0 if there is none. */
+  get partialFrame(): number {
     return this.#gathered === null ? 0 : this.#parted;
   }
 

@@ -61,6 +61,11 @@ export function badFrame(reason: string): IocpError {
   return new IocpError('read a frame', reason, 'EPROTO', 'receive');
 }
 
+/** The peer has ended in the middle of a frame. */
+export function truncatedFrame(): IocpError {
+  return badFrame('the peer ended in the middle of it');
+}
+
 /** What came may be a frame, but not one that we take. */
 export function frameTooLong(limit: number): IocpError {
   return new IocpError('read a frame', `it has more than ${limit} bytes`, 'EMSGSIZE', 'receive');

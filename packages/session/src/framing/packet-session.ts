@@ -1,21 +1,21 @@
-// PacketSession: a session that gets whole frames instead of bytes. By subclassing, or through an object of handlers.
+// PacketSession: a session that gets whole frames instead of bytes. Users subclass it, or give an object of handlers to framed().
 
-import { type IocpError, isIocpError } from '@overlapped/iocp-native';
+import { isIocpError } from '@overlapped/iocp-native';
 import { checkHandlers, object } from '@overlapped/iocp-native/internal';
 import { bytesOf } from '../bytes.js';
 import { type CommonHandlers, withHandlers } from '../session/handlers.js';
-import { follow, isDelivering, Session, unread } from '../session/session.js';
-import { cutShort, unfinished } from '../session/session-base.js';
+import { Session } from '../session/session.js';
+import { kDelivers, kFollow, kPartialFrame, kUnread } from '../session/symbols.js';
 import { FrameReader } from './frame-reader.js';
-import { badFrame, checkFramer, type Framer } from './framer.js';
+import { checkFramer, type Framer } from './framer.js';
 
-/** What an object of handlers may have. */
+/** The names of PacketHandlers. */
 const HANDLERS = ['onConnected', 'onPacket', 'onEnd', 'onSend', 'onDrain', 'onDisconnected'];
 
 /**
- * A connection whose bytes a framer cuts into frames. A frame that is too long, or is none, closes the session with an
- * IocpError: EMSGSIZE when it is past the framer's maxFrameLength, for which another limit would do; EPROTO when its bytes
- * make no frame at all, or when the peer ends in the middle of one. In the last case what is queued is flushed first.
+ * A connection whose bytes a framer cuts into frames. A bad frame closes the session with an IocpError: EMSGSIZE if it is
+ * longer than the framer's maxFrameLength; EPROTO if its bytes are not a frame, or if the peer ends in the middle of one. In the
+ * last case the queue is sent first.
  */
 export class PacketSession extends Session {
   readonly #framer: Framer;
@@ -30,9 +30,9 @@ export class PacketSession extends Session {
   }
 
   /**
-   * A frame has come, without what its framer strips. It is borrowed: good until this returns, or, in an async handler,
-   * until its first await. send() and sendPacket() keep it; anything else that needs it later must copy it. After pause()
-   * the frames that are here already wait for resume().
+   * A frame has arrived, without the bytes that its framer strips. It is borrowed: valid until this returns, or, in an async
+   * handler, until its first await. send() and sendPacket() keep it. Copy it for any other later use. After pause() no frame is
+   * delivered until resume(), including those that have arrived already.
    */
   onPacket(frame: Buffer): unknown;
   onPacket(): unknown {
@@ -40,8 +40,8 @@ export class PacketSession extends Session {
   }
 
   /**
-   * Sends a frame of these bytes, under the rules of send(): what onPacket would get of it. Throws a RangeError for what
-   * the framer has no frame for.
+   * Sends a frame whose body is `data`, with the results of send(). The peer's onPacket gets the same bytes. Throws a
+   * RangeError if the framer cannot make a frame of them.
    */
   sendPacket(data: Uint8Array | string): boolean {
     const body = bytesOf(data);
@@ -52,20 +52,20 @@ export class PacketSession extends Session {
     return trailer.length > 0 ? this.send(trailer) : sent;
   }
 
-  /** Cuts what has come; not for overriding. */
+  /** Cuts received bytes into frames. Do not override it. */
   override onReceive(data: Buffer): void {
     const reader = this.#reader;
     reader.add(data);
-    while (isDelivering(this)) {
+    while (this[kDelivers]) {
       const frame = this.#next();
       if (frame === null) return;
       const result = this.onPacket(frame);
-      if (result !== undefined) follow(this, result);
+      if (result !== undefined) this[kFollow](result);
     }
-    unread(this, reader.rest());
+    this[kUnread](reader.rest());
   }
 
-  /** What is no frame is the peer's fault, and no failure of the handler's. */
+  /** A bad frame is an error of the peer, so it is not counted as a failure of a handler. */
   #next(): Buffer | null {
     try {
       return this.#reader.next();
@@ -77,23 +77,18 @@ export class PacketSession extends Session {
   }
 
   /** @internal */
-  override [cutShort](): IocpError | undefined {
-    return this.#reader.unfinished > 0 ? badFrame('the peer ended in the middle of it') : undefined;
-  }
-
-  /** @internal */
-  override [unfinished](): number {
-    return this.#reader.unfinished;
+  override get [kPartialFrame](): number {
+    return this.#reader.partialFrame;
   }
 }
 
-/** What a session of frames calls; see PacketSession for each. `session` is the one that calls. */
+/** Handlers of a session of frames; see PacketSession for each. `session` is the session that calls. */
 export interface PacketHandlers extends CommonHandlers<PacketSession> {
   /** See {@link PacketSession.onPacket}: `frame` is borrowed. */
   onPacket?(session: PacketSession, frame: Buffer): unknown;
 }
 
-/** Sessions of frames through one object of handlers for a whole listener, in the place of a class. */
+/** A class of sessions of frames that call one object of handlers. For the `session` option. */
 export function framed(framer: Framer, handlers: PacketHandlers): new () => PacketSession {
   checkFramer(framer);
   object(handlers, 'handlers');

@@ -1,30 +1,36 @@
-// Groups of sessions, and what is sent to all sessions of one at once, in every thread of a server, with one copy of the
-// bytes.
+// Groups of sessions: a broadcast goes to all sessions of a group, in every thread of a server, with one copy of the bytes.
 //
 // A message of the exchange: the length of the group's name (2 bytes, little-endian), the name, the bytes to send.
 
 import type { Exchange, IocpCore } from '@overlapped/net-core';
 import { plainBytesOf } from '../bytes.js';
-import { type Session, sendMessage } from './session.js';
+import { kSendMessage } from './symbols.js';
 
-/** The group of every session that a listener made. */
+/** The group of all sessions that a listener made. */
 export const EVERYONE = '';
 const HEADER = 2;
-const LONGEST_NAME = 1024;
+/** Limit of a group's name, in bytes. */
+const MAX_NAME = 1024;
 
-/** The groups of one core's sessions. @internal */
-export class Groups {
-  readonly #members = new Map<string, Set<Session>>();
+/** A session, as its groups see it. */
+export interface GroupMember {
+  /** Queues `length` bytes of a message, which start at `offset` in the exchange. */
+  [kSendMessage](exchange: Exchange, message: number, offset: number, length: number): void;
+}
 
-  join(session: Session, name: string): void {
+/** The groups of one core's sessions. */
+class Groups {
+  readonly #members = new Map<string, Set<GroupMember>>();
+
+  join(member: GroupMember, name: string): void {
     const members = this.#members.get(name);
-    if (members) members.add(session);
-    else this.#members.set(name, new Set([session]));
+    if (members) members.add(member);
+    else this.#members.set(name, new Set([member]));
   }
 
-  leave(session: Session, name: string): void {
+  leave(member: GroupMember, name: string): void {
     const members = this.#members.get(name);
-    if (members?.delete(session) && members.size === 0) this.#members.delete(name);
+    if (members?.delete(member) && members.size === 0) this.#members.delete(name);
   }
 
   deliver(exchange: Exchange, message: number): void {
@@ -34,13 +40,13 @@ export class Groups {
     const members = this.#members.get(bytes.toString('utf8', at + HEADER, start));
     if (!members) return;
     const length = at + exchange.lengthOf(message) - start;
-    for (const session of members) sendMessage(session, exchange, message, start, length);
+    for (const member of members) member[kSendMessage](exchange, message, start, length);
   }
 }
 
 const groups = new WeakMap<IocpCore, Groups>();
 
-/** @internal */
+/** The groups of a core. The first call makes them, and has the core deliver broadcasts to them. */
 export function groupsOf(core: IocpCore): Groups {
   let known = groups.get(core);
   if (known) return known;
@@ -52,14 +58,14 @@ export function groupsOf(core: IocpCore): Groups {
 }
 
 /**
- * Sends bytes to every session that a listener of this server made, or to those that joined a group, in every thread. Their
- * one copy is what the kernel reads for each of them; at most 1 MiB with the group's name. What one thread broadcasts
- * arrives in order. A session whose queue is above its high watermark is passed over, and counted (`skipped`). False, and
- * nothing is sent, when too much waits already. Throws a RangeError when the bytes or the name are too long.
+ * Sends bytes to all sessions that listeners of this server made, or to those that joined `group`, in every thread. The bytes
+ * are copied once: the kernel reads that copy for each session. The limit is 1 MiB with the group's name. Broadcasts of one
+ * thread arrive in order. A session whose queue is above its high watermark is skipped and counted (`skipped`). Returns false,
+ * and sends nothing, if too many broadcasts are queued already. Throws a RangeError if the bytes or the name are too long.
  */
 export function broadcast(core: IocpCore, data: Uint8Array | string, group = EVERYONE): boolean {
   const name = Buffer.from(group);
-  if (name.length > LONGEST_NAME) throw new RangeError(`a group's name has at most ${LONGEST_NAME} bytes`);
+  if (name.length > MAX_NAME) throw new RangeError(`a group's name has at most ${MAX_NAME} bytes`);
   const header = Buffer.alloc(HEADER);
   header.writeUInt16LE(name.length);
   groupsOf(core);

@@ -1,9 +1,9 @@
-// Sessions through one object of handlers for a whole listener: no class, and no closure for each connection.
+// Sessions that call one object of handlers: no subclass to write, and no closure for each connection.
 
 import { checkKind } from '../options.js';
 import { Session } from './session.js';
 
-/** What sessions of bytes and sessions of frames call. */
+/** The handlers that sessions of bytes and sessions of frames have in common. */
 export interface CommonHandlers<Kind extends Session> {
   /** See {@link Session.onConnected}. */
   onConnected?(session: Kind): unknown;
@@ -17,16 +17,16 @@ export interface CommonHandlers<Kind extends Session> {
   onDisconnected?(session: Kind, error?: Error): unknown;
 }
 
-/** What a session calls, on the thread of its core. `session` is the one that calls. */
+/** Handlers, called on the thread of the core. `session` is the session that calls. */
 export interface SessionHandlers<Kind extends Session = Session> extends CommonHandlers<Kind> {
   /** See {@link Session.onReceive}: `data` is borrowed. */
   onReceive?(session: Kind, data: Buffer): unknown;
 }
 
-/** Either way to say what a session does: a subclass of Session, or an object of handlers. */
+/** What a session does: a subclass of Session, or an object of handlers. */
 export type SessionKind<Kind extends Session = Session> = (new () => Kind) | SessionHandlers;
 
-/** What makes the sessions of one kind. Throws a TypeError for what is neither a class of sessions nor handlers. */
+/** Gives a function that makes sessions. Throws a TypeError if `kind` is neither a subclass of Session nor an object of handlers. */
 export function sessionFactory(kind: SessionKind): () => Session {
   checkKind(kind, Session, HANDLERS);
   if (typeof kind === 'function') return () => new kind();
@@ -34,14 +34,14 @@ export function sessionFactory(kind: SessionKind): () => Session {
   return () => new Handled();
 }
 
-/** The handlers of sessions of any kind, as they are called: on the object that has them, with the session first. */
+/** The handlers as a session calls them: methods of the object, with the session as the first argument. */
 interface AnyHandlers<Kind extends Session> extends CommonHandlers<Kind> {
   onReceive?(session: Kind, data: Buffer): unknown;
 }
 
 /**
- * A class of sessions that call one object's handlers. It overrides what the object has and nothing else: a session can
- * tell whether there is a handler for something.
+ * A subclass of `base` whose sessions call one object's handlers. It overrides only the handlers that the object has, since a
+ * session acts differently without a handler for data.
  */
 export function withHandlers<Kind extends Session>(base: new () => Kind, handlers: AnyHandlers<Kind>): new () => Kind {
   const Base: new () => Session = base;

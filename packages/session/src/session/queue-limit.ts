@@ -1,23 +1,23 @@
-// The most bytes that may wait to be sent, for one session and in all. Session.send() asks, and does what `beyond` says.
+// QueueLimit: limits of queued bytes, for one session and for all. Session.send() asks it, and acts as `beyond` says.
 
 import { IocpError } from '@overlapped/iocp-native';
 import { type IocpCore, Stat } from '@overlapped/net-core';
 import type { Session } from './session.js';
 
-/** The most bytes that may wait to be sent. Those of files do not count. */
+/** Limits of bytes that are queued to be sent. Bytes of files do not count. */
 export interface QueueLimitOptions {
   /** Bytes of one session. Default: no limit. */
   readonly perSession?: number;
-  /** Bytes of all sessions of the thread's core, whoever listens for them. Default: no limit. */
+  /** Bytes of all sessions of the thread's core, of all its listeners and connectors. Default: no limit. */
   readonly inAll?: number;
   /**
-   * What becomes of a send() that would exceed a limit. Default `close`.
+   * What a send() beyond a limit does. Default `close`.
    * - `close`: the session closes with an IocpError (ENOBUFS)
-   * - `drop`: the message is dropped and counted; send() says false, and onDrain follows
-   * - `pause`: it is queued, but the session receives no more until its queue is down to the low watermark. For a server
-   *   that sends because it was asked: the peer that does not read its answers has no more questions read
+   * - `drop`: the message is dropped and counted; send() returns false, and onDrain follows
+   * - `pause`: the message is queued, and the session receives nothing until its queue is down to the low watermark. It is
+   *   for servers that answer requests: a peer that does not read answers cannot send more requests
    *
-   * A broadcast passes over the session in any case.
+   * A broadcast skips such a session in any case.
    */
   readonly beyond?: 'close' | 'drop' | 'pause';
 }
@@ -30,10 +30,8 @@ export class QueueLimit {
   readonly #inAll: number;
   readonly #stats: Float64Array;
 
-  /** Throws a RangeError for a limit that is not above 0. */
   constructor(core: IocpCore, options: QueueLimitOptions) {
     const { perSession = Number.POSITIVE_INFINITY, inAll = Number.POSITIVE_INFINITY, beyond = 'close' } = options;
-    if (!(perSession > 0 && inAll > 0)) throw new RangeError(`limits must be above 0: ${JSON.stringify(options)}`);
     this.#beyond = beyond;
     this.perSession = perSession;
     this.#inAll = inAll;
@@ -45,7 +43,7 @@ export class QueueLimit {
     return queued + more <= this.perSession && this.#stats[QUEUED]! + more <= this.#inAll;
   }
 
-  /** A session wants to send more than is admitted. True when that is queued all the same. */
+  /** Called for a send() that admits() refused. True if its bytes are queued all the same. */
   exceeded(session: Session): boolean {
     if (this.#beyond === 'pause') return true;
     if (this.#beyond === 'drop') {

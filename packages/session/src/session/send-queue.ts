@@ -13,6 +13,7 @@ import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
 import { type Exchange, type IocpCore, Stat } from '@overlapped/net-core';
 import type { BufferPool } from '@overlapped/object-pool';
+import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
 import type { FileQueue, FileSend } from './file-send.js';
 
@@ -149,18 +150,17 @@ export class SendQueue implements FileQueue {
     if (room >= 0) return this.#appendToTail(data, length, room);
     const core = this.#core;
     const { port, sendBuffers } = core;
-    // Mostly it is the very view that was handed out, which starts where its buffer does. Asking one for its memory is dear.
-    const whole = data === core.delivered;
-    const borrowed = whole ? core.deliveredBuffer : port.bufferOf(data);
-    if (borrowed >= 0 && this.#mayBorrow(borrowed)) {
-      port.retain(borrowed);
-      const offset = whole ? borrowed * core.receiveStride : port.placeOf(data);
-      this.#append(makeSegment(RECEIVE_BUFFER, borrowed, offset, length));
+    // Most often it is the very view that onReceive was given, which starts at the start of its buffer. This check avoids
+    // bufferOf(), which reads the view's memory: that is slow.
+    const whole = data === borrowed.data && core === borrowed.core;
+    const buffer = whole ? borrowed.buffer : port.bufferOf(data);
+    if (buffer >= 0 && this.#mayKeep(buffer)) {
+      port.retain(buffer);
+      const offset = whole ? buffer * core.receiveStride : port.placeOf(data);
+      this.#append(makeSegment(RECEIVE_BUFFER, buffer, offset, length));
       return true;
     }
-    return length <= sendBuffers.size || borrowed >= 0
-      ? this.#appendCopy(data, length)
-      : this.#appendView(data, length);
+    return length <= sendBuffers.size || buffer >= 0 ? this.#appendCopy(data, length) : this.#appendView(data, length);
   }
 
   /**
@@ -251,12 +251,17 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * A receive buffer that waits for a slow peer is one that no other session can receive into. So only the packet being
-   * delivered is kept, only while nothing is in flight here, and never more than half of all buffers.
+   * Whether a send may keep a receive buffer. Other sessions cannot receive into a buffer that waits for a slow peer, so only the
+   * buffer being delivered is kept, only while no send of this session is in flight, and at most half of all buffers.
    */
-  #mayBorrow(buffer: number): boolean {
-    const { deliveredBuffer, port, receiveBuffersToLend } = this.#core;
-    return this.#inFlight === null && buffer === deliveredBuffer && port.stats.buffersOut <= receiveBuffersToLend;
+  #mayKeep(buffer: number): boolean {
+    const { port, receiveBuffersToLend } = this.#core;
+    return (
+      this.#inFlight === null &&
+      buffer === borrowed.buffer &&
+      borrowed.core === this.#core &&
+      port.stats.buffersOut <= receiveBuffersToLend
+    );
   }
 
   #append(segment: Segment): void {

@@ -1,4 +1,4 @@
-// The events of sessions: the core has as many as all of its sessions can need.
+// The events of sessions. The core's pool has two for each session, so it is never empty here.
 
 import type { Operation } from '@overlapped/iocp-native';
 import type { CompletionOwner, IocpCore } from '@overlapped/net-core';

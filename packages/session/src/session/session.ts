@@ -1,142 +1,183 @@
-// Session: one connection. It owns a socket, its receive stream and its send queue, and turns their packets into calls
-// of its handlers. Use it by subclassing, or through an object of handlers (handlers.ts).
+// Session: one connection. It owns a socket, its receive stream and its send queue, and calls handlers for their packets.
+// Users subclass it, or give an object of handlers (handlers.ts).
+//
+// The methods for other modules of this package have symbols as names (symbols.ts). What the state bits mean, and their order,
+// is in session-state.ts.
 
 import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import type { FileHandle } from 'node:fs/promises';
-import { type CompletionPacket, IocpError, isIocpError, Operation, type PortSocket } from '@overlapped/iocp-native';
+import {
+  type CompletionPacket,
+  type Endpoint,
+  IocpError,
+  isIocpError,
+  type KeepAlive,
+  Operation,
+  type PortSocket,
+} from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
 import { type Exchange, type IocpCore, onCompletion, onFlush, Stat } from '@overlapped/net-core';
-import type { Introduction } from '../accept/proxy-handshake.js';
-import { bytesOf, lend, ownCopy } from '../bytes.js';
+import type { ProxyInfo } from '../accept/proxy-handshake.js';
+import { endBorrow, startBorrow } from '../borrowed.js';
+import { bytesOf, ownCopy } from '../bytes.js';
+import { endpointOf } from '../endpoints.js';
 import { report, warn } from '../failures.js';
+import { truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
-import { type SessionDuplex, SessionSocket } from '../stream/duplex.js';
-import { attachSocket } from './connection.js';
+import { chunksOf, type SessionDuplex, SessionSocket } from '../stream/duplex.js';
+import { type WebStreams, webStreamsOf } from '../stream/web.js';
 import { type FileRange, FileSend } from './file-send.js';
-import { closeMember, openMember } from './member.js';
+import { broadcast, groupsOf } from './groups.js';
 import { SendQueue } from './send-queue.js';
-import { cutShort, SessionBase, unfinished } from './session-base.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
-import type { SessionHost } from './session-set.js';
+import type { SessionOwner } from './session-set.js';
 import {
   AWAITS_DRAIN,
   CLOSING,
   CONGESTED,
-  DIRTY,
-  DROPPED,
-  END_TOLD,
+  delivers,
+  END_REPORTED,
   ENDING,
-  FAILED,
-  HELD_BACK,
-  KEPT,
+  FIN_SENT,
+  FLUSH_PENDING,
+  HANDLER_FAILED,
+  isOpen,
+  KEPT_DROPPED,
+  KEPT_FULL,
+  mayReceive,
+  NO_READER,
   OPENED,
   PAUSED,
   PEER_ENDED,
-  SATED,
-  SHUT,
   THROTTLED,
-  UNTAKEN,
+  takesBytes,
 } from './session-state.js';
+import {
+  kBytesArrived,
+  kClose,
+  kDelivers,
+  kEnd,
+  kFollow,
+  kIsNew,
+  kIsStream,
+  kOpen,
+  kPartialFrame,
+  kReceives,
+  kSendMessage,
+  kSentAll,
+  kUnread,
+  kWaitExpired,
+} from './symbols.js';
 
-// Where the core's statistics lie.
+// Indexes of the core's counters.
 const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 
-/** What is kept at most for a stream that is taken later: bytes, and pieces of them. */
-const MOST_KEPT = 65_536;
-const MOST_KEPT_PIECES = 64;
-
-type Start = [
-  core: IocpCore,
-  socket: PortSocket,
-  host: SessionHost,
-  introduction: Introduction | null,
-  context: AsyncResource,
-  own: boolean,
-];
-
-let openSession: (session: Session, ...start: Start) => void;
-/** Whether bytes of the peer are waited for. */
-let isReceiving: (session: Session) => boolean;
-/** Whether bytes that are here are handed out. */
-let isDelivering: (session: Session) => boolean;
-/** Whether it has had no connection yet. */
-let isUnused: (session: Session) => boolean;
-let isIdle: (session: Session) => boolean;
-/** Bytes of the peer that are here, those that are kept included. */
-let arrived: (session: Session) => number;
-/** The time is over for which the session waits for a stream, or for its handlers. */
-let endWait: (session: Session) => void;
-/** Whether it is used as a stream, by more than a loop over it. */
-let isStream: (session: Session) => boolean;
-let unread: (session: Session, rest: Buffer) => void;
-/** @internal */
-let sendMessage: (session: Session, exchange: Exchange, message: number, offset: number, length: number) => void;
-/** For its stream. `cut`: some of it is lost. */
-let endSession: (session: Session) => void;
-/** What a handler gave back: a promise may reject. */
-let follow: (session: Session, result: unknown) => void;
-let closeSession: (session: Session, error: Error | undefined, cut: boolean) => void;
+/** Limits of what is kept for a stream that is taken later: bytes, and pieces of them. */
+const MAX_KEPT_BYTES = 65_536;
+const MAX_KEPT_PIECES = 64;
 
 /**
- * One connection. Override the handlers that you need; all of it runs on the thread of the core. A handler that throws, or
- * whose promise rejects, closes its own session with that error. It is counted (`failed` of the core's statistics), published
- * in the diagnostics channel `overlapped:session-failed`, and told in a process warning when onDisconnected is not
+ * One connection. Override the handlers that you need. All of them run on the thread of the core. A handler that throws, or
+ * whose promise rejects, closes its session with that error. The error is counted (`failed` of the core's statistics) and
+ * published in the diagnostics channel `overlapped:session-failed`. It is also a process warning if onDisconnected is not
  * overridden, or has been called already.
  */
-export class Session extends SessionBase {
+export class Session {
+  /** Bytes given to onReceive. */
+  bytesReceived = 0;
+  /** Bytes that the kernel has taken to send. */
+  bytesSent = 0;
   #state = 0;
   #core: IocpCore | null = null;
+  /** Null before the session opens and after its end. */
   #socket: PortSocket | null = null;
-  #host: SessionHost | null = null;
+  #owner: SessionOwner | null = null;
+  /** The client, if a trusted proxy has connected for it. */
+  #client: Endpoint | null = null;
   #receiveEvent: SessionEvent | null = null;
   #sendEvent: SessionEvent | null = null;
   #queue: SendQueue | null = null;
-  /** Copies of what came while the session was paused: no slow session keeps receive buffers from the others. */
+  /** Copies of bytes that came while they could not be delivered: a paused session must not hold receive buffers. */
   #held: Buffer[] | null = null;
+  #stream: SessionSocket | null = null;
+  /** The group that was joined first. Most sessions are in one group, for which no Set is made. */
+  #group: string | null = null;
+  #otherGroups: Set<string> | null = null;
   #error: Error | undefined = undefined;
   /** Handlers whose promises have not settled. */
-  #pending = 0;
-  #stream: SessionSocket | null = null;
+  #pendingHandlers = 0;
   /**
-   * The async context of its handlers and of its stream's events: that of the listen() or connect() that it comes from. Null
-   * until the first of them runs, as idle connections are many.
+   * The async context of the handlers and of the stream's events: that of the listen() or connect() that the session comes
+   * from. It is made for the first handler, since idle connections are many.
    */
   #context: AsyncResource | null = null;
 
-  static {
-    openSession = (session, ...start) => session.#open(...start);
-    isReceiving = (session) => (session.#state & (OPENED | HELD_BACK | PEER_ENDED | CLOSING)) === OPENED;
-    isDelivering = (session) => (session.#state & (KEPT | CLOSING)) === 0;
-    isIdle = (session) => session.#queue === null || session.#queue.idle;
-    isUnused = (session) => session.#core === null;
-    arrived = (session) => session.bytesReceived + lengthOf(session.#held);
-    endWait = (session) => session.#endWait();
-    isStream = (session) => session.#stream !== null && !session.#stream.isLoop;
-    unread = (session, rest) => session.#unread(rest);
-    sendMessage = (session, ...message) => session.#sendMessage(...message);
-    endSession = (session) => session.#end();
-    follow = (session, result) => session.#follow(result);
-    closeSession = (session, error, cut) => session.#closeStream(error, cut);
+  // Handlers, for subclasses to override.
+
+  /** The connection is open. Nothing has been received yet. */
+  onConnected(): unknown {
+    return undefined;
   }
 
   /**
-   * Queues bytes. Everything that was queued by the end of the handler goes in one operation. Bytes of up to 16,384 are
-   * copied (or kept, if borrowed) at once; a larger array is the session's until it is sent, and must not change.
-   * False when the queue is above the high watermark (the bytes are queued all the same; wait for onDrain), when its limit
-   * forbids (see QueueLimitOptions), or when the session takes no more (`writable` is false; the bytes are dropped).
+   * Bytes have arrived. `data` is borrowed: it is valid until this returns, or, in an async handler, until its first await.
+   * send(data) keeps it. Copy it for any other later use.
+   */
+  onReceive(data: Buffer): unknown;
+  onReceive(): unknown {
+    return undefined;
+  }
+
+  /**
+   * The peer has ended its direction, and onReceive has been given all bytes. With `allowHalfOpen` the session stays open for
+   * sending until end() is called. Otherwise it closes when the queue is sent and no async handler (this one included) is
+   * running, at most 10 seconds after the peer's end. After 10 seconds it closes with an IocpError (ETIMEDOUT); so a handler
+   * must not wait for onDisconnected.
+   */
+  onEnd(): unknown {
+    return undefined;
+  }
+
+  /** A send has completed: the kernel has taken `bytes` more bytes. */
+  onSend(bytes: number): unknown;
+  onSend(): unknown {
+    return undefined;
+  }
+
+  /** After a send() that returned false: the queue has drained to the low watermark. */
+  onDrain(): unknown {
+    return undefined;
+  }
+
+  /**
+   * The session is over. It is the last handler to run. `error` is the reason, undefined after an orderly end: an IocpError,
+   * what a handler threw, or what destroy() was given.
+   */
+  onDisconnected(error?: Error): unknown;
+  onDisconnected(): unknown {
+    return undefined;
+  }
+
+  // Sending.
+
+  /**
+   * Queues bytes. All bytes queued by the end of a handler go in one operation. An array of up to 16,384 bytes is copied (or
+   * kept, if borrowed) at once. A larger array belongs to the session until it is sent, and must not change.
+   * False if the queue is above the high watermark (the bytes are queued; wait for onDrain), if the queue's limit forbids it
+   * (see QueueLimitOptions), or if the session takes no more bytes (`writable` is false; the bytes are dropped).
    */
   send(data: Uint8Array | string): boolean {
-    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return false;
+    if (!takesBytes(this.#state)) return false;
     this.#queue ??= new SendQueue(this.#core!);
     const queue = this.#queue;
-    const { queueLimit, highWatermark } = this.#host!;
+    const { queueLimit, highWatermark } = this.#owner!;
     const bytes = bytesOf(data);
     const length = lengthOfArray(bytes);
     this.#flushSoon();
     const full = queueLimit !== null && !queueLimit.admits(queue.bytes, length);
     const dropped = full && !queueLimit.exceeded(this);
-    if (full && !dropped) this.#holdBack(THROTTLED);
+    if (full && !dropped) this.#stopReceiving(THROTTLED);
     if (!dropped) queue.push(bytes, length);
     if (!dropped && queue.bytes <= highWatermark) return true;
     this.#state |= CONGESTED;
@@ -144,31 +185,34 @@ export class Session extends SessionBase {
   }
 
   /**
-   * Queues a file, which goes out after what was queued before and ahead of what comes after. Resolves with its bytes when
-   * the kernel has taken them all. Rejects with what fs says (ENOENT ...), or with an IocpError: ENODATA for a range that
-   * the file does not have, EINVAL for what is no file or no range, ENOTSUP on a named pipe, EPIPE when the session takes
-   * no more or ends before. Nothing of the file is sent then, and the session goes on; but one that gets shorter on its way
-   * ends the session (ENODATA), as the peer would take for the file what comes next. A FileHandle stays the caller's, and
-   * must stay open until then.
+   * Queues a file, in order with other sends. Resolves with the number of bytes when the kernel has taken all of them. Rejects
+   * with an error of `fs` (ENOENT ...), or with an IocpError: ENODATA if the file does not have the range, EINVAL if it is not
+   * a regular file or the range is not valid, ENOTSUP on a named pipe, EPIPE if the session takes no more bytes or ends first.
+   * After a rejection nothing of the file was sent, and the session goes on. The exception is a file that gets shorter while
+   * it is sent: that ends the session (ENODATA), since the peer would take later bytes for the file's. A FileHandle stays the
+   * caller's, and must stay open until the promise settles.
    */
   sendFile(file: string | FileHandle, range?: FileRange): Promise<number> {
-    if (this.writable) this.#queue ??= new SendQueue(this.#core!);
-    return FileSend.queue(this.writable ? this.#queue : null, () => this.#flushSoon(), file, range);
+    const { writable } = this;
+    if (writable) this.#queue ??= new SendQueue(this.#core!);
+    return FileSend.queue(writable ? this.#queue : null, () => this.#flushSoon(), file, range);
   }
 
   /** Whether send() takes bytes. */
   get writable(): boolean {
-    return (this.#state & (OPENED | ENDING | CLOSING)) === OPENED;
+    return takesBytes(this.#state);
   }
 
-  /** Bytes that wait to be sent or are being sent. */
+  /** Bytes that are queued or being sent. */
   get bytesQueued(): number {
     return this.#queue?.bytes ?? 0;
   }
 
-  /** Stops onReceive; the kernel's window then holds the peer back. What has come already is kept. */
+  // Receiving and ending.
+
+  /** Stops onReceive. TCP's flow control then stops the peer. Bytes that have arrived already are kept. */
   pause(): void {
-    this.#holdBack(PAUSED);
+    this.#stopReceiving(PAUSED);
   }
 
   /** Undoes pause(). onReceive is not called before this returns. */
@@ -179,45 +223,132 @@ export class Session extends SessionBase {
   }
 
   /**
-   * Sends `data` and all that waits, then half-closes. The session closes when the peer has ended too. When the peer ends
+   * Sends `data` and all queued bytes, then half-closes. The session closes when the peer has ended too. If the peer ends
    * first, the session ends by itself, unless `allowHalfOpen` is set: see onEnd().
    */
   end(data?: Uint8Array | string): void {
     if (data !== undefined) this.send(data);
-    // What was written to the stream, and has not come here yet, goes first.
+    // Bytes that were written to the stream, and are still buffered there, go first.
     if (this.#stream !== null) this.#stream.end();
-    else this.#end();
+    else this[kEnd]();
   }
 
-  /** Closes at once: what waits is dropped and the peer sees a reset. `error` goes to onDisconnected. */
+  /** Closes at once: queued bytes are dropped, and the peer sees a reset. `error` goes to onDisconnected. */
   destroy(error?: Error): void {
-    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#close(error, true);
+    if (isOpen(this.#state)) this.#close(error, true);
   }
+
+  // The session as a stream.
 
   /**
-   * The session as a stream like net.Socket, to be had from onConnected on; the same one each time. It takes the place of
-   * onReceive, onEnd, onSend and onDrain; onDisconnected is still called. The session stays open when the peer ends, until
-   * the stream is ended, too. Write to the stream then, and not to the session. What comes before is kept, when there is
-   * none of these handlers: up to 64 KiB, and for 10 seconds. A stream that is taken later than that fails with ENODATA.
+   * The session as a stream like net.Socket, from onConnected on; the same object each time. It replaces onReceive, onEnd,
+   * onSend and onDrain; onDisconnected is still called. The session stays open after the peer's end until the stream is ended
+   * too. Write to the stream then, not to the session. If the session has none of the handlers above, it keeps received bytes
+   * for a stream that is taken later: up to 64 KiB, and for 10 seconds. A stream that is taken after that fails with ENODATA.
    */
   toDuplex(): SessionDuplex {
-    assert(this.#host !== null, 'toDuplex() before onConnected');
+    assert(this.#owner !== null, 'toDuplex() before onConnected');
     if (this.#stream === null) {
-      this.#stream = new SessionSocket(this, this.#socket!, this.#host.highWatermark);
-      this.#taken();
+      this.#stream = new SessionSocket(this, this.#socket, this.#owner.highWatermark);
+      this.#readerFound();
       if ((this.#state & OPENED) === 0) this.#stream.onDisconnected(this.#error);
-      else if ((this.#state & DROPPED) !== 0) this.#stream.destroy(takenLate());
+      else if ((this.#state & KEPT_DROPPED) !== 0) this.#stream.destroy(streamTakenLate());
       else if ((this.#state & ENDING) !== 0) this.#stream.end();
     }
     return this.#stream;
   }
 
-  /** For the core: a packet of one of this session's operations. @internal */
+  /** toDuplex() as web streams; the same pair each time. Cancelling the readable or aborting the writable destroys both. */
+  toWeb(): WebStreams {
+    return webStreamsOf(this.toDuplex());
+  }
+
+  /**
+   * Received bytes, in chunks that are copies, as fast as the loop takes them. When the loop is left, in any way, the session
+   * ends as with end(), and bytes that still arrive are dropped.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
+    return chunksOf(this.toDuplex() as SessionSocket);
+  }
+
+  // Groups.
+
+  /** Joins a group: broadcast() to the group reaches this session, until it leaves or is over. */
+  join(group: string): void {
+    if ((this.#state & OPENED) === 0 || this.#group === group || this.#otherGroups?.has(group)) return;
+    if (this.#group === null) this.#group = group;
+    else {
+      this.#otherGroups ??= new Set();
+      this.#otherGroups.add(group);
+    }
+    groupsOf(this.#core!).join(this, group);
+  }
+
+  /** Leaves a group. Does nothing if the session is not in it. */
+  leave(group: string): void {
+    if (this.#group === group) this.#group = null;
+    else if (!this.#otherGroups?.delete(group)) return;
+    groupsOf(this.#core!).leave(this, group);
+  }
+
+  /** {@link broadcast} from the server of this session, to this session too. It also works in onDisconnected. */
+  broadcast(data: Uint8Array | string, group?: string): boolean {
+    return this.#core !== null && broadcast(this.#core, data, group);
+  }
+
+  // Addresses and socket options.
+
+  /**
+   * The peer; behind a trusted proxy, the client. Undefined once the connection is gone, and for local sockets. Each access
+   * asks the operating system.
+   */
+  get remote(): Endpoint | undefined {
+    return this.#client ?? endpointOf(this.#socket, 'remoteEndpoint');
+  }
+
+  /** This end of the connection. Undefined as `remote` is. */
+  get local(): Endpoint | undefined {
+    return endpointOf(this.#socket, 'localEndpoint');
+  }
+
+  /** The peer's IP address. */
+  get remoteAddress(): string | undefined {
+    return this.remote?.address;
+  }
+
+  /** The peer's port. */
+  get remotePort(): number | undefined {
+    return this.remote?.port;
+  }
+
+  /** The IP address of this end. */
+  get localAddress(): string | undefined {
+    return this.local?.address;
+  }
+
+  /** The port of this end. */
+  get localPort(): number | undefined {
+    return this.local?.port;
+  }
+
+  /** Sets TCP_NODELAY. Ignored once the connection is gone, and for local sockets. */
+  setNoDelay(on = true): void {
+    this.#socket?.setNoDelay(on);
+  }
+
+  /** Sets SO_KEEPALIVE, in seconds; 0 turns it off. Ignored as setNoDelay() is. Throws an IocpError (EINVAL, ENOTSUP). */
+  setKeepAlive(keepAlive: number | KeepAlive): void {
+    this.#socket?.setKeepAlive(keepAlive);
+  }
+
+  // For the core.
+
+  /** A packet of one of this session's operations. @internal */
   [onCompletion](packet: CompletionPacket): void {
     (this.#context ?? this.#makeContext()).runInAsyncScope(this.#complete, this, packet);
   }
 
-  /** For the core: does what was put off to the end of the batch. @internal */
+  /** Does the work that was put off to the end of the batch. False if it called no handler. @internal */
   [onFlush](): boolean {
     if (this.#held === null && (this.#state & (PEER_ENDED | AWAITS_DRAIN)) === 0) {
       this.#flush();
@@ -225,6 +356,152 @@ export class Session extends SessionBase {
     }
     (this.#context ?? this.#makeContext()).runInAsyncScope(this.#flush, this);
     return true;
+  }
+
+  // For other modules of this package: see symbols.ts.
+
+  /**
+   * @param proxied what a PROXY header said, if there was one
+   * @param context is entered for onConnected
+   * @param keepsContext the session keeps that context for its other handlers, too
+   * @internal
+   */
+  [kOpen](
+    core: IocpCore,
+    socket: PortSocket,
+    owner: SessionOwner,
+    proxied: ProxyInfo | null,
+    context: AsyncResource,
+    keepsContext: boolean,
+  ): void {
+    this.#core = core;
+    this.#socket = socket;
+    this.#owner = owner;
+    if (keepsContext || this.onConnected !== Session.prototype.onConnected) this.#context = context;
+    this.#state = OPENED;
+    socket.key = this;
+    if (proxied !== null) {
+      this.#client = proxied.source;
+      this.#held = proxied.rest;
+    }
+    if (owner.group !== null) {
+      this.#group = owner.group;
+      groupsOf(core).join(this, owner.group);
+    }
+    if (this.#held !== null) this.#flushSoon();
+    context.runInAsyncScope(this.#run, this, () => this.onConnected());
+    if (this.#stream === null && hasNoDataHandler(this)) this.#state |= NO_READER;
+    if (mayReceive(this.#state)) this.#receive();
+  }
+
+  /** @internal */
+  get [kIsNew](): boolean {
+    return this.#core === null;
+  }
+
+  /** @internal */
+  get [kReceives](): boolean {
+    return mayReceive(this.#state);
+  }
+
+  /** @internal */
+  get [kDelivers](): boolean {
+    return delivers(this.#state);
+  }
+
+  /** @internal */
+  get [kBytesArrived](): number {
+    return this.bytesReceived + lengthOf(this.#held);
+  }
+
+  /** @internal */
+  [kUnread](rest: Buffer): void {
+    if ((this.#state & CLOSING) !== 0 || rest.length === 0) return;
+    this.bytesReceived -= rest.length;
+    this.#core!.statsBlock.values[RECEIVED]! -= rest.length;
+    // Held bytes are copies. Bytes that were never held lie in the receive buffer, which is released after this.
+    if (this.#held !== null) this.#held.unshift(rest);
+    else this.#held = [ownCopy(rest)];
+  }
+
+  /** @internal */
+  get [kPartialFrame](): number {
+    return 0;
+  }
+
+  /** @internal */
+  [kFollow](result: unknown): void {
+    if (!isThenable(result)) return;
+    this.#pendingHandlers++;
+    result.then(
+      () => this.#handlerSettled(),
+      (thrown: unknown) => {
+        this.#fail(thrown);
+        this.#handlerSettled();
+      },
+    );
+  }
+
+  /** @internal */
+  get [kSentAll](): boolean {
+    return this.#queue === null || this.#queue.idle;
+  }
+
+  /** @internal */
+  [kSendMessage](exchange: Exchange, message: number, offset: number, length: number): void {
+    if (!takesBytes(this.#state) || !this.#owner!.takesMessage(this, length)) return;
+    this.#queue ??= new SendQueue(this.#core!);
+    this.#queue.pushMessage(exchange, message, offset, length);
+    this.#flushSoon();
+  }
+
+  /** @internal */
+  get [kIsStream](): boolean {
+    return this.#stream !== null && !this.#stream.isLoop;
+  }
+
+  /** @internal */
+  [kEnd](): void {
+    if (!takesBytes(this.#state)) return;
+    this.#state |= ENDING;
+    this.#owner!.onEnding(this);
+    this.#flushSoon();
+  }
+
+  /**
+   * Resets the connection if bytes are lost, and on an error, unless bytes are still queued ("last words"): those are sent if
+   * the kernel takes them at once.
+   * @param bytesLost bytes of the stream were dropped
+   * @param waited the send in flight was given the time to complete
+   * @internal
+   */
+  [kClose](error: Error | undefined, bytesLost: boolean, waited = false): void {
+    if (!isOpen(this.#state)) return;
+    const lastWords = waited || !(bytesLost || this[kSentAll]);
+    if (lastWords && !waited && this.#sendEvent !== null && this.#queue!.file === null && this.#queue!.waits) {
+      // The kernel may have completed that send already. Then its packet is queued ahead of this post.
+      this.#core!.post({ onPost: () => this[kClose](error, false, true) }, undefined);
+      return;
+    }
+    if (lastWords && this.#sendEvent === null && !this[kSentAll]) this.#startSend();
+    // Closing the socket while a send is in flight resets the connection if the send is cut short.
+    this.#close(error, bytesLost || (lastWords ? (this.#queue?.waits ?? false) : error !== undefined));
+  }
+
+  /** @internal */
+  [kWaitExpired](): void {
+    if ((this.#state & NO_READER) !== 0) {
+      // The base class's onReceive drops the bytes.
+      if (hasNoDataHandler(this)) this.#state |= KEPT_DROPPED;
+      this.#readerFound();
+    } else if ((this.#state & (PEER_ENDED | ENDING | CLOSING)) === PEER_ENDED && this.#stream === null) {
+      this.#close(answeredLate(), true);
+    }
+  }
+
+  #makeContext(): AsyncResource {
+    this.#context = this.#owner!.context.runInAsyncScope(newContext);
+    return this.#context;
   }
 
   #complete(packet: CompletionPacket): void {
@@ -245,39 +522,25 @@ export class Session extends SessionBase {
     }
   }
 
+  #flushSoon(): void {
+    if ((this.#state & FLUSH_PENDING) !== 0) return;
+    this.#state |= FLUSH_PENDING;
+    this.#core!.flushSoon(this);
+  }
+
   #flush(): void {
-    this.#state &= ~DIRTY;
+    this.#state &= ~FLUSH_PENDING;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
-    if ((this.#state & (HELD_BACK | PEER_ENDED)) === 0 && this.#receiveEvent === null) this.#receive();
-    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#tellEnd();
+    if (this.#receiveEvent === null && mayReceive(this.#state)) this.#receive();
+    if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) this.#reportEnd();
     if (this.#sendEvent !== null || (this.#state & CLOSING) !== 0) return;
-    if (!isIdle(this)) this.#startSend();
-    else if ((this.#state & AWAITS_DRAIN) !== 0) this.#relieve();
+    if (!this[kSentAll]) this.#startSend();
+    else if ((this.#state & AWAITS_DRAIN) !== 0) this.#drained();
     else this.#finish();
   }
 
-  #open(...[core, socket, host, introduction, context, own]: Start): void {
-    this.#core = core;
-    this.#socket = socket;
-    this.#host = host;
-    if (own || this.onConnected !== Session.prototype.onConnected) this.#context = context;
-    this.#state = OPENED;
-    socket.key = this;
-    attachSocket(this, socket, introduction?.source);
-    openMember(this, core);
-    this.#held = introduction?.rest ?? null;
-    if (host.group !== null) this.join(host.group);
-    if (this.#held !== null) this.#flushSoon();
-    context.runInAsyncScope(this.#run, this, () => this.onConnected());
-    if (this.#stream === null && hasNoHandler(this)) this.#state |= UNTAKEN;
-    if ((this.#state & (HELD_BACK | CLOSING)) === 0) this.#receive();
-  }
-
-  #makeContext(): AsyncResource {
-    this.#context = this.#host!.context.runInAsyncScope(newContext);
-    return this.#context;
-  }
+  // Receiving.
 
   #receive(): void {
     const event = takeEvent(this.#core!, this, Operation.Receive);
@@ -287,53 +550,20 @@ export class Session extends SessionBase {
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
-    if ((this.#state & (KEPT | CLOSING)) === 0 && this.#held === null) {
-      core.delivered = data;
-      core.deliveredBuffer = buffer;
-      lend(data);
+    if (delivers(this.#state) && this.#held === null) {
+      startBorrow(data, core, buffer);
       this.#deliver(data);
-      core.delivered = null;
-      core.deliveredBuffer = -1;
-      lend(null);
+      endBorrow();
     } else if ((this.#state & CLOSING) === 0) {
       this.#held ??= [];
       this.#held.push(ownCopy(data));
-      if ((this.#state & UNTAKEN) !== 0) this.#keep(this.#held);
+      if ((this.#state & NO_READER) !== 0) this.#keep(this.#held);
     }
     try {
       core.port.release(buffer);
     } catch (error) {
-      // A handler has released it already, which is misuse: it costs that session.
+      // A handler has released the buffer already. That is misuse, and fails this session alone.
       this.#fail(error);
-    }
-  }
-
-  /** Bytes have come, and there is nothing yet that takes them. */
-  #keep(held: Buffer[]): void {
-    // A handler may be given to one session at any time.
-    if (!hasNoHandler(this)) {
-      this.#taken();
-      return;
-    }
-    this.#host!.waits(this);
-    if (held.length >= MOST_KEPT_PIECES || lengthOf(held) >= MOST_KEPT) this.#holdBack(SATED);
-  }
-
-  /** There is a stream, or nothing has come for one in time: what is kept is handed out. */
-  #taken(): void {
-    if ((this.#state & UNTAKEN) === 0) return;
-    this.#state &= ~(UNTAKEN | SATED);
-    this.#host!.goesOn(this);
-    if ((this.#state & (OPENED | CLOSING)) === OPENED) this.#flushSoon();
-  }
-
-  #endWait(): void {
-    if ((this.#state & UNTAKEN) !== 0) {
-      // The base's onReceive drops them.
-      if (hasNoHandler(this)) this.#state |= DROPPED;
-      this.#taken();
-    } else if ((this.#state & (PEER_ENDED | ENDING | CLOSING)) === PEER_ENDED && this.#stream === null) {
-      this.#close(answeredLate(), true);
     }
   }
 
@@ -342,45 +572,74 @@ export class Session extends SessionBase {
     this.#core!.statsBlock.values[RECEIVED]! += data.length;
     try {
       const result = (this.#stream ?? this).onReceive(data);
-      if (result !== undefined) this.#follow(result);
+      if (result !== undefined) this[kFollow](result);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  /** Takes back the end of what onReceive was just handed. It is handed out again, before anything else. */
-  #unread(rest: Buffer): void {
-    if ((this.#state & CLOSING) !== 0 || rest.length === 0) return;
-    this.bytesReceived -= rest.length;
-    this.#core!.statsBlock.values[RECEIVED]! -= rest.length;
-    this.#held ??= [];
-    // What is held already is a copy.
-    this.#held.unshift(this.#core!.delivered === null ? rest : ownCopy(rest));
-  }
-
   #deliverHeld(): void {
     const held = this.#held!;
-    // One event of the stream, as for one packet: promises have no turn between events that are emitted from here.
+    // The stream gets one event, as for one packet: promises do not run between events that are emitted from here.
     if (this.#stream !== null && held.length > 1) held.splice(0, held.length, Buffer.concat(held));
-    while (held.length > 0 && (this.#state & (KEPT | CLOSING)) === 0) this.#deliver(held.shift()!);
+    while (held.length > 0 && delivers(this.#state)) this.#deliver(held.shift()!);
     if (held.length === 0) this.#held = null;
   }
 
-  /** The last packet of the receive stream: the peer's FIN, pause(), or a failure. */
+  /** Bytes have arrived, and the session has neither a stream nor a handler for them. */
+  #keep(held: Buffer[]): void {
+    // A handler may be assigned to a session at any time.
+    if (!hasNoDataHandler(this)) {
+      this.#readerFound();
+      return;
+    }
+    this.#owner!.startWait(this);
+    if (held.length >= MAX_KEPT_PIECES || lengthOf(held) >= MAX_KEPT_BYTES) this.#stopReceiving(KEPT_FULL);
+  }
+
+  /** A stream was taken, a handler was assigned, or neither in time: kept bytes are delivered. */
+  #readerFound(): void {
+    if ((this.#state & NO_READER) === 0) return;
+    this.#state &= ~(NO_READER | KEPT_FULL);
+    this.#owner!.stopWait(this);
+    if (isOpen(this.#state)) this.#flushSoon();
+  }
+
+  #stopReceiving(reason: typeof PAUSED | typeof THROTTLED | typeof KEPT_FULL): void {
+    if ((this.#state & (reason | CLOSING)) !== 0) return;
+    this.#state |= reason;
+    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
+  }
+
+  /** The last packet of the receive stream: the peer's FIN, the cancellation by pause(), or a failure. */
   #receiveEnded(error: IocpError | null): void {
     this.#core!.events.release(this.#receiveEvent!);
     this.#receiveEvent = null;
     if ((this.#state & CLOSING) !== 0) return;
     if (error === null) {
       this.#state |= PEER_ENDED;
-      if (!this.#host!.allowHalfOpen) this.#host!.ending(this);
+      if (!this.#owner!.allowHalfOpen) this.#owner!.onEnding(this);
     } else if (error.code !== 'ECANCELED') this.#close(error, true);
     this.#flushSoon();
   }
 
+  /** All bytes that the peer sent before its FIN have been delivered. */
+  #reportEnd(): void {
+    if (this.#stream !== null) {
+      this.#stream.onEnd();
+      return;
+    }
+    if ((this.#state & END_REPORTED) !== 0) return;
+    this.#state |= END_REPORTED;
+    // An end in the middle of a frame is an error and not an orderly end.
+    if (this[kPartialFrame] === 0) this.#run(() => this.onEnd());
+  }
+
+  // Sending.
+
   #startSend(): void {
     const { file } = this.#queue!;
-    if (file !== null && !file.open) return; // It flushes when it is open.
+    if (file !== null && !file.open) return; // The file asks for a flush when it is open.
     const pieces = file === null ? this.#queue!.gather() : null;
     if (file === null && pieces === null) {
       if (this.#queue!.gone === null) this.#core!.awaitSendBuffer(this);
@@ -408,15 +667,15 @@ export class Session extends SessionBase {
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
     try {
       const result = (this.#stream ?? this).onSend(bytes);
-      if (result !== undefined) this.#follow(result);
+      if (result !== undefined) this[kFollow](result);
     } catch (thrown) {
       this.#fail(thrown);
     }
-    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#host!.lowWatermark) this.#relieve();
+    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#owner!.lowWatermark) this.#drained();
   }
 
-  /** The queue has drained: goes on with what waited for that. */
-  #relieve(): void {
+  /** The queue is down to the low watermark: receiving goes on if it was throttled, and onDrain is called. */
+  #drained(): void {
     const before = this.#state;
     this.#state &= ~AWAITS_DRAIN;
     this.#flushSoon();
@@ -424,73 +683,33 @@ export class Session extends SessionBase {
     if (this.#stream === null) this.#run(() => this.onDrain());
   }
 
-  #holdBack(why: typeof PAUSED | typeof THROTTLED): void {
-    if ((this.#state & (why | CLOSING)) !== 0) return;
-    this.#state |= why;
-    if (this.#receiveEvent !== null) this.#core!.port.cancel(this.#socket!, this.#receiveEvent);
-  }
+  // Ending.
 
-  /** All that the peer has sent was handed out. */
-  #tellEnd(): void {
-    if (this.#stream !== null) {
-      this.#stream.onEnd();
-      return;
-    }
-    if ((this.#state & END_TOLD) !== 0) return;
-    this.#state |= END_TOLD;
-    // A peer that ends in the middle of a frame has not ended in order.
-    if (this[unfinished]() === 0) this.#run(() => this.onEnd());
-  }
-
-  /** Whether the session goes on for a while after the peer's end. */
-  #outlivesPeer(): boolean {
-    if ((this.#state & ENDING) !== 0) return false;
-    if (this.#stream !== null || (this.#host!.allowHalfOpen && this[unfinished]() === 0)) return true;
-    if (this.#pending === 0) return false;
-    this.#host!.waits(this);
-    return true;
-  }
-
-  /** Everything is sent: takes the next step of ending, if there is one. */
+  /** Everything is sent: closes if the peer has ended, or sends the FIN if end() was called. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) {
-      if (!this.#outlivesPeer()) this.#close(this[cutShort](), false);
-    } else if ((this.#state & (ENDING | SHUT)) === ENDING) {
-      this.#state |= SHUT;
+      if (!this.#outlivesPeer()) this.#close(this[kPartialFrame] > 0 ? truncatedFrame() : undefined, false);
+    } else if ((this.#state & (ENDING | FIN_SENT)) === ENDING) {
+      this.#state |= FIN_SENT;
       this.#core!.port.shutdown(this.#socket!);
     }
   }
 
+  /** Whether the session stays open for a while after the peer's end. */
+  #outlivesPeer(): boolean {
+    if ((this.#state & ENDING) !== 0) return false;
+    if (this.#stream !== null || (this.#owner!.allowHalfOpen && this[kPartialFrame] === 0)) return true;
+    if (this.#pendingHandlers === 0) return false;
+    this.#owner!.startWait(this);
+    return true;
+  }
+
   #shutDown(error: IocpError | null): void {
     if ((this.#state & CLOSING) !== 0) return;
-    // A named pipe ends as a whole, or the peer would wait for an end that cannot come.
+    // A named pipe has no half-close. It closes as a whole, or the peer would wait for an end that cannot come.
     if (error?.code === 'ENOTSUP') this.#close(undefined, false);
-    // ENOTCONN: the peer has reset the connection meanwhile, which the receive stream tells better.
+    // ENOTCONN: the peer has reset the connection. The receive stream reports that with the better error.
     else if (error !== null && error.code !== 'ENOTCONN') this.#close(error, true);
-  }
-
-  #end(): void {
-    if ((this.#state & (OPENED | ENDING | CLOSING)) !== OPENED) return;
-    this.#state |= ENDING;
-    this.#host!.ending(this);
-    this.#flushSoon();
-  }
-
-  /**
-   * Resets when something is lost, and on an error, unless there are last words: those go if the kernel takes them at once.
-   * @param late what follows on a send has waited for its packet
-   */
-  #closeStream(error: Error | undefined, cut: boolean, late = false): void {
-    if ((this.#state & (OPENED | CLOSING)) !== OPENED) return;
-    const lastWords = late || !(cut || isIdle(this));
-    if (lastWords && !late && this.#sendEvent !== null && this.#queue!.file === null && this.#queue!.waits) {
-      // The kernel may have taken that send long ago: then its packet is in the queue by now, ahead of this one.
-      this.#core!.post({ onPost: () => this.#closeStream(error, false, true) }, undefined);
-      return;
-    }
-    if (lastWords && this.#sendEvent === null && !isIdle(this)) this.#startSend();
-    // A send that is in flight and is cut short resets by itself.
-    this.#close(error, cut || (lastWords ? (this.#queue?.waits ?? false) : error !== undefined));
   }
 
   #close(error: Error | undefined, reset: boolean): void {
@@ -501,38 +720,38 @@ export class Session extends SessionBase {
     this.#core!.port.close(this.#socket!, reset);
   }
 
-  #sendMessage(exchange: Exchange, message: number, offset: number, length: number): void {
-    if (!this.writable || !this.#host!.takesMessage(this, length)) return;
-    this.#queue ??= new SendQueue(this.#core!);
-    this.#queue.pushMessage(exchange, message, offset, length);
-    this.#flushSoon();
-  }
-
+  /** The Close packet: no operation of this session is in flight any more. */
   #closed(): void {
-    closeMember(this);
-    this.#host!.closed(this, this.#error);
+    if (this.#group !== null) groupsOf(this.#core!).leave(this, this.#group);
+    for (const group of this.#otherGroups ?? []) groupsOf(this.#core!).leave(this, group);
+    this.#group = null;
+    this.#otherGroups = null;
     this.#state &= ~OPENED;
-    attachSocket(this, null);
-    const failed = (this.#state & FAILED) !== 0;
+    this.#owner!.onClosed(this, this.#error);
+    this.#socket = null;
+    this.#client = null;
+    const failed = (this.#state & HANDLER_FAILED) !== 0;
     if (failed && this.onDisconnected === Session.prototype.onDisconnected) {
       warn(this.#core!, 'A session was closed, as its handler failed', this.#error);
     }
-    // What a handler threw is no failure of the stream: one that has no listener for errors must not end the process for it.
+    // A handler's error is not an error of the stream: without a listener for 'error' it must not end the process.
     const quiet = failed && this.#stream?.listenerCount('error') === 0;
     this.#stream?.onDisconnected(quiet ? undefined : this.#error);
     this.#runLast();
   }
 
+  // Running handlers.
+
   /** Runs a handler that is not called for each packet. */
   #run(handler: () => unknown): void {
     try {
-      this.#follow(handler());
+      this[kFollow](handler());
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  /** Runs onDisconnected, which has no session left to close. */
+  /** Runs onDisconnected. Its failure cannot close the session, which is over. */
   #runLast(): void {
     const failed = (thrown: unknown): void => {
       report(this.#core!, this, asError(thrown));
@@ -546,58 +765,41 @@ export class Session extends SessionBase {
     }
   }
 
-  #follow(result: unknown): void {
-    if (!isThenable(result)) return;
-    this.#pending++;
-    result.then(
-      () => this.#settled(),
-      (thrown: unknown) => {
-        this.#fail(thrown);
-        this.#settled();
-      },
-    );
+  /** After the peer's end the session waits for its handlers to settle, and then closes. */
+  #handlerSettled(): void {
+    this.#pendingHandlers--;
+    if (this.#pendingHandlers === 0 && isOpen(this.#state) && (this.#state & PEER_ENDED) !== 0) this.#flushSoon();
   }
 
-  /** The session may have waited for this handler to answer. */
-  #settled(): void {
-    this.#pending--;
-    if (this.#pending === 0 && (this.#state & (OPENED | PEER_ENDED | CLOSING)) === (OPENED | PEER_ENDED))
-      this.#flushSoon();
-  }
-
-  /** A handler has failed. That closes the session with the error; one that closes already has nobody else to tell. */
+  /** A handler has failed: the session closes with the error. If it is closing already, a process warning reports the error. */
   #fail(thrown: unknown): void {
     const error = asError(thrown);
-    const open = (this.#state & (OPENED | CLOSING)) === OPENED;
+    const open = isOpen(this.#state);
     if (!open && followsFromEnd(error, this.#error)) return;
     report(this.#core!, this, error);
     if (open) {
-      this.#state |= FAILED;
-      // A subclass may have one of its own.
+      this.#state |= HANDLER_FAILED;
+      // A subclass may have overridden it.
       this.destroy(error);
     } else {
       warn(this.#core!, 'A handler failed when its session was over, or about to be', error);
     }
   }
-
-  #flushSoon(): void {
-    if ((this.#state & DIRTY) !== 0) return;
-    this.#state |= DIRTY;
-    this.#core!.flushSoon(this);
-  }
 }
 
-/** Whether a handler that waits was only told, by what it waited for, that its session is over. */
-function followsFromEnd(error: Error, why: Error | undefined): boolean {
-  return error === why || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_');
+/** Whether a handler failed only since its session was over: what it awaited was rejected for that reason. */
+function followsFromEnd(error: Error, reason: Error | undefined): boolean {
+  return (
+    error === reason || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_')
+  );
 }
 
-function newContext(): AsyncResource {
+export function newContext(): AsyncResource {
   return new AsyncResource('OverlappedSession');
 }
 
-/** Whether it has none of the handlers that a stream takes the place of: then a stream may be taken later. */
-function hasNoHandler(session: Session): boolean {
+/** Whether the session has none of the handlers that a stream replaces. Then it keeps bytes for a stream that is taken later. */
+function hasNoDataHandler(session: Session): boolean {
   const { onReceive, onEnd, onSend, onDrain } = Session.prototype;
   const { onReceive: receives, onEnd: ends, onSend: sends, onDrain: drains } = session;
   return receives === onReceive && ends === onEnd && sends === onSend && drains === onDrain;
@@ -609,28 +811,10 @@ function lengthOf(pieces: readonly Buffer[] | null): number {
   return length;
 }
 
-function takenLate(): IocpError {
+function streamTakenLate(): IocpError {
   return new IocpError('read', 'bytes that came before the stream was taken were dropped', 'ENODATA', 'read');
 }
 
 function answeredLate(): IocpError {
   return new IocpError('answer the peer', 'it has ended, and a handler took too long', 'ETIMEDOUT', 'shutdown');
 }
-
-/** @internal */
-export {
-  arrived,
-  closeSession,
-  endSession,
-  endWait,
-  follow,
-  isDelivering,
-  isIdle,
-  isReceiving,
-  isStream,
-  isUnused,
-  newContext,
-  openSession,
-  sendMessage,
-  unread,
-};

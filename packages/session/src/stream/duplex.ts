@@ -8,7 +8,8 @@ import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import { surface } from '../outcomes.js';
-import { closeSession, endSession, isIdle, type Session } from '../session/session.js';
+import type { Session } from '../session/session.js';
+import { kClose, kEnd, kSentAll } from '../session/symbols.js';
 
 /**
  * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the
@@ -81,7 +82,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   /** Node's own: what waits in the stream is to be had in no other way. */
   declare readonly _writableState: { getBuffer(): readonly { readonly chunk: Buffer }[] };
   readonly #session: Session;
-  readonly #socket: PortSocket;
+  /** Null if the session was over when the stream was taken. */
+  readonly #socket: PortSocket | null;
   /** Of the write, or of the end, that is under way. */
   #callback: Callback | null = null;
   /** Bytes of the write that is under way, and of those that are over. */
@@ -102,7 +104,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   #remote: Endpoint | undefined;
   #local: Endpoint | undefined;
 
-  constructor(session: Session, socket: PortSocket, writableHighWaterMark: number) {
+  constructor(session: Session, socket: PortSocket | null, writableHighWaterMark: number) {
     // 'close' is emitted here, as it says whether there was an error.
     super({ readableHighWaterMark: READ_AHEAD, writableHighWaterMark, emitClose: false });
     this.#session = session;
@@ -118,7 +120,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   onSend(): void {
     this.#active();
-    if (isIdle(this.#session)) this.#settle();
+    if (this.#session[kSentAll]) this.#settle();
   }
 
   /** All that the peer has sent was received. May be called again. */
@@ -166,8 +168,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   override _final(callback: Callback): void {
     this.#callback = callback;
-    this.#allSent = this.#session.writable && isIdle(this.#session);
-    endSession(this.#session);
+    this.#allSent = this.#session.writable && this.#session[kSentAll];
+    this.#session[kEnd]();
     // Later, as with net.Socket: who destroys right after end() sees no 'finish'.
     if (this.#allSent) process.nextTick(() => this.#settle());
   }
@@ -191,7 +193,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       else process.nextTick(close);
     };
     if (this.#over) this.#destroyed();
-    else closeSession(this.#session, error ?? undefined, cut);
+    else session[kClose](error ?? undefined, cut);
   }
 
   // net.Socket has these.
@@ -247,12 +249,12 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   setNoDelay(on = true): this {
-    this.#tune(() => this.#socket.setNoDelay(on));
+    this.#tune(() => this.#socket?.setNoDelay(on));
     return this;
   }
 
   setKeepAlive(on = false, delay = 0): this {
-    this.#tune(() => this.#socket.setKeepAlive(on ? Math.floor(delay / 1000) || SYSTEM_KEEP_ALIVE : 0));
+    this.#tune(() => this.#socket?.setKeepAlive(on ? Math.floor(delay / 1000) || SYSTEM_KEEP_ALIVE : 0));
     return this;
   }
 
@@ -331,7 +333,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     if (!this.#session.writable) return;
     // A message may be dropped, but a stream that goes on after that would have a hole.
     if (this.#dropped) this.#settle(new IocpError('write', 'the session dropped it', 'ENOBUFS', 'write'));
-    else if (isIdle(this.#session)) this.#settle();
+    else if (this.#session[kSentAll]) this.#settle();
   }
 
   #settle(error?: Error): void {

@@ -28,7 +28,7 @@ function readAll(framer: Framer, pieces: readonly Uint8Array[]): Outcome {
     if (!isIocpError(error)) throw error;
     return { packets, code: error.code };
   }
-  return { packets, partial: reader.unfinished > 0 };
+  return { packets, partial: reader.partialFrame > 0 };
 }
 
 function cut(bytes: Buffer, points: readonly number[]): Buffer[] {
