@@ -13,7 +13,7 @@ const HEADER = 2;
 const MAX_NAME = 1024;
 
 /** A session, as its groups see it. */
-export interface GroupMember {
+interface GroupMember {
   /** Queues `length` bytes of a message, which start at `offset` in the exchange. */
   [kSendMessage](exchange: Exchange, message: number, offset: number, length: number): void;
 }
