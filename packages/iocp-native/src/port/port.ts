@@ -241,6 +241,7 @@ export class Port<S extends Socket> implements CompletionPort {
       else this.#driver.abandon(block);
     }
     this.#blocks.length = 0;
+    this.stats.buffersOut = 0;
   }
 
   // For drivers.

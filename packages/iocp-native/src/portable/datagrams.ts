@@ -1,7 +1,6 @@
 // A datagram socket over a dgram.Socket, which cannot be paused: what comes while no stream runs or no buffer is free is
 // kept, up to a limit.
 
-import assert from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { endpointText, told } from '../contract/endpoint.js';
@@ -9,10 +8,12 @@ import { IocpError } from '../contract/errors.js';
 import { countOf, totalOf } from '../contract/gather-list.js';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
 import { DatagramState, inFamily, sendAction } from '../port/datagrams.js';
+import { LoopSocket } from '../port/loop-socket.js';
 import { pieceOf } from '../port/receive-buffers.js';
+import { Kind } from '../port/socket.js';
 import { hostOf } from './address.js';
-import { canceled, closed, fromNode, notConnected } from './errors.js';
-import { type Host, PortableHandle } from './handle.js';
+import type { PortableDriver } from './driver.js';
+import { canceled, fromNode, notConnected } from './errors.js';
 
 /** Datagrams that are kept. */
 const MOST_KEPT = 256;
@@ -24,77 +25,74 @@ interface Datagram {
   readonly from: Endpoint;
 }
 
-export class PortableDatagrams extends PortableHandle {
+export class PortableDatagrams extends LoopSocket<PortableDriver> {
   readonly #raw: Socket;
   /** For the IPv4 peers, where the system gives none to `#raw`. */
   readonly #ipv4: Socket | null;
-  readonly #state: DatagramState;
   readonly #local: Endpoint;
   readonly #remote: Endpoint | null;
-  #receiving: Overlapped | null = null;
+  /** The receive stream runs: its last packet is not queued. */
+  #isReceiving = false;
   /** Datagrams that no packet has taken yet, oldest first. */
   readonly #kept: Datagram[] = [];
-  #abandoned = false;
-  #rawClosed = false;
-  /** Sockets of node:dgram that have not closed. */
+  /** Sockets of node:dgram that have not emitted 'close'. */
   #open = 0;
 
   /** @param opened bound and, if there is a `remote`, connected. */
-  constructor(host: Host, { raw, ipv4 }: Opened, family: 4 | 6, remote: Endpoint | null) {
-    super(host);
+  constructor(driver: PortableDriver, { raw, ipv4 }: Opened, family: 4 | 6, remote: Endpoint | null) {
+    super(driver, Kind.Datagrams, new DatagramState(family, remote !== null));
     this.#raw = raw;
     this.#ipv4 = ipv4;
-    this.#state = new DatagramState(family, remote !== null);
     const { address, port } = raw.address();
     this.#local = told(address, port);
     this.#remote = remote;
-    host.opened(this);
     this.#hear(raw, '');
     if (ipv4 !== null) this.#hear(ipv4, MAPPED);
   }
 
-  receive(event: Overlapped): void {
-    assert(this.#receiving === null, 'a receive stream is already in flight');
-    this.host.start(this, event);
-    this.#receiving = event;
+  override get gone(): boolean {
+    return this.#open === 0;
+  }
+
+  override receive(): void {
+    this.#isReceiving = true;
     this.deliver();
   }
 
   /** Makes packets of what has come, as far as there are receive buffers. */
-  deliver(): void {
-    const event = this.#receiving;
-    const { host } = this;
-    const { buffers } = host;
-    while (event !== null && this.#kept.length > 0) {
-      const slot = host.takeSlot(this);
-      if (slot === -1) return;
+  override deliver(): void {
+    const { port } = this;
+    const { buffers } = port;
+    while (this.#isReceiving && this.#kept.length > 0) {
+      const buffer = this.driver.takeBuffer(this);
+      if (buffer === -1) return;
       const { bytes, from } = this.#kept.shift()!;
-      const length = bytes.copy(buffers.slot(slot), 0, 0, buffers.size - OVERHEAD);
-      const packet = host.queue(Operation.Receive, this, event, length < bytes.length ? truncated : null, false);
+      const length = bytes.copy(buffers.slot(buffer), 0, 0, buffers.size - OVERHEAD);
+      const error = length < bytes.length ? truncated : null;
+      const packet = port.queuePacket(Operation.Receive, this, this.receiving, error, null);
       packet.bytes = length;
-      packet.buffer = slot;
-      packet.data = buffers.take(slot, length);
+      packet.buffer = buffer;
+      packet.data = buffers.take(buffer, length);
       packet.from = from;
     }
   }
 
-  send(event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
-    this.#state.check(to);
-    this.host.start(this, event);
-    const target = to && inFamily(to, this.#state.family);
+  override sendTo(event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
+    const { family, sends } = this.datagrams!;
+    const target = to && inFamily(to, family);
     if (to !== null && target === null) {
       const reason = 'an IPv4 socket reaches no IPv6 address';
       this.#sent(event, new IocpError(sendAction(to), reason, 'EAFNOSUPPORT', 'send'), 0);
       return;
     }
     const name = nameOf(event);
-    this.#state.sends.set(name, event);
+    sends.set(name, event);
     const bytes: Uint8Array[] = [];
-    for (let i = 0; i < countOf(pieces); i++) bytes.push(pieceOf(this.host.buffers, pieces, i));
+    for (let i = 0; i < countOf(pieces); i++) bytes.push(pieceOf(this.port.buffers, pieces, i));
     const length = totalOf(pieces);
     const done = (cause: Error | null) => {
-      // The port may have gone meanwhile.
-      if (this.#state.remove(name) === undefined) return;
+      // abandon() may have ended the send.
+      if (this.datagrams!.remove(name) === undefined) return;
       this.#sent(event, cause && fromNode(sendAction(to), 'send', cause), length);
     };
     try {
@@ -103,39 +101,37 @@ export class PortableDatagrams extends PortableHandle {
         this.#ipv4.send(bytes, target.port, target.address.slice(MAPPED.length), done);
       else this.#raw.send(bytes, target.port, hostOf(target), done);
     } catch (cause) {
-      // Port 0 is a bug to node:dgram. Here any peer may have claimed to have it.
+      // Port 0 is a bug to node:dgram. Here it may be the port that a datagram claimed to come from.
       done(cause as Error);
     }
   }
 
-  /** A send cannot be recalled, so it keeps its result. */
+  /** A send cannot be canceled, so it keeps its result. */
   override cancel(event: Overlapped): void {
-    if (event !== this.#receiving) return;
-    this.host.forget(this);
+    if (event !== this.receiving || !this.#isReceiving) return;
+    this.driver.forget(this);
     this.#endReceive(canceled('receive', 'recvmsg'));
   }
 
+  /** The callbacks of all sends are called before 'close'. */
   override close(): void {
-    this.closing = true;
-    this.host.forget(this);
-    this.host.start(this, null);
-    this.#closeRaw();
+    closeAll(this.#raw, this.#ipv4);
   }
 
   override abandon(): void {
-    this.#abandoned = true;
-    this.#receiving = null;
-    this.#state.sends.clear();
-    this.#closeRaw();
+    if (this.#isReceiving) this.#endReceive(canceled('receive', 'recvmsg'));
+    const { sends } = this.datagrams!;
+    for (const event of sends.values()) this.#sent(event, canceled('send', 'send'), 0);
+    sends.clear();
   }
 
   override localEndpoint(): Endpoint {
-    if (this.closing) throw closed('get the local endpoint', 'socket', 'getsockname');
+    this.assertOpen('get the local endpoint', 'getsockname');
     return this.#local;
   }
 
   override remoteEndpoint(): Endpoint {
-    if (this.closing) throw closed('get the remote endpoint', 'socket', 'getpeername');
+    this.assertOpen('get the remote endpoint', 'getpeername');
     if (this.#remote === null) throw notConnected('get the remote endpoint', 'getpeername');
     return this.#remote;
   }
@@ -151,6 +147,7 @@ export class PortableDatagrams extends PortableHandle {
   /** @param prefix of addresses of the socket's peers. */
   #hear(raw: Socket, prefix: string): void {
     this.#open++;
+    this.driver.opened();
     raw.unref();
     raw.on('message', (bytes, { address, port }) => {
       if (this.closing || this.#kept.length === MOST_KEPT) return;
@@ -161,35 +158,26 @@ export class PortableDatagrams extends PortableHandle {
       const error = fromNode('receive', 'recvmsg', cause);
       // No peer can end the stream of a socket that is not connected.
       if (this.#remote === null && error.code === 'ECONNREFUSED') return;
-      if (this.#receiving !== null) this.#endReceive(error);
+      if (this.#isReceiving) this.#endReceive(error);
     });
     raw.on('close', () => {
       if (--this.#open === 0) this.#onClose();
+      this.driver.released();
     });
   }
 
-  #closeRaw(): void {
-    if (!this.#rawClosed) closeAll(this.#raw, this.#ipv4);
-    this.#rawClosed = true;
-  }
-
   #endReceive(error: IocpError): void {
-    const event = this.#receiving;
-    this.#receiving = null;
-    this.host.queue(Operation.Receive, this, event, error);
+    this.#isReceiving = false;
+    this.port.queue(Operation.Receive, this, this.receiving, error);
   }
 
   #sent(event: Overlapped, error: IocpError | null, bytes: number): void {
-    this.host.queue(Operation.Send, this, event, error).bytes = error ? 0 : bytes;
+    this.port.queue(Operation.Send, this, event, error).bytes = error ? 0 : bytes;
   }
 
-  /** The callbacks of all sends have been called. */
   #onClose(): void {
-    if (!this.#abandoned) {
-      if (this.#receiving !== null) this.#endReceive(canceled('receive', 'recvmsg'));
-      this.host.queue(Operation.Close, this, null, null);
-    }
-    this.host.gone(this);
+    if (this.#isReceiving) this.#endReceive(canceled('receive', 'recvmsg'));
+    this.port.proceed(this);
   }
 }
 

@@ -1,35 +1,36 @@
-// A listening socket over a net.Server. The server accepts on its own; each connection goes to the accept that waited
-// longest, or waits itself.
+// A listening socket over a net.Server. The server accepts by itself. Each connection goes to the oldest accept, or waits for
+// one.
 
 import type { Server, Socket } from 'node:net';
 import { hasNoAddress, told } from '../contract/endpoint.js';
 import type { IocpError } from '../contract/errors.js';
 import { type Endpoint, Operation, type Overlapped } from '../contract/port.js';
+import { LoopSocket } from '../port/loop-socket.js';
+import { Kind } from '../port/socket.js';
 import { SocketFile } from '../port/socket-file.js';
-import { canceled, closed, fromNode, notConnected } from './errors.js';
-import { type Host, PortableHandle } from './handle.js';
+import type { PortableDriver } from './driver.js';
+import { canceled, fromNode, notConnected } from './errors.js';
 import { PortableSocket } from './socket.js';
 
-export class PortableListener extends PortableHandle {
+export class PortableListener extends LoopSocket<PortableDriver> {
   readonly #server: Server;
-  /** Null for a local one. */
+  /** Null for a local listener. */
   readonly #local: Endpoint | null;
-  /** What node:net has of a local one, and the file that this is, if it is one. */
+  /** The path of a local listener, as node:net has it, and the file of that path if there is one. */
   readonly #path: string | null;
   readonly #file: SocketFile | null;
-  // At most one of the two has anything in it.
+  // One of the two is empty.
   #accepts: Overlapped[] = [];
   #connections: PortableSocket[] = [];
 
   /** @param server one that listens, with pauseOnConnect and allowHalfOpen. */
-  constructor(host: Host, server: Server) {
-    super(host);
+  constructor(driver: PortableDriver, server: Server) {
+    super(driver, Kind.Listener);
     this.#server = server;
     const at = server.address();
     this.#path = typeof at === 'string' ? at : null;
     this.#file = this.#path === null ? null : SocketFile.of(this.#path);
     this.#local = typeof at === 'object' && at !== null ? told(at.address, at.port) : null;
-    host.opened(this);
     server.unref();
     server.on('connection', (raw) => this.#onConnection(raw));
     server.on('error', (cause) => {
@@ -38,8 +39,12 @@ export class PortableListener extends PortableHandle {
     });
   }
 
-  accept(event: Overlapped): void {
-    this.host.start(this, event);
+  /** After close() the server has no more callbacks. */
+  override get gone(): boolean {
+    return this.closing;
+  }
+
+  override accept(event: Overlapped): void {
     const socket = this.#connections.shift();
     if (socket) this.#give(socket, event);
     else this.#accepts.push(event);
@@ -53,61 +58,54 @@ export class PortableListener extends PortableHandle {
   }
 
   override close(): void {
-    this.closing = true;
-    this.host.start(this, null);
-    this.#closeServer();
+    // libuv removes the file that has its listener's name by then, whichever file that is.
+    if (this.#file === null) this.#server.close();
+    else this.#file.removeBy(this.#path!, () => this.#server.close());
     for (const event of this.#accepts) this.#fail(event, canceled('accept a connection', 'accept'));
-    for (const socket of this.#connections) this.#give(socket, null);
+    for (const socket of this.#connections) {
+      this.port.begin(this, null);
+      this.#give(socket, null);
+    }
     this.#accepts = [];
     this.#connections = [];
-    this.host.queue(Operation.Close, this, null, null);
-    this.host.gone(this);
   }
 
-  override abandon(): void {
-    this.#closeServer();
-    this.#accepts = [];
-    this.host.gone(this);
-  }
+  /** close() has ended all accepts. */
+  override abandon(): void {}
 
   override localEndpoint(): Endpoint {
-    if (this.closing) throw closed('get the local endpoint', 'socket', 'getsockname');
+    this.assertOpen('get the local endpoint', 'getsockname');
     if (this.#local === null) throw hasNoAddress('getsockname');
     return this.#local;
   }
 
   override remoteEndpoint(): Endpoint {
-    if (this.closing) throw closed('get the remote endpoint', 'socket', 'getpeername');
+    this.assertOpen('get the remote endpoint', 'getpeername');
     throw notConnected('get the remote endpoint', 'getpeername');
   }
 
-  /** For connections accepted from now on they come from the options of listen(); a listener itself sends nothing. */
+  /** A listener sends nothing. Connections that it accepts have the options of listen(). */
   override setNoDelay(): void {
-    if (this.closing) throw closed('set TCP_NODELAY', 'socket', 'setsockopt');
+    this.assertOpen('set TCP_NODELAY', 'setsockopt');
   }
 
   override setKeepAlive(): void {
-    if (this.closing) throw closed('set SO_KEEPALIVE', 'socket', 'setsockopt');
-  }
-
-  /** libuv removes the file that has its listener's name by then, whoever made it. */
-  #closeServer(): void {
-    if (this.#file === null) this.#server.close();
-    else this.#file.removeBy(this.#path!, () => this.#server.close());
+    this.assertOpen('set SO_KEEPALIVE', 'setsockopt');
   }
 
   #onConnection(raw: Socket): void {
-    const socket = new PortableSocket(this.host, raw);
+    const socket = new PortableSocket(this.driver, raw);
+    this.port.add(socket);
     const event = this.#accepts.shift();
     if (event) this.#give(socket, event);
     else this.#connections.push(socket);
   }
 
   #give(socket: PortableSocket, event: Overlapped | null): void {
-    this.host.queue(Operation.Accept, this, event, null, event !== null).socket = socket;
+    this.port.queue(Operation.Accept, this, event, null).socket = socket;
   }
 
   #fail(event: Overlapped, error: IocpError): void {
-    this.host.queue(Operation.Accept, this, event, error).socket = null;
+    this.port.queue(Operation.Accept, this, event, error).socket = null;
   }
 }

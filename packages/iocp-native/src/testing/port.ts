@@ -20,10 +20,10 @@ import {
 } from '../contract/port.js';
 import { BlockStore, type NativeBlock, plainMemory } from '../native/memory.js';
 import { checkEvent } from '../port/checks.js';
+import { Inbox } from '../port/inbox.js';
 import { detachedHandle, PacketQueue } from '../port/packet-queue.js';
 import { FreeList, ReceiveBuffers } from '../port/receive-buffers.js';
 import { closed, needsKernel } from '../portable/errors.js';
-import { Inbox } from '../portable/inbox.js';
 import { failure, lacks } from './errors.js';
 import type { Host, SimulatedHandle, Starving } from './handle.js';
 import { SimulatedListener } from './listener.js';

@@ -3,7 +3,7 @@
 // the event loop; the port does while it is watched.
 
 import type { PortPoster, PortToken } from '../contract/port.js';
-import { PostedQueue } from '../port/posted-queue.js';
+import { PostedQueue } from './posted-queue.js';
 
 /** The word of a PostedQueue that each post changes. */
 const TAIL = 1;
