@@ -188,6 +188,23 @@ describe('a datagram socket', () => {
   });
 });
 
+describe('the outcome of a call', () => {
+  const [done, pending, failed] = [0, c.ERROR_IO_PENDING, 10054];
+
+  it.each([
+    ['a success with a packet', done, false, pending, 1],
+    ['a success without one', done, true, done, 0],
+    ['pending', pending, false, pending, 1],
+    ['pending, where a success has no packet', pending, true, pending, 1],
+    ['a failure', failed, false, failed, 0],
+    ['a failure, where a success has no packet', failed, true, failed, 0],
+  ])('%s', (_, errno, skips, outcome, pendingPackets) => {
+    const e = engine();
+    e.prepare(eventOf().event);
+    expect([e.outcome(errno, skips), e.scratch.words[PAGE.pendingPackets]]).toEqual([outcome, pendingPackets]);
+  });
+});
+
 describe('a cancel', () => {
   it('is asked for once on Windows, and again under Wine while the status says that it was overlooked', () => {
     for (const wine of [false, true]) {
@@ -270,7 +287,7 @@ describe('a file', () => {
       const packet = new CompletionPacket();
       e.queue.shift(packet);
       errors.push(packet.error?.code);
-      e.settle();
+      e.packetTaken();
       e.finish(s, event);
     }
     expect(errors).toEqual(['ECANCELED', 'ECONNABORTED']);

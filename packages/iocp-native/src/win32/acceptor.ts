@@ -4,7 +4,13 @@ import assert from 'node:assert';
 import { endpointText, isPipe } from '../contract/endpoint.js';
 import type { IocpError } from '../contract/errors.js';
 import { type Endpoint, type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract/port.js';
-import { ERROR_IO_PENDING, ERROR_NETNAME_DELETED, WSAECONNRESET } from './constants.js';
+import {
+  ERROR_IO_PENDING,
+  ERROR_NETNAME_DELETED,
+  STATUS_CONNECTION_RESET,
+  WSAECONNABORTED,
+  WSAECONNRESET,
+} from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES } from './layout.js';
@@ -22,8 +28,6 @@ import {
 import { AcceptEx, WSAGetLastError } from './ws2_32.js';
 
 const ACTION = 'accept a connection';
-const WSAECONNABORTED = 10053;
-const STATUS_CONNECTION_RESET = 0xc000020d;
 
 export class Acceptor {
   readonly #engine: Engine;
@@ -59,10 +63,9 @@ export class Acceptor {
     const overlapped = this.#engine.prepare(event);
     const accept: PendingAccept = { event, handle };
     listener.accepts.set(overlapped, accept);
-    const errno = this.#call(socket.handle, handle, overlapped);
-    if (errno === ERROR_IO_PENDING || (errno === 0 && !socket.skipsPacketOnSuccess)) return;
+    const errno = this.#engine.outcome(this.#call(socket.handle, handle, overlapped), socket.skipsPacketOnSuccess);
+    if (errno === ERROR_IO_PENDING) return;
     listener.accepts.delete(overlapped);
-    this.#engine.settle();
     this.#done(socket, accept, errno);
   }
 

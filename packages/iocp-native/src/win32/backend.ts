@@ -2,11 +2,12 @@
 
 import type { Availability, Backend } from '../contract/driver.js';
 import { koffi } from '../native/koffi.js';
+import { Gate } from '../port/gate.js';
 import { otherRuntime } from '../runtime.js';
 import { win32Error } from './errors.js';
 import { assertWin32Layout } from './layout.js';
 import { IocpPort } from './port.js';
-import { Gate, IocpPoster } from './poster.js';
+import { IocpPoster } from './poster.js';
 import { reap } from './reaper.js';
 import { endpointOf } from './socket.js';
 import { ConnectEx, closesocket, getpeername, WSAGetLastError, WSAStartup } from './ws2_32.js';

@@ -61,10 +61,8 @@ export class Connector {
     const address = overlapped + EVENT_ADDRESSES;
     const { scratch } = this.#engine;
     const done = ConnectEx(socket.handle, address, length, 0, 0, scratch.address, overlapped) !== 0;
-    const errno = done ? 0 : WSAGetLastError();
-    if (errno === ERROR_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return socket;
-    this.#engine.settle();
-    this.complete(socket, event, errno);
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno !== ERROR_IO_PENDING) this.complete(socket, event, errno);
     return socket;
   }
 

@@ -21,6 +21,7 @@ export const ERROR_PIPE_BUSY = 231;
 export const ERROR_PIPE_CONNECTED = 535;
 export const STATUS_PENDING = 0x103;
 export const STATUS_PIPE_BROKEN = 0xc000014b;
+export const STATUS_CONNECTION_RESET = 0xc000020d;
 export const WAIT_OBJECT_0 = 0;
 export const WAIT_TIMEOUT = 258;
 export const MAXIMUM_WAIT_OBJECTS = 64;
@@ -30,6 +31,8 @@ export const WSAEWOULDBLOCK = 10035;
 export const WSAEMSGSIZE = 10040;
 export const WSAENOPROTOOPT = 10042;
 export const WSAEAFNOSUPPORT = 10047;
+export const WSAEADDRINUSE = 10048;
+export const WSAECONNABORTED = 10053;
 export const WSAECONNRESET = 10054;
 export const WSAECONNREFUSED = 10061;
 
@@ -93,3 +96,4 @@ export const IPV6_V6ONLY = 27;
 /** WSAPROTOCOL_INFOW.dwServiceFlags1: handles of this provider are real ones of the file system. */
 export const XP1_IFS_HANDLES = 0x00020000;
 export const TF_REUSE_SOCKET = 2;
+export const SOMAXCONN = 200;

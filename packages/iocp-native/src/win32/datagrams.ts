@@ -60,15 +60,12 @@ export class Datagrams {
     return this.#engine.addSocket(handle, null, `bind to ${endpointText(local)}`, null, state);
   }
 
-  /** Gives the kernel a buffer to receive into. An error number when it did not take it, else 0. */
+  /** Gives the kernel a buffer to receive into. ERROR_IO_PENDING when it has it, else the error number of the call. */
   post(socket: Win32Socket, buffer: number): number {
     const overlapped = this.#engine.prepare(socket.receiving!);
     this.#describe(socket.receiving!, buffer);
-    if (this.#receive(socket, overlapped) === 0) return 0;
-    const errno = WSAGetLastError();
-    if (errno === c.WSA_IO_PENDING) return 0;
-    this.#engine.settle();
-    return errno;
+    const done = this.#receive(socket, overlapped) === 0;
+    return this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
   }
 
   /** Takes a datagram that is there already: its length, or a negated error number (WSAEWOULDBLOCK: there is none). */
@@ -115,10 +112,9 @@ export class Datagrams {
     const list = overlapped + EVENT_BUFFERS;
     const target = length === 0 ? 0 : block.address + at;
     const sent = this.#engine.scratch.address + PAGE.bytes * 4;
-    if (this.#send(handle, list, Math.max(1, count), sent, 0, target, length, overlapped, 0) === 0) return;
-    const errno = WSAGetLastError();
-    if (errno === c.WSA_IO_PENDING) return;
-    this.#engine.settle();
+    const done = this.#send(handle, list, Math.max(1, count), sent, 0, target, length, overlapped, 0) === 0;
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno === c.ERROR_IO_PENDING) return;
     state.remove(overlapped);
     this.#sent(socket, event, errno, 0);
   }

@@ -15,6 +15,7 @@ import { checkEvent } from '../port/checks.js';
 import type { DatagramState } from '../port/datagrams.js';
 import { PacketQueue } from '../port/packet-queue.js';
 import {
+  ERROR_IO_PENDING,
   ERROR_OPERATION_ABORTED,
   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
   FILE_SKIP_SET_EVENT_ON_HANDLE,
@@ -151,16 +152,29 @@ export class Engine {
 
   /** Makes an event's OVERLAPPED ready for a call that gives the kernel an operation; the event's address. */
   prepare(event: Overlapped): number {
-    this.scratch.words[PAGE.owed]!++;
+    this.scratch.words[PAGE.pendingPackets]!++;
     const { words } = event.block;
     const at = event.offset >> 2;
     words.fill(0, at, at + 8);
     return event.block.address + event.offset;
   }
 
-  /** The kernel owes one packet less: it has brought it, or the call has said that none comes. */
-  settle(): void {
-    this.scratch.words[PAGE.owed]!--;
+  /**
+   * What became of a prepared operation. ERROR_IO_PENDING: its packet comes. 0: it is done, and no packet comes. Any other
+   * number: it has failed, and no packet comes.
+   *
+   * @param errno the error number of the call that started it; 0 when that succeeded.
+   * @param skips whether a success at once has no packet.
+   */
+  outcome(errno: number, skips: boolean): number {
+    if (errno === ERROR_IO_PENDING || (errno === 0 && !skips)) return ERROR_IO_PENDING;
+    this.packetTaken();
+    return errno;
+  }
+
+  /** One packet less is to come from the kernel. */
+  packetTaken(): void {
+    this.scratch.words[PAGE.pendingPackets]!--;
   }
 
   /** The last packet of an operation is being dequeued. The last operation of a closing socket closes it. */

@@ -123,9 +123,8 @@ export class FileSender {
   #transmit(socket: Win32Socket, event: Overlapped, file: number, { offset, left }: FileInFlight): void {
     const overlapped = this.#prepare(event, offset);
     const done = TransmitFile(socket.handle, handleOf(file), left, 0, overlapped, 0, 0) !== 0;
-    const errno = done ? 0 : WSAGetLastError();
-    if (errno === c.WSA_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return;
-    this.#engine.settle();
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno === c.ERROR_IO_PENDING) return;
     const bytes = done ? event.block.words[(event.offset + OVERLAPPED.InternalHigh) >> 2]! : 0;
     this.complete(socket, event, errno, bytes);
   }
@@ -149,11 +148,9 @@ export class FileSender {
     state.filled = 0;
     const overlapped = this.#prepare(event, state.offset);
     const length = Math.min(PIECE, state.left);
-    if (ReadFile(state.handle, state.buffer!.address, length, null, overlapped) !== 0) return;
-    const errno = GetLastError();
-    if (errno === c.ERROR_IO_PENDING) return;
-    this.#engine.settle();
-    this.complete(socket, event, errno, 0);
+    const done = ReadFile(state.handle, state.buffer!.address, length, null, overlapped) !== 0;
+    const errno = this.#engine.outcome(done ? 0 : GetLastError(), false);
+    if (errno !== c.ERROR_IO_PENDING) this.complete(socket, event, errno, 0);
   }
 
   #sendPiece(socket: Win32Socket, event: Overlapped, state: FileInFlight, length: number): void {
@@ -167,10 +164,8 @@ export class FileSender {
     words[at + (WSABUF.buf >> 2) + 1] = Math.floor(address / 0x100000000);
     const { scratch } = this.#engine;
     const done = WSASend(socket.handle, overlapped + EVENT_BUFFERS, 1, scratch.address, 0, overlapped, 0) === 0;
-    const errno = done ? 0 : WSAGetLastError();
-    if (errno === c.WSA_IO_PENDING || (done && !socket.skipsPacketOnSuccess)) return;
-    this.#engine.settle();
-    this.complete(socket, event, errno, done ? scratch.words[PAGE.bytes]! : 0);
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno !== c.ERROR_IO_PENDING) this.complete(socket, event, errno, done ? scratch.words[PAGE.bytes]! : 0);
   }
 
   #end(socket: Win32Socket, { handle, buffer }: FileInFlight): void {

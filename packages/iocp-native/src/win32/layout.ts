@@ -22,10 +22,13 @@ export const OSVERSIONINFOEXW = { size: 284, dwOSVersionInfoSize: 0, wProductTyp
 export const WSAPROTOCOL_INFOW = { size: 628, dwServiceFlags1: 0 } as const;
 
 /**
- * A port's own page, in 32-bit words: what calls insist on writing, and what tells whoever reaps the port when its thread
- * has ended about packets that nobody took: how many the kernel still owes, and where entries lie that it has brought.
+ * A port's own page, in words of 32 bits. `bytes` and `flags`: calls write there. The rest is for the thread that reaps the
+ * port after its own thread has ended: how many packets the kernel has still to bring, and the address of the entries, which
+ * may hold packets that it has brought and that were not looked at.
  */
-export const PAGE = { size: 4096, bytes: 0, flags: 1, owed: 2, entries: 4 } as const;
+export const PAGE = { size: 4096, bytes: 0, flags: 1, pendingPackets: 2, entries: 4 } as const;
+/** OVERLAPPED_ENTRYs in a port's block of entries. Their count, a word of 32 bits, follows the last. */
+export const ENTRIES = 256;
 
 /** Where in an event the WSABUFs of a send or a receive lie. */
 export const EVENT_BUFFERS = 32;

@@ -60,9 +60,8 @@ export class PipeAcceptor {
     instance.accepting = { listener, event };
     state.instances.set(event, instance);
     const done = ConnectNamedPipe(instance.handle, this.#engine.prepare(event)) !== 0;
-    const errno = done ? 0 : GetLastError();
-    if (done || errno === ERROR_IO_PENDING) return;
-    this.#engine.settle();
+    const errno = this.#engine.outcome(done ? 0 : GetLastError(), false);
+    if (errno === ERROR_IO_PENDING) return;
     // A client that came early is there at once; so is one that has left again, and what it wrote.
     this.complete(instance, errno === ERROR_PIPE_CONNECTED || errno === ERROR_NO_DATA ? 0 : errno);
   }

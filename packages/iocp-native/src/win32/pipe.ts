@@ -23,7 +23,6 @@ export type PipeEnd = 'server' | 'client';
 const PREFIX = /^\\\\[.?]\\pipe\\./i;
 /** Bytes that the kernel holds in each direction. */
 const BUFFER_SIZE = 65536;
-const WSAEADDRINUSE = 10048;
 
 /** A new instance of a pipe, which waits for a client from now on. `first` fails with EADDRINUSE when there are others. */
 export function createInstance(path: string, options: SocketOptions, first: boolean, action: string): number {
@@ -39,7 +38,7 @@ export function createInstance(path: string, options: SocketOptions, first: bool
     const errno = GetLastError();
     // The second, when the server that has the name allows so many instances and no more.
     const inUse = first && (errno === c.ERROR_ACCESS_DENIED || errno === c.ERROR_PIPE_BUSY);
-    throw win32Error(action, 'CreateNamedPipeW', inUse ? WSAEADDRINUSE : errno);
+    throw win32Error(action, 'CreateNamedPipeW', inUse ? c.WSAEADDRINUSE : errno);
   }
   own(Owned.Handle, handle);
   return handle;
@@ -66,25 +65,19 @@ export function closePipe(handle: number, end: PipeEnd, reset: boolean): void {
   CloseHandle(handle);
 }
 
-/** The error number of starting a read; 0 when its packet comes. */
+/** Starts a read. The error number of the call; 0 on success, which has a packet, too. */
 export function readPipe(handle: number, into: number, length: number, overlapped: number): number {
-  return started(ReadFile(handle, into, length, null, overlapped));
+  return ReadFile(handle, into, length, null, overlapped) === 0 ? GetLastError() : 0;
 }
 
 /** The same for a write. */
 export function writePipe(handle: number, from: number, length: number, overlapped: number): number {
-  return started(WriteFile(handle, from, length, null, overlapped));
+  return WriteFile(handle, from, length, null, overlapped) === 0 ? GetLastError() : 0;
 }
 
 /** The number by which a read tells that the other end is closed, after all that it has written. */
 export function isPipeEnd(status: number): boolean {
   return status === c.ERROR_BROKEN_PIPE || status >>> 0 === c.STATUS_PIPE_BROKEN;
-}
-
-function started(result: number): number {
-  if (result !== 0) return 0;
-  const errno = GetLastError();
-  return errno === c.ERROR_IO_PENDING ? 0 : errno;
 }
 
 function nameOf(path: string, action: string): Buffer {

@@ -21,6 +21,7 @@ import {
 import { disown, Owned, write } from '../native/ledger.js';
 import { BlockStore, type NativeBlock } from '../native/memory.js';
 import { checkHandle } from '../port/checks.js';
+import { Gate } from '../port/gate.js';
 import { HandedPosts, ownPosted } from '../port/handed-posts.js';
 import { detachedHandle } from '../port/packet-queue.js';
 import { ReceiveBuffers } from '../port/receive-buffers.js';
@@ -32,18 +33,16 @@ import { Engine, Key } from './engine.js';
 import { win32Error } from './errors.js';
 import { FileSender } from './file-sender.js';
 import { CloseHandle, GetLastError, GetQueuedCompletionStatusEx } from './kernel32.js';
-import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
+import { ENTRIES, OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { LoopHost } from './loop-host.js';
 import { win32Memory } from './memory.js';
 import { Notifier } from './notifier.js';
-import { Gate, TakenPost } from './poster.js';
+import { TakenPost } from './poster.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
 import { discardHandle, type Win32Socket } from './socket.js';
 
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
-/** Entries that one call may bring. */
-export const ENTRIES = 256;
 const ENTRY_OVERLAPPED = OVERLAPPED_ENTRY.lpOverlapped >> 2;
 const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
 /** Milliseconds that dequeue() stays in the kernel: worker.terminate() and process.exit() wait for it. */
@@ -270,7 +269,10 @@ export class IocpPort implements CompletionPort {
     this.#notifier.close();
     const drained = this.#drain();
     // Whoever reaps a thread frees its memory by this count.
-    assert(!drained || this.#engine.scratch.words[PAGE.owed] === 0, 'the packets that the kernel owes were miscounted');
+    assert(
+      !drained || this.#engine.scratch.words[PAGE.pendingPackets] === 0,
+      'the packets that the kernel owes were miscounted',
+    );
     this.#open = false;
     disown(Owned.Queue, this.#engine.port);
     const result = CloseHandle(this.#engine.port);
@@ -351,7 +353,7 @@ export class IocpPort implements CompletionPort {
         this.#queuePost(overlapped, bytes, record < 0 ? null : new TakenPost(record));
         continue;
       }
-      this.#engine.settle();
+      this.#engine.packetTaken();
       if (!this.#complete(low, words[at + 1]!, overlapped, bytes)) this.stats.dropped++;
     }
   }

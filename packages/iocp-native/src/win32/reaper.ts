@@ -7,8 +7,7 @@ import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { MEM_RELEASE } from './constants.js';
 import { Key } from './engine.js';
 import { CloseHandle, GetQueuedCompletionStatusEx, VirtualFree } from './kernel32.js';
-import { OVERLAPPED_ENTRY, PAGE } from './layout.js';
-import { ENTRIES } from './port.js';
+import { ENTRIES, OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { closesocket } from './ws2_32.js';
 
 /** Milliseconds that the kernel has for the operations of sockets that are closed. The caller waits for that. */
@@ -24,8 +23,8 @@ export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
     if (closesocket(handle) !== 0) CloseHandle(handle);
   }
   const until = performance.now() + PATIENCE;
-  const settled = queues.map((queue) => queue.drain(until));
-  if (settled.includes(false)) return;
+  const drained = queues.map((queue) => queue.drain(until));
+  if (drained.includes(false)) return;
   for (const { value: address } of of(Owned.Block)) VirtualFree(address, 0, MEM_RELEASE);
 }
 
@@ -33,13 +32,13 @@ class DeadPort {
   readonly #port: number;
   readonly #left: LeftOver;
   /** Packets that the kernel still has to bring. */
-  #owed: number;
+  #pendingPackets: number;
 
   constructor(port: number, page: number, left: LeftOver) {
     this.#port = port;
     this.#left = left;
     const words = new Uint32Array(koffi().view(page, PAGE.size));
-    this.#owed = words[PAGE.owed]!;
+    this.#pendingPackets = words[PAGE.pendingPackets]!;
     // What the kernel had brought, and the thread never looked at.
     const address = words[PAGE.entries + 1]! * 0x100000000 + words[PAGE.entries]!;
     if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, ENTRIES * OVERLAPPED_ENTRY.size + 4)));
@@ -49,13 +48,13 @@ class DeadPort {
   drain(until: number): boolean {
     const entries = Buffer.alloc(ENTRIES * OVERLAPPED_ENTRY.size);
     const removed = Buffer.alloc(4);
-    for (let more = true; more || (this.#owed > 0 && performance.now() < until); ) {
-      const wait = this.#owed > 0 ? SLICE : 0;
+    for (let more = true; more || (this.#pendingPackets > 0 && performance.now() < until); ) {
+      const wait = this.#pendingPackets > 0 ? SLICE : 0;
       more = GetQueuedCompletionStatusEx(this.#port, entries, ENTRIES, removed, wait, 0) !== 0;
       if (more) this.#take(entries, removed.readUInt32LE());
     }
     CloseHandle(this.#port);
-    return this.#owed === 0;
+    return this.#pendingPackets === 0;
   }
 
   /** The count follows the entries. It means nothing unless the entries are there, too. */
@@ -72,7 +71,7 @@ class DeadPort {
         const posted = Number(entries.readBigUInt64LE(at + OVERLAPPED_ENTRY.lpOverlapped));
         this.#left(posted, entries.readUInt32LE(at + OVERLAPPED_ENTRY.dwNumberOfBytesTransferred));
       } else if (key !== Key.None) {
-        this.#owed--;
+        this.#pendingPackets--;
       }
     }
   }

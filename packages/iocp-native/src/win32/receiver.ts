@@ -6,7 +6,7 @@ import assert from 'node:assert';
 import type { IocpError } from '../contract/errors.js';
 import { Operation, type Overlapped } from '../contract/port.js';
 import { FreeList, type ReceiveBuffers } from '../port/receive-buffers.js';
-import { WSA_IO_PENDING, WSAECONNRESET, WSAEWOULDBLOCK } from './constants.js';
+import { ERROR_IO_PENDING, WSAECONNRESET, WSAEWOULDBLOCK } from './constants.js';
 import { type Datagrams, endOfStream } from './datagrams.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
@@ -175,22 +175,20 @@ export class Receiver {
     socket.stream = Stream.Kernel;
     const overlapped = this.#engine.prepare(event);
     if (socket.pipe !== null) {
-      const errno = readPipe(socket.handle, buffer < 0 ? scratch.address : target, words[at]!, overlapped);
-      return errno === 0 ? -1 : this.#refused(socket, buffer, errno);
+      const into = buffer < 0 ? scratch.address : target;
+      const errno = this.#engine.outcome(readPipe(socket.handle, into, words[at]!, overlapped), false);
+      return errno === ERROR_IO_PENDING ? -1 : this.#refused(socket, buffer, errno);
     }
     const list = overlapped + EVENT_BUFFERS;
-    if (this.#recv(socket.handle, list, 1, scratch.address, scratch.address + PAGE.flags * 4, overlapped, 0) === 0) {
-      if (!socket.skipsPacketOnSuccess) return -1;
-      this.#engine.settle();
-      return scratch.words[PAGE.bytes]!;
-    }
-    const errno = WSAGetLastError();
-    return errno === WSA_IO_PENDING ? -1 : this.#refused(socket, buffer, errno);
+    const flags = scratch.address + PAGE.flags * 4;
+    const done = this.#recv(socket.handle, list, 1, scratch.address, flags, overlapped, 0) === 0;
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno === 0) return scratch.words[PAGE.bytes]!;
+    return errno === ERROR_IO_PENDING ? -1 : this.#refused(socket, buffer, errno);
   }
 
-  /** The kernel has not taken a receive, so no packet comes. */
+  /** The call of a receive has failed. */
   #refused(socket: Win32Socket, buffer: number, errno: number): -1 {
-    this.#engine.settle();
     if (buffer >= 0) this.#give(buffer);
     this.#fail(socket, errno);
     return -1;
@@ -231,7 +229,7 @@ export class Receiver {
     socket.receiveBuffer = buffer;
     socket.stream = Stream.Kernel;
     const errno = this.#datagrams.post(socket, buffer);
-    if (errno !== 0) this.#completeDatagram(socket, buffer, errno, 0);
+    if (errno !== ERROR_IO_PENDING) this.#completeDatagram(socket, buffer, errno, 0);
   }
 
   /** A datagram is in the buffer: takes those that are there, too. Or the receive has failed. */

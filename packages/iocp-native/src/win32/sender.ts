@@ -3,7 +3,7 @@
 import assert from 'node:assert';
 import { blockOf, bytesOf, countOf, offsetOf } from '../contract/gather-list.js';
 import { type GatherList, Operation, type Overlapped } from '../contract/port.js';
-import { ERROR_NOT_SUPPORTED, SD_SEND, WSA_IO_PENDING } from './constants.js';
+import { ERROR_IO_PENDING, ERROR_NOT_SUPPORTED, SD_SEND } from './constants.js';
 import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
 import { EVENT_BUFFERS, OVERLAPPED, PAGE, WSABUF } from './layout.js';
@@ -37,16 +37,10 @@ export class Sender {
     const list = overlapped + EVENT_BUFFERS;
     // Winsock wants a buffer, if one of no bytes.
     if (countOf(pieces) === 0) writeBuffer(event.block.words, (event.offset + EVENT_BUFFERS) >> 2, 0, 0);
-    if (this.#send(socket.handle, list, Math.max(1, countOf(pieces)), scratch.address, 0, overlapped, 0) === 0) {
-      if (!socket.skipsPacketOnSuccess) return;
-      this.#engine.settle();
-      this.complete(socket, event, 0, scratch.words[PAGE.bytes]!);
-      return;
-    }
-    const errno = WSAGetLastError();
-    if (errno === WSA_IO_PENDING) return;
-    this.#engine.settle();
-    this.complete(socket, event, errno, 0);
+    const count = Math.max(1, countOf(pieces));
+    const done = this.#send(socket.handle, list, count, scratch.address, 0, overlapped, 0) === 0;
+    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno !== ERROR_IO_PENDING) this.complete(socket, event, errno, done ? scratch.words[PAGE.bytes]! : 0);
   }
 
   /** A send has ended with this NTSTATUS or error number. */
@@ -78,10 +72,9 @@ export class Sender {
     }
     const low = at + (WSABUF.buf >> 2);
     const from = words[low + 1]! * 0x100000000 + words[low]!;
-    const errno = writePipe(socket.handle, from, words[at]!, this.#engine.prepare(event));
-    if (errno === 0) return;
-    this.#engine.settle();
-    this.complete(socket, event, errno, 0);
+    const called = writePipe(socket.handle, from, words[at]!, this.#engine.prepare(event));
+    const errno = this.#engine.outcome(called, false);
+    if (errno !== ERROR_IO_PENDING) this.complete(socket, event, errno, 0);
   }
 
   shutdown(socket: Win32Socket): void {

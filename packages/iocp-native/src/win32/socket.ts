@@ -15,7 +15,6 @@ import type { PipeEnd } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
 import * as ws2 from './ws2_32.js';
 
-const SOMAXCONN = 200;
 /** TCP_INITIAL_RTO_PARAMETERS: the round-trip time as it is, and no second SYN. */
 const NO_SYN_RETRANSMISSIONS = Buffer.from([0xff, 0xff, 0xfe, 0]);
 
@@ -223,7 +222,7 @@ export function setIPv6Only(handle: number, on: boolean, action: string): void {
 
 /** What listen() is to be told: plainly, it cuts to 200; what is beyond has a form of its own, SOMAXCONN_HINT. */
 export function backlogOf(wanted: number): number {
-  return wanted <= SOMAXCONN ? wanted : -Math.min(wanted, 65_535);
+  return wanted <= c.SOMAXCONN ? wanted : -Math.min(wanted, 65_535);
 }
 
 /**
