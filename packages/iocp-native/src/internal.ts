@@ -28,6 +28,7 @@ export {
   whole,
   wrongType,
 } from './options.js';
+export { Gate } from './port/gate.js';
 export { leavePosted } from './port/handed-posts.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';

@@ -1,6 +1,7 @@
-// The shared port of Windows: a completion port of the kernel, which knows all the rules itself. Its HANDLE is a number
-// that the system uses anew once the port is closed, so two words in shared memory keep late threads out.
+// The shared port of Windows: a completion port of the kernel, which knows all the rules itself. A gate before its HANDLE
+// keeps late threads out.
 
+import { Gate } from '@overlapped/iocp-native/internal';
 import {
   CloseHandle,
   CreateIoCompletionPort,
@@ -12,24 +13,18 @@ import {
 } from '@overlapped/iocp-native/win32';
 import type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 
-const CLOSED = 0;
-/** Calls of threads that are using the handle. */
-const INSIDE = 1;
 /** Milliseconds that wait() stays in the kernel: worker.terminate() and process.exit() wait for it. */
 const SLICE = 1000;
-/** close() gives the threads inside this often, for 10 ms each, the chance to leave by themselves. */
-const CLOSE_ROUNDS = 10;
-
 export function createKernelPort(concurrency: number): SharedPortToken {
   const handle = CreateIoCompletionPort(-1, 0, 0, concurrency);
   if (handle === 0) throw win32Error('create a shared port', 'CreateIoCompletionPort', GetLastError());
-  return { kind: 'kernel', handle, memory: new SharedArrayBuffer(8) };
+  return { kind: 'kernel', handle, memory: new Gate().memory };
 }
 
 export class KernelPort implements SharedPort {
   wakeUps = 0;
   readonly #handle: number;
-  readonly #words: Int32Array;
+  readonly #gate: Gate;
   readonly #packet = { key: 0, bytes: 0 };
   readonly #get = GetQueuedCompletionStatus.bound();
   readonly #post = PostQueuedCompletionStatus.bound();
@@ -41,17 +36,17 @@ export class KernelPort implements SharedPort {
 
   constructor(token: SharedPortToken) {
     this.#handle = token.handle;
-    this.#words = new Int32Array(token.memory);
+    this.#gate = new Gate(token.memory);
   }
 
   get closed(): boolean {
-    return Atomics.load(this.#words, CLOSED) !== 0;
+    return this.#gate.closed;
   }
 
   post(key: number, bytes: number): boolean {
-    if (!this.#enter()) return false;
+    if (!this.#gate.enter()) return false;
     const posted = this.#post(this.#handle, bytes, key, 0) !== 0;
-    this.#exit();
+    this.#gate.leave();
     return posted;
   }
 
@@ -75,15 +70,11 @@ export class KernelPort implements SharedPort {
   leave(): void {}
 
   close(): void {
-    const words = this.#words;
-    if (Atomics.exchange(words, CLOSED, 1) !== 0) return;
-    for (let round = 0; round < CLOSE_ROUNDS; round++) {
-      const inside = Atomics.load(words, INSIDE);
-      if (inside === 0) break;
+    const first = this.#gate.close((inside) => {
       for (let i = 0; i < inside; i++) this.#post(this.#handle, 0, 0, 0);
-      Atomics.wait(words, INSIDE, inside, 10);
-    }
-    // Who is still inside waits in the kernel, for want of a slot: that ends with the handle.
+    });
+    if (!first) return;
+    // A thread that is still inside waits in the kernel until a slot is free: that wait ends with the handle.
     if (CloseHandle(this.#handle) === 0) throw win32Error('close a shared port', 'CloseHandle', GetLastError());
   }
 
@@ -91,27 +82,15 @@ export class KernelPort implements SharedPort {
   recover(): void {}
 
   #take(milliseconds: number): boolean {
-    if (!this.#enter()) return false;
+    if (!this.#gate.enter()) return false;
     const taken = this.#get(this.#handle, this.#bytesOut, this.#keyOut, this.#overlappedOut, milliseconds) !== 0;
     const errno = taken ? 0 : GetLastError();
-    this.#exit();
+    this.#gate.leave();
     // Also what close() posts comes out here.
     if (this.closed) return false;
     if (!taken && errno !== WAIT_TIMEOUT) throw win32Error('wait on a shared port', 'GetQueuedCompletionStatus', errno);
     this.#packet.bytes = this.#out[0]!;
     this.#packet.key = this.#out[2]!;
     return taken;
-  }
-
-  #enter(): boolean {
-    Atomics.add(this.#words, INSIDE, 1);
-    if (Atomics.load(this.#words, CLOSED) === 0) return true;
-    this.#exit();
-    return false;
-  }
-
-  #exit(): void {
-    Atomics.sub(this.#words, INSIDE, 1);
-    Atomics.notify(this.#words, INSIDE);
   }
 }
