@@ -24,8 +24,11 @@ import type { DatagramOptions, Endpoint, KeepAlive, ListenOptions, PipeEndpoint,
 export { GatherList, MAX_GATHER } from './gather-list.js';
 export type * from './options.js';
 
-/** The kernels' names for what serves the port. */
-export type BackendName = 'iocp' | 'io_uring' | 'portable';
+/**
+ * What serves a port: a kernel, node:net (`portable`), or createSimulation() of the testing entry (`simulation`), which
+ * openPort() does not know.
+ */
+export type BackendName = 'iocp' | 'io_uring' | 'portable' | 'simulation';
 
 /** What an operation was. Small integers, so that a switch over them is a jump. */
 export const Operation = {
@@ -149,7 +152,7 @@ export interface ReceiveBufferOptions {
 
 /** What another thread needs to post to a port; it can be sent to a worker as it is. See `openPoster`. */
 export interface PortToken {
-  /** Of the port. */
+  /** The backend that posts to the port. */
   readonly backend: BackendName;
   /** The completion port's HANDLE, or the write end of a pipe; -1 where memory alone does it. */
   readonly handle: number;
@@ -172,7 +175,7 @@ export interface PortPoster {
  * there.
  */
 export interface CompletionPort {
-  /** Which kernel serves it. */
+  /** What serves it. */
   readonly backend: BackendName;
   /** The port is the kernel's own: dequeue() can wait, and sockets can move between the ports of threads. */
   readonly native: boolean;

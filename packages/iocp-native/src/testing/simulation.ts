@@ -4,10 +4,10 @@
 import { endpoint } from '../contract/endpoint.js';
 import type { CompletionPort, Endpoint, PortOptions } from '../contract/port.js';
 import { settled, type VirtualClock } from './clock.js';
+import { openSimulated } from './driver.js';
 import { defaults, type Faults } from './faults.js';
 import { Network } from './network.js';
 import { type PeerHandlers, SimulatedPeer, SimulatedServer } from './peer.js';
-import { SimulatedPort } from './port.js';
 import { Random } from './random.js';
 import { World } from './world.js';
 
@@ -40,7 +40,7 @@ export class Simulation {
   /** A port of this simulation. */
   openPort(options: PortOptions = {}): CompletionPort {
     const { concurrency = 1, receiveBuffers = { count: 1024, size: 8256 } } = options;
-    return new SimulatedPort(this.#world, this.#network, { concurrency, receiveBuffers });
+    return openSimulated(this.#world, this.#network, { concurrency, receiveBuffers });
   }
 
   /** Connections that detached listeners brought, and that no port has adopted. At the end of a test there should be none. */
