@@ -10,6 +10,7 @@ import { datagramPeers } from './contract/datagram-peers.js';
 import { datagrams } from './contract/datagrams.js';
 import { destroying } from './contract/destroying.js';
 import { files } from './contract/files.js';
+import { guarding } from './contract/guarding.js';
 import { hosting } from './contract/hosting.js';
 import { local } from './contract/local.js';
 import { memory } from './contract/memory.js';
@@ -26,6 +27,7 @@ import { type Open, Suite } from './support/suite.js';
 
 const themes = {
   starting,
+  guarding,
   posting,
   accepting,
   connecting,

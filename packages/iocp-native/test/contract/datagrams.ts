@@ -199,6 +199,18 @@ export function datagrams(suite: Suite): void {
     expect(() => r.port.sendTo(server, r.event(), r.gather('x'), local)).toThrow(AssertionError);
   });
 
+  suite.rule('a datagram socket neither accepts, sends files, nor shuts down', async () => {
+    const r = suite.rig();
+    const { port } = r;
+    const { socket } = await bound(r);
+    const { inFlight } = port.stats;
+    expect(() => port.accept(socket, r.event())).toThrow(AssertionError);
+    expect(() => port.sendFile(socket, r.event(), 0, 0, 1)).toThrow(AssertionError);
+    expect(() => port.shutdown(socket)).toThrow(AssertionError);
+    expect(port.stats.inFlight).toBe(inFlight);
+    expect(r.events.all.filter(({ pending }) => pending).length).toBe(inFlight);
+  });
+
   suite.rule('datagrams that came while no stream ran are not lost', async () => {
     const r = suite.rig();
     const socket = await r.port.bind(LOOPBACK);

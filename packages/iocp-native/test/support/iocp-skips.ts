@@ -1,6 +1,9 @@
 // What the Windows backend does not follow, and what Wine does not, in whose place it is tested on Linux; and why.
 
+import { unconverted } from './unconverted.js';
+
 const everywhere = {
+  ...unconverted,
   'listeners with reusePort share an address, and take every connection between them': 'Windows has no SO_REUSEPORT',
   'a half-closed local socket still receives': 'a named pipe has no half-close',
   'the file of a dead listener refuses clients, and is in the way of listeners': 'a named pipe has no file',
