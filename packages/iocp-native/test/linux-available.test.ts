@@ -10,7 +10,10 @@ import { linuxError, ringError, whyNoRing } from '../src/linux/errors.js';
 import { layout, Ring } from '../src/linux/index.js';
 import { linuxBackend, probe } from '../src/linux/io-uring/backend.js';
 import { whenFreed, withLargestRing } from '../src/linux/io-uring/locked-memory.js';
+import { TaskRun } from '../src/linux/io-uring/ring.js';
+import { chooseTaskRun } from '../src/linux/io-uring/task-run.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
+import { linuxMemory } from '../src/linux/memory.js';
 import { signal } from '../src/linux/signals.js';
 import { library } from './support/threads.js';
 
@@ -180,5 +183,65 @@ describe.skipIf(!available.available)(`the wake-up of a guest (${reason})`, () =
       vi.spyOn(this, 'eventfdEnabled', 'set').mockImplementation(() => {});
     });
     expect(probe()).toEqual(refusal(1));
+  });
+});
+
+describe.skipIf(!available.available)(`how a ring finishes operations (${reason})`, () => {
+  const real = Object.getOwnPropertyDescriptor(process, 'arch')!;
+  afterEach(() => {
+    Object.defineProperty(process, 'arch', real);
+    vi.restoreAllMocks();
+  });
+
+  /** What is chosen on x64, where the wake-ups take so many milliseconds, and no other comes. */
+  function chosen(delays: readonly number[], isMain = true, isKept = false): TaskRun {
+    Object.defineProperty(process, 'arch', { ...real, value: 'x64' });
+    let [eventfd, left] = [-1, delays.length];
+    vi.spyOn(Ring.prototype, 'registerEventfd').mockImplementation((fd) => {
+      eventfd = fd;
+    });
+    vi.spyOn(Ring.prototype, 'eventfdEnabled', 'set').mockImplementation((on) => {
+      if (on && left-- > 0) signal(eventfd);
+    });
+    const times = delays.flatMap((delay) => [0, delay]);
+    vi.spyOn(performance, 'now').mockImplementation(() => times.shift() ?? 0);
+    return chooseTaskRun(isMain, isKept);
+  }
+
+  it('the main thread defers it where a guest is woken at once', () => {
+    expect(chosen([0.1, 0.2, 0.3])).toBe(TaskRun.Defer);
+  });
+
+  it('one wake-up may be late, as the thread had no processor', () => {
+    expect(chosen([0.1, 20, 0.3])).toBe(TaskRun.Defer);
+  });
+
+  it.each([
+    ['late', [16, 0.2, 16]],
+    ['once only', [0.1]],
+    ['twice only', [0.1, 0.1]],
+    ['never', []],
+  ])('the main thread does not defer it where a guest is woken %s', (_when, delays) => {
+    const descriptors = readdirSync('/proc/self/fd').length;
+    expect(chosen(delays)).toBe(TaskRun.Coop);
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+  });
+
+  it("a core's worker defers it whatever the wake-ups are, a program's own never", () => {
+    expect([chosen([], false, true), chosen([0, 0, 0], false, false)]).toEqual([TaskRun.Defer, TaskRun.Coop]);
+  });
+
+  it('only x64 defers it', () => {
+    for (const arch of ['arm64', 'riscv64', 'loong64']) {
+      Object.defineProperty(process, 'arch', { ...real, value: arch });
+      expect([chooseTaskRun(true, false), chooseTaskRun(false, true)]).toEqual([TaskRun.Coop, TaskRun.Coop]);
+    }
+  });
+
+  it('a kernel that cannot does not', () => {
+    vi.spyOn(linuxMemory, 'map').mockImplementation(() => {
+      throw linuxError('set up an io_uring', 'io_uring_setup', constants.errno.EINVAL);
+    });
+    expect(chosen([0, 0, 0])).toBe(TaskRun.Coop);
   });
 });

@@ -17,6 +17,7 @@ contract('portable', (options) => openPort({ ...options, backend: 'portable' }),
   'a wait ends for whatever the event loop has to do': cannotWait,
   'a port that hosts the loop sleeps as long as that may': cannotWait,
   'a port that is watched in a loop that another one hosts is served, and the loop still sleeps': cannotWait,
+  'a port that has hosted the loop, and is watched then, is told whatever the loop has served meanwhile': cannotWait,
   'what a close has cut short ends by ECONNRESET at a port that reads it later':
     'behind data that waits, libuv reports a reset as an end',
   'a detached accept brings a handle, which the port of another owner adopts': notNative,

@@ -19,6 +19,7 @@ const skips = {
   'a wait ends for whatever the event loop has to do': cannotWait,
   'a port that hosts the loop sleeps as long as that may': cannotWait,
   'a port that is watched in a loop that another one hosts is served, and the loop still sleeps': cannotWait,
+  'a port that has hosted the loop, and is watched then, is told whatever the loop has served meanwhile': cannotWait,
   'watch keeps the process alive, and nothing else of a port does': cannotWait,
   'closeHandle ends a connection that nobody adopted': notNative,
   'a connection with data in flight moves to a thread, whose port echoes': notNative,

@@ -4,8 +4,6 @@
 //
 // On the main thread it becomes a guest of the loop while there are no packets. libuv counts only the waits of its own, so else
 // performance.eventLoopUtilization() would say that an idle thread is busy, and load shedders go by that.
-// On Linux the ring then polls libuv's epoll, which has the ring's own eventfd in it. That needs COOP_TASKRUN (see ring.ts): with
-// DEFER_TASKRUN the kernel defers such a signal, and the thread may never wake.
 
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';

@@ -32,6 +32,7 @@ export const SETUP = {
   COOP_TASKRUN: 1 << 8,
   TASKRUN_FLAG: 1 << 9,
   SINGLE_ISSUER: 1 << 12,
+  DEFER_TASKRUN: 1 << 13,
 };
 export const FEATURE = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8 };
 export const ENTER = { GETEVENTS: 1 << 0, EXT_ARG: 1 << 3, REGISTERED_RING: 1 << 4 };

@@ -92,6 +92,30 @@ export function hosting(suite: Suite): void {
     },
   );
 
+  suite.rule(
+    'a port that has hosted the loop, and is watched then, is told whatever the loop has served meanwhile',
+    async () => {
+      const { port, pump } = suite.rig();
+      pump.stop();
+      port.waitForLoop();
+      const batch = createBatch(4);
+      for (let round = 0; round < 3; round++) {
+        expect(port.dequeue(batch, 1)).toBe(0);
+        let watched = new Promise<void>((resolve) => port.watch(resolve));
+        // A thread of libuv's pool tells the loop by an eventfd.
+        for (let i = 0; i < 3; i++) await readFile(import.meta.filename);
+        const posting = postFromThread(port.share(), 1, 1);
+        await watched;
+        while (port.dequeue(batch, 0) === 0) {
+          watched = new Promise<void>((resolve) => port.watch(resolve));
+          await watched;
+        }
+        port.unwatch();
+        await posting;
+      }
+    },
+  );
+
   suite.rule('a port that cannot wait does not host the loop: ENOTSUP', () => {
     const { port } = suite.rig();
     expect(() => port.waitForLoop()).toThrow(expect.objectContaining({ code: 'ENOTSUP' }));

@@ -18,10 +18,15 @@ import { closeAtThreadEnd } from '../thread-end.js';
 import { smallestRing, whenFreed, withLargestRing } from './locked-memory.js';
 import { UringPort } from './port.js';
 import { Ring } from './ring.js';
-import { TRIES, wakeUps } from './wake-up.js';
+import { taskRun } from './task-run.js';
+import { wakeUps } from './wake-up.js';
 
 /** Those whose numbers and structures layout.ts has. */
 const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
+
+/** How many wake-ups of a guest are tried, and the milliseconds until one is not expected any more. */
+const WAKE_UPS = 2;
+const PATIENCE = 500;
 
 let known: Availability | undefined;
 
@@ -60,19 +65,19 @@ export function probe(): Availability {
   if (runtime) return no(runtime);
   try {
     assertLinuxLayout();
-    const ring = whenFreed(() => new Ring(8, 16));
+    const ring = whenFreed(() => new Ring(8, 16, taskRun()));
     try {
       const missing = missingOperations(ring.fd);
       if (missing.length > 0) return no(`the kernel has no ${missing.join(', ')}`);
       // Other threads look at the ring by a timer (see notifier.ts).
-      const woken = isMainThread ? wakeUps(ring) : TRIES;
-      if (woken < TRIES) return no(`Linux ${release()} woke a thread for an io_uring ${woken} of ${TRIES} times`);
+      const woken = isMainThread ? wakeUps(ring, WAKE_UPS, PATIENCE).length : WAKE_UPS;
+      if (woken < WAKE_UPS) return no(`Linux ${release()} woke a thread for an io_uring ${woken} of ${WAKE_UPS} times`);
     } finally {
       ring.close();
     }
     // Opening one for a moment tries the rest: buffer rings, eventfds, mappings, and whether there is memory for the smallest. Of
     // many workers that begin at once, each would take the memory of another.
-    const [count, open] = isMainThread ? [1024, smallestRing] : [8, () => new Ring(8, 16)];
+    const [count, open] = isMainThread ? [1024, smallestRing] : [8, () => new Ring(8, 16, taskRun())];
     const options = { concurrency: 1, receiveBuffers: { count, size: 64 } };
     whenFreed(() => new UringPort(options, open())).destroy();
     return { available: true };

@@ -9,6 +9,7 @@ export const CANCEL = 9;
 export const LOOP = 10;
 export const ROOM = 11;
 export const THREAD_END = 12;
+export const RELEASE = 13;
 
 export function fill(
   packet: CompletionPacket,

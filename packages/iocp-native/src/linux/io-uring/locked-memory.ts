@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { isIocpError } from '../../contract/errors.js';
 import { Ring } from './ring.js';
+import { taskRun } from './task-run.js';
 
 /**
  * Entries of a port's submission and completion queue, largest first. With 16 bytes for a completion, 64 for a submission and
@@ -43,7 +44,7 @@ export function withLargestRing<T>(open: (ring: Ring) => T): T {
   for (let i = isMainThread ? 0 : FIRST_OF_WORKER; ; i++) {
     const { submissions, completions } = SIZES[i]!;
     try {
-      return open(new Ring(submissions, completions));
+      return open(new Ring(submissions, completions, taskRun()));
     } catch (error) {
       if (!isOutOfMemory(error) || i === SIZES.length - 1) throw error;
     }
@@ -53,7 +54,7 @@ export function withLargestRing<T>(open: (ring: Ring) => T): T {
 /** A ring of the size that a port needs at least. Throws an IocpError, as Ring does. */
 export function smallestRing(): Ring {
   const { submissions, completions } = SIZES.at(-1)!;
-  return new Ring(submissions, completions);
+  return new Ring(submissions, completions, taskRun());
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -6,8 +6,8 @@
 //                 at the ring once a millisecond instead: koffi's poll handle crashes the process when its worker is
 //                 terminated
 //   posts         a pipe (see post-pipe.ts), polled by the ring itself, so that it also ends a wait in io_uring_enter(). A
-//                 pipe works whatever the ring's flags are; an eventfd needs COOP_TASKRUN (see ring.ts): from inside the
-//                 write to one eventfd the kernel defers the signal of another
+//                 pipe works whatever the ring's flags are; an eventfd would need COOP_TASKRUN (see ring.ts): from inside
+//                 the write to one eventfd the kernel defers the signal of another
 //   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
 import { AsyncResource } from 'node:async_hooks';

@@ -244,7 +244,9 @@ export class UringPort implements CompletionPort {
 
   watch(ready: () => void): void {
     this.#assertOpen();
-    this.#notifier.watch(ready, this.#engine.queue.length > 0 || this.#ring.unsubmitted > 0);
+    const now = this.#engine.queue.length > 0 || this.#ring.unsubmitted > 0;
+    this.#loopHost?.release();
+    this.#notifier.watch(ready, now);
   }
 
   unwatch(): void {

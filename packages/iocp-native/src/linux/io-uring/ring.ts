@@ -47,12 +47,24 @@ const WAIT_ARGUMENT = 16;
 const WAIT_TS = 32;
 const MAP_SHARED_POPULATE = 0x1 | 0x8000;
 const NEEDED_FEATURES = FEATURE.SINGLE_MMAP | FEATURE.NODROP | FEATURE.EXT_ARG;
-// COOP_TASKRUN: the kernel finishes an operation in the ring's own thread, when that next enters or leaves the kernel, and
-// takes it out of a wait for that. The ring's eventfd is then signalled at once. With DEFER_TASKRUN, which waits for
-// io_uring_enter(), newer kernels signal after an RCU grace period (12 ms and more), and Linux 6.12.114 to 6.12.118 once only.
-const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SINGLE_ISSUER | SETUP.COOP_TASKRUN;
+const SETUP_FLAGS = SETUP.CQSIZE | SETUP.CLAMP | SETUP.TASKRUN_FLAG | SETUP.SINGLE_ISSUER;
 // How often a full submission queue is offered to a kernel that takes nothing.
 const FLUSH_TRIES = 1000;
+
+/** When the kernel finishes an operation whose socket became ready: a flag of io_uring_setup(2). */
+export const TaskRun = {
+  /**
+   * When the ring's thread next enters or leaves the kernel; a wait of that thread, in whatever system call, ends with EINTR for
+   * it. The ring's eventfd is signalled at once.
+   */
+  Coop: SETUP.COOP_TASKRUN,
+  /**
+   * In the thread's next io_uring_enter(). It costs less. Some kernels signal the ring's eventfd late, or once only (see
+   * task-run.ts, which chooses).
+   */
+  Defer: SETUP.DEFER_TASKRUN,
+} as const;
+export type TaskRun = (typeof TaskRun)[keyof typeof TaskRun];
 
 /**
  * An io_uring(7), mapped into JavaScript: entries are written and read in place. It belongs to the thread that made it
@@ -89,12 +101,12 @@ export class Ring {
    * Throws an IocpError: ENOSYS or EPERM where io_uring is missing or forbidden, EINVAL before Linux 6.0, ENOMEM where
    * RLIMIT_MEMLOCK leaves no room for so many entries.
    */
-  constructor(entries: number, cqEntries: number) {
+  constructor(entries: number, cqEntries: number, taskRun: TaskRun = TaskRun.Coop) {
     const page = linuxMemory.map(PAGE.size);
     const view = linuxMemory.view(page, PAGE.size);
     const params = Buffer.from(view, PAGE.params, PARAMS.size);
     params.writeUInt32LE(cqEntries, PARAMS.cqEntries);
-    params.writeUInt32LE(SETUP_FLAGS, PARAMS.flags);
+    params.writeUInt32LE(SETUP_FLAGS | taskRun, PARAMS.flags);
     this.fd = io_uring_setup(entries, params);
     if (this.fd < 0) {
       const error = ringError('set up an io_uring', 'io_uring_setup', errno());

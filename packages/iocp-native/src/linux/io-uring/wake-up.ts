@@ -1,7 +1,7 @@
 // Whether the kernel wakes a guest: a ring polls a timer, the thread waits for the ring's eventfd in an epoll, as the event
 // loop does, and the timer fires. A kernel that does not signal then would leave a core waiting for ever.
 //
-// It is tried twice: Linux 6.12.114 to 6.12.118 signal the eventfd of a ring with DEFER_TASKRUN once and never again.
+// One is not enough: Linux 6.12.114 to 6.12.118 signal the eventfd of a ring with DEFER_TASKRUN once and never again.
 
 import { disown, Owned, own } from '../../native/ledger.js';
 import { EINTR, linuxError } from '../errors.js';
@@ -31,19 +31,17 @@ import {
 import { clearSignal } from '../signals.js';
 import type { Ring } from './ring.js';
 
-/** How many wake-ups are tried. */
-export const TRIES = 2;
 /** Nanoseconds until the timer fires: mostly the thread sleeps by then. */
 const DELAY = 100_000n;
-/** Waits in which nothing happens until no signal is expected any more, and the milliseconds of each. */
-const WAITS = 10;
+/** Milliseconds of one wait. */
 const WAIT = 50;
 
 /**
- * How many of TRIES wake-ups came; it ends with the first that did not. The ring must be idle, and no eventfd registered.
- * Throws an IocpError.
+ * Tries so many wake-ups, and gives the milliseconds that each took; it ends with the first that did not come in `patience`
+ * milliseconds. The ring must be idle, and no eventfd registered. Throws an IocpError.
  */
-export function wakeUps(ring: Ring): number {
+export function wakeUps(ring: Ring, tries: number, patience: number): number[] {
+  const delays: number[] = [];
   const descriptors: number[] = [];
   const open = (result: number, syscall: string) => {
     const fd = check(result, 'try a wake-up', syscall);
@@ -64,16 +62,18 @@ export function wakeUps(ring: Ring): number {
     // struct itimerspec: the interval (16), then the first time, in seconds and nanoseconds.
     const time = Buffer.alloc(32);
     time.writeBigInt64LE(DELAY, 24);
-    for (let woken = 0; woken < TRIES; woken++) {
+    while (delays.length < tries) {
       ring.eventfdEnabled = true;
+      const begin = performance.now();
       check(timerfd_settime(timer, 0, time, null), 'try a wake-up', 'timerfd_settime');
-      if (!signalled(epoll, event)) return woken;
+      if (!signalled(epoll, event, patience)) break;
+      delays.push(performance.now() - begin);
       ring.eventfdEnabled = false;
       clearSignal(signals);
       ring.enter(0);
       ring.advance(ring.cqTail());
     }
-    return TRIES;
+    return delays;
   } finally {
     for (const fd of descriptors) {
       disown(Owned.Handle, fd);
@@ -86,8 +86,8 @@ export function wakeUps(ring: Ring): number {
  * Waits for the signal. The kernel ends the wait to finish the poll, and other signals do, too: that is EINTR. What counts is
  * not the time but waits that nothing ended: a thread that has no processor for long sees nothing until it waits again.
  */
-function signalled(epoll: number, event: Buffer): boolean {
-  for (let waits = 0; waits < WAITS; ) {
+function signalled(epoll: number, event: Buffer, patience: number): boolean {
+  for (let waits = 0; waits * WAIT < patience; ) {
     const count = epoll_wait(epoll, event, 1, WAIT);
     if (count > 0) return true;
     if (count === 0) waits++;
