@@ -26,7 +26,7 @@ test('a connection that comes when the time to end is over is cut off, too', asy
   expect(acceptor.dequeue(batch, 0)).toBe(2);
   for (const event of events) main.listenerEvents.release(event);
 
-  service.give(batch[0]!.bytes);
+  service.give(batch[0]!.handle);
   await simulation.run();
   expect(core.sessions).toBe(1);
   let over = false;
@@ -35,7 +35,7 @@ test('a connection that comes when the time to end is over is cut off, too', asy
   });
   await simulation.run(GRACE);
   expect(over).toBe(false);
-  service.give(batch[1]!.bytes);
+  service.give(batch[1]!.handle);
   await simulation.until(() => over);
   await simulation.until(() => peers.every(({ closed }) => closed));
   expect(core.sessions).toBe(0);

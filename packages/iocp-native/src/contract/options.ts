@@ -51,7 +51,7 @@ export interface ListenOptions extends SocketOptions {
   /** For an IPv6 address: refuse IPv4 clients. Default false (dual stack). */
   readonly ipv6Only?: boolean;
   /**
-   * Accepts bring connections that are associated with no port: `socket` is null and `bytes` is the OS's handle, which
+   * Accepts bring connections that are associated with no port: `socket` is null and `handle` is the OS's handle, which
    * the taker of the packet owns from then on. Any thread's port may adopt() it; closeHandle() ends it. Default false.
    * ENOTSUP where the port is not `native`.
    */

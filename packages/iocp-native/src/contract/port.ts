@@ -32,7 +32,7 @@ export type BackendName = 'iocp' | 'io_uring' | 'portable' | 'simulation';
 
 /** What an operation was. Small integers, so that a switch over them is a jump. */
 export const Operation = {
-  /** A connection was accepted: `socket`, or, when the listener is detached, `bytes`. */
+  /** A connection was accepted: `socket`, or, when the listener is detached, `handle`. */
   Accept: 1,
   /** A connection is there. */
   Connect: 2,
@@ -98,8 +98,10 @@ export class CompletionPacket {
   event: Overlapped | null = null;
   /** The socket operated on; for Accept, the new one. Null for Post, and for an Accept that failed or is detached. */
   socket: PortSocket | null = null;
-  /** Bytes transferred (Receive, Send), the number posted, or the handle that a detached Accept brings. */
+  /** Bytes transferred (Receive, Send), or the number posted. */
   bytes = 0;
+  /** Accept of a detached listener: the handle of the connection, which the taker of the packet owns. Else -1. */
+  handle = -1;
   /** Receive: the bytes, borrowed. Null at the end of the stream, on errors, and for other operations. */
   data: Buffer | null = null;
   /** Receive: which receive buffer `data` lies in, to be given back with release(); else -1. */

@@ -1,6 +1,6 @@
 // Packets that did not come from the kernel: what finished or failed at once, closes, and what was posted.
 
-import { CompletionPacket, Operation } from '../contract/port.js';
+import { CompletionPacket } from '../contract/port.js';
 
 /** A first-in-first-out queue of packets, which reuses its records. */
 export class PacketQueue<O extends object = object> {
@@ -48,8 +48,8 @@ export class PacketQueue<O extends object = object> {
 }
 
 /** The handle that the packet of a detached accept brings, or -1. */
-export function detachedHandle({ operation, socket, error, bytes }: CompletionPacket): number {
-  return operation === Operation.Accept && socket === null && error === null ? bytes : -1;
+export function detachedHandle({ handle }: CompletionPacket): number {
+  return handle;
 }
 
 function copyPacket(from: CompletionPacket, into: CompletionPacket): void {
@@ -58,6 +58,7 @@ function copyPacket(from: CompletionPacket, into: CompletionPacket): void {
   into.event = from.event;
   into.socket = from.socket;
   into.bytes = from.bytes;
+  into.handle = from.handle;
   into.data = from.data;
   into.buffer = from.buffer;
   into.error = from.error;
@@ -69,6 +70,7 @@ function clearPacket(packet: CompletionPacket): void {
   packet.event = null;
   packet.socket = null;
   packet.bytes = 0;
+  packet.handle = -1;
   packet.data = null;
   packet.buffer = -1;
   packet.error = null;

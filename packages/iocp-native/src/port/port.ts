@@ -22,7 +22,7 @@ import {
 } from '../contract/port.js';
 import type { BlockStore, NativeBlock } from '../native/memory.js';
 import { checkEvent, checkFileRange, checkHandle } from './checks.js';
-import { detachedHandle, PacketQueue } from './packet-queue.js';
+import { PacketQueue } from './packet-queue.js';
 import { ReceiveBuffers } from './receive-buffers.js';
 import { Kind, type Origin, Socket } from './socket.js';
 import { SocketTable } from './socket-table.js';
@@ -337,8 +337,7 @@ export class Port<S extends Socket> implements CompletionPort {
   /** Discards a packet that a dequeue() of destroy() has brought. */
   discard(packet: CompletionPacket): void {
     if (packet.buffer >= 0) this.release(packet.buffer);
-    const handle = detachedHandle(packet);
-    if (handle >= 0) this.#driver.discard(handle);
+    if (packet.handle >= 0) this.#driver.discard(packet.handle);
   }
 
   #discardQueue(): void {

@@ -106,7 +106,7 @@ export class SimulatedListener extends SimulatedHandle {
     const packet = this.port.queue(Operation.Accept, this, event, null);
     if (this.#detached) {
       packet.socket = null;
-      packet.bytes = this.driver.network.detach(end);
+      packet.handle = this.driver.network.detach(end);
     } else {
       packet.socket = this.driver.port.add(new SimulatedSocket(this.driver, end));
     }

@@ -119,7 +119,7 @@ export class Acceptor {
       const connection = detached ? null : this.#engine.addSocket(handle, null, ACTION);
       const packet = this.#engine.queuePacket(Operation.Accept, socket, event, null);
       packet.socket = connection;
-      if (detached) packet.bytes = handle;
+      if (detached) packet.handle = handle;
     } catch (error) {
       this.#fail(socket, event, error as IocpError);
     }

@@ -208,7 +208,7 @@ export function addresses(suite: Suite): void {
     const accepting = r.accept(listener);
     const connecting = r.event();
     const client = r.port.connect(connecting, listener.localEndpoint(), 'key');
-    const nothing = { bytes: 0, data: null, buffer: -1, error: null };
+    const nothing = { bytes: 0, handle: -1, data: null, buffer: -1, error: null };
     const connected = await r.pump.next('Connect', connecting);
     expect(connected).toMatchObject({ ...nothing, operation: Operation.Connect });
     expect(connected.socket === client).toBe(true);

@@ -356,7 +356,7 @@ export function local(suite: Suite): void {
     const event = acceptor.accept(listener);
     const peer = acceptor.peer(at);
     const packet = await acceptor.pump.next('Accept', event);
-    const socket = worker.port.adopt(packet.bytes);
+    const socket = worker.port.adopt(packet.handle);
     await worker.sent(socket, 'mine');
     expect(String(await peer.read(4))).toBe('mine');
   });

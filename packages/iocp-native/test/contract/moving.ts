@@ -20,8 +20,8 @@ export function moving(suite: Suite): void {
     expect(packet).toMatchObject({ key: 'listener', error: null, data: null, buffer: -1 });
     expect(packet.socket).toBeNull();
     expect(acceptor.port.stats).toMatchObject({ sockets: 1, inFlight: 0 });
-    const socket = worker.port.adopt(packet.bytes);
-    expect(socket).toMatchObject({ handle: packet.bytes, key: undefined, pending: 0 });
+    const socket = worker.port.adopt(packet.handle);
+    expect(socket).toMatchObject({ handle: packet.handle, key: undefined, pending: 0 });
     expect(worker.port.stats.sockets).toBe(1);
     expect(socket.localEndpoint()).toEqual(listener.localEndpoint());
     expect(socket.remoteEndpoint().port).toBe(peer.raw.localPort);
@@ -62,7 +62,7 @@ export function moving(suite: Suite): void {
       for (let packet = r.pump.take('Accept'); packet; packet = r.pump.take('Accept')) {
         expect(packet.event === null || events.includes(packet.event as never)).toBe(true);
         expect(packet.socket).toBeNull();
-        if (packet.error === null) sockets.push(r.port.adopt(packet.bytes));
+        if (packet.error === null) sockets.push(r.port.adopt(packet.handle));
       }
       expect(sockets.length).toBeGreaterThanOrEqual(events.length);
       for (const socket of sockets) {
@@ -99,7 +99,7 @@ export function moving(suite: Suite): void {
     const first = r.accept(listener);
     const peers = Array.from({ length: 3 }, () => r.peer(listener.localEndpoint()));
     for (const peer of peers) await peer.until('the connection', () => peer.connected);
-    r.port.close(r.port.adopt((await r.pump.next('Accept', first)).bytes));
+    r.port.close(r.port.adopt((await r.pump.next('Accept', first)).handle));
     // The others are here by now, and their packets are queued.
     await r.pump.turns(5);
     r.pump.stop();
@@ -118,7 +118,7 @@ export function moving(suite: Suite): void {
     for (const peer of peers) {
       const packet = await r.pump.next('Accept', r.accept(listener));
       expect(packet.error).toBeNull();
-      expect(thread.poster.post(packet.bytes, 0)).toBe(true);
+      expect(thread.poster.post(packet.handle, 0)).toBe(true);
       peer.raw.end();
     }
     for (const peer of peers) {
@@ -173,7 +173,7 @@ async function accepted(r: Rig, count: number) {
     const peer = r.peer(listener.localEndpoint());
     await peer.until('the connection', () => peer.connected);
     peers.push(peer);
-    handles.push((await r.pump.next('Accept', event)).bytes);
+    handles.push((await r.pump.next('Accept', event)).handle);
   }
   await r.close(listener);
   return { handles, peers };

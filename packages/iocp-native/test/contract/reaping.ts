@@ -71,7 +71,7 @@ export function reaping(suite: Suite): void {
       for (let i = 0; i < 4; i++) {
         const event = r.accept(listener);
         peers.push(r.peer(listener.localEndpoint(), false));
-        handles.push((await r.pump.next('Accept', event)).bytes);
+        handles.push((await r.pump.next('Accept', event)).handle);
       }
       // One is adopted, one is closed, and then the thread is lost: all in one batch.
       expect(poster.post(handles[0]!, 0)).toBe(true);
@@ -196,7 +196,7 @@ async function handOver(r: Rig, owner: Owner): Promise<void> {
   const event = r.accept(listener);
   const peer = r.peer(listener.localEndpoint(), false);
   await peer.write('hello');
-  expect(openPoster(owner.token).post((await r.pump.next('Accept', event)).bytes, 0)).toBe(true);
+  expect(openPoster(owner.token).post((await r.pump.next('Accept', event)).handle, 0)).toBe(true);
   await r.close(listener);
 }
 

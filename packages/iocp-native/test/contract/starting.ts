@@ -127,6 +127,7 @@ export function starting(suite: Suite): void {
       event: null,
       socket: null,
       bytes: 0,
+      handle: -1,
       data: null,
       buffer: -1,
       error: null,

@@ -20,6 +20,7 @@ export interface Packet {
   readonly event: Overlapped | null;
   readonly socket: PortSocket | null;
   readonly bytes: number;
+  readonly handle: number;
   readonly data: Buffer | null;
   readonly buffer: number;
   readonly error: IocpError | null;

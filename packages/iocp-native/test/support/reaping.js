@@ -104,7 +104,7 @@ async function echo() {
   await once(peer, 'connect');
   const batch = createBatch(1);
   while (port.dequeue(batch, 1000) === 0);
-  const socket = port.adopt(batch[0].bytes);
+  const socket = port.adopt(batch[0].handle);
   port.close(socket);
   while (port.dequeue(batch, 1000) === 0);
   peer.resume();

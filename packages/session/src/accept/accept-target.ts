@@ -133,7 +133,7 @@ export class WorkerTarget implements AcceptTarget {
 
   addressOf(packet: CompletionPacket): string | undefined {
     try {
-      return remoteEndpointOf(this.#core.backend, packet.bytes).address;
+      return remoteEndpointOf(this.#core.backend, packet.handle).address;
     } catch (error) {
       if (isIocpError(error)) return undefined;
       throw error;
@@ -141,14 +141,14 @@ export class WorkerTarget implements AcceptTarget {
   }
 
   take(packet: CompletionPacket): boolean {
-    this.#service.give(packet.bytes);
+    this.#service.give(packet.handle);
     return true;
   }
 
   refuse(packet: CompletionPacket): void {
     // Only a socket of a port can be reset. A handle that cannot be adopted is closed by adopt().
     try {
-      reset(this.#core, this.#core.port.adopt(packet.bytes));
+      reset(this.#core, this.#core.port.adopt(packet.handle));
     } catch (error) {
       if (!isIocpError(error)) throw error;
     }

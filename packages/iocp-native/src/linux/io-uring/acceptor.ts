@@ -89,6 +89,6 @@ export class Acceptor {
   #bring(socket: UringSocket, handle: number, packet: CompletionPacket): void {
     const { detached } = socket.listener!;
     packet.socket = detached ? null : this.#engine.addSocket(handle, null);
-    if (detached) packet.bytes = handle;
+    if (detached) packet.handle = handle;
   }
 }

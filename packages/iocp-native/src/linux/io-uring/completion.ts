@@ -25,6 +25,7 @@ export function fill(
   packet.event = event;
   packet.socket = socket;
   packet.bytes = bytes;
+  packet.handle = -1;
   packet.data = null;
   packet.buffer = -1;
   packet.error = error;
