@@ -5,9 +5,9 @@ import { DatagramSession } from '@overlapped/session';
 import { ready } from './agent.js';
 
 const core = new IocpCore();
-const { endpoint } = await DatagramSession.bind(core, {
+const { local } = await DatagramSession.bind(core, {
   host: '127.0.0.1',
   port: 0,
   session: { onMessage: (session, data, from) => session.send(data, from) },
 });
-ready({ port: endpoint.port, by: core.backend });
+ready({ port: local.port, by: core.backend });

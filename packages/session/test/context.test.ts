@@ -170,8 +170,8 @@ onEachBackend((backend) => {
       };
       const server = await store.run('binding', () => DatagramSession.bind(core, { ...LOCAL, session }));
       const client = await DatagramSession.bind(core, { ...LOCAL, session: {} });
-      store.run('sending', () => client.send('one', server.endpoint));
-      client.send('two', server.endpoint);
+      store.run('sending', () => client.send('one', server.local));
+      client.send('two', server.local);
       await two.promise;
       expect(seen).toEqual(['binding', 'binding']);
     });

@@ -19,10 +19,10 @@ onEachBackend((backend) => {
       const server = await DatagramSession.bind(core, { ...LOCAL, session: echo });
       const peer = await bindPeer();
       const message = pattern(length);
-      peer.raw.send(message, server.endpoint.port, server.endpoint.address);
+      peer.raw.send(message, server.local.port, server.local.address);
       const { bytes, port } = await peer.next();
       expect(bytes.equals(message)).toBe(true);
-      expect(port).toBe(server.endpoint.port);
+      expect(port).toBe(server.local.port);
     });
   });
 
@@ -34,7 +34,7 @@ onEachBackend((backend) => {
           logs[0]!.push(`${data} from ${from.port}`);
           this.send(data, from);
         }
-        override onClosed(error?: Error) {
+        override onDisconnected(error?: Error) {
           logs[0]!.push(`closed ${error}`);
         }
       }
@@ -43,14 +43,14 @@ onEachBackend((backend) => {
           logs[1]!.push(`${data} from ${from.port}`);
           session.send(data, from);
         },
-        onClosed: (_, error) => logs[1]!.push(`closed ${error}`),
+        onDisconnected: (_, error) => logs[1]!.push(`closed ${error}`),
       };
       const peer = await bindPeer();
       for (const session of [Recorder, handlers]) {
         const server = await DatagramSession.bind(core, { ...LOCAL, session });
-        peer.raw.send('hello', server.endpoint.port, server.endpoint.address);
+        peer.raw.send('hello', server.local.port, server.local.address);
         expect(String((await peer.next()).bytes)).toBe('hello');
-        await server.close();
+        await server.destroy();
       }
       expect(logs[0]).toEqual([`hello from ${peer.port}`, 'closed undefined']);
       expect(logs[1]).toEqual(logs[0]);
@@ -63,11 +63,11 @@ onEachBackend((backend) => {
       const peers = await Promise.all(Array.from({ length: 20 }, () => bindPeer()));
       for (let round = 0; round < 5; round++) {
         for (const { raw, port } of peers) {
-          raw.send(`${port} ${round}`, server.endpoint.port, server.endpoint.address);
+          raw.send(`${port} ${round}`, server.local.port, server.local.address);
         }
         for (const peer of peers) expect(String((await peer.next()).bytes)).toBe(`${peer.port} ${round}`);
       }
-      await server.close();
+      await server.destroy();
       expect(server.stats).toEqual({ received: 100, sent: 100, dropped: 0, failed: 0, truncated: 0 });
       const { bytesReceived, bytesSent, bytesQueued } = core.stats().own;
       expect([bytesReceived > 0, bytesSent, bytesQueued]).toEqual([true, bytesReceived, 0]);
@@ -146,8 +146,8 @@ onEachBackend((backend) => {
     await inCore(async (core) => {
       const server = await DatagramSession.bind(core, { ...LOCAL, session: echo });
       const peer = await bindPeer();
-      peer.raw.send(pattern(9000), server.endpoint.port, server.endpoint.address);
-      peer.raw.send('next', server.endpoint.port, server.endpoint.address);
+      peer.raw.send(pattern(9000), server.local.port, server.local.address);
+      peer.raw.send('next', server.local.port, server.local.address);
       expect(String((await peer.next()).bytes)).toBe('next');
       expect(server.stats).toMatchObject({ received: 1, truncated: 1 });
     });
@@ -166,9 +166,9 @@ onEachBackend((backend) => {
           },
         },
       });
-      here.raw.send('to both', server.endpoint.port, server.endpoint.address);
+      here.raw.send('to both', server.local.port, server.local.address);
       for (const peer of [there, here]) expect(String((await peer.next()).bytes)).toBe('to both');
-      await server.close();
+      await server.destroy();
       expect(core.port.stats.buffersOut).toBe(0);
     });
   });
@@ -186,7 +186,7 @@ onEachBackend((backend) => {
         client.send('ping');
         const { bytes, port } = await peer.next();
         expect(String(bytes)).toBe('ping');
-        expect(port).toBe(client.endpoint.port);
+        expect(port).toBe(client.local.port);
         peer.raw.send('pong', port, '127.0.0.1');
         expect(await got.promise).toBe(`pong from ${peer.port}`);
         expect(() => client.send('ping', peer.endpoint)).toThrow(AssertionError);
@@ -201,7 +201,7 @@ onEachBackend((backend) => {
         const client = await DatagramSession.connect(core, {
           host: '127.0.0.1',
           port: peer.port,
-          session: { onClosed: (_, error) => over.resolve(error) },
+          session: { onDisconnected: (_, error) => over.resolve(error) },
         });
         let closed: Error | undefined;
         void over.promise.then((error) => {
@@ -234,45 +234,45 @@ onEachBackend((backend) => {
             heard.resolve();
             return bad.onMessage!(session, data, from);
           },
-          onClosed: (_, error) => void closed.push(error),
+          onDisconnected: (_, error) => void closed.push(error),
         };
         const failing = await DatagramSession.bind(core, { ...LOCAL, session });
         const peer = await bindPeer();
-        peer.raw.send('x', failing.endpoint.port, failing.endpoint.address);
+        peer.raw.send('x', failing.local.port, failing.local.address);
         await heard.promise;
-        await failing.close();
+        await failing.destroy();
         expect(closed).toEqual([undefined]);
       });
     });
 
-    test('core.stop() ends it, with messages on their way; onClosed comes once', async () => {
+    test('core.stop() ends it, with messages on their way; onDisconnected comes once', async () => {
       let closed = 0;
       await inCore(async (core) => {
-        const server = await DatagramSession.bind(core, { ...LOCAL, session: { onClosed: () => closed++ } });
+        const server = await DatagramSession.bind(core, { ...LOCAL, session: { onDisconnected: () => closed++ } });
         const peer = await bindPeer();
         for (let i = 0; i < 100; i++) server.send('x', peer.endpoint);
-        peer.raw.send('never read', server.endpoint.port, server.endpoint.address);
+        peer.raw.send('never read', server.local.port, server.local.address);
         await core.stop();
-        await server.close();
+        await server.destroy();
         expect(server.send('x', peer.endpoint)).toBe(false);
       });
       expect(closed).toBe(1);
     });
 
-    test('a throw in onClosed is a warning and nothing more', async () => {
+    test('a throw in onDisconnected is a warning and nothing more', async () => {
       await inCore(async (core) => {
         const warned = once(process, 'warning');
-        const server = await DatagramSession.bind(core, { ...LOCAL, session: { onClosed: () => fail() } });
-        await server.close();
-        expect((await warned)[0].message).toBe('onClosed of a datagram session failed: Error: as planned');
+        const server = await DatagramSession.bind(core, { ...LOCAL, session: { onDisconnected: () => fail() } });
+        await server.destroy();
+        expect((await warned)[0].message).toBe('onDisconnected of a datagram session failed: Error: as planned');
         expect(core.stats().total.failed).toBe(1);
       });
     });
 
     test('an address in use rejects with EADDRINUSE, and a core without events with ENOBUFS', async () => {
       await withCore({ backend, maxSessions: 1 }, async (core) => {
-        const { endpoint } = await DatagramSession.bind(core, { ...LOCAL, session: {} });
-        const again = { host: endpoint.address, port: endpoint.port, session: {} };
+        const { local } = await DatagramSession.bind(core, { ...LOCAL, session: {} });
+        const again = { host: local.address, port: local.port, session: {} };
         await expect(DatagramSession.bind(core, again)).rejects.toMatchObject({ code: 'EADDRINUSE' });
         const owner = { [onCompletion]() {} };
         const events = [];

@@ -248,7 +248,7 @@ onEachBackend((backend) => {
           session: { onMessage: (session, data, from) => (String(data) === 'bad' ? fail() : session.send(data, from)) },
         });
         const peer = udpPeer();
-        for (const message of ['bad', 'good']) peer.send(message, server.endpoint.port, server.endpoint.address);
+        for (const message of ['bad', 'good']) peer.send(message, server.local.port, server.local.address);
         expect(String((await once(peer, 'message'))[0])).toBe('good');
         const { message, detail } = await next();
         expect(message).toContain('The handler of a datagram session failed, and its message was dropped: TypeError');
@@ -270,9 +270,9 @@ onEachBackend((backend) => {
         };
         const server = await DatagramSession.bind(core, { ...LOCAL, session: { onMessage } });
         const peer = udpPeer();
-        peer.send('x', server.endpoint.port, server.endpoint.address);
+        peer.send('x', server.local.port, server.local.address);
         await heard.promise;
-        await server.close();
+        await server.destroy();
         closed.resolve();
         expect((await next()).message).toContain('as planned');
         expect(core.stats().total.failed).toBe(1);

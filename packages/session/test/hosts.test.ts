@@ -77,14 +77,14 @@ onEachBackend((backend) => {
 
     test('a datagram session answers it, and goes on', async () => {
       await withCore({ backend }, async (core) => {
-        const { endpoint } = await DatagramSession.bind(core, {
+        const { local } = await DatagramSession.bind(core, {
           port: 0,
           session: { onMessage: (session, data, from) => session.send(data, { ...from }) },
         });
         const peer = dgram.createSocket('udp6');
         for (const text of ['one', 'two']) {
           const answer = once(peer, 'message');
-          peer.send(text, endpoint.port, linkLocal);
+          peer.send(text, local.port, linkLocal);
           expect(String((await answer)[0])).toBe(text);
         }
         peer.close();

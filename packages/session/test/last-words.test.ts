@@ -82,7 +82,7 @@ onEachBackend((backend) => {
     const port = await start(
       `backend: '${backend}'`,
       `console.log((await DatagramSession.bind(core, { ...LOCAL, session: {
-        onMessage: (s, _, from) => { s.send('going down', from); process.exit(); } } })).endpoint.port);`,
+        onMessage: (s, _, from) => { s.send('going down', from); process.exit(); } } })).local.port);`,
     );
     const peer = createSocket('udp4');
     onTestFinished(() => void peer.close());

@@ -113,7 +113,7 @@ onEachBackend((backend) => {
       });
       const client = await DatagramSession.connect(core, {
         host: '127.0.0.1',
-        port: server.endpoint.port,
+        port: server.local.port,
         session: { onMessage: (_, data) => got.resolve(String(data)) },
       });
       client.send('short');
@@ -150,7 +150,7 @@ onEachBackend((backend) => {
         session: { onMessage: (_, data) => got.resolve([...data]) },
       });
       const client = await DatagramSession.bind(core, { ...local, session: {} });
-      client.send(small, endpoint('127.0.0.1', server.endpoint.port));
+      client.send(small, endpoint('127.0.0.1', server.local.port));
       expect(await got.promise).toEqual([1, 2, 3, 4]);
       // The packet of the datagram's send may come later than the datagram.
       while (core.stats().total.bytesQueued !== 0) await new Promise(setImmediate);
@@ -247,8 +247,8 @@ onEachBackend((backend) => {
         },
       });
       const client = await DatagramSession.bind(core, { ...local, session: { onMessage: () => answered.resolve() } });
-      client.send('release', server.endpoint);
-      client.send('hello', server.endpoint);
+      client.send('release', server.local);
+      client.send('hello', server.local);
       await answered.promise;
       expect(core.stats().own.failed).toBe(failed + 1);
     });

@@ -92,7 +92,7 @@ onEachBackend((backend) => {
         const session = await opened.promise;
         const targets: Record<string, [object, readonly string[]]> = {
           session: [session, [...SESSION, ...MORE]],
-          datagram: [datagram, ['send', 'close', 'send']],
+          datagram: [datagram, ['send', 'destroy', 'send']],
           listener: [listener, ['stop']],
           port: [core.port, ['release', 'retain', 'bufferOf', 'allocate', 'adopt']],
           core: [core, ['stop']],
@@ -156,7 +156,7 @@ onEachBackend((backend) => {
       const to = { address: '1.2.3.4.5', family: 4, port: 1 } as const;
       expect(() => session.send('lost', to)).toThrow('is not an IPv4 address');
       expect([core.events.out, core.sendBuffers.out]).toEqual(before);
-      await session.close();
+      await session.destroy();
     });
   });
 

@@ -46,8 +46,8 @@ onEachBackend((backend) => {
       let itself = 0;
       for (let i = 0; i < 60; i++) {
         const session = await DatagramSession.connect(core, { host: '127.0.0.1', port: 40004, session: {} });
-        if (session.endpoint.port === 40004) itself++;
-        await session.close();
+        if (session.local.port === 40004) itself++;
+        await session.destroy();
       }
       await core.stop();
       console.log(itself, core.port.stats.sockets);

@@ -68,7 +68,7 @@ onEachBackend((backend) => {
     await withCore({ backend, threads: 0 }, async (core) => {
       const server = await DatagramSession.bind(core, { ...LOCAL, session: withOwnMethods(Echo, called) });
       const peer = createSocket('udp4');
-      peer.send('hello', server.endpoint.port, server.endpoint.address);
+      peer.send('hello', server.local.port, server.local.address);
       expect(String((await once(peer, 'message'))[0])).toBe('hello');
       peer.close();
     });

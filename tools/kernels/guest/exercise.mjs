@@ -162,13 +162,13 @@ await exercise('connections of our own to our own, refused ones, a Unix socket',
 await exercise('datagrams', () =>
   withCore({}, async (core) => {
     const session = { onMessage: (own, data, from) => own.send(data, from) };
-    const { endpoint } = await DatagramSession.bind(core, { host: HOST, port: 0, session });
+    const { local } = await DatagramSession.bind(core, { host: HOST, port: 0, session });
     const socket = createSocket('udp4');
     for (const size of [0, 1, 64, 1400, 8192]) {
       for (let i = 0; i < 20; i++) {
         const sent = randomBytes(size);
         const back = once(socket, 'message');
-        socket.send(sent, endpoint.port, HOST);
+        socket.send(sent, local.port, HOST);
         expect(sha((await back)[0]), sha(sent), `a datagram of ${size} bytes`);
       }
     }

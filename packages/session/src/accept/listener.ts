@@ -4,9 +4,7 @@
 import {
   type CompletionPacket,
   type Endpoint,
-  endpoint,
   IocpError,
-  isIocpError,
   Operation,
   type PipeEndpoint,
   type PortSocket,
@@ -21,7 +19,7 @@ import {
   Timer,
 } from '@overlapped/net-core';
 import type { IocpEvent } from '@overlapped/object-pool';
-import { addressOf } from '../hosts.js';
+import { openLocal } from '../hosts.js';
 import { checkListen } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
@@ -302,11 +300,6 @@ async function bind(core: IocpCore, options: AnyListenOptions, detached: boolean
   };
   if ('path' in options) return core.port.listen({ path: options.path }, rest);
   const { host, port, ipv6Only = false } = options;
-  const address = host === undefined ? '::' : await addressOf(host);
-  const only = ipv6Only ? { ...rest, ipv6Only } : rest;
-  return core.port.listen(endpoint(address, port), only).catch((error: unknown) => {
-    const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
-    if (host !== undefined || ipv6Only || !noIPv6) throw error;
-    return core.port.listen(endpoint('0.0.0.0', port), rest);
-  });
+  if (!ipv6Only) return openLocal(host, port, (local) => core.port.listen(local, rest));
+  return openLocal(host ?? '::', port, (local) => core.port.listen(local, { ...rest, ipv6Only }));
 }

@@ -1,8 +1,8 @@
-// Datagrams on their way out of one socket. Each is a send of its own, started at once; what is in flight is the queue, and
-// it is bounded. Nothing waits here: what finds no room is dropped, as the network would.
+// DatagramSender: the sends of one UDP socket. Each message is a send of its own, started at once. The number in flight is
+// limited, and there is no queue: a message beyond the limit is dropped, as the network would drop it.
 //
-// Bytes are copied into send buffers, which datagrams share: one after the other until the next does not fit. A buffer goes
-// back when all that it holds are sent. A message that is sent on from its own handler stays in its receive buffer.
+// Messages are copied into send buffers, which they share: one after the other until the next does not fit. A buffer is released
+// when all of its messages are sent. A message that is sent on from its own handler stays in its receive buffer.
 
 import {
   type CompletionPacket,
@@ -18,58 +18,59 @@ import { type CompletionOwner, type IocpCore, onCompletion, Stat } from '@overla
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';
 
-/** The longest message that is sent: one that fits a send buffer. */
-export const LONGEST_MESSAGE = 16_384;
+/** Limit of a message's bytes: it fits a send buffer. */
+export const MAX_MESSAGE = 16_384;
 
 const QUEUED = Stat.bytesQueued;
 
-/** Told of each send that has ended. */
-export type OnSent = (bytes: number, error: IocpError | null) => void;
+/** Called when a send has completed. */
+type OnSent = (bytes: number, error: IocpError | null) => void;
 
-export class Outbox {
+export class DatagramSender {
   readonly #core: IocpCore;
   readonly #socket: PortSocket;
   readonly #onSent: OnSent;
   readonly #pieces = new GatherList();
-  readonly #spare: Outgoing[] = [];
+  /** Records that are not in use. */
+  readonly #free: DatagramSend[] = [];
   #inFlight = 0;
-  /** The send buffer that is being filled, and how far; -1 for none. */
+  /** The send buffer that messages are copied into, or -1, and the bytes used of it. */
   #filling = -1;
   #filled = 0;
-  /** Datagrams in each send buffer. */
-  readonly #shares: Uint16Array;
+  /** Number of messages in each send buffer. */
+  readonly #messages: Uint16Array;
 
   constructor(core: IocpCore, socket: PortSocket, onSent: OnSent) {
     this.#core = core;
     this.#socket = socket;
     this.#onSent = onSent;
-    this.#shares = new Uint16Array(core.sendBuffers.capacity);
+    this.#messages = new Uint16Array(core.sendBuffers.capacity);
   }
 
-  /** Sends bytes that are copied now. False when there is no room. */
+  /** Sends bytes, which are copied now. False if the limit is reached, or no send buffer is free. */
   copy(data: Uint8Array, length: number, to: Endpoint | null): boolean {
-    const record = this.#take();
+    const record = this.#acquire();
     if (record === null) return false;
     const { sendBuffers } = this.#core;
     const buffer = this.#bufferFor(length);
     if (buffer < 0) {
-      this.#giveBack(record);
+      this.#release(record);
       return false;
     }
-    // An array whose memory was taken away has no bytes.
+    // An array whose memory was detached has no bytes.
     const copied = length > 0 && copyInto(sendBuffers.bytes(buffer), this.#filled, data) ? length : 0;
     record.sendBuffer = buffer;
     this.#pieces.clear();
     this.#pieces.add(sendBuffers.block, sendBuffers.offsetOf(buffer) + this.#filled, copied);
     this.#filled += copied;
-    this.#shares[buffer]!++;
+    this.#messages[buffer]!++;
     this.#start(record, copied, to);
     return true;
   }
 
-  /** Sends bytes that lie in a receive buffer. False when there is no room. */
-  lend(data: Buffer, receiveBuffer: number, to: Endpoint | null): boolean {
-    const record = this.#take();
+  /** Sends bytes that lie in a receive buffer, which is retained until they are sent. False if the limit is reached. */
+  keep(data: Buffer, receiveBuffer: number, to: Endpoint | null): boolean {
+    const record = this.#acquire();
     if (record === null) return false;
     const { port } = this.#core;
     port.retain(receiveBuffer);
@@ -81,56 +82,56 @@ export class Outbox {
     return true;
   }
 
-  /** For the records: the packet of a send. */
-  sent(record: Outgoing, { bytes, error }: CompletionPacket): void {
+  /** Called by a record: its send has completed. */
+  sent(record: DatagramSend, { bytes, error }: CompletionPacket): void {
     this.#end(record);
     this.#onSent(bytes, error);
   }
 
-  #start(record: Outgoing, length: number, to: Endpoint | null): void {
+  #start(record: DatagramSend, length: number, to: Endpoint | null): void {
     record.length = length;
     this.#core.statsBlock.values[QUEUED]! += length;
     try {
       this.#core.port.sendTo(this.#socket, record.event!, this.#pieces, to);
     } catch (error) {
-      // `to` is no endpoint.
+      // `to` is not an endpoint.
       this.#end(record);
       throw error;
     }
   }
 
-  /** What a send held goes back. */
-  #end(record: Outgoing): void {
+  /** Releases the buffer and the event of a send. */
+  #end(record: DatagramSend): void {
     const core = this.#core;
     core.statsBlock.values[QUEUED]! -= record.length;
     if (record.receiveBuffer >= 0) core.port.release(record.receiveBuffer);
-    else this.#releaseShare(record.sendBuffer);
-    this.#giveBack(record);
+    else this.#releaseMessage(record.sendBuffer);
+    this.#release(record);
   }
 
-  /** A record with an event, or null when too many are in flight. */
-  #take(): Outgoing | null {
+  /** A record with an event, or null if too many sends are in flight. */
+  #acquire(): DatagramSend | null {
     if (this.#inFlight === MAX_DATAGRAM_SENDS) return null;
-    const record = this.#spare.pop() ?? new Outgoing(this);
+    const record = this.#free.pop() ?? new DatagramSend(this);
     record.event = this.#core.datagramEvents.acquire(record, Operation.Send);
     if (record.event === null) {
-      this.#spare.push(record);
+      this.#free.push(record);
       return null;
     }
     this.#inFlight++;
     return record;
   }
 
-  #giveBack(record: Outgoing): void {
+  #release(record: DatagramSend): void {
     this.#core.datagramEvents.release(record.event!);
     record.event = null;
     record.sendBuffer = -1;
     record.receiveBuffer = -1;
-    this.#spare.push(record);
+    this.#free.push(record);
     this.#inFlight--;
   }
 
-  /** A send buffer with room for so many bytes at `#filled`, or -1. */
+  /** The index of a send buffer with `length` free bytes at `#filled`, or -1. */
   #bufferFor(length: number): number {
     const { sendBuffers } = this.#core;
     if (this.#filling >= 0 && this.#filled + length <= sendBuffers.size) return this.#filling;
@@ -141,29 +142,29 @@ export class Outbox {
     return buffer;
   }
 
-  #releaseShare(buffer: number): void {
-    const left = this.#shares[buffer]! - 1;
-    this.#shares[buffer] = left;
+  #releaseMessage(buffer: number): void {
+    const left = this.#messages[buffer]! - 1;
+    this.#messages[buffer] = left;
     if (left > 0) return;
     if (buffer === this.#filling) this.#filling = -1;
     this.#core.releaseSendBuffer(buffer, SENDER);
   }
 }
 
-/** One datagram in flight. */
-class Outgoing implements CompletionOwner {
+/** One message in flight. */
+class DatagramSend implements CompletionOwner {
   event: IocpEvent<CompletionOwner> | null = null;
   length = 0;
-  /** Where its bytes lie: one of the two. */
+  /** The buffer of its bytes: one of the two, the other is -1. */
   sendBuffer = -1;
   receiveBuffer = -1;
-  readonly #outbox: Outbox;
+  readonly #sender: DatagramSender;
 
-  constructor(outbox: Outbox) {
-    this.#outbox = outbox;
+  constructor(sender: DatagramSender) {
+    this.#sender = sender;
   }
 
   [onCompletion](packet: CompletionPacket): void {
-    this.#outbox.sent(this, packet);
+    this.#sender.sent(this, packet);
   }
 }

@@ -1,8 +1,7 @@
-// DatagramSession: one UDP socket. A server's serves all of its peers; a connected one has a single peer. It owns the
-// socket and its receive stream, and turns packets into calls of its handlers. Use it by subclassing, or through an object
-// of handlers.
+// DatagramSession: one UDP socket, bound (many peers) or connected (one peer). It owns the socket and its receive stream, and
+// calls handlers for their packets. Users subclass it, or give an object of handlers.
 //
-//   bind() or connect() -> onMessage, onMessage ... -> close() or an error -> onClosed(error?)
+//   bind() or connect() -> onMessage, onMessage ... -> destroy() or an error -> onDisconnected(error?)
 
 import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
@@ -11,7 +10,6 @@ import {
   type Endpoint,
   endpoint,
   IocpError,
-  isIocpError,
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
@@ -21,18 +19,18 @@ import type { IocpEvent } from '@overlapped/object-pool';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf } from '../bytes.js';
 import { report, warn } from '../failures.js';
-import { addressOf } from '../hosts.js';
+import { addressOf, openLocal } from '../hosts.js';
 import { checkBind, checkDatagramTarget, checkKind } from '../options.js';
 import { asError, isThenable } from '../outcomes.js';
 import { ignored } from '../reset.js';
-import { LONGEST_MESSAGE, Outbox } from './datagram-sender.js';
+import { DatagramSender, MAX_MESSAGE } from './datagram-sender.js';
 
-/** What a datagram session calls; see DatagramSession for each. `session` is the one that calls. */
+/** Handlers of a datagram session; see DatagramSession for each. `session` is the session that calls. */
 export interface DatagramHandlers {
   /** See {@link DatagramSession.onMessage}: `data` is borrowed. */
   onMessage?(session: DatagramSession, data: Buffer, from: Endpoint): unknown;
-  /** See {@link DatagramSession.onClosed}. */
-  onClosed?(session: DatagramSession, error?: Error): unknown;
+  /** See {@link DatagramSession.onDisconnected}. */
+  onDisconnected?(session: DatagramSession, error?: Error): unknown;
 }
 
 interface KindOption<Kind extends DatagramSession = DatagramSession> {
@@ -40,17 +38,17 @@ interface KindOption<Kind extends DatagramSession = DatagramSession> {
   readonly session: (new () => Kind) | DatagramHandlers;
 }
 
-/** Where a socket hears from anybody. */
+/** A socket that receives from any peer. */
 export interface DatagramBindOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
-  /** 0 takes a free one; `session.endpoint` says which. */
+  /** 0 chooses a free port: see `session.local`. */
   readonly port: number;
-  /** A name or an address. Default `::`, which has IPv4 peers too; `0.0.0.0` where there is no IPv6. */
+  /** A name or an address. Default `::`, which has IPv4 peers too; `0.0.0.0` on a system without IPv6. */
   readonly host?: string;
-  /** Lets it send to broadcast addresses. Default false. */
+  /** Allows sending to broadcast addresses (SO_BROADCAST). Default false. */
   readonly broadcast?: boolean;
 }
 
-/** The one peer of a connected socket. */
+/** A socket with one peer. */
 export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
   /** A name or an address. */
   readonly host: string;
@@ -60,51 +58,54 @@ export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramS
 
 /** Counters since the session opened. */
 export interface DatagramStats {
-  /** Messages that onMessage got. */
+  /** Messages given to onMessage. */
   received: number;
   /** Messages that the kernel has taken to send. */
   sent: number;
-  /** Messages that send() dropped, as too many were in flight, or no send buffer was free. */
+  /** Messages that send() dropped: too many were in flight, or no send buffer was free. */
   dropped: number;
   /** Messages that the kernel refused to send: no route, too large for the network ... */
   failed: number;
-  /** Messages of more than 8192 bytes that came, and were dropped. */
+  /** Received messages of more than 8192 bytes, which were dropped. */
   truncated: number;
 }
 
-/** Sockets that may be their own peers, one after the other. */
-const MOST_BINDS = 16;
+/** How often connect() tries to get a local port other than the peer's. */
+const MAX_BINDS = 16;
 
 const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 
 /**
- * One UDP socket. Override what you need; all of it runs on the thread of the core. A handler that throws, or whose promise
- * rejects, drops its message, and the session goes on: any host may have sent it. That is counted (`failed` of the core's
- * statistics), published in the diagnostics channel `overlapped:session-failed`, and told in a process warning.
+ * One UDP socket. Override the handlers that you need. All of them run on the thread of the core. A handler that throws, or whose
+ * promise rejects, drops its message, and the session goes on, since any host may have sent that message. The error is counted
+ * (`failed` of the core's statistics), published in the diagnostics channel `overlapped:session-failed`, and a process warning.
+ *
+ * Members that mean the same as in Session have the same names. Different are onMessage (a whole message and its sender, not a
+ * part of a stream), and destroy(), which returns a promise. There is no end(), since no messages are queued.
  */
 export class DatagramSession implements CompletionOwner {
   /** Kept up to date: the same object each time. */
   readonly stats: DatagramStats = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
   #core!: IocpCore;
   #socket!: PortSocket;
-  #outbox!: Outbox;
-  #endpoint!: Endpoint;
+  #sender!: DatagramSender;
+  #local!: Endpoint;
   #receiveEvent: IocpEvent<CompletionOwner> | null = null;
   #connected = false;
-  /** The message that onMessage has, and the receive buffer that it lies in: a send may keep that one. */
+  /** The message that onMessage is being given, and its receive buffer: a send keeps that buffer instead of copying it. */
   #delivered: Buffer | null = null;
   #deliveredBuffer = -1;
   #error: Error | undefined;
-  /** Set by close(): it resolves when the session is over. */
+  /** Set by destroy(). It resolves when the session is over. */
   #closing: Promise<void> | undefined;
   #over!: () => void;
-  readonly #stoppable: Stoppable = { stop: () => this.close() };
-  /** The async context of its handlers: that of the bind() or connect() call. */
+  readonly #stoppable: Stoppable = { stop: () => this.destroy() };
+  /** The async context of the handlers: that of the bind() or connect() call. */
   readonly #context = new AsyncResource('OverlappedDatagramSession');
 
   /**
-   * Binds a socket that hears and answers anybody. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL ...), or
-   * with what the resolver says of the name.
+   * Binds a socket that receives from any peer and sends to any. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL
+   * ...), or with the resolver's error.
    */
   static async bind<Kind extends DatagramSession = DatagramSession>(
     core: IocpCore,
@@ -113,18 +114,13 @@ export class DatagramSession implements CompletionOwner {
     checkBind(options);
     const { host, port, session, broadcast = false } = options;
     const made = make(session);
-    const address = host === undefined ? '::' : await addressOf(host);
-    const socket = await core.port.bind(endpoint(address, port), { broadcast }).catch((error: unknown) => {
-      const noIPv6 = isIocpError(error) && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
-      if (host !== undefined || !noIPv6) throw error;
-      return core.port.bind(endpoint('0.0.0.0', port), { broadcast });
-    });
+    const socket = await openLocal(host, port, (local) => core.port.bind(local, { broadcast }));
     return made.#open(core, socket, false);
   }
 
   /**
-   * Makes a socket that deals with one peer alone. UDP says no hello, so this succeeds whether somebody is there or not; when
-   * the peer's system says that nobody is, the session closes with ECONNREFUSED. Rejects as bind() does.
+   * Makes a socket that exchanges messages with one peer only. UDP has no handshake, so this succeeds also if nothing listens at
+   * the peer. If the peer's system reports that (ICMP), the session closes with ECONNREFUSED. Rejects as bind() does.
    */
   static async connect<Kind extends DatagramSession = DatagramSession>(
     core: IocpCore,
@@ -138,45 +134,45 @@ export class DatagramSession implements CompletionOwner {
   }
 
   /**
-   * A message has come. `data` is borrowed: it is good until this returns, or, in an async handler, until its first await.
-   * send(data) keeps it; anything else that needs it later must copy it. `from` may be kept, and sending to it is cheaper
-   * than to an endpoint that says the same; it need not be the same object the next time.
+   * A message has arrived. `data` is borrowed: it is valid until this returns, or, in an async handler, until its first await.
+   * send(data) keeps it. Copy it for any other later use. `from` may be kept. Sending to this object is cheaper than sending to
+   * an equal one. The next message of the same peer may have another object.
    */
   onMessage(data: Buffer, from: Endpoint): unknown;
   onMessage(): unknown {
     return undefined;
   }
 
-  /** The session is over; no other handler runs after this one. `error` is why, unless close() was called without one. */
-  onClosed(error?: Error): unknown;
-  onClosed(): unknown {
+  /** The session is over. It is the last handler to run. `error` is the reason, undefined after a destroy() without one. */
+  onDisconnected(error?: Error): unknown;
+  onDisconnected(): unknown {
     return undefined;
   }
 
   /**
    * Sends a message of at most 16,384 bytes: to an address, or without one to the peer that the session is connected to.
-   * False when it was dropped, which UDP may do at any later point without a word: too much is on its way already, or the
-   * session is closed. Throws a RangeError when the message is too long.
+   * False if the message was dropped: too many are in flight, or the session is closed. UDP may also lose a message later, without
+   * a report. Throws a RangeError if the message is too long.
    */
   send(data: Uint8Array | string, to?: Endpoint): boolean {
     if (this.#closing !== undefined) return false;
     assert((to === undefined) === this.#connected, 'a connected session sends to its peer, another to an address');
     const bytes = bytesOf(data);
     const length = lengthOf(bytes);
-    if (length > LONGEST_MESSAGE) {
-      throw new RangeError(`a message has at most ${LONGEST_MESSAGE} bytes, not ${length}`);
+    if (length > MAX_MESSAGE) {
+      throw new RangeError(`a message has at most ${MAX_MESSAGE} bytes, not ${length}`);
     }
     const { port, receiveBuffersToLend } = this.#core;
-    const lends = bytes === this.#delivered && port.stats.buffersOut <= receiveBuffersToLend;
-    const taken = lends
-      ? this.#outbox.lend(this.#delivered!, this.#deliveredBuffer, to ?? null)
-      : this.#outbox.copy(bytes, length, to ?? null);
+    const keeps = bytes === this.#delivered && port.stats.buffersOut <= receiveBuffersToLend;
+    const taken = keeps
+      ? this.#sender.keep(this.#delivered!, this.#deliveredBuffer, to ?? null)
+      : this.#sender.copy(bytes, length, to ?? null);
     if (!taken) this.stats.dropped++;
     return taken;
   }
 
-  /** Closes the socket; resolves after onClosed, to which `error` goes. What is still on its way may be lost. */
-  close(error?: Error): Promise<void> {
+  /** Closes the socket. `error` goes to onDisconnected, after which the promise resolves. Messages in flight may be lost. */
+  destroy(error?: Error): Promise<void> {
     if (this.#closing === undefined) {
       this.#error = error;
       this.#closing = new Promise((resolve) => {
@@ -187,12 +183,12 @@ export class DatagramSession implements CompletionOwner {
     return this.#closing;
   }
 
-  /** Where it is bound. */
-  get endpoint(): Endpoint {
-    return this.#endpoint;
+  /** The address and port that the socket is bound to. */
+  get local(): Endpoint {
+    return this.#local;
   }
 
-  /** For the core: a packet of the receive stream, or of the socket. */
+  /** For the core: a packet of the receive stream, or of the socket. @internal */
   [onCompletion](packet: CompletionPacket): void {
     this.#context.runInAsyncScope(this.#complete, this, packet);
   }
@@ -207,14 +203,14 @@ export class DatagramSession implements CompletionOwner {
     socket.key = this;
     this.#core = core;
     this.#socket = socket;
-    this.#endpoint = socket.localEndpoint();
+    this.#local = socket.localEndpoint();
     this.#connected = connected;
-    this.#outbox = new Outbox(core, socket, (bytes, error) => this.#sent(bytes, error));
+    this.#sender = new DatagramSender(core, socket, (bytes, error) => this.#sent(bytes, error));
     core.attach(this.#stoppable);
     this.#receiveEvent = core.datagramEvents.acquire(this, Operation.Receive);
     if (this.#receiveEvent === null) {
       const error = new IocpError('bind', 'the core has no free event', 'ENOBUFS', 'bind');
-      await this.close(error);
+      await this.destroy(error);
       throw error;
     }
     core.port.receive(socket, this.#receiveEvent);
@@ -237,7 +233,7 @@ export class DatagramSession implements CompletionOwner {
     try {
       port.release(buffer);
     } catch (thrown) {
-      // A handler has released it already, which is misuse.
+      // A handler has released the buffer already. That is misuse.
       this.#fail(thrown);
     }
   }
@@ -251,7 +247,7 @@ export class DatagramSession implements CompletionOwner {
     }
   }
 
-  /** One message, which anybody may have sent, must not close the socket for all peers. */
+  /** The socket stays open: any host may have sent the message that made the handler fail. */
   #fail(thrown: unknown): void {
     const error = asError(thrown);
     report(this.#core, this, error);
@@ -261,7 +257,7 @@ export class DatagramSession implements CompletionOwner {
   #receiveEnded(error: IocpError): void {
     this.#core.datagramEvents.release(this.#receiveEvent!);
     this.#receiveEvent = null;
-    void this.close(error);
+    void this.destroy(error);
   }
 
   #sent(bytes: number, error: IocpError | null): void {
@@ -271,20 +267,20 @@ export class DatagramSession implements CompletionOwner {
       return;
     }
     this.stats.failed++;
-    // The system says once that nobody is there: here, or to the receive stream.
-    if (this.#connected && error.code === 'ECONNREFUSED') void this.close(error);
+    // The system reports ECONNREFUSED once: to a send, or to the receive stream.
+    if (this.#connected && error.code === 'ECONNREFUSED') void this.destroy(error);
   }
 
   #failedLast(thrown: unknown): void {
     const error = asError(thrown);
     report(this.#core, this, error);
-    warn(this.#core, 'onClosed of a datagram session failed', error);
+    warn(this.#core, 'onDisconnected of a datagram session failed', error);
   }
 
   #closed(): void {
     this.#core.detach(this.#stoppable);
     try {
-      const result = this.onClosed(this.#error);
+      const result = this.onDisconnected(this.#error);
       if (isThenable(result)) result.then(undefined, (thrown: unknown) => this.#failedLast(thrown));
     } catch (thrown) {
       this.#failedLast(thrown);
@@ -294,13 +290,14 @@ export class DatagramSession implements CompletionOwner {
 }
 
 /**
- * A socket of its own for one peer. The kernel may choose the very port that the peer is to have, when nothing is bound there:
- * the socket would be its own peer. Such a one is kept until there is another, so that the port is not chosen again.
+ * A socket connected to one peer. If the peer's address is local and nothing is bound there, the kernel may choose the peer's port
+ * for the socket itself, which would then be its own peer. Such a socket stays open until another one is bound, so that the port
+ * is not chosen again.
  */
 async function bindTo(core: IocpCore, remote: Endpoint): Promise<PortSocket> {
   const own: PortSocket[] = [];
   try {
-    for (let i = 0; i < MOST_BINDS; i++) {
+    for (let i = 0; i < MAX_BINDS; i++) {
       const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), { remote });
       const { address, port } = socket.localEndpoint();
       if (port !== remote.port || address !== socket.remoteEndpoint().address) return socket;
@@ -315,13 +312,13 @@ async function bindTo(core: IocpCore, remote: Endpoint): Promise<PortSocket> {
   throw new IocpError('connect', 'there is no local port but the one of the peer', 'EADDRNOTAVAIL', 'bind');
 }
 
-/** Throws a TypeError for what is neither a class of sessions nor handlers. */
+/** Throws a TypeError if `kind` is neither a subclass of DatagramSession nor an object of handlers. */
 function make<Kind extends DatagramSession>(kind: KindOption<Kind>['session']): Kind {
-  checkKind(kind, DatagramSession, ['onMessage', 'onClosed']);
+  checkKind(kind, DatagramSession, ['onMessage', 'onDisconnected']);
   return typeof kind === 'function' ? new kind() : (new HandlerSession(kind) as DatagramSession as Kind);
 }
 
-/** A session through an object of handlers. */
+/** A session that calls an object of handlers. */
 class HandlerSession extends DatagramSession {
   readonly #handlers: DatagramHandlers;
 
@@ -334,7 +331,7 @@ class HandlerSession extends DatagramSession {
     return this.#handlers.onMessage?.(this, data, from);
   }
 
-  override onClosed(error?: Error): unknown {
-    return this.#handlers.onClosed?.(this, error);
+  override onDisconnected(error?: Error): unknown {
+    return this.#handlers.onDisconnected?.(this, error);
   }
 }
