@@ -2,8 +2,7 @@
 // go on while Redis is away; what is said meanwhile does not reach the other servers, then or later.
 
 import { randomUUID } from 'node:crypto';
-import type { IocpCore } from '@overlapped/net-core';
-import { broadcast } from '@overlapped/session';
+import { broadcast, type IocpCore } from '@overlapped/session';
 import { createClient } from 'redis';
 import { encode, parse, parseSaid } from './protocol.js';
 import { openRelay } from './relay.js';

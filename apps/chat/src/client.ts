@@ -1,9 +1,7 @@
 // The client for the terminal: what is typed is said, and what is said in the room is shown.
 
 import { clearLine, createInterface, cursorTo, moveCursor } from 'node:readline';
-import { type BackendName, IocpError } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
-import { Connector, framed } from '@overlapped/session';
+import { type BackendName, Connector, framed, IocpCore, IocpError } from '@overlapped/session';
 import { encode, framer, isText, type Notice, parse, printable } from './protocol.js';
 
 export interface JoinOptions {

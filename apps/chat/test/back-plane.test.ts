@@ -1,6 +1,6 @@
 // Several servers, joined by a real Redis: which goes away and comes back.
 
-import { candidates } from '@overlapped/iocp-native';
+import { candidates } from '@overlapped/session';
 import { createClient } from 'redis';
 import { expect, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';

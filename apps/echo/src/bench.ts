@@ -1,8 +1,6 @@
 // The bench: many connections to an echo server, for some seconds. It measures, and verifies every byte.
 
-import type { BackendName } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
-import { Connector } from '@overlapped/session';
+import { type BackendName, Connector, IocpCore } from '@overlapped/session';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { BenchError, Client, type Run } from './client.js';
 import { Pattern } from './pattern.js';

@@ -2,7 +2,7 @@
 // The command: `echo serve` (or just `echo`) runs the server, `echo bench` measures and verifies one.
 
 import { startMonitor } from '@overlapped/monitor';
-import type { IocpCore } from '@overlapped/net-core';
+import type { IocpCore } from '@overlapped/session';
 import { backendOption, command, fail, GRACE, hostAndPort, onSignal, whole } from '@overlapped/support';
 import type { BenchOptions } from './bench.js';
 import { BenchError } from './client.js';

@@ -1,7 +1,7 @@
 // What the server shows of itself: which threads serve, and a live line of statistics.
 
 import { clearLine, cursorTo } from 'node:readline';
-import type { IocpCore } from '@overlapped/net-core';
+import type { IocpCore } from '@overlapped/session';
 import { megabytes, whole } from './numbers.js';
 
 const INTERVAL = 1000;

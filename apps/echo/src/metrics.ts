@@ -1,7 +1,7 @@
 // The statistics of a core for Prometheus: an HTTP endpoint that reads them when it is asked, and costs nothing otherwise.
 
 import { serveHttp } from '@overlapped/monitor';
-import type { CoreStats, IocpCore } from '@overlapped/net-core';
+import type { CoreStats, IocpCore } from '@overlapped/session';
 import { Counter, Gauge, Registry } from 'prom-client';
 
 type Kind = typeof Counter | typeof Gauge;

@@ -2,9 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import type { BackendName } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
-import { Listener } from '@overlapped/session';
+import { type BackendName, IocpCore, Listener } from '@overlapped/session';
 
 const SESSION = pathToFileURL(createRequire(import.meta.url).resolve('#echo-session'));
 

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { candidates } from '@overlapped/iocp-native';
+import { candidates } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { startEcho } from '../src/server.js';

@@ -1,8 +1,6 @@
 // The server: a core whose pump has the main thread to itself, a listener, and the timer of the store's sweeps.
 
-import { type BackendName, candidates } from '@overlapped/iocp-native';
-import { IocpCore, Timer } from '@overlapped/net-core';
-import { Listener } from '@overlapped/session';
+import { type BackendName, candidates, IocpCore, Listener, Timer } from '@overlapped/session';
 import { Kv } from './kv.js';
 import { sessionsOf } from './session.js';
 

@@ -1,7 +1,6 @@
 // A client's session: it hands bytes to the client, and the client sends through it.
 
-import { type IocpCore, Timer } from '@overlapped/net-core';
-import { Session } from '@overlapped/session';
+import { type IocpCore, Session, Timer } from '@overlapped/session';
 import { Client } from './client.js';
 import type { Kv } from './kv.js';
 

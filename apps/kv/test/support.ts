@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { type BackendName, candidates } from '@overlapped/iocp-native';
+import { type BackendName, candidates } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
 import { type KvServer, startKv } from '../src/server.js';

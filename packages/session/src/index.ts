@@ -1,9 +1,30 @@
 /**
- * The package's face: who listens, who connects, and what a connection is.
+ * The package's public names: listeners, connectors and sessions, and what a server needs of the packages below.
  *
  * @module @overlapped/session
  */
 
+export {
+  type BackendName,
+  type Candidate,
+  candidates,
+  type Endpoint,
+  endpoint,
+  IocpError,
+  isIocpError,
+  type KeepAlive,
+  type PipeEndpoint,
+  type SocketOptions,
+} from '@overlapped/iocp-native';
+export {
+  type CoreStats,
+  IocpCore,
+  type IocpCoreOptions,
+  type ServerStats,
+  type Stoppable,
+  Timer,
+  type TimerQueue,
+} from '@overlapped/net-core';
 export type { AcceptLimits, AddressList, ProxyOptions } from './accept/accept-filter.js';
 export type { WorkerSessionOptions } from './accept/accept-target.js';
 export {

@@ -1,7 +1,6 @@
 // What the processes of a soak say to each other.
 
-import type { Candidate } from '@overlapped/iocp-native';
-import type { Timeouts } from '@overlapped/session';
+import type { Candidate, Timeouts } from '@overlapped/session';
 
 export interface ServerOptions {
   readonly backend?: string;

@@ -3,11 +3,12 @@
 
 import { readdirSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { type BackendName, candidates } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
 import {
+  type BackendName,
   broadcast,
+  candidates,
   framed,
+  IocpCore,
   Listener,
   type ListenOptions,
   lengthPrefixed,

@@ -4,9 +4,7 @@
 import { execFile } from 'node:child_process';
 import { createServer } from 'node:http';
 import { promisify } from 'node:util';
-import type { BackendName } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
-import { Listener } from '@overlapped/session';
+import { type BackendName, IocpCore, Listener } from '@overlapped/session';
 import { expect, onTestFinished } from 'vitest';
 import { backends, onLinux, testUnless, whyNot } from './support.js';
 

@@ -1,7 +1,7 @@
 // What these tests share: the backends that there are here, and why they run on Linux only.
 
 import { execFileSync } from 'node:child_process';
-import { candidates } from '@overlapped/iocp-native';
+import { candidates } from '@overlapped/session';
 import { describe, test } from 'vitest';
 import { Peer } from '../src/peer.js';
 import { Server, type ServerLaunch } from '../src/processes.js';
