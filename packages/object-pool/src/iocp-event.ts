@@ -42,11 +42,6 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   get tag(): number {
     return ((this.generation << INDEX_BITS) | this.index) >>> 0;
   }
-
-  /** Where the record lies in native memory: the OVERLAPPED's address. */
-  get address(): number {
-    return this.block.address + this.offset;
-  }
 }
 
 /** The events of one port: a fixed number, made when first needed and reused for ever. It belongs to the port's thread. */
