@@ -110,6 +110,7 @@ const SKIP = /\.(skip|skipIf|runIf|todo)\b/;
 /** Pure functions that a test calls by themselves, as the cases that they decide cannot all be met with a kernel. */
 const EXPORTED_FOR_TESTS = [
   'packages/iocp-native: backlogOf',
+  'packages/iocp-native: chooseTaskRun',
   'packages/iocp-native: probe',
   'packages/iocp-native: setOptions',
   'packages/session: interleave',
