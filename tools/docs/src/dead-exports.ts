@@ -50,7 +50,9 @@ export function deadExports(files: readonly RepositoryFile[], kept: readonly str
       if (isEntry(path) || uses.has(`${path}#${name}`) || uses.has(`${path}#${ALL}`)) return [];
       const exception = `${packageOf(path)}: ${name}`;
       if (!exceptions.includes(exception))
-        return [`${path}:${line}: no other file imports ${name}, so it need not be exported`];
+        return [
+          `${path}:${line}: no other file imports ${name}: do not export it, or name it among the exceptions in rules.ts`,
+        ];
       needed.add(exception);
       return [];
     }),

@@ -7,7 +7,7 @@ import { deadExports } from '../src/dead-exports.js';
 function found(texts: Record<string, string>, kept: string[] = []): string[] {
   const files = { 'tsup.config.ts': "export default { entry: ['src/index.ts'] };", ...texts };
   const all = Object.entries(files).map(([path, text]) => ({ path: `packages/a/${path}`, text }));
-  return deadExports(all, kept).map((line) => line.replace(/^.*imports (\w+),.*$/, '$1'));
+  return deadExports(all, kept).map((line) => line.replace(/^.*imports (\w+):.*$/, '$1'));
 }
 
 test.each([
