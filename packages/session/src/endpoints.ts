@@ -1,10 +1,10 @@
-// Addresses of connections: how they are asked for, and how they are compared with lists.
+// Addresses of connections: asking a socket for them, and comparing them with lists.
 
 import type { BlockList } from 'node:net';
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import type { AddressList } from './accept/accept-filter.js';
 
-/** Runs `ask` on a socket; undefined when the connection is gone. */
+/** An endpoint of a socket; undefined if the connection is gone. */
 export function endpointOf(socket: PortSocket | null, ask: 'remoteEndpoint' | 'localEndpoint'): Endpoint | undefined {
   try {
     return socket?.[ask]();
@@ -14,14 +14,14 @@ export function endpointOf(socket: PortSocket | null, ask: 'remoteEndpoint' | 'l
   }
 }
 
-/** An address without the prefix of an IPv4 client of a dual-stack listener, for whom rules and counts are those of IPv4. */
+/** An address without the prefix `::ffff:` of an IPv4 client of a dual-stack listener: rules and counts take it as IPv4. */
 export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
-/** @param list of a listener, whose arrays have become BlockLists. */
+/** @param list a BlockList: checkListen() has converted arrays */
 export function isListed(list: AddressList, address: string): boolean {
-  // Rules are for addresses on any link.
+  // Rules have no zones ("%eth0"): they apply to an address on any link.
   const plain = plainAddress(address).replace(/%.*/, '');
   return (list as BlockList).check(plain, plain.includes(':') ? 'ipv6' : 'ipv4');
 }

@@ -1,31 +1,31 @@
-// Errors of user code: each is counted, published in a diagnostics channel and, unless the user has a handler that gets it,
-// told in a process warning.
+// Errors of user code. Each is counted and published in a diagnostics channel. It is also a process warning, unless a handler of
+// the user gets it.
 //
 //   overlapped:session-failed    { core, session, error }: a handler threw, or its promise rejected. `session` is a Session, a
-//                                DatagramSession, or null for a session whose constructor threw
+//                                DatagramSession, or null if the session's constructor threw
 
 import { channel } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
 import { type IocpCore, Stat } from '@overlapped/net-core';
 
-/** Warnings of one second, of each core: a peer that makes a handler fail at will must not flood the log. */
-const MOST_WARNINGS = 10;
+/** Limit of each core's warnings in a second: a peer that makes a handler fail must not flood the log. */
+const MAX_WARNINGS = 10;
 const SECOND = 1000;
 
 const { failed: FAILED } = Stat;
 const sessionFailed = channel('overlapped:session-failed');
 
 /** The warnings of one core. */
-interface Told {
-  /** When the second began. */
+interface WarningCount {
+  /** When the current second began. */
   since: number;
-  /** In this second. */
-  told: number;
-  /** Left out since the last one. */
-  untold: number;
+  /** Warnings in this second. */
+  emitted: number;
+  /** Warnings left out since the last one. */
+  skipped: number;
 }
 
-const toldOf = new WeakMap<IocpCore, Told>();
+const counts = new WeakMap<IocpCore, WarningCount>();
 
 /** Counts and publishes an error of user code. */
 export function report(core: IocpCore, session: object | null, error: Error): void {
@@ -34,27 +34,27 @@ export function report(core: IocpCore, session: object | null, error: Error): vo
 }
 
 /**
- * A process warning, with the error's stack as its detail. Beyond ten in a second of one core they are only counted, and the next one
- * says how many were left out.
+ * Emits a process warning, with the error's stack as its detail. Beyond ten in a second of one core, warnings are only counted; the
+ * next one says how many were left out.
  */
 export function warn(core: IocpCore, what: string, error: unknown): void {
   const now = performance.now();
-  let state = toldOf.get(core);
+  let state = counts.get(core);
   if (state === undefined) {
-    state = { since: now, told: 0, untold: 0 };
-    toldOf.set(core, state);
+    state = { since: now, emitted: 0, skipped: 0 };
+    counts.set(core, state);
   }
   if (now - state.since >= SECOND) {
     state.since = now;
-    state.told = 0;
+    state.emitted = 0;
   }
-  if (state.told === MOST_WARNINGS) {
-    state.untold++;
+  if (state.emitted === MAX_WARNINGS) {
+    state.skipped++;
     return;
   }
-  state.told++;
-  const others = state.untold > 0 ? ` (and ${state.untold} warnings before this one, which were left out)` : '';
-  state.untold = 0;
+  state.emitted++;
+  const others = state.skipped > 0 ? ` (and ${state.skipped} warnings before this one, which were left out)` : '';
+  state.skipped = 0;
   process.emitWarning(`${what}: ${shortText(error)}${others}`, {
     type: 'OverlappedWarning',
     code: 'OVERLAPPED_FAILED',
@@ -62,7 +62,7 @@ export function warn(core: IocpCore, what: string, error: unknown): void {
   });
 }
 
-// What was thrown may be anything: an object that throws when it is read, too.
+// A thrown value may be of any type, even an object whose getters throw.
 
 function shortText(error: unknown): string {
   try {

@@ -1,4 +1,5 @@
-// What each public option must be. An option without its line here does not compile.
+// Checks of all public options: types and ranges. The compiler reports an option that has no line here. Classes check only what
+// depends on several options.
 
 import { BlockList } from 'node:net';
 import type { KeepAlive, PipeEndpoint, SocketOptions } from '@overlapped/iocp-native';
@@ -30,10 +31,10 @@ import type { QueueLimitOptions } from './session/queue-limit.js';
 import type { SessionLimits } from './session/session-set.js';
 import type { Timeouts } from './session/timeout-sweep.js';
 
-/** What the systems take for a count of seconds, or of probes. */
+/** The range that the operating systems accept for seconds and probes. */
 const PROBES = whole(1, 32767);
 const INT = 2 ** 31 - 1;
-/** Any value: another check is more to the point. */
+/** Any value: it is checked elsewhere, with a better message. */
 const any: Check = () => {};
 
 const keepAlive: Check = (value, name) => {
@@ -66,7 +67,7 @@ const session: Checks<SessionLimits> = {
   queueLimit: group(queueLimit),
 };
 
-/** A BlockList, or what addressList() makes one of. */
+/** A BlockList, or an array that addressList() converts to one. */
 const list: Check = (value, name) => void addressList(value as AddressList, name);
 const proxy: Checks<ProxyOptions> = { trusted: list, timeout: above(0) };
 const limits: Checks<AcceptLimits> = {
@@ -114,7 +115,7 @@ const service: Checks<ClientServiceOptions> = {
 const bind: Checks<DatagramBindOptions> = { port: PORT, host: text, session: any, broadcast: bool };
 const datagramTarget: Checks<DatagramConnectOptions> = { port: PORT, host: text, session: any };
 
-/** The options of listen(). Gives back what is given of them, with lists as BlockLists. */
+/** Checks the options of listen(). Returns those that are given, with address lists as BlockLists. */
 export function checkListen<Options extends AcceptLimits>(options: Options): Options {
   object(options, 'the options');
   const { path, session, module } = options as Partial<Record<'path' | 'session' | 'module', unknown>>;
@@ -148,7 +149,7 @@ export function checkService(options: ClientServiceOptions): void {
   checkTarget(options.target, 'target');
 }
 
-/** Where to connect to: a host and a port, or a path. */
+/** Checks a target: a host and a port, or a path. */
 export function checkTarget<To extends ConnectTarget | PipeEndpoint>(to: To, name = ''): To {
   object(to, name || 'the target');
   if ('path' in to && to.path !== undefined) {
@@ -160,7 +161,7 @@ export function checkTarget<To extends ConnectTarget | PipeEndpoint>(to: To, nam
   return given(to);
 }
 
-/** Options without those that are undefined. */
+/** The options that are not undefined. */
 function given<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
@@ -179,10 +180,10 @@ export function checkDatagramTarget(options: DatagramConnectOptions): void {
   checkGiven(options, 'host', 'port', 'session');
 }
 
-/** An object of handlers, or a subclass of `base`. */
+/** Throws a TypeError unless `given` is a subclass of `base` or an object of handlers. */
 export function checkKind(given: unknown, base: abstract new () => unknown, handlers: readonly string[]): void {
   if (typeof given === 'function') {
-    // A class of another copy of this package would not do.
+    // A subclass of another copy of this package is refused: its sessions would not work here.
     if (given === base || given.prototype instanceof base) return;
     const what = `a subclass of ${base.name}, or an object of handlers`;
     throw wrongType('session', what, given);
@@ -191,7 +192,7 @@ export function checkKind(given: unknown, base: abstract new () => unknown, hand
   checkHandlers(given as object, handlers, 'session');
 }
 
-/** A BlockList as it is, or one of these addresses and ranges (`10.0.0.0/8`). Throws for what is no address. */
+/** The BlockList itself, or one made of addresses and ranges (`10.0.0.0/8`). Throws a RangeError for an invalid address. */
 function addressList(given: AddressList, name: string): BlockList {
   if (given instanceof BlockList) return given;
   if (!Array.isArray(given)) throw wrongType(name, 'a BlockList, or an array of addresses and ranges', given);

@@ -1,20 +1,20 @@
-// What a handler may give back or throw.
+// Results of handlers: promises, and thrown values of any type.
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
-/** What was thrown, as it is when it is an error of any realm; else in an Error. */
+/** The thrown value itself if it is an error of any realm; else an Error with the value as its `cause`. */
 export function asError(thrown: unknown): Error {
   if (isError(thrown)) return thrown;
   return new Error(`a handler threw ${textOf(thrown)}`, { cause: thrown });
 }
 
-/** `instanceof` is false for the errors of another realm: of a vm context, or under a test runner that has one. */
+/** `instanceof` is false for errors of another realm (a vm context; some test runners). */
 function isError(thrown: unknown): thrown is Error {
   if (thrown instanceof Error) return true;
   if (typeof thrown !== 'object' || thrown === null) return false;
-  // An error of another realm, or a class of errors that does not extend Error.
+  // An error of another realm, or of a class that does not extend Error.
   try {
     const { name, message } = thrown as Partial<Error>;
     return typeof name === 'string' && typeof message === 'string';
@@ -31,7 +31,7 @@ function textOf(thrown: unknown): string {
   }
 }
 
-/** For what no session is to blame for: an uncaught exception. */
+/** Throws an error that concerns no session as an uncaught exception, in a tick of its own. */
 export function surface(error: unknown): void {
   process.nextTick(() => {
     throw error;

@@ -1,4 +1,4 @@
-// The options of sockets among those of a listener or a connector.
+// The socket options among the options of a listener or a connector.
 
 import type { SocketOptions } from '@overlapped/iocp-native';
 

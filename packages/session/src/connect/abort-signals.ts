@@ -1,5 +1,5 @@
-// What an AbortSignal gives up: many connects may share one, as a program's shutdown does. It has one listener, however many
-// they are, as Node warns of a leak beyond ten.
+// Callbacks for AbortSignals. Many connects may share one signal, such as that of a program's shutdown. Each signal has one
+// listener here, however many connects use it, since Node warns of a leak above ten listeners.
 
 interface Entry {
   readonly waiters: Set<() => void>;
@@ -8,7 +8,7 @@ interface Entry {
 
 const entries = new WeakMap<AbortSignal, Entry>();
 
-/** Has `waiter` called when the signal is raised. It must not throw. */
+/** Calls `waiter` when the signal is aborted. It must not throw. */
 export function onAbort(signal: AbortSignal, waiter: () => void): void {
   let entry = entries.get(signal);
   if (entry === undefined) {
@@ -23,7 +23,7 @@ export function onAbort(signal: AbortSignal, waiter: () => void): void {
   entry.waiters.add(waiter);
 }
 
-/** Undoes onAbort(). Harmless when it was not called. */
+/** Undoes onAbort(). Does nothing if it was not called. */
 export function offAbort(signal: AbortSignal, waiter: () => void): void {
   const entry = entries.get(signal);
   if (!entry?.waiters.delete(waiter) || entry.waiters.size > 0) return;

@@ -1,5 +1,5 @@
-// ClientService: keeps sessions to one target alive, for a server that depends on others. A connection that fails or ends
-// is opened again after a pause, which grows while none lives.
+// ClientService: keeps sessions to one target open, for a server that depends on others. When a connection fails or ends, it
+// connects again after a pause (exponential back-off with jitter).
 
 import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { report, warn } from '../failures.js';
@@ -9,18 +9,18 @@ import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE } from '../session/session-set.js';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 
-/** Whom a service keeps sessions to, how many, and how it comes back when they end. */
+/** The target of a service, the number of sessions, and how it reconnects. */
 export interface ClientServiceOptions extends ConnectorOptions {
-  /** Its name is resolved anew for each connect. */
+  /** Where to connect. A name is resolved again for each connect. */
   readonly target: ConnectTarget;
-  /** Sessions to keep. Default 1. */
+  /** Number of sessions to keep open. A whole number above 0; default 1. */
   readonly count?: number;
-  /** Milliseconds for each connect. Default 10,000. */
+  /** Timeout of each connect in milliseconds. Above 0; default 10,000. */
   readonly connectTimeout?: number;
   /**
-   * The first pause and the longest, in milliseconds. It doubles each time, starts anew after a session that has lived
-   * longer than it, and is cut at random by up to a half, so that many clients do not come back at once. Default 100 and
-   * 30,000.
+   * The pause before a reconnect, in milliseconds. It starts with `first`, doubles each time up to `most`, and starts again with
+   * `first` after a session that lived longer than the pause. Each pause is shortened by a random part of up to a half, so that many clients
+   * do not reconnect at the same time. Default 100 and 30,000.
    */
   readonly backOff?: {
     /** Above 0. */
@@ -29,8 +29,8 @@ export interface ClientServiceOptions extends ConnectorOptions {
     readonly most: number;
   };
   /**
-   * A connect has failed, or a session is over, and the next connect starts in `delay` milliseconds. `error` is why;
-   * undefined after a session that ended in order.
+   * Called when a connect has failed, or a session is over. The next connect starts in `delay` milliseconds. `error` is the
+   * reason, undefined after an orderly end.
    */
   readonly onReconnecting?: (error: Error | undefined, delay: number) => void;
 }
@@ -38,25 +38,22 @@ export interface ClientServiceOptions extends ConnectorOptions {
 const CONNECT_TIMEOUT = 10_000;
 const BACK_OFF = { first: 100, most: 30_000 };
 
-/** Keeps sessions to one target alive, on the thread of its core, which stops it. */
+/** Keeps sessions to one target open. Use it on the thread of its core. core.stop() stops it. */
 export class ClientService implements Stoppable {
   readonly #core: IocpCore;
   readonly #options: ClientServiceOptions;
   readonly #connector: Connector;
-  /** What each session's end wakes. */
+  /** For each session: called with the reason when it is over. */
   readonly #ends = new Map<Session, (error: Error | undefined) => void>();
-  /** Pauses under way, and what ends them. */
+  /** Running pauses, each with a function that ends it. */
   readonly #pauses = new Map<Timer, () => void>();
   #stopped: Promise<void> | undefined;
 
-  /** Starts to connect. Throws a TypeError or RangeError for an option that is none, or makes no sense. */
+  /** Starts to connect. Throws a TypeError or RangeError for an unknown or invalid option. */
   constructor(core: IocpCore, options: ClientServiceOptions) {
     checkService(options);
-    const { count = 1, backOff = BACK_OFF, connectTimeout = CONNECT_TIMEOUT } = options;
-    if (!(Number.isInteger(count) && count > 0))
-      throw new RangeError(`count must be a whole number above 0, not ${count}`);
-    if (!(connectTimeout > 0)) throw new RangeError(`connectTimeout must be above 0, not ${connectTimeout}`);
-    if (!(backOff.first > 0 && backOff.first <= backOff.most)) {
+    const { count = 1, backOff = BACK_OFF } = options;
+    if (!(backOff.first <= backOff.most)) {
       throw new RangeError(`the back-off must be 0 < first <= most, not ${backOff.first} and ${backOff.most}`);
     }
     this.#core = core;
@@ -66,14 +63,14 @@ export class ClientService implements Stoppable {
     for (let i = 0; i < count; i++) void this.#keepOne(backOff.first, backOff.most);
   }
 
-  /** The sessions that are open. */
+  /** The open sessions. */
   get sessions(): ReadonlySet<Session> {
     return this.#connector.sessions;
   }
 
   /**
-   * Connects no more and ends the sessions; what has not ended after `grace` milliseconds (default 5000) is destroyed. A
-   * session that is used as a stream is left to whom that was given.
+   * Stops connecting and ends the sessions. Sessions that are open after `grace` milliseconds (default 5000) are destroyed. Within
+   * the grace a session used as a stream is left to its user.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
@@ -111,7 +108,7 @@ export class ClientService implements Stoppable {
     }
   }
 
-  /** Connects, and waits for the session's end. */
+  /** Connects, and waits until the session is over. */
   async #live(): Promise<{ error: Error | undefined; lived: number }> {
     const { target, connectTimeout: timeout = CONNECT_TIMEOUT } = this.#options;
     let session: Session;
@@ -120,7 +117,7 @@ export class ClientService implements Stoppable {
     } catch (error) {
       return { error: asError(error), lived: 0 };
     }
-    // Its Close packet, which ends it, comes out of a later batch.
+    // The session cannot be over yet: its Close packet comes in a later batch.
     const { timers } = this.#core;
     const born = timers.now;
     const error = await new Promise<Error | undefined>((resolve) => this.#ends.set(session, resolve));

@@ -1,7 +1,7 @@
-// One connect(): attempts at the addresses of a name, a little apart ("Happy Eyeballs", RFC 8305). The first to connect
-// wins; the others are closed. It is over when the last of its sockets has closed.
+// Connecting: one connect(). It tries the addresses of a name, 250 ms apart ("Happy Eyeballs", RFC 8305). The first attempt that
+// connects wins, and the others are closed. Connecting is over when the last of its sockets has closed.
 //
-//   resolve -> attempt 1 --- 250 ms, or its failure ---> attempt 2 -> ...
+//   resolve -> attempt 1 --- after 250 ms, or its failure ---> attempt 2 -> ...
 
 import assert from 'node:assert';
 import {
@@ -21,29 +21,29 @@ import type { Session } from '../session/session.js';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { offAbort, onAbort } from './abort-signals.js';
 
-/** Milliseconds until the next address is tried, too: the "Connection Attempt Delay" of RFC 8305, section 5. */
+/** Milliseconds until the next address is tried as well: the "Connection Attempt Delay" of RFC 8305, section 5. */
 const ATTEMPT_DELAY = 250;
 
 type Remote = Endpoint | PipeEndpoint;
 
-/** What ends a connect early, and what its session is. */
+/** Limits of one connect, and its session. */
 export interface ConnectOptions<Kind extends Session = Session> {
-  /** Milliseconds for all of it, the name's resolution included. Default: as long as the system tries. */
+  /** Timeout in milliseconds, the name's resolution included. Above 0. Default: as long as the system tries. */
   readonly timeout?: number;
-  /** Gives up; connect() then rejects with the signal's reason. */
+  /** Cancels the connect: connect() rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * Makes the session of this connection, in the place of what the connector makes: for a class whose constructor takes
-   * arguments. It must be a new one. What it throws, connect() rejects with.
+   * Makes the session of this connection, instead of the connector's `session`: for a class whose constructor takes arguments.
+   * It must return a new session. connect() rejects with what it throws.
    */
   readonly session?: () => Kind;
 }
 
 export class Connecting {
-  /** Resolves with a connected socket that the core has admitted; rejects when nothing is left of the attempts. */
+  /** Resolves with a connected socket that the core has admitted. Rejects when all attempts have failed and are closed. */
   readonly socket: Promise<PortSocket>;
   readonly #core: IocpCore;
-  /** What is connected to, in messages. */
+  /** The target, for messages. */
   readonly #target: string;
   readonly #socketOptions: SocketOptions;
   readonly #options: ConnectOptions;
@@ -51,20 +51,17 @@ export class Connecting {
   readonly #attempts = new Set<Attempt>();
   readonly #next = new Timer(() => this.#attempt());
   readonly #deadline = new Timer(() => this.#expire());
-  readonly #aborted = () => this.giveUp(this.#options.signal!.reason);
+  readonly #aborted = () => this.cancel(this.#options.signal!.reason);
   readonly #failures: Error[] = [];
-  /** Addresses that have not been tried; null until the name is resolved. */
+  /** Addresses not tried yet; null until the name is resolved. */
   #remotes: Remote[] | null = null;
   #won = false;
-  /** Why it was given up, in an array, as a signal's reason may be anything. */
-  #givenUp: [reason: unknown] | null = null;
+  /** Why it was cancelled; in an array, as a signal's reason may be any value. */
+  #cancelled: [reason: unknown] | null = null;
   #resolve!: (socket: PortSocket) => void;
   #reject!: (reason: unknown) => void;
 
-  /**
-   * Throws a RangeError for a timeout that is not above 0.
-   * @param over is called once: no socket and no timer of this is left, but for the one that has won.
-   */
+  /** @param over is called once, when no timer and no socket of this is left except the one that has won */
   constructor(
     core: IocpCore,
     target: string,
@@ -72,8 +69,6 @@ export class Connecting {
     options: ConnectOptions,
     over: (connecting: Connecting) => void,
   ) {
-    const { timeout = 1 } = options;
-    if (!(timeout > 0)) throw new RangeError(`the timeout must be above 0, not ${timeout}`);
     this.#core = core;
     this.#target = target;
     this.#socketOptions = socketOptions;
@@ -85,11 +80,11 @@ export class Connecting {
     });
   }
 
-  /** @param remotes what the name resolves to, in the order of preference. */
+  /** @param remotes the addresses of the name, the preferred first */
   start(remotes: Promise<Remote[]>): void {
     const { timeout, signal } = this.#options;
     if (signal?.aborted) {
-      this.giveUp(signal.reason);
+      this.cancel(signal.reason);
       return;
     }
     if (signal !== undefined) onAbort(signal, this.#aborted);
@@ -103,20 +98,20 @@ export class Connecting {
     );
   }
 
-  giveUp(reason: unknown): void {
-    if (this.#won || this.#givenUp !== null) return;
-    this.#givenUp = [reason];
+  cancel(reason: unknown): void {
+    if (this.#won || this.#cancelled !== null) return;
+    this.#cancelled = [reason];
     for (const attempt of this.#attempts) attempt.close();
     this.#endIfOver();
   }
 
   #expire(): void {
     const reason = `it took more than ${this.#options.timeout} ms`;
-    this.giveUp(new IocpError(`connect to ${this.#target}`, reason, 'ETIMEDOUT', 'connect'));
+    this.cancel(new IocpError(`connect to ${this.#target}`, reason, 'ETIMEDOUT', 'connect'));
   }
 
   #resolved(remotes: Remote[]): void {
-    if (this.#givenUp !== null) return;
+    if (this.#cancelled !== null) return;
     this.#remotes = remotes;
     if (remotes.length > 0) this.#attempt();
     else this.#endIfOver();
@@ -130,10 +125,10 @@ export class Connecting {
     else timers.clear(this.#next);
   }
 
-  /** For an attempt that has connected. False when it is to close. */
+  /** Called by an attempt that has connected. False if the attempt must close its socket. */
   connected(attempt: Attempt, socket: PortSocket): boolean {
-    if (this.#won || this.#givenUp !== null) return false;
-    // Its place was reserved until now.
+    if (this.#won || this.#cancelled !== null) return false;
+    // The attempt has just given back its reservation, so this cannot fail.
     assert(this.#core.places.admit());
     this.#won = true;
     this.#attempts.delete(attempt);
@@ -143,27 +138,27 @@ export class Connecting {
     return true;
   }
 
-  /** For an attempt whose socket has closed. */
+  /** Called by an attempt whose socket has closed. */
   ended(attempt: Attempt, error: Error | null): void {
     this.#attempts.delete(attempt);
     if (error !== null) this.#failures.push(error);
-    if (!this.#won && this.#givenUp === null && this.#remotes!.length > 0) this.#attempt();
+    if (!this.#won && this.#cancelled === null && this.#remotes!.length > 0) this.#attempt();
     else this.#endIfOver();
   }
 
   #endIfOver(): void {
     const { timers } = this.#core;
-    const settled = this.#won || this.#givenUp !== null;
+    const settled = this.#won || this.#cancelled !== null;
     if (settled) timers.clear(this.#next);
     if (this.#attempts.size > 0 || (!settled && this.#remotes!.length > 0)) return;
     timers.clear(this.#deadline);
     if (this.#options.signal !== undefined) offAbort(this.#options.signal, this.#aborted);
-    if (this.#givenUp !== null) this.#reject(this.#givenUp[0]);
+    if (this.#cancelled !== null) this.#reject(this.#cancelled[0]);
     else if (!this.#won) this.#reject(this.#failure());
     this.#over(this);
   }
 
-  /** Of several, the first address is what the system prefers, so its failure gives the code. */
+  /** The error of connect(). With several addresses it has the code of the first one, which the system prefers. */
   #failure(): Error {
     const [first, ...others] = this.#failures;
     if (others.length === 0) return first!;
@@ -174,12 +169,12 @@ export class Connecting {
   }
 }
 
-/** One connect in flight. A failed one is over when its socket has closed. */
+/** One connect operation. A failed one is over when its socket has closed. */
 class Attempt implements CompletionOwner {
   readonly #core: IocpCore;
   readonly #connecting: Connecting;
   readonly #remote: Remote;
-  /** What is connected to, in messages. */
+  /** The target, for messages. */
   readonly #target: string;
   readonly #socket: PortSocket | null = null;
   #error: Error | null = null;
@@ -196,7 +191,7 @@ class Attempt implements CompletionOwner {
         this.#socket = core.port.connect(event, remote, this, options);
         return;
       } catch (error) {
-        // Nothing was started, so no packet comes.
+        // Nothing was started, so no packet will come.
         core.events.release(event);
         core.places.unreserve();
         failure = asError(error);
@@ -216,16 +211,16 @@ class Attempt implements CompletionOwner {
     }
     this.#core.events.release(packet.event as SessionEvent);
     this.#core.places.unreserve();
-    this.#error = packet.error ?? this.#itself();
+    this.#error = packet.error ?? this.#selfConnected();
     if (this.#error === null && this.#connecting.connected(this, this.#socket!)) return;
     this.close();
   }
 
   /**
-   * The error of a connection whose two ends are one socket. The kernel may give a connect the very local port that it goes
-   * to, when nothing listens there, and TCP lets it connect.
+   * The error of a connection whose two ends are one socket. If nothing listens on a local port, the kernel may choose that port as
+   * the local end of a connect to it, and TCP's simultaneous open connects the socket to itself.
    */
-  #itself(): IocpError | null {
+  #selfConnected(): IocpError | null {
     if (!('port' in this.#remote)) return null;
     const local = endpointOf(this.#socket, 'localEndpoint');
     if (local?.port !== this.#remote.port) return null;
@@ -234,7 +229,7 @@ class Attempt implements CompletionOwner {
   }
 }
 
-/** The order of preference, but with the families in turns (RFC 8305, section 4). */
+/** Addresses in the order of preference, but with alternating families (RFC 8305, section 4). */
 export function interleave(remotes: readonly Remote[]): Remote[] {
   const family = (remote: Remote | undefined) => (remote && 'family' in remote ? remote.family : 0);
   const first = remotes.filter((remote) => family(remote) === family(remotes[0]));

@@ -1,4 +1,4 @@
-// Connector: opens connections of our own, as sessions of the same kinds that a listener makes.
+// Connector: opens connections as sessions.
 
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
@@ -10,7 +10,7 @@ import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from 
 import { socketOptions } from '../socket-options.js';
 import { Connecting, type ConnectOptions } from './connecting.js';
 
-/** What a connector's sessions are, and what their sockets are set to. */
+/** A connector's sessions, and the options of their sockets. */
 export interface ConnectorOptions<Kind extends Session = Session> extends SessionOptions<Kind>, SocketOptions {}
 
 /** Where to connect to. */
@@ -22,45 +22,45 @@ export interface ConnectTarget {
 }
 
 /**
- * Opens connections as sessions, on the thread of its core, which stops it. One is for any number of connections; one that
- * has none is held by nothing.
+ * Opens connections as sessions. Use it on the thread of its core. core.stop() stops it. One connector makes any number of
+ * connections. The core holds no reference to a connector without connections, so it can be garbage-collected.
  */
 export class Connector<Kind extends Session = Session> implements Stoppable {
   readonly #core: IocpCore;
   readonly #set: SessionSet;
   readonly #options: SocketOptions;
   readonly #connecting = new Set<Connecting>();
-  /** Of connect() that have not settled. */
+  /** Number of connect() calls that have not settled. */
   #calls = 0;
   #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** Throws a TypeError or RangeError for an option that is none, or makes no sense. */
+  /** Throws a TypeError or RangeError for an unknown or invalid option. */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>);
-  /** @internal `onEnd` is told of each session that is over, before its onDisconnected. */
+  /** @internal `onEnd` is called for each session that is over, before its onDisconnected. */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd: SessionEnd);
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd?: SessionEnd) {
-    // A ClientService has checked its own.
+    // A ClientService has checked its options itself.
     if (onEnd === undefined) checkConnector(options);
     this.#core = core;
     this.#set = new SessionSet(core, options, null, (session, error) => {
       onEnd?.(session, error);
-      this.#rest();
+      this.#detachIfIdle();
     });
     this.#options = socketOptions(options);
   }
 
-  /** The sessions that are open. */
+  /** The open sessions. */
   get sessions(): ReadonlySet<Kind> {
     return this.#set.sessions as ReadonlySet<Session> as ReadonlySet<Kind>;
   }
 
   /**
-   * Connects, and resolves with the session after its onConnected. A name's addresses are tried in turns of IPv6 and IPv4,
-   * 250 ms apart, and the first to connect wins (RFC 8305). A path is that of a Unix-domain socket, or of a named pipe.
-   * Rejects, when nothing is left of the attempts, with an IocpError (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EMFILE ...,
-   * for a path ENOENT; ECANCELED when the connector or its core stops; for several addresses the first one's code, and all in
-   * `cause`), with the signal's reason, or with what the resolver says.
+   * Connects, and resolves with the session after its onConnected. A name's addresses are tried 250 ms apart, IPv6 and IPv4 in
+   * turns; the first that connects is used (RFC 8305). A path is that of a Unix-domain socket or a named pipe. Rejects, when all
+   * attempts have ended, with an IocpError: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EMFILE ..., ENOENT for a path, ECANCELED if the
+   * connector or its core stops. With several addresses it has the first one's code, and all errors in `cause`. Or rejects with
+   * the signal's reason, or with the resolver's error.
    */
   async connect(to: ConnectTarget | PipeEndpoint, options: ConnectOptions<Kind> = {}): Promise<Kind> {
     const target = checkTarget(to);
@@ -72,7 +72,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
     this.#connecting.add(connecting);
     this.#calls++;
     if (this.#stopped || this.#core.stopping) {
-      connecting.giveUp(stopped());
+      connecting.cancel(stopped());
     } else {
       this.#core.attach(this);
       connecting.start(resolve(target));
@@ -81,18 +81,18 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
       return this.#set.open(await connecting.socket, null, true, options.session) as Kind;
     } finally {
       this.#calls--;
-      this.#rest();
+      this.#detachIfIdle();
     }
   }
 
-  /** The core stops it only while there is something to stop, and so holds none that is at rest. */
-  #rest(): void {
+  /** The core holds a connector only while it has something to stop. */
+  #detachIfIdle(): void {
     if (this.#calls === 0 && this.#set.sessions.size === 0) this.#core.detach(this);
   }
 
   /**
-   * Cancels what is connecting and ends the sessions; what has not ended after `grace` milliseconds is destroyed. A session
-   * that is used as a stream is left to whom that was given.
+   * Cancels connects and ends the sessions. Sessions that are open after `grace` milliseconds (default 5000) are destroyed. Within
+   * the grace a session used as a stream is left to its user.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
     checkGrace(grace);
@@ -109,7 +109,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
     if (this.#connecting.size > 0) {
       await new Promise<void>((resolve) => {
         this.#connectingOver = resolve;
-        for (const connecting of this.#connecting) connecting.giveUp(stopped());
+        for (const connecting of this.#connecting) connecting.cancel(stopped());
       });
     }
     await this.#set.stop(grace);

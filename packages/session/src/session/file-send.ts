@@ -1,45 +1,46 @@
-// A file in a session's send queue: opened while what is before it goes out, then sent piece by piece by the port.
+// FileSend: a file in a session's send queue. It is opened while earlier bytes are being sent, then the port sends it piece by
+// piece.
 //
-//   queued -> open -> in flight -> ... -> over: all is sent, it failed, or the session is over
+//   queued -> open -> in flight -> ... -> over: everything is sent, the file failed, or the session is over
 
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { type CompletionPort, IocpError, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
 
-/** Which bytes of a file, as for fs.createReadStream: both are inclusive. Default: all of them. */
+/** A range of a file, as for fs.createReadStream: both ends are inclusive. Default: the whole file. */
 export interface FileRange {
   /** The first byte. Default 0. */
   readonly start?: number;
-  /** The last byte. Default: the last that the file has when it is opened. */
+  /** The last byte. Default: the last byte of the file when it is opened. */
   readonly end?: number;
 }
 
-/** The most that one operation sends: its packets tell that the peer still takes something. */
+/** Limit of one operation's bytes: the packets in between show the write timeout that the peer still reads. */
 const PIECE = 1 << 20;
 
-/** Where a file waits. */
+/** The send queue, as a file sees it. */
 export interface FileQueue {
   pushFile(file: FileSend): void;
-  /** It is over without having been in flight. */
+  /** Removes a file that is over and not in flight. */
   dropFile(file: FileSend): void;
 }
 
 export class FileSend {
-  /** Resolves with the bytes sent. */
+  /** Resolves with the number of bytes sent. */
   readonly done: Promise<number>;
-  /** It can be sent from now on. */
+  /** The file is open: it can be sent. */
   open = false;
   inFlight = false;
   over = false;
   #resolve!: (bytes: number) => void;
   #reject!: (error: Error) => void;
   #handle: FileHandle | null = null;
-  /** The handle is ours to close. */
+  /** Whether this opened the file, and so must close it. */
   readonly #ours: boolean;
   #offset = 0;
   #left = 0;
   #bytes = 0;
-  /** Why it must end when its operation does, if it must. */
+  /** The error with which it ends when the operation in flight completes, if it must end then. */
   #abandoned: Error | null = null;
 
   private constructor(file: string | FileHandle) {
@@ -50,7 +51,7 @@ export class FileSend {
     });
   }
 
-  /** Queues a file; without a queue it fails, since the session takes no more. `wake` is called when it can be sent. */
+  /** Queues a file. Without a queue it fails (EPIPE): the session takes no more bytes. `wake` is called when the file can be sent. */
   static queue(
     queue: FileQueue | null,
     wake: () => void,
@@ -73,7 +74,7 @@ export class FileSend {
     port.sendFile(socket, event, this.#handle!.fd, this.#offset, Math.min(this.#left, PIECE));
   }
 
-  /** The packet of an operation is here. */
+  /** The packet of an operation has come. */
   sent(bytes: number, error: Error | null): void {
     this.inFlight = false;
     this.#offset += bytes;
@@ -84,7 +85,7 @@ export class FileSend {
     else if (this.#left === 0) this.#end(null);
   }
 
-  /** The session is over. What is in flight ends with its packet: until then the descriptor is the kernel's. */
+  /** The session is over. An operation in flight ends with its packet: until then the kernel uses the descriptor. */
   abandon(): void {
     this.#abandoned = sessionOver();
     if (!this.inFlight) this.#endQuietly(this.#abandoned);
@@ -130,7 +131,7 @@ export class FileSend {
     else this.#reject(error);
   }
 
-  /** The session is over with it, which onDisconnected tells: whoever does not wait for a file has no rejection to handle. */
+  /** Ends without an unhandled rejection, if the caller ignores the promise: onDisconnected reports the error already. */
   #endQuietly(error: Error): void {
     this.done.catch(() => {});
     this.#end(error);
@@ -143,7 +144,7 @@ export class FileSend {
   }
 }
 
-/** Looks before it opens: opening a FIFO waits for a writer, on a thread of libuv's pool, and opening a device may do anything. */
+/** Checks the path before opening: open() of a FIFO blocks a thread of libuv's pool until a writer comes, and a device may do anything. */
 async function openRegular(path: string): Promise<FileHandle> {
   check(await stat(path), 'stat');
   return open(path);
