@@ -2,11 +2,13 @@
 // what is made of its answers. Its functions are replaced, so this runs anywhere.
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { CompletionPacket, type Endpoint } from '../src/contract/port.js';
+import { createBatch, type Endpoint, Operation } from '../src/contract/port.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
 import * as c from '../src/win32/constants.js';
 import { PAGE } from '../src/win32/layout.js';
+import type { Win32Socket } from '../src/win32/socket.js';
 import { isLoopback, reachSelf } from '../src/win32/target.js';
+import type { FakeWin32 } from './support/fake-win32.js';
 
 const fake = await vi.hoisted(async () => new (await import('./support/fake-win32.js')).FakeWin32());
 vi.mock(import('../src/win32/kernel32.js'), async (original) => fake.replace(await original()));
@@ -20,28 +22,46 @@ vi.mock(import('../src/win32/system.js'), () => ({ isWine: vi.fn(() => false), i
 vi.resetModules();
 afterAll(() => vi.resetModules());
 const { BlockStore, plainMemory } = await import('../src/native/memory.js');
-const { ReceiveBuffers } = await import('../src/port/receive-buffers.js');
-const { Engine } = await import('../src/win32/engine.js');
-const { FileSender } = await import('../src/win32/file-sender.js');
-const { Datagrams, endOfStream } = await import('../src/win32/datagrams.js');
+const { GatherList } = await import('../src/contract/gather-list.js');
+const { FakeKernel } = await import('./support/fake-kernel.js');
+const { Port } = await import('../src/port/port.js');
+const { IocpDriver } = await import('../src/win32/driver.js');
+const { endOfStream } = await import('../src/win32/datagrams.js');
+const { ENTRIES_SIZE, KernelQueue } = await import('../src/win32/kernel-queue.js');
 const { win32Error } = await import('../src/win32/errors.js');
 const { createInstance } = await import('../src/win32/pipe.js');
-const { backlogOf, createConnector, createListener, setOptions } = await import('../src/win32/socket.js');
+const { setOptions } = await import('../src/win32/socket-options.js');
+const { backlogOf, createConnector, createListener } = await import('../src/win32/winsock.js');
 const { isClientEdition, isWine } = await import('../src/win32/system.js');
 
 const PORT = 77;
+const WAIT = c.WAIT_TIMEOUT;
 
-function memory(size: number) {
-  return new BlockStore(plainMemory).take(size);
-}
+/** The operations of a connection are pending unless a test says otherwise. */
+const PENDING = { CreateIoCompletionPort: PORT, WSASend: -1, WSARecv: -1, WSAGetLastError: c.ERROR_IO_PENDING };
 
-function engine() {
-  return new Engine(memory(PAGE.size), () => {});
-}
-
-function eventOf() {
-  const block = memory(4096);
-  return { words: block.words, event: { block, offset: 0, tag: 1, pending: false } };
+function open(answers: FakeWin32['answers'] = PENDING) {
+  const kernel = new FakeKernel();
+  fake.reset({ ...answers, GetQueuedCompletionStatusEx: kernel.dequeue, GetLastError: answers.GetLastError ?? WAIT });
+  const port = new Port<Win32Socket>(
+    { backend: 'iocp', native: true, blocks: new BlockStore(kernel.memory), driver: (p) => new IocpDriver(p) },
+    { concurrency: 1, receiveBuffers: { count: 2, size: 1024 } },
+  );
+  const block = port.allocate(4096);
+  const pieces = new GatherList();
+  pieces.add(block, 2048, 10);
+  let events = 0;
+  return {
+    kernel,
+    port,
+    pieces,
+    event: () => ({ block, offset: 512 * events++, tag: events, pending: false }),
+    /** The packets of one dequeue(). */
+    dequeue: () => {
+      const batch = createBatch(8);
+      return batch.slice(0, port.dequeue(batch, 0));
+    },
+  };
 }
 
 beforeEach(() => fake.reset({ CreateIoCompletionPort: PORT }));
@@ -49,7 +69,7 @@ afterEach(() => fake.reset());
 
 describe('a port', () => {
   it('that one thread reads has no limit of threads in the kernel', () => {
-    expect(engine().port).toBe(PORT);
+    expect(open().port.share().handle).toBe(PORT);
     expect(fake.of('CreateIoCompletionPort')).toEqual([[c.INVALID_HANDLE_VALUE, 0, 0, 0xffffffff]]);
   });
 });
@@ -161,20 +181,18 @@ describe('a datagram socket', () => {
     expect(endOfStream(socket(true), 10052)).toBeNull();
   });
 
-  it('asks to be told nothing of it, where Windows can be asked', () => {
-    fake.reset({
+  it('asks to be told nothing of it, where Windows can be asked', async () => {
+    const { port } = open({
       CreateIoCompletionPort: PORT,
       WSASocketW: 9,
       WSAIoctl: (_: number, code: number) => (code === c.SIO_UDP_NETRESET ? -1 : 0),
     });
-    const e = engine();
-    const datagrams = new Datagrams(e, new ReceiveBuffers(memory(65_536), 2, 1024), memory);
     const codes = () => fake.of('WSAIoctl').map(([, code]) => code);
-    datagrams.open({ address: '127.0.0.1', family: 4, port: 0 }, {});
+    await port.bind({ address: '127.0.0.1', family: 4, port: 0 });
     expect(codes()).toEqual([c.SIO_UDP_CONNRESET, c.SIO_UDP_NETRESET]);
     fake.calls = [];
     const remote: Endpoint = { address: '127.0.0.1', family: 4, port: 1 };
-    datagrams.open({ address: '127.0.0.1', family: 4, port: 0 }, { remote });
+    await port.bind({ address: '127.0.0.1', family: 4, port: 0 }, { remote });
     expect(codes()).toEqual([c.SIO_UDP_NETRESET]);
   });
 
@@ -199,9 +217,10 @@ describe('the outcome of a call', () => {
     ['a failure', failed, false, failed, 0],
     ['a failure, where a success has no packet', failed, true, failed, 0],
   ])('%s', (_, errno, skips, outcome, pendingPackets) => {
-    const e = engine();
-    e.prepare(eventOf().event);
-    expect([e.outcome(errno, skips), e.scratch.words[PAGE.pendingPackets]]).toEqual([outcome, pendingPackets]);
+    const memory = new BlockStore(plainMemory);
+    const queue = new KernelQueue(memory.take(PAGE.size), memory.take(ENTRIES_SIZE));
+    queue.prepare({ block: memory.take(4096), offset: 0, tag: 1, pending: false });
+    expect([queue.outcome(errno, skips), queue.pendingPackets]).toEqual([outcome, pendingPackets]);
   });
 });
 
@@ -209,98 +228,155 @@ describe('a cancel', () => {
   it('is asked for once on Windows, and again under Wine while the status says that it was overlooked', () => {
     for (const wine of [false, true]) {
       vi.mocked(isWine).mockReturnValue(wine);
-      fake.reset({ CreateIoCompletionPort: PORT, CancelIoEx: 0, GetLastError: 1168 });
-      const { words, event } = eventOf();
-      const e = engine();
-      const s = e.addSocket(5, null, 'test');
-      s.sending = event;
-      words[0] = c.STATUS_PENDING;
-      e.cancel(s, 0);
+      const { port, pieces, event } = open({ ...PENDING, CancelIoEx: 0, GetLastError: c.ERROR_NOT_FOUND });
+      const socket = port.adopt(5);
+      const sending = event();
+      port.send(socket, sending, pieces);
+      sending.block.words[sending.offset >> 2] = c.STATUS_PENDING;
+      port.cancel(socket, sending);
       expect(fake.of('CancelIoEx').length).toBe(wine ? 1000 : 1);
     }
   });
 
   it('that the provider does not know is no bug', () => {
-    fake.reset({ CreateIoCompletionPort: PORT, CancelIoEx: 0, GetLastError: 6 });
-    const e = engine();
-    expect(() => e.cancel(e.addSocket(5, null, 'test'), 0)).not.toThrow();
+    const { port, event } = open({ ...PENDING, CancelIoEx: 0, GetLastError: c.ERROR_INVALID_HANDLE });
+    const socket = port.adopt(5);
+    const receiving = event();
+    port.receive(socket, receiving);
+    expect(() => port.cancel(socket, receiving)).not.toThrow();
+    expect(receiving.pending).toBe(true);
   });
 });
 
 describe('a close', () => {
-  it('with a reset does not wait for what a cancel promises, and the place stays taken until the packet has come', () => {
-    const { event } = eventOf();
-    const e = engine();
-    const s = e.addSocket(5, null, 'test');
-    e.start(s, event);
-    s.closing = true;
-    s.reset = true;
-    e.awaitPackets(s);
+  it('with a reset does not wait for what a cancel promises, and the slot stays taken until the packet has come', () => {
+    const { kernel, port, pieces, event, dequeue } = open();
+    const socket = port.adopt(5) as Win32Socket;
+    const sending = event();
+    port.send(socket, sending, pieces);
+    fake.calls = [];
+    port.close(socket, true);
     expect(fake.calls.filter(([name]) => name === 'closesocket' || name === 'setsockopt')).toEqual([
       ['setsockopt', 5, c.SOL_SOCKET, c.SO_LINGER, Buffer.from([1, 0, 0, 0]), 4],
       ['closesocket', 5],
     ]);
-    expect([s.handle, e.find(s.index, s.generation) === s, e.queue.length]).toEqual([-1, true, 0]);
-    e.finish(s, event);
-    expect([e.find(s.index, s.generation), e.queue.length]).toEqual([null, 1]);
+    expect([socket.handle, port.sockets.at(0) === socket, dequeue().length]).toEqual([-1, true, 0]);
+    kernel.complete(socket, sending, 0xc0000120, 0);
+    expect(dequeue().map(({ operation }) => operation)).toEqual([Operation.Send, Operation.Close]);
+    expect([port.sockets.at(0), port.stats.sockets]).toEqual([null, 0]);
     expect(fake.of('closesocket').length).toBe(1);
   });
 
   it('without one waits, and closes the handle over what does not come', () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    const { event } = eventOf();
-    const e = engine();
-    const s = e.addSocket(5, null, 'test');
-    e.start(s, event);
-    s.closing = true;
-    e.awaitPackets(s);
+    const { kernel, port, event, dequeue } = open();
+    const socket = port.adopt(5);
+    const receiving = event();
+    port.receive(socket, receiving);
+    port.close(socket);
     vi.advanceTimersByTime(900);
     expect(fake.of('closesocket')).toEqual([]);
     vi.advanceTimersByTime(1200);
     expect(fake.of('closesocket')).toEqual([[5]]);
     expect(fake.of('setsockopt').filter(([, , name]) => name === c.SO_LINGER)).toEqual([]);
-    e.finish(s, event);
-    expect(e.queue.length).toBe(1);
+    kernel.complete(socket, receiving, 0xc0000120, 0);
+    expect(dequeue().map(({ operation }) => operation)).toEqual([Operation.Receive, Operation.Close]);
+  });
+
+  it('that cuts a send short is a reset', () => {
+    const { kernel, port, pieces, event, dequeue } = open();
+    const socket = port.adopt(5);
+    const sending = event();
+    port.send(socket, sending, pieces);
+    port.close(socket);
+    kernel.complete(socket, sending, 0xc0000120, 0);
+    expect(dequeue().map(({ operation }) => operation)).toEqual([Operation.Send, Operation.Close]);
+    expect(fake.of('setsockopt').filter(([, , name]) => name === c.SO_LINGER).length).toBe(1);
   });
 
   it('that the system fails is no bug', () => {
-    fake.reset({ CreateIoCompletionPort: PORT, closesocket: -1, WSAGetLastError: 10050 });
-    const e = engine();
-    expect(() => e.removeSocket(e.addSocket(5, null, 'test'))).not.toThrow();
+    const { port, dequeue } = open({ ...PENDING, closesocket: -1, WSAGetLastError: 10050 });
+    const socket = port.adopt(5);
+    expect(() => port.close(socket)).not.toThrow();
+    expect(dequeue().map(({ operation }) => operation)).toEqual([Operation.Close]);
+  });
+
+  it('leaves a late packet no socket: the slot has another one', () => {
+    const { kernel, port, event, dequeue } = open();
+    const gone = port.adopt(5);
+    port.close(gone);
+    dequeue();
+    const socket = port.adopt(5) as Win32Socket;
+    expect([socket.index, socket.generation]).toEqual([0, 1]);
+    const receiving = event();
+    port.receive(socket, receiving);
+    kernel.complete({ ...gone, index: 0, generation: 0 } as unknown as Win32Socket, receiving, 0, 0);
+    expect([dequeue().length, port.stats.dropped, receiving.pending]).toEqual([0, 1, true]);
+  });
+});
+
+describe('a receive stream', () => {
+  it('has no buffer while it waits, and goes on when its data has been dequeued', () => {
+    const { kernel, port, event, dequeue } = open({
+      ...PENDING,
+      SetFileCompletionNotificationModes: 1,
+      // XP1_IFS_HANDLES: a success at once has no packet.
+      getsockopt: (_socket: number, _level: number, _name: number, info: Buffer) => {
+        info.writeUInt32LE(c.XP1_IFS_HANDLES, 0);
+        return 0;
+      },
+    });
+    const socket = port.adopt(5);
+    const receiving = event();
+    const lengths: number[] = [];
+    let data = false;
+    fake.answers.WSARecv = (_: number, list: number, _count: number, received: number) => {
+      const { block } = receiving;
+      lengths.push(block.words[(list - block.address) >> 2]!);
+      if (!data) return -1;
+      kernel.wordsAt(received)[0] = 5;
+      return 0;
+    };
+    port.receive(socket, receiving);
+    expect([lengths, port.stats.buffersOut]).toEqual([[0], 0]);
+    data = true;
+    kernel.complete(socket, receiving, 0, 0);
+    // The second batch asks the kernel, and has no room for the data.
+    for (let batch = 0; batch < 2; batch++) {
+      for (let i = 0; i < 8; i++) port.post(1, i);
+      expect(dequeue().map(({ operation }) => operation)).toEqual(new Array(8).fill(Operation.Post));
+    }
+    expect(dequeue().map(({ bytes, event: of }) => [bytes, of === receiving])).toEqual([[5, true]]);
+    // One WSARecv with a buffer, and none behind it: the user has not seen this data yet.
+    expect([lengths, port.stats.buffersOut, receiving.pending]).toEqual([[0, 1024], 1, true]);
+    data = false;
+    expect(dequeue()).toEqual([]);
+    expect(lengths).toEqual([0, 1024, 0]);
   });
 });
 
 describe('a file', () => {
   it('canceled under TransmitFile says so, and not that the connection was aborted', () => {
     vi.mocked(isClientEdition).mockReturnValue(false);
-    fake.reset({ CreateIoCompletionPort: PORT, TransmitFile: 0, WSAGetLastError: 997 });
-    const { event } = eventOf();
-    const e = engine();
-    const s = e.addSocket(5, null, 'test');
-    const files = new FileSender(e, () => memory(65_536));
-    const errors: unknown[] = [];
+    const { kernel, port, event, dequeue } = open({ ...PENDING, TransmitFile: 0 });
+    const socket = port.adopt(5);
+    const sending = event();
+    const codes: unknown[] = [];
     for (const cancel of [true, false]) {
-      files.send(s, event, 3, 0, 1000);
-      if (cancel) files.cancel(s);
-      files.complete(s, event, 0xc0000241, 0);
-      const packet = new CompletionPacket();
-      e.queue.shift(packet);
-      errors.push(packet.error?.code);
-      e.packetTaken();
-      e.finish(s, event);
+      port.sendFile(socket, sending, 3, 0, 1000);
+      if (cancel) port.cancel(socket, sending);
+      kernel.complete(socket, sending, 0xc0000241, 0);
+      codes.push(...dequeue().map(({ error }) => error?.code));
     }
-    expect(errors).toEqual(['ECANCELED', 'ECONNABORTED']);
+    expect(codes).toEqual(['ECANCELED', 'ECONNABORTED']);
   });
 
   it('goes by reads and sends on an edition for clients, and by TransmitFile on a server', () => {
     for (const client of [true, false]) {
       vi.mocked(isClientEdition).mockReturnValue(client);
-      fake.reset({ CreateIoCompletionPort: PORT, ReOpenFile: 8, GetLastError: 997, WSAGetLastError: 997 });
-      const { event } = eventOf();
-      const e = engine();
-      const s = e.addSocket(5, null, 'test');
-      new FileSender(e, () => memory(65_536)).send(s, event, 3, 5, 1000);
+      const { port, event } = open({ ...PENDING, ReOpenFile: 8, GetLastError: c.ERROR_IO_PENDING });
+      port.sendFile(port.adopt(5), event(), 3, 5, 1000);
       const names = ['TransmitFile', 'ReOpenFile', 'ReadFile'].filter((name) => fake.of(name).length > 0);
       expect(names).toEqual(client ? ['ReOpenFile', 'ReadFile'] : ['TransmitFile']);
     }

@@ -6,7 +6,7 @@ import { candidates, openPort } from '../src/backend.js';
 import { contract } from './contract.js';
 import { iocpSkips } from './support/iocp-skips.js';
 
-vi.mock(import('../src/win32/socket.js'), async (original) => ({ ...(await original()), hasIfsHandles: () => false }));
+vi.mock(import('../src/win32/winsock.js'), async (original) => ({ ...(await original()), hasIfsHandles: () => false }));
 
 const { availability } = candidates().find(({ name }) => name === 'iocp')!;
 const same = 'no operation of a socket is in it; see iocp.test.ts';

@@ -112,7 +112,6 @@ const EXPORTED_FOR_TESTS = [
   'packages/iocp-native: backlogOf',
   'packages/iocp-native: chooseTaskRun',
   'packages/iocp-native: probe',
-  'packages/iocp-native: setOptions',
   'packages/session: interleave',
 ];
 

@@ -1,9 +1,10 @@
 // Accepting: each accept is an AcceptEx into a socket of its own.
 
-import assert from 'node:assert';
 import { endpointText, isPipe } from '../contract/endpoint.js';
 import type { IocpError } from '../contract/errors.js';
 import { type Endpoint, type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract/port.js';
+import type { Port } from '../port/port.js';
+import { Kind } from '../port/socket.js';
 import {
   ERROR_IO_PENDING,
   ERROR_NETNAME_DELETED,
@@ -11,76 +12,92 @@ import {
   WSAECONNABORTED,
   WSAECONNRESET,
 } from './constants.js';
-import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
+import { addressOf, canceled, type KernelQueue, statusOf } from './kernel-queue.js';
 import { ACCEPT_ADDRESS_SIZE, EVENT_ADDRESSES } from './layout.js';
 import { PipeAcceptor, PipeListenerState } from './pipe-acceptor.js';
-import {
-  closeHandle,
-  createListener,
-  createSocket,
-  finishAccept,
-  type ListenerState,
-  orClose,
-  type PendingAccept,
-  type Win32Socket,
-} from './socket.js';
+import type { Win32Socket } from './socket.js';
+import type { SocketHandles } from './socket-handles.js';
+import { createListener, createSocket, discardHandle, finishAccept, orClose } from './winsock.js';
 import { AcceptEx, WSAGetLastError } from './ws2_32.js';
 
 const ACTION = 'accept a connection';
 
+/** An AcceptEx in flight: its event, and the socket that it accepts into. */
+interface PendingAccept {
+  readonly event: Overlapped;
+  readonly handle: number;
+}
+
+/** What a listener on an address has. */
+export class ListenerState {
+  readonly family: 4 | 6;
+  readonly options: ListenOptions;
+  /** By the address of the OVERLAPPED. */
+  readonly accepts = new Map<number, PendingAccept>();
+
+  constructor(family: 4 | 6, options: ListenOptions) {
+    this.family = family;
+    this.options = options;
+  }
+}
+
 export class Acceptor {
-  readonly #engine: Engine;
+  readonly #port: Port<Win32Socket>;
+  readonly #queue: KernelQueue;
+  readonly #handles: SocketHandles;
   readonly #pipes: PipeAcceptor;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
-    this.#pipes = new PipeAcceptor(engine);
+  constructor(port: Port<Win32Socket>, queue: KernelQueue, handles: SocketHandles) {
+    this.#port = port;
+    this.#queue = queue;
+    this.#handles = handles;
+    this.#pipes = new PipeAcceptor(port, queue, handles);
   }
 
   /** Throws an IocpError. */
   listen(local: Endpoint | PipeEndpoint, options: ListenOptions): Win32Socket {
     if (isPipe(local)) return this.#pipes.listen(local, options);
-    const state = { family: local.family, options, accepts: new Map() };
-    return this.#engine.addSocket(createListener(local, options), state, `listen on ${endpointText(local)}`);
+    const listening = new ListenerState(local.family, options);
+    const handle = createListener(local, options);
+    return this.#handles.add(Kind.Listener, handle, `listen on ${endpointText(local)}`, { listening });
   }
 
-  accept(socket: Win32Socket, event: Overlapped): void {
-    const { listener } = socket;
-    assert(listener, 'accept on a socket that does not listen');
-    if (listener instanceof PipeListenerState) {
-      this.#pipes.accept(socket, listener, event);
+  accept(listener: Win32Socket, event: Overlapped): void {
+    const listening = listener.listening!;
+    if (listening instanceof PipeListenerState) {
+      this.#pipes.accept(listener, listening, event);
       return;
     }
-    this.#engine.start(socket, event);
     let handle: number;
     try {
-      handle = createSocket(listener.family, ACTION);
+      handle = createSocket(listening.family, ACTION);
     } catch (error) {
-      this.#fail(socket, event, error as IocpError);
+      this.#fail(listener, event, error as IocpError);
       return;
     }
-    const overlapped = this.#engine.prepare(event);
+    const overlapped = this.#queue.prepare(event);
     const accept: PendingAccept = { event, handle };
-    listener.accepts.set(overlapped, accept);
-    const errno = this.#engine.outcome(this.#call(socket.handle, handle, overlapped), socket.skipsPacketOnSuccess);
+    listening.accepts.set(overlapped, accept);
+    const called = this.#call(listener.handle, handle, overlapped);
+    const errno = this.#queue.outcome(called, listener.skipsPacketOnSuccess);
     if (errno === ERROR_IO_PENDING) return;
-    listener.accepts.delete(overlapped);
-    this.#done(socket, accept, errno);
+    listening.accepts.delete(overlapped);
+    this.#done(listener, listening, accept, errno);
   }
 
-  cancel(socket: Win32Socket, event: Overlapped): void {
-    const listener = socket.listener!;
-    const overlapped = event.block.address + event.offset;
-    if (listener instanceof PipeListenerState) this.#pipes.cancel(listener, event);
-    else if (listener.accepts.has(overlapped)) this.#engine.cancel(socket, overlapped);
+  cancel(listener: Win32Socket, event: Overlapped): void {
+    const listening = listener.listening!;
+    const overlapped = addressOf(event);
+    if (listening instanceof PipeListenerState) this.#pipes.cancel(listening, event);
+    else if (listening.accepts.has(overlapped)) this.#handles.cancel(listener, overlapped);
   }
 
-  /** The accepts of a listener that closes. */
-  close(socket: Win32Socket): void {
-    const listener = socket.listener!;
-    if (listener instanceof PipeListenerState) this.#pipes.close(listener);
-    else this.#engine.cancel(socket, 0);
+  /** Ends the accepts of a listener that closes. */
+  close(listener: Win32Socket): void {
+    const { listening } = listener;
+    if (listening instanceof PipeListenerState) this.#pipes.close(listening);
+    else this.#handles.cancel(listener, 0);
   }
 
   /** The packet of a ConnectNamedPipe. */
@@ -89,44 +106,44 @@ export class Acceptor {
   }
 
   /** The packet of an AcceptEx. False when this listener has none at that address. */
-  complete(socket: Win32Socket, overlapped: number): boolean {
-    const { accepts } = socket.listener as ListenerState;
-    const accept = accepts.get(overlapped);
+  complete(listener: Win32Socket, overlapped: number): boolean {
+    const { listening } = listener;
+    if (!(listening instanceof ListenerState)) return false;
+    const accept = listening.accepts.get(overlapped);
     if (accept === undefined) return false;
-    accepts.delete(overlapped);
-    this.#done(socket, accept, accept.event.block.words[accept.event.offset >> 2]!);
+    listening.accepts.delete(overlapped);
+    this.#done(listener, listening, accept, statusOf(accept.event));
     return true;
   }
 
   #call(listener: number, handle: number, overlapped: number): number {
-    const { scratch } = this.#engine;
+    const { page } = this.#queue;
     const size = ACCEPT_ADDRESS_SIZE;
-    // No receive length: a client that says nothing would hold the accept for ever.
+    // No receive length: a client that sends nothing would hold the accept for ever.
     const output = overlapped + EVENT_ADDRESSES;
-    return AcceptEx(listener, handle, output, 0, size, size, scratch.address, overlapped) ? 0 : WSAGetLastError();
+    return AcceptEx(listener, handle, output, 0, size, size, page.address, overlapped) ? 0 : WSAGetLastError();
   }
 
-  #done(socket: Win32Socket, { event, handle }: PendingAccept, errno: number): void {
+  #done(listener: Win32Socket, { options }: ListenerState, { event, handle }: PendingAccept, errno: number): void {
     if (errno !== 0) {
-      closeHandle(handle);
-      this.#fail(socket, event, acceptError(errno));
+      discardHandle(handle);
+      this.#fail(listener, event, acceptError(errno));
       return;
     }
     try {
-      orClose(handle, () => finishAccept(handle, socket));
-      // A handle that another port is to adopt must have none: it cannot change it.
-      const { detached } = (socket.listener as ListenerState).options;
-      const connection = detached ? null : this.#engine.addSocket(handle, null, ACTION);
-      const packet = this.#engine.queuePacket(Operation.Accept, socket, event, null);
+      orClose(handle, () => finishAccept(handle, listener.handle, options));
+      // A handle is associated with one port for ever: the port that adopts a detached one does that.
+      const connection = options.detached ? null : this.#handles.add(Kind.Connection, handle, ACTION);
+      const packet = this.#port.queue(Operation.Accept, listener, event, null);
       packet.socket = connection;
-      if (detached) packet.handle = handle;
+      if (connection === null) packet.handle = handle;
     } catch (error) {
-      this.#fail(socket, event, error as IocpError);
+      this.#fail(listener, event, error as IocpError);
     }
   }
 
-  #fail(socket: Win32Socket, event: Overlapped, error: IocpError): void {
-    this.#engine.queuePacket(Operation.Accept, socket, event, error).socket = null;
+  #fail(listener: Win32Socket, event: Overlapped, error: IocpError): void {
+    this.#port.queue(Operation.Accept, listener, event, error).socket = null;
   }
 }
 

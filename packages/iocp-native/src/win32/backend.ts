@@ -2,18 +2,25 @@
 
 import type { Availability, Backend } from '../contract/driver.js';
 import { koffi } from '../native/koffi.js';
+import { BlockStore } from '../native/memory.js';
 import { Gate } from '../port/gate.js';
+import { Port } from '../port/port.js';
 import { otherRuntime } from '../runtime.js';
+import { IocpDriver } from './driver.js';
 import { win32Error } from './errors.js';
 import { assertWin32Layout } from './layout.js';
-import { IocpPort } from './port.js';
+import { win32Memory } from './memory.js';
 import { IocpPoster } from './poster.js';
 import { reap } from './reaper.js';
-import { endpointOf } from './socket.js';
+import type { Win32Socket } from './socket.js';
+import { endpointOf } from './winsock.js';
 import { ConnectEx, closesocket, getpeername, WSAGetLastError, WSAStartup } from './ws2_32.js';
 
 const WINSOCK_2_2 = 0x202;
 const WSADATA_SIZE = 408;
+
+/** The memory of this thread's ports. It outlives them, so that stale views stay harmless. */
+const blocks = new BlockStore(win32Memory);
 
 let known: Availability | undefined;
 
@@ -23,11 +30,12 @@ export const win32Backend: Backend = {
     known ??= probe();
     return known;
   },
-  open: (options) => new IocpPort(options),
+  open: (options) =>
+    new Port<Win32Socket>({ backend: 'iocp', native: true, blocks, driver: (port) => new IocpDriver(port) }, options),
   openPoster: (token) => new IocpPoster(token),
   closeQueue: (token) => new Gate(token.queue!).close(),
   reap,
-  // Nobody holds the kernel's own queue.
+  // No thread holds a lock of the kernel's queue.
   recoverPoster() {},
   remoteEndpointOf: (handle) => endpointOf(handle, 'getpeername', getpeername),
   closeHandle(handle) {
@@ -44,7 +52,7 @@ function probe(): Availability {
     assertWin32Layout();
     const errno = WSAStartup(WINSOCK_2_2, Buffer.alloc(WSADATA_SIZE));
     if (errno !== 0) throw win32Error('start Winsock', 'WSAStartup', errno);
-    // A provider without the extension functions is of no use.
+    // It throws for a provider without the extension functions.
     ConnectEx.bound();
     return { available: true };
   } catch (error) {

@@ -1,14 +1,12 @@
-// Datagram sockets. A WSARecvFrom with a buffer is always with the kernel while a stream runs: unlike a connection's,
-// it can't ask without taking. When it has brought a datagram, those behind it are taken by calls that do not wait, so that
-// a burst comes in one batch.
+// Datagram sockets. A WSARecvFrom with a buffer is always with the kernel while a stream runs: one of zero bytes would take
+// a datagram and lose it. When it has brought a datagram, calls that do not wait take those behind it, so that a burst comes
+// in one batch.
 //
-// On every Windows known, skipping the packets of what succeeds at once does not work with datagram sockets, so theirs
-// all come through the port.
+// Datagram sockets skip no packets (socket-handles.ts): each success comes through the kernel's queue.
 //
 //   event   0          32                 288        316
 //           OVERLAPPED | up to 16 WSABUFs | sockaddr | its length
 
-import assert from 'node:assert';
 import { endpointText } from '../contract/endpoint.js';
 import type { IocpError } from '../contract/errors.js';
 import { countOf, totalOf } from '../contract/gather-list.js';
@@ -16,14 +14,19 @@ import { type DatagramOptions, type Endpoint, type GatherList, Operation, type O
 import type { NativeBlock } from '../native/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
 import { AddressCache, DatagramState, inFamily, sendAction, writeTarget } from '../port/datagrams.js';
+import type { Port } from '../port/port.js';
 import type { ReceiveBuffers } from '../port/receive-buffers.js';
+import { Kind } from '../port/socket.js';
 import * as c from './constants.js';
-import type { Engine } from './engine.js';
 import { win32Error, win32PacketError } from './errors.js';
+import { addressOf, type KernelQueue, statusOf } from './kernel-queue.js';
 import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
-import { bindTo, createSocket, ioctl, orClose, setIPv6Only, setOption, type Win32Socket } from './socket.js';
+import type { Win32Socket } from './socket.js';
+import type { SocketHandles } from './socket-handles.js';
+import { ioctl, setIPv6Only, setOption } from './socket-options.js';
 import { reachSelf } from './target.js';
+import { bindTo, createSocket, orClose } from './winsock.js';
 import { connect, ioctlsocket, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
 
 const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
@@ -34,11 +37,13 @@ const OVERHEAD = 48;
  * packet after it, though the call has failed.
  */
 const LARGEST = 65_507;
-/** More than any datagram has, for the same reason: what a receive buffer has no room for goes here, and nobody reads it. */
-const SINK_SIZE = 65536;
+/** More than any datagram has, for the same reason: the bytes that a receive buffer has no room for go here, and are not read. */
+export const SINK_SIZE = 65536;
 
 export class Datagrams {
-  readonly #engine: Engine;
+  readonly #port: Port<Win32Socket>;
+  readonly #queue: KernelQueue;
+  readonly #handles: SocketHandles;
   readonly #buffers: ReceiveBuffers;
   readonly #sink: NativeBlock;
   readonly #addresses = new AddressCache();
@@ -48,30 +53,33 @@ export class Datagrams {
   readonly #truncated = win32PacketError('receive all of a datagram', 'WSARecvFrom', c.WSAEMSGSIZE);
 
   /** @param sink memory of SINK_SIZE bytes. */
-  constructor(engine: Engine, buffers: ReceiveBuffers, allocate: (bytes: number) => NativeBlock) {
-    this.#engine = engine;
-    this.#buffers = buffers;
-    this.#sink = allocate(SINK_SIZE);
+  constructor(port: Port<Win32Socket>, queue: KernelQueue, handles: SocketHandles, sink: NativeBlock) {
+    this.#port = port;
+    this.#queue = queue;
+    this.#handles = handles;
+    this.#buffers = port.buffers;
+    this.#sink = sink;
   }
 
-  open(local: Endpoint, options: DatagramOptions): Win32Socket {
-    const state = new DatagramState(local.family, options.remote !== undefined);
+  /** Throws an IocpError. */
+  bind(local: Endpoint, options: DatagramOptions): Win32Socket {
+    const datagrams = new DatagramState(local.family, options.remote !== undefined);
     const handle = createDatagramSocket(local, options);
-    return this.#engine.addSocket(handle, null, `bind to ${endpointText(local)}`, null, state);
+    return this.#handles.add(Kind.Datagrams, handle, `bind to ${endpointText(local)}`, { datagrams });
   }
 
   /** Gives the kernel a buffer to receive into. ERROR_IO_PENDING when it has it, else the error number of the call. */
   post(socket: Win32Socket, buffer: number): number {
-    const overlapped = this.#engine.prepare(socket.receiving!);
+    const overlapped = this.#queue.prepare(socket.receiving!);
     this.#describe(socket.receiving!, buffer);
     const done = this.#receive(socket, overlapped) === 0;
-    return this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    return this.#queue.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
   }
 
   /** Takes a datagram that is there already: its length, or a negated error number (WSAEWOULDBLOCK: there is none). */
   poll(socket: Win32Socket, buffer: number): number {
     this.#describe(socket.receiving!, buffer);
-    return this.#receive(socket, 0) === 0 ? this.#engine.scratch.words[PAGE.bytes]! : -WSAGetLastError();
+    return this.#receive(socket, 0) === 0 ? this.#queue.page.words[PAGE.bytes]! : -WSAGetLastError();
   }
 
   /** Queues the packet of a datagram of `length` bytes, which lies in a buffer and, beyond that, in the sink. */
@@ -79,19 +87,15 @@ export class Datagrams {
     const event = socket.receiving!;
     const room = this.#buffers.size - OVERHEAD;
     const error = length > room ? this.#truncated : null;
-    const packet = this.#engine.queuePacket(Operation.Receive, socket, event, error);
+    const packet = this.#port.queuePacket(Operation.Receive, socket, event, error, socket.receive);
     packet.bytes = Math.min(length, room);
     packet.data = this.#buffers.take(buffer, packet.bytes);
     packet.buffer = buffer;
     packet.from = this.#addresses.find(event.block, event.offset + EVENT_ADDRESSES);
-    this.#engine.stats.buffersOut++;
   }
 
   send(socket: Win32Socket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
-    const state = socket.datagrams;
-    assert(state !== null, 'sendTo() on what is no datagram socket');
-    state.check(to);
-    this.#engine.start(socket, event);
+    const state = socket.datagrams!;
     const { block } = event;
     const at = event.offset + EVENT_ADDRESSES;
     const length = to === null ? 0 : writeTarget(to, state.family, block, at, c.AF_INET6);
@@ -99,10 +103,10 @@ export class Datagrams {
     if (length !== 0) reachSelf(block.bytes, at, state.family);
     if (unreachable || totalOf(pieces) > LARGEST) {
       const errno = unreachable ? c.WSAEAFNOSUPPORT : c.WSAEMSGSIZE;
-      this.#engine.queuePacket(Operation.Send, socket, event, win32PacketError(sendAction(to), 'WSASendTo', errno));
+      this.#port.queue(Operation.Send, socket, event, win32PacketError(sendAction(to), 'WSASendTo', errno));
       return;
     }
-    const overlapped = this.#engine.prepare(event);
+    const overlapped = this.#queue.prepare(event);
     state.sends.set(overlapped, event);
     writeBuffers(event, pieces);
     // An empty datagram is one buffer of no bytes.
@@ -111,9 +115,9 @@ export class Datagrams {
     const { handle } = socket;
     const list = overlapped + EVENT_BUFFERS;
     const target = length === 0 ? 0 : block.address + at;
-    const sent = this.#engine.scratch.address + PAGE.bytes * 4;
+    const sent = this.#queue.page.address + PAGE.bytes * 4;
     const done = this.#send(handle, list, Math.max(1, count), sent, 0, target, length, overlapped, 0) === 0;
-    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    const errno = this.#queue.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
     if (errno === c.ERROR_IO_PENDING) return;
     state.remove(overlapped);
     this.#sent(socket, event, errno, 0);
@@ -123,14 +127,14 @@ export class Datagrams {
   complete(socket: Win32Socket, overlapped: number, bytes: number): boolean {
     const event = socket.datagrams!.remove(overlapped);
     if (event === undefined) return false;
-    this.#sent(socket, event, event.block.words[event.offset >> 2]!, bytes);
+    this.#sent(socket, event, statusOf(event), bytes);
     return true;
   }
 
   /** A send has ended with this NTSTATUS or error number. */
   #sent(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
     const error = errno === 0 ? null : datagramError(actionOf(socket, event), 'WSASendTo', errno);
-    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = bytes;
+    this.#port.queue(Operation.Send, socket, event, error).bytes = bytes;
   }
 
   #describe({ block: { words }, offset }: Overlapped, buffer: number): void {
@@ -142,30 +146,30 @@ export class Datagrams {
   }
 
   #receive(socket: Win32Socket, overlapped: number): number {
-    const { scratch } = this.#engine;
+    const { page } = this.#queue;
     const event = socket.receiving!;
-    const start = event.block.address + event.offset;
-    scratch.words[PAGE.flags] = 0;
-    const received = scratch.address + PAGE.bytes * 4;
-    const flags = scratch.address + PAGE.flags * 4;
+    const start = addressOf(event);
+    page.words[PAGE.flags] = 0;
+    const received = page.address + PAGE.bytes * 4;
+    const flags = page.address + PAGE.flags * 4;
     const from = start + EVENT_ADDRESSES;
     const fromLength = start + ADDRESS_LENGTH;
     return this.#recv(socket.handle, start + EVENT_BUFFERS, 2, received, flags, from, fromLength, overlapped, 0);
   }
 }
 
-/** What a host or a router on the way has said of an earlier send. */
-const HEARSAY = new Set(['ECONNREFUSED', 'ENETRESET', 'EHOSTUNREACH', 'ENETUNREACH']);
+/** Answers of a host or of a router on the way to an earlier send (ICMP). */
+const ICMP_ERRORS = new Set(['ECONNREFUSED', 'ENETRESET', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 /**
  * Why a receive stream ends, by the error number or NTSTATUS of a receive; null when it goes on. On a socket that is not
- * connected hearsay is no reason. On a connected one it is, but for a packet that was on its way too long (ENETRESET): any
- * router may say so, and no other system tells.
+ * connected an ICMP error is no reason. On a connected one it is, except "time exceeded" (ENETRESET): any router may send that,
+ * and no other system reports it.
  */
 export function endOfStream(socket: Win32Socket, errno: number): IocpError | null {
   const error = datagramError('receive', 'WSARecvFrom', errno);
   const { code } = error;
-  return code === 'ENETRESET' || (!socket.datagrams!.connected && HEARSAY.has(code)) ? null : error;
+  return code === 'ENETRESET' || (!socket.datagrams!.connected && ICMP_ERRORS.has(code)) ? null : error;
 }
 
 /** "Port unreachable", as elsewhere; Windows mostly calls it a reset. */
@@ -174,7 +178,7 @@ function datagramError(action: string, syscall: string, errno: number): IocpErro
   return error.code === 'ECONNRESET' ? win32PacketError(action, syscall, c.WSAECONNREFUSED) : error;
 }
 
-/** What a send wanted, from the address that it left in its event. */
+/** The action of a send for its error, from the address that it left in its event. */
 function actionOf(socket: Win32Socket, { block, offset }: Overlapped): string {
   return sendAction(socket.datagrams!.connected ? null : readSockaddr(block.bytes, offset + EVENT_ADDRESSES));
 }
@@ -186,7 +190,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
     if (local.family === 6) setIPv6Only(handle, ipv6Only === true, action);
     if (broadcast) setOption(handle, c.SOL_SOCKET, c.SO_BROADCAST, 1, action);
-    // For poll(). Overlapped calls take no notice.
+    // For poll(). It has no effect on overlapped calls.
     const one = Buffer.from([1, 0, 0, 0]);
     if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());
     // Without the second, any router ends receives with WSAENETRESET. It came with a later Windows.

@@ -1,6 +1,6 @@
-// What wakes the main thread's event loop when a completion port has packets: a wait that is registered with the system's
-// thread pool, and that calls uv_async_send, libuv's own way to be woken from any thread. Its callback gets the context
-// as its first argument, which is what uv_async_send takes, so no code of ours runs on that thread.
+// Wakes the main thread's event loop when a completion port has packets: a wait that is registered with the system's thread
+// pool calls uv_async_send, with which libuv is woken from any thread. The callback of a wait gets its context as the first
+// argument, which uv_async_send takes: so no JavaScript runs on that thread.
 //
 // The uv_async_t belongs to the loop of the main thread and is never closed: it lives as long as the process. So a wait
 // that ends late finds it there. It has no callback: that the loop turns is all that is wanted.

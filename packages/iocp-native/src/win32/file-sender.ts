@@ -1,32 +1,33 @@
 // Sending files. On servers that is one TransmitFile. Editions for clients perform two of those at a time, of all programs
-// together, so that two peers that do not read would stop every other: there a piece is read and sent, by turns.
+// together: two peers that do not read would stop all others. So there a piece is read and sent, by turns.
 //
 //   read -> send -> read -> send ...
 //
-// The reads are overlapped, too. A descriptor of Node's is not, so its file is opened once more; that handle is associated
-// with the port under the key of the socket, and read into a buffer that this send has until it is over: an overlapped send
-// holds its bytes as long as the peer does not read.
+// The reads are overlapped, too. A descriptor of Node's is not, so its file is opened once more. That handle is associated
+// with the port under the key of the socket. The buffer belongs to this send until it ends: the kernel reads the bytes of an
+// overlapped send as long as the peer does not take them.
 
-import assert from 'node:assert';
 import { endsEarly, type IocpError, isIocpError } from '../contract/errors.js';
-import { Operation, type Overlapped } from '../contract/port.js';
+import type { Overlapped } from '../contract/port.js';
 import { disown, Owned, own, taken } from '../native/ledger.js';
 import type { NativeBlock } from '../native/memory.js';
-import { checkFileRange } from '../port/checks.js';
+import type { Port } from '../port/port.js';
 import * as c from './constants.js';
-import { canceled, type Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
 import { handleOf } from './file.js';
+import { addressOf, canceled, type KernelQueue } from './kernel-queue.js';
 import { CancelIoEx, CloseHandle, GetLastError, ReadFile, ReOpenFile } from './kernel32.js';
-import { EVENT_BUFFERS, OVERLAPPED, PAGE, WSABUF } from './layout.js';
+import { EVENT_BUFFERS, OVERLAPPED, PAGE } from './layout.js';
+import { queueSend, writeBuffer } from './sender.js';
 import type { Win32Socket } from './socket.js';
+import type { SocketHandles } from './socket-handles.js';
 import { isClientEdition } from './system.js';
 import { TransmitFile, WSAGetLastError, WSASend } from './ws2_32.js';
 
 /** Bytes of a read, and of a buffer. */
 const PIECE = 65_536;
 
-/** What a socket's send of a file is about. */
+/** A send of a file. */
 export interface FileInFlight {
   /** The file, opened for reading by this send; -1 for TransmitFile, which takes Node's own. */
   readonly handle: number;
@@ -41,23 +42,21 @@ export interface FileInFlight {
 }
 
 export class FileSender {
-  readonly #engine: Engine;
-  readonly #allocate: (bytes: number) => NativeBlock;
+  readonly #port: Port<Win32Socket>;
+  readonly #queue: KernelQueue;
+  readonly #handles: SocketHandles;
   readonly #free: NativeBlock[] = [];
 
-  constructor(engine: Engine, allocate: (bytes: number) => NativeBlock) {
-    this.#engine = engine;
-    this.#allocate = allocate;
+  constructor(port: Port<Win32Socket>, queue: KernelQueue, handles: SocketHandles) {
+    this.#port = port;
+    this.#queue = queue;
+    this.#handles = handles;
   }
 
   send(socket: Win32Socket, event: Overlapped, file: number, offset: number, length: number): void {
-    checkFileRange(offset, length);
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
     if (socket.pipe !== null) {
       const error = win32PacketError('send a file to a pipe', 'TransmitFile', c.ERROR_NOT_SUPPORTED);
-      this.#engine.queuePacket(Operation.Send, socket, event, error);
+      queueSend(this.#port, socket, event, error, 0);
       return;
     }
     const state = { handle: -1, buffer: null, offset, left: length, sent: 0, filled: 0, canceled: false };
@@ -67,13 +66,13 @@ export class FileSender {
       return;
     }
     try {
-      const buffer = this.#free.pop() ?? this.#allocate(PIECE);
+      const buffer = this.#free.pop() ?? this.#port.allocate(PIECE, true);
       const opened = { ...state, buffer, handle: this.#open(socket, file, buffer) };
       socket.file = opened;
       this.#read(socket, event, opened);
     } catch (error) {
       if (!isIocpError(error)) throw error;
-      this.#engine.queuePacket(Operation.Send, socket, event, error);
+      queueSend(this.#port, socket, event, error, 0);
     }
   }
 
@@ -81,15 +80,15 @@ export class FileSender {
   cancel(socket: Win32Socket): void {
     const state = socket.file!;
     const event = socket.sending!;
-    const overlapped = event.block.address + event.offset;
+    const overlapped = addressOf(event);
     state.canceled = true;
     if (state.handle >= 0 && state.filled === 0) CancelIoEx(state.handle, overlapped);
-    else this.#engine.cancel(socket, overlapped);
+    else this.#handles.cancel(socket, overlapped);
   }
 
   /** A TransmitFile, a read or a send has ended with this NTSTATUS or error number. */
   complete(socket: Win32Socket, event: Overlapped, errno: number, bytes: number): void {
-    // A call that fails at once may have left it STATUS_PENDING.
+    // A call that fails at once may leave STATUS_PENDING there.
     event.block.words[(event.offset + OVERLAPPED.Internal) >> 2] = errno;
     const state = socket.file!;
     const reading = state.handle >= 0 && state.filled === 0;
@@ -109,7 +108,7 @@ export class FileSender {
       }
     }
     this.#end(socket, state);
-    this.#engine.queuePacket(Operation.Send, socket, event, error).bytes = state.sent;
+    queueSend(this.#port, socket, event, error, state.sent);
   }
 
   #failure(state: FileInFlight, reading: boolean, errno: number): IocpError {
@@ -123,7 +122,7 @@ export class FileSender {
   #transmit(socket: Win32Socket, event: Overlapped, file: number, { offset, left }: FileInFlight): void {
     const overlapped = this.#prepare(event, offset);
     const done = TransmitFile(socket.handle, handleOf(file), left, 0, overlapped, 0, 0) !== 0;
-    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    const errno = this.#queue.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
     if (errno === c.ERROR_IO_PENDING) return;
     const bytes = done ? event.block.words[(event.offset + OVERLAPPED.InternalHigh) >> 2]! : 0;
     this.complete(socket, event, errno, bytes);
@@ -136,7 +135,7 @@ export class FileSender {
     let errno = handle === c.INVALID_HANDLE_VALUE ? GetLastError() : 0;
     if (errno === 0) {
       own(Owned.Handle, handle);
-      if (this.#engine.associate(socket, handle)) return handle;
+      if (this.#queue.associate(socket, handle)) return handle;
       errno = GetLastError();
       close(handle);
     }
@@ -149,23 +148,19 @@ export class FileSender {
     const overlapped = this.#prepare(event, state.offset);
     const length = Math.min(PIECE, state.left);
     const done = ReadFile(state.handle, state.buffer!.address, length, null, overlapped) !== 0;
-    const errno = this.#engine.outcome(done ? 0 : GetLastError(), false);
+    const errno = this.#queue.outcome(done ? 0 : GetLastError(), false);
     if (errno !== c.ERROR_IO_PENDING) this.complete(socket, event, errno, 0);
   }
 
   #sendPiece(socket: Win32Socket, event: Overlapped, state: FileInFlight, length: number): void {
     state.filled = length;
     const { address } = state.buffer!;
-    const { words } = event.block;
-    const overlapped = this.#engine.prepare(event);
-    const at = (event.offset + EVENT_BUFFERS) >> 2;
-    words[at] = length;
-    words[at + (WSABUF.buf >> 2)] = address;
-    words[at + (WSABUF.buf >> 2) + 1] = Math.floor(address / 0x100000000);
-    const { scratch } = this.#engine;
-    const done = WSASend(socket.handle, overlapped + EVENT_BUFFERS, 1, scratch.address, 0, overlapped, 0) === 0;
-    const errno = this.#engine.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
-    if (errno !== c.ERROR_IO_PENDING) this.complete(socket, event, errno, done ? scratch.words[PAGE.bytes]! : 0);
+    const overlapped = this.#queue.prepare(event);
+    writeBuffer(event.block.words, (event.offset + EVENT_BUFFERS) >> 2, address, length);
+    const { page } = this.#queue;
+    const done = WSASend(socket.handle, overlapped + EVENT_BUFFERS, 1, page.address, 0, overlapped, 0) === 0;
+    const errno = this.#queue.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
+    if (errno !== c.ERROR_IO_PENDING) this.complete(socket, event, errno, done ? page.words[PAGE.bytes]! : 0);
   }
 
   #end(socket: Win32Socket, { handle, buffer }: FileInFlight): void {
@@ -175,7 +170,7 @@ export class FileSender {
   }
 
   #prepare(event: Overlapped, offset: number): number {
-    const overlapped = this.#engine.prepare(event);
+    const overlapped = this.#queue.prepare(event);
     const { words } = event.block;
     const at = (event.offset + OVERLAPPED.Offset) >> 2;
     words[at] = offset;

@@ -1,21 +1,21 @@
-// How a guest of the event loop learns that its port has packets. No thread of Node's pool has a part in it: that may be
-// busy for as long as it likes. What ends the loop's sleep depends on the thread:
+// Calls the watcher of a port when the port has packets. No thread of Node's pool takes part: all of them may be busy. Two
+// ways end the sleep of the event loop:
 //
-//   main thread   a registered wait: when the port has packets, a thread of the system's own calls uv_async_send (see
-//                 doorbell.ts). libuv sleeps as ever
-//   worker        a worker may be terminated at any moment, and its loop with it, which no other thread may touch by then.
-//                 So the thread itself waits for the port, in the loop's place, as a port that hosts the loop does
+//   main thread   a registered wait: when the port has packets, a thread of the system's pool calls uv_async_send (see
+//                 doorbell.ts). libuv sleeps in its own call
+//   worker        a worker may be terminated at any moment, and its loop with it: a uv_async_send would then reach freed
+//                 memory. So the thread itself waits for the port, in the loop's place (see loop-waiter.ts)
 //
-// In both cases one immediate for each thread looks at the watched ports in each turn of the loop, as what it calls runs
-// where promises and ticks are drained. While the loop may sleep it is unref'd, so that the loop does.
+// In both cases one immediate of each thread looks at the watched ports in each turn of the loop: promises and ticks are
+// drained behind an immediate. While the loop may sleep the immediate is unref'd, so that libuv does sleep.
 
 import { isMainThread } from 'node:worker_threads';
 import { WAIT_OBJECT_0 } from './constants.js';
 import { Doorbell, unregister } from './doorbell.js';
 import { WaitForSingleObject } from './kernel32.js';
-import { LoopHost } from './loop-host.js';
+import { LoopWaiter } from './loop-waiter.js';
 
-// A test may put another clock in its place later, which would stop every guest.
+// A test may put another clock in its place later, which would stop all watchers.
 const { clearImmediate, setImmediate, setInterval } = globalThis;
 
 /** What setInterval() can wait. */
@@ -23,23 +23,23 @@ const LONGEST = 2 ** 31 - 1;
 
 export interface Watched {
   readonly port: number;
-  /** dequeue() would bring something that the kernel does not know of. */
+  /** dequeue() would bring packets that are not in the kernel's queue. */
   hasPackets(): boolean;
 }
 
-/** Those of this thread that have something to call. */
+/** Notifiers of this thread that have a watcher. */
 const watching = new Set<Notifier>();
 let nextLook: NodeJS.Immediate | null = null;
 /** Keeps the loop alive, and thereby asleep, while there is one. */
 let anchor: NodeJS.Timeout | undefined;
-/** Null where this thread waits in the loop's place. */
+/** Null when this thread waits in the loop's place. */
 let doorbell: Doorbell | null | undefined;
 
 export class Notifier {
   readonly #watched: Watched;
   #ready: (() => void) | null = null;
   #soon: NodeJS.Immediate | null = null;
-  /** The registered wait; 0 for none. It ends by itself when the port has packets, and says so to the loop only. */
+  /** The registered wait; 0 for none. It ends by itself when the port has packets, and then wakes the loop only. */
   #wait = 0;
   /** Packets were taken since it was registered, so it may have ended. */
   #stale = false;
@@ -48,11 +48,11 @@ export class Notifier {
     this.#watched = watched;
   }
 
-  /** Calls `ready` once, from the loop, when there are packets. */
+  /** Calls `ready` once, from the event loop, when there are packets. */
   watch(ready: () => void): void {
     this.#ready = ready;
     enter(this, this.#watched.port);
-    if (this.#watched.hasPackets()) this.nudge();
+    if (this.#watched.hasPackets()) this.wake();
     else this.#register();
   }
 
@@ -63,8 +63,8 @@ export class Notifier {
     leave(this, this.#watched.port);
   }
 
-  /** There are packets in the queue. */
-  nudge(): void {
+  /** The port's packet queue has packets. */
+  wake(): void {
     if (this.#ready === null || this.#soon !== null) return;
     this.#soon = setImmediate(() => {
       this.#soon = null;
@@ -75,11 +75,11 @@ export class Notifier {
   /** Packets were taken from the kernel. */
   taken(): void {
     this.#stale = true;
-    // The next look registers anew, and the loop must not sleep before.
+    // The next look registers the wait anew. The loop must not sleep before that.
     if (this.#ready !== null) nextLook?.ref();
   }
 
-  /** For the look of a turn: whether there are packets. When there are none, a wait is registered afterwards. */
+  /** Whether there are packets. When there are none, a wait is registered afterwards. */
   look(): boolean {
     if (this.#watched.hasPackets() || WaitForSingleObject(this.#watched.port, 0) === WAIT_OBJECT_0) {
       this.#stale = true;
@@ -107,8 +107,8 @@ export class Notifier {
     this.#unregister(false);
     this.#stale = false;
     this.#wait = doorbell.register(this.#watched.port);
-    // The system is out of something: from now on this thread waits itself.
-    if (this.#wait === 0) waitOurselves();
+    // The system lacks a resource: from now on this thread waits itself.
+    if (this.#wait === 0) waitInLoopsPlace();
   }
 
   #unregister(completely: boolean): void {
@@ -116,9 +116,9 @@ export class Notifier {
     this.#wait = 0;
   }
 
-  /** Has the thread wait for the port itself. */
-  host(): void {
-    LoopHost.ofThread().guests.add(this.#watched.port);
+  /** Has this thread wait for the port, in the loop's place. */
+  waitHere(): void {
+    LoopWaiter.ofThread().watched.add(this.#watched.port);
   }
 }
 
@@ -129,35 +129,35 @@ function enter(notifier: Notifier, port: number): void {
   }
   if (watching.size === 0) anchor!.ref();
   watching.add(notifier);
-  if (doorbell === null) LoopHost.ofThread().guests.add(port);
+  if (doorbell === null) LoopWaiter.ofThread().watched.add(port);
   if (nextLook === null) lookAgain();
 }
 
 function leave(notifier: Notifier, port: number): void {
   if (!watching.delete(notifier)) return;
-  if (doorbell === null) LoopHost.ofThread().guests.delete(port);
-  // Nothing may keep the process alive any more.
+  if (doorbell === null) LoopWaiter.ofThread().watched.delete(port);
+  // Without a watched port nothing here keeps the process alive.
   if (watching.size === 0) anchor!.unref();
 }
 
-function waitOurselves(): void {
+function waitInLoopsPlace(): void {
   doorbell = null;
-  LoopHost.ofThread().look = nextLook?.ref() ?? null;
-  for (const notifier of watching) notifier.host();
+  LoopWaiter.ofThread().look = nextLook?.ref() ?? null;
+  for (const notifier of watching) notifier.waitHere();
 }
 
 function lookAgain(): void {
   nextLook = setImmediate(lookAtAll);
-  if (doorbell === null) LoopHost.ofThread().look = nextLook;
+  if (doorbell === null) LoopWaiter.ofThread().look = nextLook;
   else nextLook.unref();
 }
 
 function lookAtAll(): void {
   nextLook = null;
-  if (doorbell === null) LoopHost.ofThread().look = null;
+  if (doorbell === null) LoopWaiter.ofThread().look = null;
   if (watching.size === 0) return;
   lookAgain();
-  if (doorbell === null) LoopHost.ofThread().wait(-1);
+  if (doorbell === null) LoopWaiter.ofThread().wait(-1);
   let due: Notifier[] | null = null;
   for (const notifier of watching) {
     if (!notifier.look()) continue;
@@ -165,7 +165,7 @@ function lookAtAll(): void {
     due.push(notifier);
   }
   if (due === null) return;
-  // Each is called in an immediate of its own, after the promises and ticks of the one before.
-  for (let i = 1; i < due.length; i++) due[i]!.nudge();
+  // Each watcher is called in an immediate of its own, after the promises and ticks of the one before.
+  for (let i = 1; i < due.length; i++) due[i]!.wake();
   due[0]!.fire();
 }

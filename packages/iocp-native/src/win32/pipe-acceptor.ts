@@ -1,19 +1,22 @@
-// Accepting on a named pipe: each accept is an instance of it, with a ConnectNamedPipe. While no accept waits, one instance
-// does, so that the name stays ours and a client finds it.
+// Accepting on a named pipe: each accept is an instance of the pipe, with a ConnectNamedPipe. While no accept waits, one idle
+// instance does: so the name stays taken, and a client finds it.
 
 import { endpointText } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
 import { type ListenOptions, Operation, type Overlapped, type PipeEndpoint } from '../contract/port.js';
+import type { Port } from '../port/port.js';
+import { Kind } from '../port/socket.js';
 import { ERROR_IO_PENDING, ERROR_NO_DATA, ERROR_PIPE_CONNECTED } from './constants.js';
-import type { Engine } from './engine.js';
 import { win32PacketError } from './errors.js';
+import { addressOf, type KernelQueue } from './kernel-queue.js';
 import { ConnectNamedPipe, GetLastError } from './kernel32.js';
-import { closePipe, createInstance } from './pipe.js';
-import type { Win32Socket } from './socket.js';
+import { closePipe, createInstance, PipeState } from './pipe.js';
+import { Win32Socket } from './socket.js';
+import type { SocketHandles } from './socket-handles.js';
 
 const ACTION = 'accept a connection';
 
-/** What a listener on a pipe has instead of a socket. */
+/** What a listener on a pipe has, in the place of a handle. */
 export class PipeListenerState {
   readonly path: string;
   readonly options: ListenOptions;
@@ -31,10 +34,14 @@ export class PipeListenerState {
 }
 
 export class PipeAcceptor {
-  readonly #engine: Engine;
+  readonly #port: Port<Win32Socket>;
+  readonly #queue: KernelQueue;
+  readonly #handles: SocketHandles;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(port: Port<Win32Socket>, queue: KernelQueue, handles: SocketHandles) {
+    this.#port = port;
+    this.#queue = queue;
+    this.#handles = handles;
   }
 
   /** Throws an IocpError. */
@@ -45,87 +52,91 @@ export class PipeAcceptor {
       const reason = 'a pipe is with its port before its client comes';
       throw new IocpError(action, reason, 'ENOTSUP', 'CreateNamedPipeW');
     }
-    return this.#engine.addSocket(-1, new PipeListenerState(path, options, action), action);
+    const listening = new PipeListenerState(path, options, action);
+    return this.#port.add(new Win32Socket(this.#port, Kind.Listener, listening));
   }
 
-  accept(listener: Win32Socket, state: PipeListenerState, event: Overlapped): void {
-    this.#engine.start(listener, event);
+  accept(listener: Win32Socket, listening: PipeListenerState, event: Overlapped): void {
     let instance: Win32Socket;
     try {
-      instance = this.#takeInstance(state);
+      instance = this.#takeInstance(listening);
     } catch (error) {
       this.#fail(listener, event, error as IocpError);
       return;
     }
     instance.accepting = { listener, event };
-    state.instances.set(event, instance);
-    const done = ConnectNamedPipe(instance.handle, this.#engine.prepare(event)) !== 0;
-    const errno = this.#engine.outcome(done ? 0 : GetLastError(), false);
+    listening.instances.set(event, instance);
+    const done = ConnectNamedPipe(instance.handle, this.#queue.prepare(event)) !== 0;
+    const errno = this.#queue.outcome(done ? 0 : GetLastError(), false);
     if (errno === ERROR_IO_PENDING) return;
-    // A client that came early is there at once; so is one that has left again, and what it wrote.
+    // A client that came before the call is connected at once; also one that has closed its end again, with what it wrote.
     this.complete(instance, errno === ERROR_PIPE_CONNECTED || errno === ERROR_NO_DATA ? 0 : errno);
   }
 
-  cancel(state: PipeListenerState, event: Overlapped): void {
-    const instance = state.instances.get(event);
-    if (instance) this.#engine.cancel(instance, event.block.address + event.offset);
+  cancel(listening: PipeListenerState, event: Overlapped): void {
+    const instance = listening.instances.get(event);
+    if (instance) this.#handles.cancel(instance, addressOf(event));
   }
 
-  /** Ends the accepts that wait; their packets come. What no accept waits for is closed with its client, if it has one. */
-  close(state: PipeListenerState): void {
-    for (const event of state.instances.keys()) this.cancel(state, event);
-    if (state.idle >= 0) closePipe(state.idle, 'server', true);
-    state.idle = -1;
+  /** Ends the accepts that wait; their packets come. Closes the idle instance, and its client if it has one. */
+  close(listening: PipeListenerState): void {
+    for (const event of listening.instances.keys()) this.cancel(listening, event);
+    if (listening.idle >= 0) closePipe(listening.idle, 'server', true);
+    listening.idle = -1;
   }
 
   /** A ConnectNamedPipe has ended with this NTSTATUS or error number. */
   complete(instance: Win32Socket, status: number): void {
     const { listener, event } = instance.accepting!;
-    const state = listener.listener as PipeListenerState;
+    const listening = listener.listening as PipeListenerState;
     instance.accepting = null;
-    state.instances.delete(event);
+    listening.instances.delete(event);
     if (status === 0) {
-      instance.closing = false;
-      this.#engine.stats.sockets++;
-      this.#engine.queuePacket(Operation.Accept, listener, event, null).socket = instance;
+      this.#port.stats.sockets++;
+      this.#port.queue(Operation.Accept, listener, event, null).socket = instance;
     } else {
-      this.#discard(instance);
+      this.discard(instance);
       this.#fail(listener, event, win32PacketError(ACTION, 'ConnectNamedPipe', status));
     }
-    this.#keepName(listener, state);
+    this.#keepName(listener, listening);
   }
 
-  /** An instance that waits, as a socket of the port. Until it is a connection nobody may see, count or close it. */
-  #takeInstance(state: PipeListenerState): Win32Socket {
-    const handle = state.idle >= 0 ? state.idle : createInstance(state.path, state.options, false, ACTION);
-    state.idle = -1;
-    const instance = this.#engine.addSocket(-1, null, ACTION, 'server');
-    instance.closing = true;
-    this.#engine.stats.sockets--;
+  /** Closes an instance that has no client. */
+  discard(instance: Win32Socket): void {
+    this.#handles.close(instance);
+    this.#port.sockets.remove(instance);
+  }
+
+  /**
+   * An instance that waits for a client. It has a slot, so that its packet finds it; `stats.sockets` counts it when it is a
+   * connection.
+   */
+  #takeInstance(listening: PipeListenerState): Win32Socket {
+    const { path, options, idle } = listening;
+    const handle = idle >= 0 ? idle : createInstance(path, options, false, ACTION);
+    listening.idle = -1;
+    const instance = new Win32Socket(this.#port, Kind.Connection);
+    instance.pipe = new PipeState('server');
+    this.#port.sockets.add(instance);
     try {
-      this.#engine.attach(instance, handle, ACTION);
+      this.#handles.attachPipe(instance, handle, ACTION);
       return instance;
     } catch (error) {
-      this.#discard(instance);
+      this.discard(instance);
       throw error;
     }
   }
 
-  #discard(instance: Win32Socket): void {
-    this.#engine.stats.sockets++;
-    this.#engine.removeSocket(instance);
-  }
-
-  #keepName(listener: Win32Socket, state: PipeListenerState): void {
-    if (listener.closing || state.instances.size > 0 || state.idle >= 0) return;
+  #keepName(listener: Win32Socket, listening: PipeListenerState): void {
+    if (listener.closing || listening.instances.size > 0 || listening.idle >= 0) return;
     try {
-      state.idle = createInstance(state.path, state.options, false, ACTION);
+      listening.idle = createInstance(listening.path, listening.options, false, ACTION);
     } catch {
-      // The next accept makes one, or says why it cannot.
+      // The next accept makes one, or its packet has the error.
     }
   }
 
   #fail(listener: Win32Socket, event: Overlapped, error: IocpError): void {
-    this.#engine.queuePacket(Operation.Accept, listener, event, error).socket = null;
+    this.#port.queue(Operation.Accept, listener, event, error).socket = null;
   }
 }

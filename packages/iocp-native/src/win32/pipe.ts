@@ -1,5 +1,5 @@
-// Named pipes: what a local socket is on Windows. Each instance of a pipe is a connection, or waits to be one; a connection
-// is associated with its port before its client comes. The kernel queues a packet for whatever succeeds, also at once.
+// Named pipes, which are the local sockets of Windows. Each instance of a pipe is a connection, or waits for its client. It is
+// associated with its port before the client comes. The kernel queues a packet for each success, also at once.
 
 import { checkPath } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
@@ -17,8 +17,21 @@ import {
   WriteFile,
 } from './kernel32.js';
 
-/** Which end of a pipe a handle is: only the server can cut off what its peer has not read. */
+/** Which end of a pipe a handle is: only the server can discard what its peer has not read. */
 export type PipeEnd = 'server' | 'client';
+
+/** What an end of a pipe has. A pipe takes the pieces of a send one after the other. */
+export class PipeState {
+  readonly end: PipeEnd;
+  /** The piece that is with the kernel, of so many, and the bytes of those before it. */
+  piece = 0;
+  pieces = 0;
+  bytes = 0;
+
+  constructor(end: PipeEnd) {
+    this.end = end;
+  }
+}
 
 const PREFIX = /^\\\\[.?]\\pipe\\./i;
 /** Bytes that the kernel holds in each direction. */
@@ -44,7 +57,7 @@ export function createInstance(path: string, options: SocketOptions, first: bool
   return handle;
 }
 
-/** The client's end of a free instance, or -1 when none is free at the moment. The server may ask who we are, no more. */
+/** The client's end of a free instance, or -1 when none is free at the moment. The server may identify the client, not act for it. */
 export function openClient({ path }: PipeEndpoint, action: string): number {
   const flags = c.FILE_FLAG_OVERLAPPED | c.SECURITY_SQOS_PRESENT | c.SECURITY_IDENTIFICATION;
   const name = nameOf(path, action);
@@ -75,7 +88,7 @@ export function writePipe(handle: number, from: number, length: number, overlapp
   return WriteFile(handle, from, length, null, overlapped) === 0 ? GetLastError() : 0;
 }
 
-/** The number by which a read tells that the other end is closed, after all that it has written. */
+/** Whether a read failed because the other end is closed, and all that it has written was read. */
 export function isPipeEnd(status: number): boolean {
   return status === c.ERROR_BROKEN_PIPE || status >>> 0 === c.STATUS_PIPE_BROKEN;
 }

@@ -1,17 +1,25 @@
 // Posting from other threads: PostQueuedCompletionStatus on the port's HANDLE, behind a gate that closes before the HANDLE.
 
 import assert from 'node:assert';
-import type { PortPoster, PortToken } from '../contract/port.js';
+import type { CompletionPacket, PortPoster, PortToken } from '../contract/port.js';
 import { Gate } from '../port/gate.js';
-import { Key } from './engine.js';
+import type { HandedPosts } from '../port/handed-posts.js';
+import type { Origin } from '../port/socket.js';
+import { Key } from './kernel-queue.js';
 import { PostQueuedCompletionStatus } from './kernel32.js';
 
 /** A post that the kernel has brought and that is not dequeued yet. The ledger has a record of it. */
-export class TakenPost {
-  readonly record: number;
+export class TakenPost implements Origin {
+  readonly #handed: HandedPosts;
+  readonly #record: number;
 
-  constructor(record: number) {
-    this.record = record;
+  constructor(handed: HandedPosts, record: number) {
+    this.#handed = handed;
+    this.#record = record;
+  }
+
+  dequeued({ key, bytes }: CompletionPacket): void {
+    this.#handed.add(this.#record, key as number, bytes);
   }
 }
 

@@ -1,16 +1,16 @@
-// Gives back what a thread that has ended left behind. The kernel may write into its memory until the last packet of its
-// operations has come, so the ports are drained before that memory is freed; in doubt it is not.
+// Gives back to the system what a thread that has ended has left. The kernel may write to the thread's memory until the last
+// packet of its operations: so the ports are drained before the memory is freed. If that takes too long, it is not freed.
 
 import type { LeftOver } from '../contract/driver.js';
 import { koffi } from '../native/koffi.js';
 import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { MEM_RELEASE } from './constants.js';
-import { Key } from './engine.js';
+import { ENTRIES_SIZE, Key } from './kernel-queue.js';
 import { CloseHandle, GetQueuedCompletionStatusEx, VirtualFree } from './kernel32.js';
 import { ENTRIES, OVERLAPPED_ENTRY, PAGE } from './layout.js';
 import { closesocket } from './ws2_32.js';
 
-/** Milliseconds that the kernel has for the operations of sockets that are closed. The caller waits for that. */
+/** Milliseconds that the kernel has to end the operations of closed sockets. The caller waits for that. */
 const PATIENCE = 1000;
 const SLICE = 100;
 
@@ -18,7 +18,7 @@ export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
   const of = (kind: Owned) => records.filter((record) => record.kind === kind);
   for (const { value: key, detail: bytes } of of(Owned.Post)) left(key, bytes);
   const queues = of(Owned.Queue).map(({ value, detail }) => new DeadPort(value, detail, left));
-  // What is no socket is an end of a pipe.
+  // closesocket() fails for an end of a pipe and for a file.
   for (const handle of new Set(of(Owned.Handle).map(({ value }) => value))) {
     if (closesocket(handle) !== 0) CloseHandle(handle);
   }
@@ -39,12 +39,12 @@ class DeadPort {
     this.#left = left;
     const words = new Uint32Array(koffi().view(page, PAGE.size));
     this.#pendingPackets = words[PAGE.pendingPackets]!;
-    // What the kernel had brought, and the thread never looked at.
+    // Packets that the kernel had brought, and that the thread did not look at.
     const address = words[PAGE.entries + 1]! * 0x100000000 + words[PAGE.entries]!;
-    if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, ENTRIES * OVERLAPPED_ENTRY.size + 4)));
+    if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, ENTRIES_SIZE)));
   }
 
-  /** Waits for what the kernel owes, and closes the port. False when that did not come. */
+  /** Waits for the pending packets, and closes the port. False when some did not come in time. */
   drain(until: number): boolean {
     const entries = Buffer.alloc(ENTRIES * OVERLAPPED_ENTRY.size);
     const removed = Buffer.alloc(4);
@@ -57,7 +57,7 @@ class DeadPort {
     return this.#pendingPackets === 0;
   }
 
-  /** The count follows the entries. It means nothing unless the entries are there, too. */
+  /** The count is valid only when the entries were written, too: entries that were not have Key.None. */
   #takeLeft(entries: Buffer): void {
     const count = entries.readUInt32LE(ENTRIES * OVERLAPPED_ENTRY.size);
     if (count <= ENTRIES) this.#take(entries, count);

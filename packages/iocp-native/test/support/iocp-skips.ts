@@ -1,9 +1,6 @@
-// What the Windows backend does not follow, and what Wine does not, in whose place it is tested on Linux; and why.
-
-import { unconverted } from './unconverted.js';
+// The rules that the Windows backend does not follow, and those that Wine does not, in which it is tested on Linux; and why.
 
 const everywhere = {
-  ...unconverted,
   'listeners with reusePort share an address, and take every connection between them': 'Windows has no SO_REUSEPORT',
   'a half-closed local socket still receives': 'a named pipe has no half-close',
   'the file of a dead listener refuses clients, and is in the way of listeners': 'a named pipe has no file',
@@ -11,7 +8,8 @@ const everywhere = {
   'an abstract name works as a path does, without a file': 'names of pipes are abstract',
   'node:net finds an abstract name, and is found by it, whatever bytes it has': 'names of pipes are abstract',
   'a detached accept on a path brings a handle, which a port adopts': 'a pipe is with its port before its client comes',
-  'a thread that ended in the middle of a post is recovered from': "the queue is the kernel's, and nobody holds it",
+  'a thread that ended in the middle of a post is recovered from':
+    "the queue is the kernel's, and has no lock in shared memory",
   "a program's own thread that ends, whatever ends it, leaves no listener, connection or descriptor":
     'it needs a ledger there',
   'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',

@@ -1,4 +1,4 @@
-// Waiting in the event loop's place: for the packets of ports and for those of libuv's own completion port, in one call.
+// Waits in the event loop's place: for the packets of ports and for those of libuv's own completion port, in one call.
 
 import { IocpError } from '../contract/errors.js';
 import { EventLoop } from '../native/event-loop.js';
@@ -10,21 +10,21 @@ import { isCompletionPort } from './ntdll.js';
 /** Milliseconds of a wait when there are more ports than one call can wait for. */
 const SOME = 10;
 
-export class LoopHost {
-  static #ofThread: LoopHost | undefined;
+export class LoopWaiter {
+  static #ofThread: LoopWaiter | undefined;
 
-  /** Ports that are watched by guests of this thread's loop, and that no other thread waits for. */
-  readonly guests = new Set<number>();
-  /** Their next look, which keeps the loop from sleeping by itself: nothing would wake it. */
+  /** Watched ports of this thread that no other thread waits for. */
+  readonly watched = new Set<number>();
+  /** The immediate in which they are looked at next. It keeps the loop from sleeping by itself: nothing would wake it. */
   look: NodeJS.Immediate | null = null;
   readonly #loop = new EventLoop();
   readonly #handles = new Int32Array(MAXIMUM_WAIT_OBJECTS * 2);
   readonly #bytes = new Uint8Array(this.#handles.buffer);
 
   /** The calling thread's. Throws an IocpError (ENOTSUP) when libuv's port is not where it should be. */
-  static ofThread(): LoopHost {
-    LoopHost.#ofThread ??= new LoopHost();
-    return LoopHost.#ofThread;
+  static ofThread(): LoopWaiter {
+    LoopWaiter.#ofThread ??= new LoopWaiter();
+    return LoopWaiter.#ofThread;
   }
 
   private constructor() {
@@ -37,7 +37,7 @@ export class LoopHost {
   }
 
   /**
-   * Waits up to `timeout` milliseconds (-1: for ever) until `port`, if there is one, or one that a guest watches has
+   * Waits up to `timeout` milliseconds (-1: for ever) until `port`, if there is one, or a watched one has
    * packets, or the loop has something to do.
    */
   wait(timeout: number, port = 0): void {
@@ -51,12 +51,12 @@ export class LoopHost {
     let count = 1;
     let most = timeout < 0 ? INFINITE : Math.ceil(timeout);
     if (port !== 0) this.#handles[2 * count++] = port;
-    for (const guest of this.guests) {
+    for (const handle of this.watched) {
       if (count === MAXIMUM_WAIT_OBJECTS) {
         most = Math.min(most, SOME);
         break;
       }
-      this.#handles[2 * count++] = guest;
+      this.#handles[2 * count++] = handle;
     }
     const result = WaitForMultipleObjects(count, this.#bytes, 0, most);
     if (result === WAIT_FAILED) throw win32Error('wait for packets', 'WaitForMultipleObjects', GetLastError());
