@@ -1,5 +1,7 @@
-// What is built: the package's entry, and that of the threads it starts.
+// What is built: the package, what its siblings need of it, and the code of the threads it starts.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ index: 'src/index.ts', worker: 'src/workers/worker.ts' }));
+export default defineConfig(
+  options({ index: 'src/index.ts', internal: 'src/internal.ts', worker: 'src/workers/worker.ts' }),
+);

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { internalsOf } from '@overlapped/net-core/internal';
 import { type BackendName, candidates } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
@@ -36,7 +37,7 @@ export async function serveHere(backend?: BackendName): Promise<KvServer & { rea
   const server = await startKv({ host: '127.0.0.1', port: 0, ...(backend && { backend }) });
   onTestFinished(async () => {
     await server.core.stop(1000);
-    expect(server.core.port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
+    expect(internalsOf(server.core).port.stats).toMatchObject({ inFlight: 0, sockets: 0, buffersOut: 0, dropped: 0 });
   });
   return { ...server, port: server.listener.endpoint.port };
 }

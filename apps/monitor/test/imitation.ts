@@ -1,7 +1,8 @@
 // A core of so many threads that starting them would take long, as the monitor sees it.
 
 import { channel } from 'node:diagnostics_channel';
-import { type IocpCore, StatsBlock, type Stoppable } from '@overlapped/net-core';
+import type { IocpCore, Stoppable } from '@overlapped/net-core';
+import { StatsBlock } from '@overlapped/net-core/internal';
 import { onTestFinished } from 'vitest';
 import { startMonitor } from '../src/index.js';
 

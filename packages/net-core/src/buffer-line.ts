@@ -13,7 +13,7 @@ import { Timer, type TimerQueue } from './timers.js';
 /** Milliseconds that somebody waits at most. Buffers of peers that read are back long before. */
 const PATIENCE = 100;
 
-/** The waiters of one core. @internal */
+/** The waiters of one core. */
 export class BufferLine {
   /** Blocks in use by sends. */
   sparesOut = 0;
@@ -89,7 +89,7 @@ export class BufferLine {
       this.#flushSoon(waiter);
     }
     if (this.#waiters.size === 0) this.#timers.clear(this.#impatience);
-    else if (this.#impatience.index < 0) this.#timers.set(this.#impatience, PATIENCE);
+    else if (!this.#impatience.isSet) this.#timers.set(this.#impatience, PATIENCE);
   }
 
   #allocate(): NativeBlock | null {

@@ -28,7 +28,7 @@ export interface Stoppable {
   stop(grace: number): Promise<void>;
 }
 
-/** Throws a RangeError for what is no grace, before anything has ended for it. @internal */
+/** Throws a RangeError for what is no grace, before anything has ended for it. */
 export function checkGrace(grace: number): void {
   if (Number.isFinite(grace) && grace >= 0) return;
   throw new RangeError(

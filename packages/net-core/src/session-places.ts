@@ -2,7 +2,6 @@
 
 import { Stat } from './stats.js';
 
-/** @internal */
 export class SessionPlaces {
   readonly #most: number;
   readonly #stats: Float64Array;

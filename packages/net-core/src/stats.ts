@@ -102,7 +102,7 @@ export interface ServerStats {
 
 const NAMES: readonly (keyof CoreStats)[] = [...LEVELS, ...COUNTERS];
 
-/** Where a statistic lies in `StatsBlock.values`. @internal */
+/** Where a statistic lies in `StatsBlock.values`. */
 export const Stat = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
   Record<keyof CoreStats, number>
 >;
@@ -111,7 +111,7 @@ export const Stat = Object.fromEntries(NAMES.map((name, index) => [name, index])
 const TURNS = NAMES.length;
 const ASLEEP = TURNS + 1;
 
-/** The statistics of one core, in shared memory. @internal */
+/** The statistics of one core, in shared memory. */
 export class StatsBlock {
   readonly memory: SharedArrayBuffer;
   /** Doubles, one for each statistic. Only the core's thread writes. */

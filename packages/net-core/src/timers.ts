@@ -12,9 +12,9 @@ export class Timer {
    * exception.
    */
   readonly callback: () => void;
-  /** When it is due, in milliseconds of the core's clock. @internal */
+  /** When it is due, in milliseconds of the core's clock. Of the queue. @internal */
   due = 0;
-  /** Its place in the heap; -1 while it is not set. @internal */
+  /** Its index in the queue's heap; -1 while it is not set. @internal */
   index = -1;
   readonly #context = new AsyncResource('OverlappedTimer');
 
@@ -22,6 +22,11 @@ export class Timer {
   constructor(callback: () => void) {
     checkCallback(callback, 'callback');
     this.callback = callback;
+  }
+
+  /** Whether it is set. */
+  get isSet(): boolean {
+    return this.index >= 0;
   }
 
   /** For the queue: it is due. @internal */
@@ -51,7 +56,7 @@ export class TimerQueue {
     this.#clock = clock;
   }
 
-  /** Milliseconds of the core's clock, by which timers are due: only differences mean something. @internal */
+  /** Milliseconds of the core's clock: only differences mean something. */
   get now(): number {
     return this.#clock.now();
   }

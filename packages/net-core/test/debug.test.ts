@@ -5,7 +5,8 @@ import { Operation } from '@overlapped/iocp-native';
 import { POISON } from '@overlapped/iocp-native/internal';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { IocpCore, onCompletion, onFlush } from '../src/index.js';
+import { Core } from '../src/core.js';
+import { onCompletion, onFlush } from '../src/owners.js';
 
 vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';
@@ -13,7 +14,7 @@ vi.hoisted(() => {
 
 function simulate() {
   const simulation = createSimulation({ seed: 1 });
-  const core = new IocpCore({ system: simulation, maxSessions: 1 });
+  const core = new Core({ system: simulation, maxSessions: 1 });
   onTestFinished(async () => {
     await Promise.all([core.stop(), simulation.run()]);
   });

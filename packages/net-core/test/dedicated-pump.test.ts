@@ -8,13 +8,14 @@ import type { AddressInfo } from 'node:net';
 import { isMainThread, Worker } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { IocpCore, onFlush } from '../src/index.js';
+import { Core } from '../src/core.js';
+import { onFlush } from '../src/owners.js';
 import { Inbox, makeCore, pumps } from './support.js';
 
 const dedicated = pumps.filter(({ pump }) => pump === 'dedicated');
 
 /** A target that posts to itself as fast as it can, until the test ends. */
-function keepBusy(core: IocpCore): void {
+function keepBusy(core: Core): void {
   let running = true;
   const target = {
     onPost() {
@@ -137,7 +138,7 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
 
   // The same.
   test.skipIf(!isMainThread)('one that stops while it is idle stops', async () => {
-    const core = new IocpCore({ maxSessions: 16, ...options });
+    const core = new Core({ maxSessions: 16, ...options });
     await untilIdle();
     await core.stop();
   });
@@ -152,7 +153,7 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
   });
 
   test('it keeps its thread alive until it stops', async () => {
-    const core = new IocpCore({ maxSessions: 16, ...options });
+    const core = new Core({ maxSessions: 16, ...options });
     await core.stop();
     await expect(core.stop()).resolves.toBeUndefined();
   });

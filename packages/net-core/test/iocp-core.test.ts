@@ -14,7 +14,9 @@ import {
 } from '@overlapped/iocp-native';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type CompletionOwner, IocpCore, onCompletion, onFlush, Timer } from '../src/index.js';
+import { Core } from '../src/core.js';
+import { IocpCore, Timer } from '../src/index.js';
+import { type CompletionOwner, onCompletion, onFlush } from '../src/owners.js';
 import { backends, makeCore, turns } from './support.js';
 
 describe('options', () => {
@@ -135,11 +137,11 @@ describe.each(backends)('stop, by %s', (backend) => {
   });
 
   test('rejects when an event or a send buffer leaks', async () => {
-    const leaky = new IocpCore({ backend, maxSessions: 16 });
+    const leaky = new Core({ backend, maxSessions: 16 });
     leaky.events.acquire({ [onCompletion]() {} }, Operation.Send);
     await expect(leaky.stop()).rejects.toThrow(AssertionError);
     await expect(leaky.stop()).rejects.toThrow(/1 of \d+ events \(1 Send\) are out/);
-    const other = new IocpCore({ backend, maxSessions: 16 });
+    const other = new Core({ backend, maxSessions: 16 });
     other.sendBuffers.acquire();
     await expect(other.stop()).rejects.toThrow('1 of 1024 buffers of 16448 bytes are out');
   });

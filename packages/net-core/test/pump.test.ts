@@ -2,7 +2,8 @@
 // throws harms nobody else.
 
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { IocpCore, onFlush } from '../src/index.js';
+import { Core } from '../src/core.js';
+import { onFlush } from '../src/owners.js';
 import { thisSystem } from '../src/system.js';
 import { catchUncaught, Inbox, makeCore, pumps, turns } from './support.js';
 
@@ -92,7 +93,7 @@ describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
     'a core that is stopped in a tick of its own %s touches its port no more',
     async (of) => {
       const caught = catchUncaught();
-      const core = new IocpCore({ maxSessions: 16, ...options });
+      const core = new Core({ maxSessions: 16, ...options });
       const { dequeue } = core.port;
       let stopped = false;
       const late: string[] = [];

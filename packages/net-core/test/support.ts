@@ -3,7 +3,8 @@
 
 import { type BackendName, candidates } from '@overlapped/iocp-native';
 import { onTestFinished } from 'vitest';
-import { IocpCore, type IocpCoreOptions } from '../src/index.js';
+import { Core } from '../src/core.js';
+import type { IocpCoreOptions } from '../src/index.js';
 
 export const backends: readonly BackendName[] = candidates()
   .filter(({ availability }) => availability.available)
@@ -18,8 +19,8 @@ export const pumps = backends.flatMap((backend) => {
 });
 
 /** A small core; the end of the test stops it. */
-export function makeCore(options: IocpCoreOptions): IocpCore {
-  const core = new IocpCore({ maxSessions: 16, ...options });
+export function makeCore(options: IocpCoreOptions): Core {
+  const core = new Core({ maxSessions: 16, ...options });
   onTestFinished(() => core.stop());
   return core;
 }

@@ -2,12 +2,14 @@
 
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, test } from 'vitest';
-import { IocpCore, onFlush, Timer } from '../src/index.js';
+import { Core } from '../src/core.js';
+import { IocpCore, Timer } from '../src/index.js';
+import { onFlush } from '../src/owners.js';
 
 test('timers and posts follow virtual time', async () => {
   const simulation = createSimulation({ seed: 1 });
   const { clock } = simulation;
-  const core = new IocpCore({ system: simulation, maxSessions: 1 });
+  const core = new Core({ system: simulation, maxSessions: 1 });
   const seen: string[] = [];
   const hour = 3_600_000;
   core.timers.set(new Timer(() => seen.push(`timer at ${clock.now()}`)), hour);
@@ -22,7 +24,7 @@ test('timers and posts follow virtual time', async () => {
 
 test('what is put off to the end of the batch is done in a turn of virtual time', async () => {
   const simulation = createSimulation({ seed: 1 });
-  const core = new IocpCore({ system: simulation, maxSessions: 1 });
+  const core = new Core({ system: simulation, maxSessions: 1 });
   let flushed = 0;
   core.flushSoon({ [onFlush]: () => flushed++ });
   await new Promise(setImmediate);

@@ -6,7 +6,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
-import { type IocpCore, Stat } from '@overlapped/net-core';
+import { type Core, Stat } from '@overlapped/net-core/internal';
 
 /** Limit of each core's warnings in a second: a peer that makes a handler fail must not flood the log. */
 const MAX_WARNINGS = 10;
@@ -25,10 +25,10 @@ interface WarningCount {
   skipped: number;
 }
 
-const counts = new WeakMap<IocpCore, WarningCount>();
+const counts = new WeakMap<Core, WarningCount>();
 
 /** Counts and publishes an error of user code. */
-export function report(core: IocpCore, session: object | null, error: Error): void {
+export function report(core: Core, session: object | null, error: Error): void {
   core.statsBlock.values[FAILED]!++;
   sessionFailed.publish({ core, session, error });
 }
@@ -37,7 +37,7 @@ export function report(core: IocpCore, session: object | null, error: Error): vo
  * Emits a process warning, with the error's stack as its detail. Beyond ten in a second of one core, warnings are only counted; the
  * next one says how many were left out.
  */
-export function warn(core: IocpCore, what: string, error: unknown): void {
+export function warn(core: Core, what: string, error: unknown): void {
   const now = performance.now();
   let state = counts.get(core);
   if (state === undefined) {

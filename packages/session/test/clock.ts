@@ -2,7 +2,7 @@
 
 import { type BackendName, openPort } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
-import type { IocpCore } from '@overlapped/net-core';
+import type { Core } from '@overlapped/net-core/internal';
 import { withCore } from './support.js';
 
 export interface Hand {
@@ -13,7 +13,7 @@ export interface Hand {
 }
 
 /** Runs `use` with a core that goes by such a time. After it time goes on by itself, so that the core can stop. */
-export function withClock(backend: BackendName, use: (core: IocpCore, hand: Hand) => Promise<void>): Promise<void> {
+export function withClock(backend: BackendName, use: (core: Core, hand: Hand) => Promise<void>): Promise<void> {
   const { clock } = createSimulation({ seed: 1 });
   let late = 0;
   const hand: Hand = {

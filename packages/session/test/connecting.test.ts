@@ -5,7 +5,7 @@ import net from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type BackendName, candidates, type Endpoint, endpoint } from '@overlapped/iocp-native';
-import { IocpCore, onCompletion } from '@overlapped/net-core';
+import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Connecting, interleave } from '../src/connect/connecting.js';
 import { Connector, Session } from '../src/index.js';
@@ -15,7 +15,7 @@ const HOLE = candidates().find(({ name, availability }) => availability.availabl
 
 /** An address where connects wait for ever: its backlog is full, and nobody accepts. Linux then drops what knocks. */
 async function blackHole(): Promise<Endpoint> {
-  const core = new IocpCore({ backend: HOLE as BackendName, maxSessions: 10 });
+  const core = new Core({ backend: HOLE as BackendName, maxSessions: 10 });
   const socket = await core.port.listen(endpoint('127.0.0.1', 0), { backlog: 0 });
   const local = socket.localEndpoint();
   const fillers = Array.from({ length: 4 }, () => net.connect({ host: local.address, port: local.port }));
@@ -31,7 +31,7 @@ async function blackHole(): Promise<Endpoint> {
 }
 
 /** Races for the first of some addresses, and gives the port of the one that wins. */
-async function race(core: IocpCore, remotes: Endpoint[], options = {}): Promise<number> {
+async function race(core: Core, remotes: Endpoint[], options = {}): Promise<number> {
   let over!: () => void;
   const ended = new Promise<void>((resolve) => (over = resolve));
   const connecting = new Connecting(core, 'some.name:80', {}, options, over);
@@ -61,7 +61,7 @@ test('families take turns, from the preferred one', () => {
 
 onEachBackend((backend) => {
   /** A port of this machine where nobody listens. */
-  async function closedPort(core: IocpCore): Promise<Endpoint> {
+  async function closedPort(core: Core): Promise<Endpoint> {
     const listener = await listen(core, { session: {} });
     await listener.stop();
     return listener.endpoint;
@@ -188,7 +188,7 @@ onEachBackend((backend) => {
   });
 
   test('after core.stop() a connect rejects, with a connector of before and with a new one', async () => {
-    const core = new IocpCore({ backend, threads: 0 });
+    const core = new Core({ backend, threads: 0 });
     const before = new Connector(core, { session: {} });
     await core.stop();
     for (const connector of [before, new Connector(core, { session: {} })]) {
@@ -280,7 +280,7 @@ onEachBackend((backend) => {
   });
 
   test('core.stop() ends the sessions of a connector', async () => {
-    const core = new IocpCore({ backend, threads: 0 });
+    const core = new Core({ backend, threads: 0 });
     const over = deferred<Error | undefined>();
     const listener = await listen(core, { session: {} });
     const connector = new Connector(core, { session: { onDisconnected: (_, error) => over.resolve(error) } });

@@ -4,7 +4,7 @@ import { AssertionError } from 'node:assert';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Endpoint } from '@overlapped/iocp-native';
-import { onCompletion } from '@overlapped/net-core';
+import { onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DatagramHandlers, DatagramSession } from '../src/index.js';
 import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';

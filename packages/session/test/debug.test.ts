@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type BackendName, Operation } from '@overlapped/iocp-native';
 import { POISON } from '@overlapped/iocp-native/internal';
-import { IocpCore, onCompletion } from '@overlapped/net-core';
+import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { expect, test, vi } from 'vitest';
 import type { Session } from '../src/index.js';
 import { deferred, listen, onEachBackend, peerOf, read, withCore } from './support.js';
@@ -47,7 +47,7 @@ onEachBackend((backend) => {
   });
 
   test('a write past the end of a send buffer fails stop()', async () => {
-    const core = new IocpCore({ backend, threads: 0, maxSessions: 4 });
+    const core = new Core({ backend, threads: 0, maxSessions: 4 });
     const { sendBuffers } = core;
     const index = sendBuffers.acquire();
     const end = sendBuffers.offsetOf(index) + sendBuffers.size;
@@ -56,7 +56,7 @@ onEachBackend((backend) => {
   });
 
   test('an event that did not come back fails stop(), which names who acquired it', async () => {
-    const core = new IocpCore({ backend, threads: 0, maxSessions: 4 });
+    const core = new Core({ backend, threads: 0, maxSessions: 4 });
     leak(core);
     await expect(core.stop()).rejects.toThrow(/^1 of \d+ events \(1 Send\) are out\n slot 0:[\s\S]*leak/);
   });
@@ -67,14 +67,15 @@ onEachBackend((backend) => {
   });
 });
 
-function leak(core: IocpCore): void {
+function leak(core: Core): void {
   core.events.acquire(owner, Operation.Send);
 }
 
 /** Runs a script that opens a core, and gives what it writes to stderr. */
 async function stderrOf(backend: BackendName, last: string): Promise<string> {
   const script = `
-    import { IocpCore, onCompletion } from '@overlapped/net-core';
+    import { IocpCore } from '@overlapped/net-core';
+    import { onCompletion } from '@overlapped/net-core/internal';
     const core = new IocpCore({ backend: '${backend}', threads: 0, maxSessions: 4 });
     function leak() { core.events.acquire({ [onCompletion]() {} }, ${Operation.Send}); }
     ${last};

@@ -6,7 +6,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { runInNewContext } from 'node:vm';
-import type { IocpCore } from '@overlapped/net-core';
+import type { Core } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { warn } from '../src/failures.js';
 import {
@@ -49,10 +49,10 @@ function collectWarnings(): { all: Warning[]; next: () => Promise<Warning> } {
 }
 
 /** What the channel publishes of a core, until the test ends. */
-function collectPublished(core: IocpCore): { session: unknown; error: Error }[] {
+function collectPublished(core: Core): { session: unknown; error: Error }[] {
   const published: { session: unknown; error: Error }[] = [];
   const onPublished = (message: unknown): void => {
-    const { core: of, session, error } = message as { core: IocpCore; session: unknown; error: Error };
+    const { core: of, session, error } = message as { core: Core; session: unknown; error: Error };
     if (of === core) published.push({ session, error });
   };
   subscribe(CHANNEL, onPublished);
@@ -285,10 +285,10 @@ test('ten warnings a second; the next one says how many were left out', async ()
   let now = 1000;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
   onTestFinished(() => clock.mockRestore());
-  const core = {} as IocpCore;
+  const core = {} as Core;
   const { all, next } = collectWarnings();
   for (let i = 0; i < 25; i++) warn(core, 'It failed', new Error(`${i}`));
-  warn({} as IocpCore, 'Another failed', new Error('of another core'));
+  warn({} as Core, 'Another failed', new Error('of another core'));
   for (let i = 0; i < 11; i++) await next();
   expect(all.map(({ message }) => message).slice(9)).toEqual([
     'It failed: Error: 9',

@@ -6,7 +6,7 @@ import { open, readlink } from 'node:fs/promises';
 import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { IocpCore } from '@overlapped/net-core';
+import type { Core } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Listener, type Session } from '../src/index.js';
 import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
@@ -32,7 +32,7 @@ async function allClosed(): Promise<void> {
 }
 
 /** A session of ours and its peer, which does not read yet. */
-async function connection(core: IocpCore): Promise<{ session: Session; peer: net.Socket; over: Promise<unknown> }> {
+async function connection(core: Core): Promise<{ session: Session; peer: net.Socket; over: Promise<unknown> }> {
   const connected = deferred<Session>();
   const over = deferred<Error | undefined>();
   const listener = await listen(core, {

@@ -2,7 +2,7 @@
 
 import { CompletionPacket, endpoint, Operation } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
-import { IocpCore, onCompletion } from '@overlapped/net-core';
+import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { expect, test } from 'vitest';
 import { Session } from '../src/index.js';
 import { Thread } from './swarm/thread.js';
@@ -12,7 +12,7 @@ const GRACE = 10;
 test('a connection that comes when the time to end is over is cut off, too', async () => {
   // What is cut off at the end of the grace is over up to so many milliseconds later.
   const simulation = createSimulation({ seed: 1, faults: { completion: 50 } });
-  const [main, core] = [new IocpCore({ system: simulation }), new IocpCore({ system: simulation })];
+  const [main, core] = [new Core({ system: simulation }), new Core({ system: simulation })];
   const thread = new Thread(main, core, class extends Session {});
   const service = await thread.host('', {});
 

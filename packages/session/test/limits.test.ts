@@ -2,7 +2,8 @@
 
 import { once } from 'node:events';
 import net, { BlockList } from 'node:net';
-import type { CoreStats, IocpCore } from '@overlapped/net-core';
+import type { CoreStats } from '@overlapped/net-core';
+import type { Core } from '@overlapped/net-core/internal';
 import { describe, expect, test } from 'vitest';
 import { Listener, type ListenOptions } from '../src/index.js';
 import { closing, dial, listen, onEachBackend, peerOf, read, withCore } from './support.js';
@@ -30,8 +31,8 @@ async function rounds(socket: net.Socket): Promise<void> {
 }
 
 onEachBackend((backend) => {
-  const limited = (core: IocpCore, limits: Partial<ListenOptions>) => listen(core, { session: ECHO, ...limits });
-  const refusals = (core: IocpCore) => {
+  const limited = (core: Core, limits: Partial<ListenOptions>) => listen(core, { session: ECHO, ...limits });
+  const refusals = (core: Core) => {
     const { refused, refusedFull, refusedRate, refusedDenied, refusedAddress } = core.stats().total;
     return { refused, refusedFull, refusedRate, refusedDenied, refusedAddress };
   };

@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { IocpError } from '@overlapped/iocp-native';
 import { createSimulation } from '@overlapped/iocp-native/testing';
-import { IocpCore, onCompletion } from '@overlapped/net-core';
+import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, test } from 'vitest';
 import { Connector, Listener, Session } from '../src/index.js';
 import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
@@ -184,7 +184,7 @@ onEachBackend((backend) => {
     });
 
     test('the core stops with sessions in the middle of traffic, and every slot comes back', async () => {
-      const core = new IocpCore({ backend });
+      const core = new Core({ backend });
       const listener = await listen(core, { session: Echo });
       const peers = await Promise.all(Array.from({ length: 20 }, () => peerOf(listener)));
       for (const peer of peers) peer.write(pattern(2_000_000));
@@ -199,7 +199,7 @@ onEachBackend((backend) => {
     });
 
     test('`await using` stops', async () => {
-      const core = new IocpCore({ backend });
+      const core = new Core({ backend });
       await core[Symbol.asyncDispose]();
       expect(() => core.post({ onPost() {} }, 1)).toThrow(expect.objectContaining({ code: 'EBADF' }));
     });
@@ -303,7 +303,7 @@ onEachBackend((backend) => {
 
 test('thousands of connects at once find their events', async () => {
   const system = createSimulation({ seed: 1 });
-  const core = new IocpCore({ system });
+  const core = new Core({ system });
   const server = system.listen();
   const connector = new Connector(core, { session: Echo });
   const { address: host, port } = server.endpoint;
@@ -320,7 +320,7 @@ test('accepts that fail one after the other wait, and go on later; peers that ha
     ['ECONNABORTED', 10_000, 10_001],
   ] as const) {
     const system = createSimulation({ seed: 1 });
-    const core = new IocpCore({ system });
+    const core = new Core({ system });
     const listening = listen(core, { session: Echo });
     await system.run(0);
     const listener = await listening;

@@ -3,7 +3,7 @@
 
 import { inspect } from 'node:util';
 import { type BackendName, endpoint } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { broadcast, DatagramSession, framed, lengthPrefixed, type Session } from '../src/index.js';
@@ -13,8 +13,8 @@ import { deferred, dial, listen, onEachBackend, peerOf, read, withCore } from '.
 const SECRET = 'secret'.repeat(300);
 
 /** A core with one receive buffer, so that all peers' bytes come in the same place. */
-async function withOneBuffer(backend: BackendName, use: (core: IocpCore) => Promise<void>): Promise<void> {
-  const core = new IocpCore({ backend, threads: 0 }, { receiveBuffers: { count: 1, size: 4096 } });
+async function withOneBuffer(backend: BackendName, use: (core: Core) => Promise<void>): Promise<void> {
+  const core = new Core({ backend, threads: 0 }, { receiveBuffers: { count: 1, size: 4096 } });
   try {
     await use(core);
   } finally {
@@ -255,7 +255,7 @@ onEachBackend((backend) => {
   });
 
   test('a broadcast to peers that do not read is kept once for all of them', async () => {
-    const core = new IocpCore({ backend, threads: 0 }, { sendBuffers: { count: 16, size: 16_384 } });
+    const core = new Core({ backend, threads: 0 }, { sendBuffers: { count: 16, size: 16_384 } });
     const [count, messages, size] = [10, 400, 2000];
     // More than the kernel takes, so that what follows waits.
     const first = Buffer.alloc(12 << 20);
@@ -285,7 +285,7 @@ onEachBackend((backend) => {
 });
 
 test('bytes that are gone before they were copied cost nothing', async () => {
-  const core = new IocpCore({ threads: 0 });
+  const core = new Core({ threads: 0 });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 100_000 }), fc.boolean(), (length, behind) => {
       const queue = new SendQueue(core);

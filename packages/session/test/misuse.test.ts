@@ -3,7 +3,7 @@
 
 import { BlockList } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import { IocpCore } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -81,7 +81,7 @@ onEachBackend((backend) => {
   test('calls in any order with any arguments leave a core that stops empty', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 40 }), async (calls) => {
-        const core = new IocpCore({ backend, threads: 0, maxSessions: 16 });
+        const core = new Core({ backend, threads: 0, maxSessions: 16 });
         const opened = deferred<Session>();
         const onConnected = (session: Session) => opened.resolve(session);
         const onReceive = (session: Session, data: Buffer) => session.send(data);

@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { BackendName } from '@overlapped/iocp-native';
-import { IocpCore } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
 import { onTestFinished } from 'vitest';
 import type { Session, SessionDuplex } from '../src/index.js';
 import { deferred, listen } from './support.js';
@@ -15,14 +15,14 @@ export interface Pair {
 }
 
 /** A core that stops with the test. */
-export function openCore(backend: BackendName): IocpCore {
-  const core = new IocpCore({ backend, threads: 0, maxSessions: 1000 });
+export function openCore(backend: BackendName): Core {
+  const core = new Core({ backend, threads: 0, maxSessions: 1000 });
   onTestFinished(() => core.stop(1000));
   return core;
 }
 
 /** Listens with a core, and calls `serve` with the stream of each session. */
-export async function listenForStreams(core: IocpCore, serve: (stream: SessionDuplex, session: Session) => void) {
+export async function listenForStreams(core: Core, serve: (stream: SessionDuplex, session: Session) => void) {
   const listener = await listen(core, { session: { onConnected: (session) => serve(session.toDuplex(), session) } });
   return listener.endpoint.port;
 }

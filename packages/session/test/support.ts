@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { Readable } from 'node:stream';
 import { type BackendName, candidates } from '@overlapped/iocp-native';
-import { IocpCore, type IocpCoreOptions } from '@overlapped/net-core';
+import type { IocpCoreOptions } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
 import { describe, expect, test } from 'vitest';
 import { Listener, type ListenOptions, type SessionOptions } from '../src/index.js';
 
@@ -25,8 +26,8 @@ export function onEachBackend(suite: (backend: BackendName) => void): void {
 }
 
 /** Runs `use` with a core, then stops it and sees that nothing is left behind. */
-export async function withCore(options: IocpCoreOptions, use: (core: IocpCore) => Promise<void>): Promise<void> {
-  const core = new IocpCore(options);
+export async function withCore(options: IocpCoreOptions, use: (core: Core) => Promise<void>): Promise<void> {
+  const core = new Core(options);
   try {
     await use(core);
   } finally {
@@ -36,7 +37,7 @@ export async function withCore(options: IocpCoreOptions, use: (core: IocpCore) =
   expect(core.timers.size).toBe(0);
 }
 
-export function listen(core: IocpCore, options: Omit<ListenOptions & SessionOptions, 'port'>): Promise<Listener> {
+export function listen(core: Core, options: Omit<ListenOptions & SessionOptions, 'port'>): Promise<Listener> {
   return Listener.listen(core, { host: '127.0.0.1', port: 0, ...options });
 }
 

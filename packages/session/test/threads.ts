@@ -3,7 +3,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { BackendName } from '@overlapped/iocp-native';
-import { IocpCore, type IocpCoreOptions } from '@overlapped/net-core';
+import type { IocpCoreOptions } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
 // The built package, as the threads' modules see it: a class of another copy is no class of ours.
 import { Listener, type ListenOptions, type WorkerSessionOptions } from '@overlapped/session';
 import { onTestFinished } from 'vitest';
@@ -19,7 +20,7 @@ interface Loss {
 export async function serve(options: IocpCoreOptions, more: Partial<ListenOptions & WorkerSessionOptions> = {}) {
   const losses: Loss[] = [];
   let lost = () => {};
-  const core = new IocpCore({
+  const core = new Core({
     threads: 2,
     maxSessions: 2000,
     onWorkerLost(error, index) {

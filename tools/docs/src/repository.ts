@@ -15,7 +15,7 @@ export const root = fileURLToPath(new URL('../../..', import.meta.url));
 const GENERATED = new Set(['.git', '.turbo', 'coverage', 'dist', 'node_modules']);
 /** The pages of the API. */
 const API = join(root, 'docs/api');
-const TEXT = new Set(['.json', '.md', '.txt', '.yaml', '.yml']);
+const TEXT = new Set(['.json', '.md', '.yaml', '.yml']);
 const SOURCE = new Set(['.ts', '.mts', '.js', '.mjs', '.cjs', '.c', '.sh']);
 
 /** Every text file that people write, wherever it lies. What holds a zero byte is no text. */

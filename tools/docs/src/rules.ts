@@ -18,14 +18,11 @@ const LAYERS = ['iocp-native', 'object-pool', 'jobs', 'net-core', 'session'];
 const FOR_APPS = ['monitor', 'support'];
 
 /** A rule about one line at a time, in the files that `of` accepts. */
-function lineRule(
-  of: (file: RepositoryFile) => boolean,
-  broken: (line: string, before: string, path: string) => string | false,
-) {
+function lineRule(of: (file: RepositoryFile) => boolean, broken: (line: string, before: string) => string | false) {
   return (files: readonly RepositoryFile[]): string[] =>
     files.filter(of).flatMap(({ path, text }) =>
       lines(text).flatMap((line, i, all) => {
-        const why = broken(line, all[i - 1] ?? '', path);
+        const why = broken(line, all[i - 1] ?? '');
         return why === false ? [] : `${path}:${i + 1}: ${why}`;
       }),
     );
@@ -66,21 +63,6 @@ function outsideCatalog({ path, text }: RepositoryFile): string[] {
   );
 }
 
-/** Paths from the root in backquotes, and links to files beside the page. */
-function namesMissingFiles(files: readonly RepositoryFile[]): string[] {
-  const known = new Set(
-    files.flatMap(({ path }) => path.split('/').map((_, i, parts) => parts.slice(0, i + 1).join('/'))),
-  );
-  const isMissing = (path: string) => !known.has(path) && !NO_TEXT.test(path);
-  const check = lineRule(isPage, (line, _, page) => {
-    const named = [...line.matchAll(NAMED_PATH)].map(([, path]) => path!.replace(/\/$/, ''));
-    const links = [...line.matchAll(LINK)].map(([, link]) => posix.join(posix.dirname(page), link!).replace(/\/$/, ''));
-    const missing = [...named, ...links].find(isMissing);
-    return missing !== undefined && `names ${missing}, which is not there`;
-  });
-  return check(files);
-}
-
 function explainsSkip(line: string, before: string): boolean {
   // In a comment, in the title (as a value that is called so), or as the string that the skip of a test's context takes.
   const inTitle = /\breason\}/.test(line);
@@ -92,7 +74,6 @@ function explainsSkip(line: string, before: string): boolean {
 const isTypeScript = ({ path }: RepositoryFile) => /\.m?ts$/.test(path);
 const isTest = ({ path }: RepositoryFile) => /(^|\/)test\//.test(path) && /\.m?ts$/.test(path);
 const isManifest = ({ path }: RepositoryFile) => posix.basename(path) === 'package.json';
-const isPage = ({ path }: RepositoryFile) => path.endsWith('.md') && !path.startsWith('.changeset/');
 const isAny = () => true;
 
 // The words that the rules look for are put together here, so that this file does not break its own rules.
@@ -100,10 +81,6 @@ const UNFINISHED = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME'].join('|')})\\b`
 const MACHINE_PATH = /(?<![\w.*])\/(work|root|home|Users)\//;
 const SHARED_FOLDER = new RegExp(`\\.\\./${'shared'}\\b`);
 const REGISTRY = new RegExp(`\\bregistry${'\\.'}[a-z-]+[.][a-z]{2}`);
-const NAMED_PATH = /`((?:packages|apps|tools|docs|bench|scripts|deploy|\.github)\/[\w./-]+)`/g;
-const LINK = /\]\(([\w.][\w./-]*)(?:#[^)]*)?\)/g;
-/** What is built, or holds no text: not among the files. */
-const NO_TEXT = /(^|\/)(dist|out|build)(\/|$)|\.png$|^\.|^docs\/api$/;
 const ONLY = /\b(test|it|describe|suite|bench)(\.\w+)*\.only\b/;
 const SKIP = /\.(skip|skipIf|runIf|todo)\b/;
 
@@ -153,11 +130,6 @@ export const rules: readonly Rule[] = [
       (line, before) => SKIP.test(line) && !explainsSkip(line, before) && 'skips without a reason',
     ),
     broken: { path: 'packages/session/test/a.test.ts', text: `${['test', 'skip'].join('.')}('a', () => {});\n` },
-  },
-  {
-    name: 'files that a page names are there',
-    check: namesMissingFiles,
-    broken: { path: 'docs/a.md', text: `See \`${['packages', 'none', 'src'].join('/')}\`.\n` },
   },
   {
     name: 'no path of one machine, no folder outside the repository, no registry',

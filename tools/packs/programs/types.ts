@@ -7,6 +7,7 @@ import * as testing from '@overlapped/iocp-native/testing';
 import * as win32 from '@overlapped/iocp-native/win32';
 import * as jobs from '@overlapped/jobs';
 import * as core from '@overlapped/net-core';
+import * as coreInternal from '@overlapped/net-core/internal';
 import * as pool from '@overlapped/object-pool';
 import * as session from '@overlapped/session';
 
@@ -19,4 +20,4 @@ export class Typed extends session.PacketSession {
   }
 }
 
-export { core, internal, jobs, linux, pool, port, session, testing, win32 };
+export { core, coreInternal, internal, jobs, linux, pool, port, session, testing, win32 };

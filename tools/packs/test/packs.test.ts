@@ -70,9 +70,7 @@ describe('what is published', () => {
   });
 
   test('a stack names files of src', async () => {
-    expect(await print(node, ['--enable-source-maps', 'stack.mjs'], folder)).toMatch(
-      /net-core\/src\/iocp-core\.ts:\d+/,
-    );
+    expect(await print(node, ['--enable-source-maps', 'stack.mjs'], folder)).toMatch(/net-core\/src\/core\.ts:\d+/);
   });
 });
 

@@ -59,7 +59,7 @@ export function createControl(members: number): SharedArrayBuffer {
   return new SharedArrayBuffer(BYTES_AT + SLOTS + members * MESSAGES + members);
 }
 
-/** One thread's view of the exchange of a server. @internal */
+/** One thread's view of the exchange of a server. */
 export class Exchange {
   readonly control: SharedArrayBuffer;
   readonly block: NativeBlock;

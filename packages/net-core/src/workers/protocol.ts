@@ -2,7 +2,8 @@
 
 import type { PortToken } from '@overlapped/iocp-native';
 import type { CarriedError } from '@overlapped/iocp-native/internal';
-import type { IocpCore, IocpCoreOptions } from '../iocp-core.js';
+import type { Core } from '../core.js';
+import type { IocpCoreOptions } from '../iocp-core.js';
 
 /** What a thread is started with. */
 export interface WorkerStart {
@@ -45,16 +46,16 @@ export type Report =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: CarriedError };
 
-/** What runs in each worker: a module with a function `start`. @internal */
+/** What runs in each worker: a module with a function `start`. */
 export interface HostModule {
   /**
    * `first` is the value of the first thread's start, undefined in that one. In `ended[0]`, which is shared memory, it counts
    * the sockets that were handed to it and are over.
    */
-  start(core: IocpCore, data: unknown, first: unknown, ended: Int32Array): Promise<Hosted>;
+  start(core: Core, data: unknown, first: unknown, ended: Int32Array): Promise<Hosted>;
 }
 
-/** What `start` has made. @internal */
+/** What `start` has made. */
 export interface Hosted {
   /** Told to whoever asked for the service; it must be cloneable. */
   readonly value?: unknown;

@@ -40,7 +40,6 @@ interface Place {
   pause: number;
 }
 
-/** @internal */
 export interface WorkerPoolOptions {
   readonly threads: number;
   readonly resourceLimits: ResourceLimits | undefined;
@@ -54,8 +53,16 @@ export interface WorkerPoolOptions {
 }
 
 /** The worker threads of a core. It belongs to the core's thread. */
-export class WorkerPool {
-  /** How to post to the threads, by their member numbers. @internal */
+export interface WorkerPool {
+  /**
+   * Posts a packet to one thread, 0 to `threads` - 1, for the `onPost` of the modules that it hosts: a key below 2^31 - 1
+   * and a number of 32 bits. False when the thread takes no more at the moment. Throws a RangeError for no such thread or key.
+   */
+  post(index: number, key: number, bytes: number): boolean;
+}
+
+export class WorkerThreads implements WorkerPool {
+  /** How to post to the threads, by their member numbers. */
   readonly posters = new Map<number, PortPoster>();
   readonly #options: WorkerPoolOptions;
   readonly #places: Place[] = [];
@@ -70,7 +77,6 @@ export class WorkerPool {
   #retired: CoreStats = sum([]);
   #stopping = false;
 
-  /** @internal */
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     for (let i = 0; i < options.threads; i++) {
@@ -80,7 +86,7 @@ export class WorkerPool {
     this.#started.catch(() => {});
   }
 
-  /** Statistics of each thread, and the counters of those that are no more. @internal */
+  /** Statistics of each thread, and the counters of those that are no more. */
   stats(): { threads: CoreStats[]; retired: CoreStats; hung: number } {
     const threads = this.#places.map(({ thread }) => thread.stats());
     return { threads, retired: this.#retired, hung: this.#places.filter(({ thread }) => thread.hung).length };
@@ -88,7 +94,6 @@ export class WorkerPool {
 
   /**
    * Has every thread host a module, and every thread that replaces one. Resolves when all do; rejects when one cannot.
-   * @internal
    */
   async host(module: string, data: unknown): Promise<WorkerService> {
     await this.#started;
@@ -117,10 +122,6 @@ export class WorkerPool {
     };
   }
 
-  /**
-   * Posts a packet to one thread, 0 to `threads` - 1, for the `onPost` of the modules that it hosts: a key below 2^31 - 1
-   * and a number of 32 bits. False when the thread takes no more at the moment. Throws a RangeError for no such thread or key.
-   */
   post(index: number, key: number, bytes: number): boolean {
     const place = this.#places[index];
     if (place === undefined || !(key >= 0 && USER_KEYS + key < MESSAGE_KEY)) {
@@ -129,7 +130,7 @@ export class WorkerPool {
     return place.serving && place.thread.post(USER_KEYS + key, bytes);
   }
 
-  /** Stops all threads. Rejects with what went wrong in one. @internal */
+  /** Stops all threads. Rejects with what went wrong in one. */
   async stop(grace: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#watchdog);
@@ -269,7 +270,7 @@ export class WorkerPool {
   }
 }
 
-/** A module that all threads host. @internal */
+/** A module that all threads host. */
 export interface WorkerService {
   /** What the first thread's `start` gave as its value. */
   readonly first: unknown;

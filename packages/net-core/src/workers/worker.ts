@@ -4,7 +4,7 @@ import assert from 'node:assert';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
 import { blockAt, carryError, closeHandle, describe, keepLedger } from '@overlapped/iocp-native/internal';
-import { IocpCore } from '../iocp-core.js';
+import { Core } from '../core.js';
 import { StatsBlock } from '../stats.js';
 import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
@@ -19,7 +19,7 @@ keepLedger(ledger);
 const guard = new LoadGuard(loading);
 // Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
 if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
-const core = new IocpCore(
+const core = new Core(
   { ...options, dedicated: true, onPost },
   {
     statsBlock: new StatsBlock(stats),

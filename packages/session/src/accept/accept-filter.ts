@@ -2,7 +2,8 @@
 // need the PROXY header, are enforced in the thread of the sessions (admission.ts).
 
 import type { BlockList } from 'node:net';
-import { Stat, type TimerQueue } from '@overlapped/net-core';
+import type { TimerQueue } from '@overlapped/net-core';
+import { Stat } from '@overlapped/net-core/internal';
 import { isListed } from '../endpoints.js';
 
 /** A BlockList of node:net, or addresses and ranges: `['10.0.0.0/8', '::1']`. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { moduleUrl, remoteEndpointOf, threadEntry } from '@overlapped/iocp-native/internal';
-import type { IocpCore, WorkerService } from '@overlapped/net-core';
+import type { Core, WorkerService } from '@overlapped/net-core/internal';
 import { endpointOf } from '../endpoints.js';
 import { reset } from '../reset.js';
 import type { SessionKind } from '../session/handlers.js';
@@ -60,15 +60,11 @@ export interface AcceptTarget {
 
 export class LocalTarget implements AcceptTarget {
   readonly detached = false;
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly opening: Promise<void> | null;
   #admission: Admission | null = null;
 
-  constructor(
-    core: IocpCore,
-    options: SessionLimits & AcceptLimits,
-    kind: SessionKind | { late: Promise<SessionKind> },
-  ) {
+  constructor(core: Core, options: SessionLimits & AcceptLimits, kind: SessionKind | { late: Promise<SessionKind> }) {
     this.#core = core;
     const open = (session: SessionKind) => {
       this.#admission = new Admission(core, { ...options, session }, () => {});
@@ -108,10 +104,10 @@ export class WorkerTarget implements AcceptTarget {
   readonly sessions: ReadonlySet<Session> = new Set();
   /** Where the threads listen, if each has a listening socket of its own. */
   readonly endpoint: Endpoint | undefined;
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #service: WorkerService;
 
-  private constructor(core: IocpCore, service: WorkerService) {
+  private constructor(core: Core, service: WorkerService) {
     this.#core = core;
     this.#service = service;
     this.endpoint = service.first as Endpoint | undefined;
@@ -119,7 +115,7 @@ export class WorkerTarget implements AcceptTarget {
 
   /** Loads the module in the worker threads. Rejects with what the module throws. */
   static async open(
-    core: IocpCore,
+    core: Core,
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
   ): Promise<WorkerTarget> {
     const data: WorkerOptions = { ...options, module: moduleUrl(options.module, 'listen') };

@@ -2,7 +2,8 @@
 // core's own limit, and reads the PROXY header first if clients come through proxies.
 
 import type { PortSocket } from '@overlapped/iocp-native';
-import { type IocpCore, Stat, type Stoppable } from '@overlapped/net-core';
+import type { Stoppable } from '@overlapped/net-core';
+import { type Core, Stat } from '@overlapped/net-core/internal';
 import { endpointOf, isListed, plainAddress } from '../endpoints.js';
 import { report, warn } from '../failures.js';
 import { asError } from '../outcomes.js';
@@ -17,7 +18,7 @@ import { ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
 const HEADER_TIMEOUT = 5000;
 
 export class Admission implements Stoppable {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #limits: AcceptLimits;
   readonly #set: SessionSet;
   readonly #onEnd: () => void;
@@ -29,7 +30,7 @@ export class Admission implements Stoppable {
   readonly #addresses = new Map<Session, string>();
 
   /** @param onEnd is called once for each connection that was taken, when it is over */
-  constructor(core: IocpCore, options: SessionOptions & AcceptLimits, onEnd: () => void) {
+  constructor(core: Core, options: SessionOptions & AcceptLimits, onEnd: () => void) {
     this.#core = core;
     this.#limits = options;
     this.#onEnd = onEnd;

@@ -10,14 +10,8 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import {
-  type CompletionOwner,
-  checkGrace,
-  type IocpCore,
-  onCompletion,
-  type Stoppable,
-  Timer,
-} from '@overlapped/net-core';
+import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { type CompletionOwner, type Core, checkGrace, internalsOf, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { openLocal } from '../hosts.js';
 import { checkListen } from '../options.js';
@@ -92,7 +86,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   readonly endpoint: At;
   /** Kept up to date: the same object each time. */
   readonly stats: ListenerStats = { accepted: 0, failed: 0, refused: 0 };
-  readonly #core: IocpCore;
+  readonly #core: Core;
   /** Null if each worker thread has a listening socket of its own. */
   readonly #socket: PortSocket | null;
   readonly #target: AcceptTarget;
@@ -114,13 +108,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   #closed: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(
-    core: IocpCore,
-    socket: PortSocket | null,
-    target: AcceptTarget,
-    endpoint: At,
-    filter: AcceptFilter,
-  ) {
+  private constructor(core: Core, socket: PortSocket | null, target: AcceptTarget, endpoint: At, filter: AcceptFilter) {
     this.#core = core;
     this.#socket = socket;
     this.#target = target;
@@ -152,21 +140,22 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     given: ListenerOptions | LocalListenerOptions,
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     const options = checkListen(given);
-    const filter = new AcceptFilter(options, core.timers);
+    const internals = internalsOf(core);
+    const filter = new AcceptFilter(options, internals.timers);
     if (!('module' in options))
-      return Listener.#bind(core, options, new LocalTarget(core, options, options.session), filter);
-    if (core.threads === 0) {
+      return Listener.#bind(internals, options, new LocalTarget(internals, options, options.session), filter);
+    if (internals.threads === 0) {
       const kind = await loadKindHere(options.module);
-      return Listener.#bind(core, options, new LocalTarget(core, options, kind), filter);
+      return Listener.#bind(internals, options, new LocalTarget(internals, options, kind), filter);
     }
-    const target = await WorkerTarget.open(core, options);
-    if (target.endpoint) return new Listener(core, null, target, target.endpoint, filter);
-    return Listener.#bind(core, options, target, filter);
+    const target = await WorkerTarget.open(internals, options);
+    if (target.endpoint) return new Listener(internals, null, target, target.endpoint, filter);
+    return Listener.#bind(internals, options, target, filter);
   }
 
   /** Opens the socket and starts to accept. */
   static async #bind(
-    core: IocpCore,
+    core: Core,
     options: AnyListenOptions,
     target: AcceptTarget,
     filter: AcceptFilter,
@@ -269,7 +258,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
         this.#core.port.accept(this.#socket!, this.#idleEvents.pop()!);
       }
     }
-    if (this.#idleEvents.length === 0 || this.#again.index >= 0) return;
+    if (this.#idleEvents.length === 0 || this.#again.isSet) return;
     this.#core.timers.set(this.#again, this.#backingOff ? BACK_OFF : CHECK_AGAIN);
   }
 
@@ -290,7 +279,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   }
 }
 
-async function bind(core: IocpCore, options: AnyListenOptions, detached: boolean): Promise<PortSocket> {
+async function bind(core: Core, options: AnyListenOptions, detached: boolean): Promise<PortSocket> {
   const { backlog, reusePort } = options;
   const rest = {
     ...socketOptions(options),

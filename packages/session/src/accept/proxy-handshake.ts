@@ -5,7 +5,8 @@
 //   malformed header, timeout, peer's end or close() -> reset -> Close packet -> onFailed()
 
 import { type CompletionPacket, type Endpoint, Operation, type PortSocket } from '@overlapped/iocp-native';
-import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
+import { Timer } from '@overlapped/net-core';
+import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-core/internal';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
 
@@ -26,7 +27,7 @@ export interface HandshakeOwner {
 
 export class ProxyHandshake implements CompletionOwner {
   readonly socket: PortSocket;
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #owner: HandshakeOwner;
   readonly #event: SessionEvent;
   readonly #deadline = new Timer(() => this.close());
@@ -35,7 +36,7 @@ export class ProxyHandshake implements CompletionOwner {
   #closing = false;
 
   /** @param timeout milliseconds in which the header must arrive */
-  constructor(core: IocpCore, socket: PortSocket, timeout: number, owner: HandshakeOwner) {
+  constructor(core: Core, socket: PortSocket, timeout: number, owner: HandshakeOwner) {
     const event = takeEvent(core, this, Operation.Receive);
     this.#core = core;
     this.socket = socket;

@@ -1,7 +1,8 @@
 // ClientService: keeps sessions to one target open, for a server that depends on others. When a connection fails or ends, it
 // connects again after a pause (exponential back-off with jitter).
 
-import { checkGrace, type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
+import { type Core, checkGrace, internalsOf } from '@overlapped/net-core/internal';
 import { report, warn } from '../failures.js';
 import { checkService } from '../options.js';
 import { asError } from '../outcomes.js';
@@ -40,7 +41,7 @@ const BACK_OFF = { first: 100, most: 30_000 };
 
 /** Keeps sessions to one target open. Use it on the thread of its core. core.stop() stops it. */
 export class ClientService implements Stoppable {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #options: ClientServiceOptions;
   readonly #connector: Connector;
   /** For each session: called with the reason when it is over. */
@@ -56,7 +57,7 @@ export class ClientService implements Stoppable {
     if (!(backOff.first <= backOff.most)) {
       throw new RangeError(`the back-off must be 0 < first <= most, not ${backOff.first} and ${backOff.most}`);
     }
-    this.#core = core;
+    this.#core = internalsOf(core);
     this.#options = options;
     this.#connector = new Connector(core, options, (session, error) => this.#ends.get(session)?.(error));
     core.attach(this);

@@ -14,7 +14,8 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import { type CompletionOwner, type IocpCore, onCompletion, Timer } from '@overlapped/net-core';
+import { Timer } from '@overlapped/net-core';
+import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-core/internal';
 import { endpointOf } from '../endpoints.js';
 import { asError } from '../outcomes.js';
 import type { Session } from '../session/session.js';
@@ -42,7 +43,7 @@ export interface ConnectOptions<Kind extends Session = Session> {
 export class Connecting {
   /** Resolves with a connected socket that the core has admitted. Rejects when all attempts have failed and are closed. */
   readonly socket: Promise<PortSocket>;
-  readonly #core: IocpCore;
+  readonly #core: Core;
   /** The target, for messages. */
   readonly #target: string;
   readonly #socketOptions: SocketOptions;
@@ -63,7 +64,7 @@ export class Connecting {
 
   /** @param over is called once, when no timer and no socket of this is left except the one that has won */
   constructor(
-    core: IocpCore,
+    core: Core,
     target: string,
     socketOptions: SocketOptions,
     options: ConnectOptions,
@@ -171,7 +172,7 @@ export class Connecting {
 
 /** One connect operation. A failed one is over when its socket has closed. */
 class Attempt implements CompletionOwner {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #connecting: Connecting;
   readonly #remote: Remote;
   /** The target, for messages. */
@@ -179,7 +180,7 @@ class Attempt implements CompletionOwner {
   readonly #socket: PortSocket | null = null;
   #error: Error | null = null;
 
-  constructor(core: IocpCore, remote: Remote, target: string, options: SocketOptions, connecting: Connecting) {
+  constructor(core: Core, remote: Remote, target: string, options: SocketOptions, connecting: Connecting) {
     this.#core = core;
     this.#connecting = connecting;
     this.#remote = remote;

@@ -2,7 +2,8 @@
 
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
-import { checkGrace, type IocpCore, type Stoppable } from '@overlapped/net-core';
+import type { IocpCore, Stoppable } from '@overlapped/net-core';
+import { type Core, checkGrace, internalsOf } from '@overlapped/net-core/internal';
 import { addressesOf } from '../hosts.js';
 import { checkConnect, checkConnector, checkTarget } from '../options.js';
 import type { Session } from '../session/session.js';
@@ -26,7 +27,7 @@ export interface ConnectTarget {
  * connections. The core holds no reference to a connector without connections, so it can be garbage-collected.
  */
 export class Connector<Kind extends Session = Session> implements Stoppable {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #set: SessionSet;
   readonly #options: SocketOptions;
   readonly #connecting = new Set<Connecting>();
@@ -42,8 +43,8 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd?: SessionEnd) {
     // A ClientService has checked its options itself.
     if (onEnd === undefined) checkConnector(options);
-    this.#core = core;
-    this.#set = new SessionSet(core, options, null, (session, error) => {
+    this.#core = internalsOf(core);
+    this.#set = new SessionSet(this.#core, options, null, (session, error) => {
       onEnd?.(session, error);
       this.#detachIfIdle();
     });

@@ -14,7 +14,7 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { copyInto, lengthOf } from '@overlapped/iocp-native/internal';
-import { type CompletionOwner, type IocpCore, onCompletion, Stat } from '@overlapped/net-core';
+import { type CompletionOwner, type Core, onCompletion, Stat } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';
 
@@ -27,7 +27,7 @@ const QUEUED = Stat.bytesQueued;
 type OnSent = (bytes: number, error: IocpError | null) => void;
 
 export class DatagramSender {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #socket: PortSocket;
   readonly #onSent: OnSent;
   readonly #pieces = new GatherList();
@@ -40,7 +40,7 @@ export class DatagramSender {
   /** Number of messages in each send buffer. */
   readonly #messages: Uint16Array;
 
-  constructor(core: IocpCore, socket: PortSocket, onSent: OnSent) {
+  constructor(core: Core, socket: PortSocket, onSent: OnSent) {
     this.#core = core;
     this.#socket = socket;
     this.#onSent = onSent;

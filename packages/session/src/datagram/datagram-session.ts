@@ -14,7 +14,8 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { lengthOf } from '@overlapped/iocp-native/internal';
-import { type CompletionOwner, type IocpCore, onCompletion, Stat, type Stoppable } from '@overlapped/net-core';
+import type { IocpCore, Stoppable } from '@overlapped/net-core';
+import { type CompletionOwner, type Core, internalsOf, onCompletion, Stat } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf } from '../bytes.js';
@@ -83,10 +84,10 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
  * Members that mean the same as in Session have the same names. Different are onMessage (a whole message and its sender, not a
  * part of a stream), and destroy(), which returns a promise. There is no end(), since no messages are queued.
  */
-export class DatagramSession implements CompletionOwner {
+export class DatagramSession {
   /** Kept up to date: the same object each time. */
   readonly stats: DatagramStats = { received: 0, sent: 0, dropped: 0, failed: 0, truncated: 0 };
-  #core!: IocpCore;
+  #core!: Core;
   #socket!: PortSocket;
   #sender!: DatagramSender;
   #local!: Endpoint;
@@ -112,10 +113,11 @@ export class DatagramSession implements CompletionOwner {
     options: DatagramBindOptions<Kind>,
   ): Promise<Kind> {
     checkBind(options);
+    const internals = internalsOf(core);
     const { host, port, session, broadcast = false } = options;
     const made = make(session);
-    const socket = await openLocal(host, port, (local) => core.port.bind(local, { broadcast }));
-    return made.#open(core, socket, false);
+    const socket = await openLocal(host, port, (local) => internals.port.bind(local, { broadcast }));
+    return made.#open(internals, socket, false);
   }
 
   /**
@@ -127,10 +129,11 @@ export class DatagramSession implements CompletionOwner {
     options: DatagramConnectOptions<Kind>,
   ): Promise<Kind> {
     checkDatagramTarget(options);
+    const internals = internalsOf(core);
     const { host, port, session } = options;
     const remote = endpoint(await addressOf(host), port);
     const made = make(session);
-    return made.#open(core, await bindTo(core, remote), true);
+    return made.#open(internals, await bindTo(internals, remote), true);
   }
 
   /**
@@ -199,7 +202,7 @@ export class DatagramSession implements CompletionOwner {
     else this.#receiveEnded(packet.error!);
   }
 
-  async #open(core: IocpCore, socket: PortSocket, connected: boolean): Promise<this> {
+  async #open(core: Core, socket: PortSocket, connected: boolean): Promise<this> {
     socket.key = this;
     this.#core = core;
     this.#socket = socket;
@@ -294,7 +297,7 @@ export class DatagramSession implements CompletionOwner {
  * for the socket itself, which would then be its own peer. Such a socket stays open until another one is bound, so that the port
  * is not chosen again.
  */
-async function bindTo(core: IocpCore, remote: Endpoint): Promise<PortSocket> {
+async function bindTo(core: Core, remote: Endpoint): Promise<PortSocket> {
   const own: PortSocket[] = [];
   try {
     for (let i = 0; i < MAX_BINDS; i++) {

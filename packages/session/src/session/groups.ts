@@ -2,7 +2,8 @@
 //
 // A message of the exchange: the length of the group's name (2 bytes, little-endian), the name, the bytes to send.
 
-import type { Exchange, IocpCore } from '@overlapped/net-core';
+import type { IocpCore } from '@overlapped/net-core';
+import { type Core, type Exchange, internalsOf } from '@overlapped/net-core/internal';
 import { plainBytesOf } from '../bytes.js';
 import { kSendMessage } from './symbols.js';
 
@@ -44,10 +45,10 @@ class Groups {
   }
 }
 
-const groups = new WeakMap<IocpCore, Groups>();
+const groups = new WeakMap<Core, Groups>();
 
 /** The groups of a core. The first call makes them, and has the core deliver broadcasts to them. */
-export function groupsOf(core: IocpCore): Groups {
+export function groupsOf(core: Core): Groups {
   let known = groups.get(core);
   if (known) return known;
   known = new Groups();
@@ -68,6 +69,7 @@ export function broadcast(core: IocpCore, data: Uint8Array | string, group = EVE
   if (name.length > MAX_NAME) throw new RangeError(`a group's name has at most ${MAX_NAME} bytes`);
   const header = Buffer.alloc(HEADER);
   header.writeUInt16LE(name.length);
-  groupsOf(core);
-  return core.broadcast(Buffer.concat([header, name, plainBytesOf(data)]));
+  const internals = internalsOf(core);
+  groupsOf(internals);
+  return internals.broadcast(Buffer.concat([header, name, plainBytesOf(data)]));
 }

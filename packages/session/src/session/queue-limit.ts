@@ -1,7 +1,7 @@
 // QueueLimit: limits of queued bytes, for one session and for all. Session.send() asks it, and acts as `beyond` says.
 
 import { IocpError } from '@overlapped/iocp-native';
-import { type IocpCore, Stat } from '@overlapped/net-core';
+import { type Core, Stat } from '@overlapped/net-core/internal';
 import type { Session } from './session.js';
 
 /** Limits of bytes that are queued to be sent. Bytes of files do not count. */
@@ -30,7 +30,7 @@ export class QueueLimit {
   readonly #inAll: number;
   readonly #stats: Float64Array;
 
-  constructor(core: IocpCore, options: QueueLimitOptions) {
+  constructor(core: Core, options: QueueLimitOptions) {
     const { perSession = Number.POSITIVE_INFINITY, inAll = Number.POSITIVE_INFINITY, beyond = 'close' } = options;
     this.#beyond = beyond;
     this.perSession = perSession;

@@ -11,7 +11,7 @@
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
-import { type Exchange, type IocpCore, Stat } from '@overlapped/net-core';
+import { type Core, type Exchange, Stat } from '@overlapped/net-core/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
@@ -90,13 +90,13 @@ export class SendQueue implements FileQueue {
   bytes = 0;
   /** Set when the caller has taken away what waits at the head: its ArrayBuffer was transferred, or has shrunk. */
   gone: IocpError | null = null;
-  readonly #core: IocpCore;
+  readonly #core: Core;
   #head: Segment | null = null;
   #tail: Segment | null = null;
   #inFlight: Segment | null = null;
   #bytesInFlight = 0;
 
-  constructor(core: IocpCore) {
+  constructor(core: Core) {
     this.#core = core;
   }
 

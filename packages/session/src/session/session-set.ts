@@ -2,7 +2,8 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
-import { type IocpCore, Stat, type Stoppable, Timer } from '@overlapped/net-core';
+import { type Stoppable, Timer } from '@overlapped/net-core';
+import { type Core, Stat } from '@overlapped/net-core/internal';
 import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { reset } from '../reset.js';
 import { type SessionKind, sessionFactory } from './handlers.js';
@@ -95,7 +96,7 @@ export class SessionSet implements SessionOwner, Stoppable {
   readonly allowHalfOpen: boolean;
   readonly context = new AsyncResource('OverlappedSessions');
   readonly sessions = new Set<Session>();
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #makeSession: () => Session;
   readonly #linger: number | undefined;
   /** With `linger`: the timers of the sessions that are ending. */
@@ -111,7 +112,7 @@ export class SessionSet implements SessionOwner, Stoppable {
   #late = false;
 
   /** Throws a RangeError for watermarks that contradict each other, or the queue's limit. The ranges are checked in options.ts. */
-  constructor(core: IocpCore, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
+  constructor(core: Core, options: SessionOptions, group: string | null = null, onEnd?: SessionEnd) {
     const { timeouts, queueLimit, linger, slowMembers } = options;
     this.queueLimit = queueLimit ? new QueueLimit(core, queueLimit) : null;
     const most = this.queueLimit?.perSession ?? Number.POSITIVE_INFINITY;

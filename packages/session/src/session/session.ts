@@ -17,7 +17,7 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
-import { type Exchange, type IocpCore, onCompletion, onFlush, Stat } from '@overlapped/net-core';
+import { type Core, type Exchange, onCompletion, onFlush, Stat } from '@overlapped/net-core/internal';
 import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf, ownCopy } from '../bytes.js';
@@ -89,7 +89,7 @@ export class Session {
   /** Bytes that the kernel has taken to send. */
   bytesSent = 0;
   #state = 0;
-  #core: IocpCore | null = null;
+  #core: Core | null = null;
   /** Null before the session opens and after its end. */
   #socket: PortSocket | null = null;
   #owner: SessionOwner | null = null;
@@ -367,7 +367,7 @@ export class Session {
    * @internal
    */
   [kOpen](
-    core: IocpCore,
+    core: Core,
     socket: PortSocket,
     owner: SessionOwner,
     proxied: ProxyInfo | null,

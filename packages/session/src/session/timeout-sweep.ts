@@ -2,7 +2,8 @@
 // bytes with those of the sweep before. The path of a packet does no work for it.
 
 import { IocpError } from '@overlapped/iocp-native';
-import { type IocpCore, Stat, Timer } from '@overlapped/net-core';
+import { Timer } from '@overlapped/net-core';
+import { type Core, Stat } from '@overlapped/net-core/internal';
 import type { Session } from './session.js';
 import { kBytesArrived, kPartialFrame, kReceives } from './symbols.js';
 
@@ -63,7 +64,7 @@ class IdleState {
 }
 
 export class TimeoutSweep {
-  readonly #core: IocpCore;
+  readonly #core: Core;
   readonly #read: number;
   readonly #write: number;
   readonly #firstByte: number;
@@ -77,7 +78,7 @@ export class TimeoutSweep {
   #last: number;
   #time = 0;
 
-  constructor(core: IocpCore, timeouts: Timeouts) {
+  constructor(core: Core, timeouts: Timeouts) {
     const never = Number.POSITIVE_INFINITY;
     const { read = never, write = never, firstByte = never, frame = never } = timeouts;
     this.#core = core;

@@ -3,12 +3,12 @@
 
 import { type CompletionPacket, IocpError, Operation, type Overlapped, type PortSocket } from '@overlapped/iocp-native';
 import type { Random } from '@overlapped/iocp-native/testing';
-import type { IocpCore } from '@overlapped/net-core';
+import type { Core } from '@overlapped/net-core/internal';
 import { injector, onPacket, replace } from './tamper.js';
 
 const canceled = new IocpError('receive', 'it was canceled', 'ECANCELED', 'recv');
 
-export type Plant = (core: IocpCore, random: Random) => void;
+export type Plant = (core: Core, random: Random) => void;
 
 export const plants: Readonly<Record<string, Plant>> = {
   'a double release of an event'(core, random) {

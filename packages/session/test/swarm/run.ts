@@ -3,7 +3,8 @@
 import assert from 'node:assert';
 import { type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { createSimulation, type Random, type SimulatedPeer, type Simulation } from '@overlapped/iocp-native/testing';
-import { type Exchange, IocpCore, Timer } from '@overlapped/net-core';
+import { Timer } from '@overlapped/net-core';
+import { Core, type Exchange } from '@overlapped/net-core/internal';
 import { broadcast, Connector, Listener } from '../../src/index.js';
 import { groupsOf } from '../../src/session/groups.js';
 import { audit } from './audit.js';
@@ -27,7 +28,7 @@ const REFUSALS = new Set(['ECONNREFUSED', 'ETIMEDOUT', 'ECANCELED', 'EMFILE', 'E
 export interface RunOptions {
   readonly trace?: ((line: string) => void) | undefined;
   /** Plants a bug in a core. */
-  readonly plant?: ((core: IocpCore, random: Random) => void) | undefined;
+  readonly plant?: ((core: Core, random: Random) => void) | undefined;
 }
 
 export class Run {
@@ -35,9 +36,9 @@ export class Run {
   readonly simulation: Simulation;
   readonly random: Random;
   readonly sides = new Sides();
-  readonly core: IocpCore;
+  readonly core: Core;
   readonly #thread: Thread | null;
-  readonly #cores: readonly IocpCore[];
+  readonly #cores: readonly Core[];
   /** Nothing is started any more: what is there is to end. */
   calm = false;
   #failure: { readonly error: unknown } | undefined;
@@ -66,7 +67,7 @@ export class Run {
     this.#kind = class extends SwarmSession {
       readonly run = run;
     };
-    const open = () => new IocpCore({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
+    const open = () => new Core({ system: this.simulation, maxSessions }, { receiveBuffers, sendBuffers });
     this.core = open();
     this.#thread = this.plan.handOff ? new Thread(this.core, open(), this.#kind) : null;
     this.#cores = this.#thread ? [this.core, this.#thread.core] : [this.core];

@@ -2,19 +2,19 @@
 // Everything is as in a thread, but that packets are posted by a call: a simulation has one thread, or no two runs were alike.
 
 import assert from 'node:assert';
-import type { Hosted, IocpCore, WorkerService } from '@overlapped/net-core';
+import type { Core, Hosted, WorkerService } from '@overlapped/net-core/internal';
 import { adopt } from '../../src/accept/worker-entry.js';
 import type { Session } from '../../src/index.js';
 import { reset } from '../../src/reset.js';
 
 export class Thread {
-  readonly core: IocpCore;
+  readonly core: Core;
   readonly #kind: new () => Session;
   /** Handles in packets that have not come. */
   readonly #underWay = new Set<number>();
 
   /** Takes the place of the worker threads of `main`. */
-  constructor(main: IocpCore, core: IocpCore, kind: new () => Session) {
+  constructor(main: Core, core: Core, kind: new () => Session) {
     this.core = core;
     this.#kind = kind;
     Object.defineProperties(main, { threads: { value: 1 }, workers: { value: this } });

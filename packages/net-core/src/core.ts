@@ -1,0 +1,416 @@
+// Core, the class behind IocpCore: owns a completion port, the memory that its operations use, and its timers; pumps packets to
+// the owners of their events. It has public members that only the packages of this repository see.
+
+import assert from 'node:assert';
+import { AsyncResource } from 'node:async_hooks';
+import { availableParallelism } from 'node:os';
+import { inspect } from 'node:util';
+import { threadId } from 'node:worker_threads';
+import {
+  type BackendName,
+  type CompletionPacket,
+  type CompletionPort,
+  createBatch,
+  EVENT_SIZE,
+  Operation,
+  type PortPoster,
+  type PortToken,
+} from '@overlapped/iocp-native';
+import {
+  bool,
+  type Checks,
+  callback,
+  checkOptions,
+  leavePosted,
+  object,
+  shareBlock,
+  strideOf,
+  text,
+  whole,
+  wrongType,
+} from '@overlapped/iocp-native/internal';
+import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
+import { BufferLine } from './buffer-line.js';
+import { DedicatedPump } from './dedicated-pump.js';
+import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
+import { EventShare } from './event-share.js';
+import { leaveQuietly, sendAtExit } from './exit.js';
+import { GuestPump } from './guest-pump.js';
+import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
+import type { IocpCore, IocpCoreOptions } from './iocp-core.js';
+import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
+import { type Pump, surface } from './pump.js';
+import { SessionPlaces } from './session-places.js';
+import { type ServerStats, Stat, StatsBlock, sum } from './stats.js';
+import { type Clock, thisSystem } from './system.js';
+import { assertEmpty, damageOf, watchExit } from './tear-down.js';
+import { TimerQueue } from './timers.js';
+import { type PostTarget, UserEvent } from './user-events.js';
+import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
+import { MESSAGE_KEY } from './workers/protocol.js';
+import { type WorkerPoolOptions, WorkerThreads } from './workers/worker-pool.js';
+
+const CHECKS: Checks<IocpCoreOptions> = {
+  backend: text,
+  concurrency: whole(1, 4096),
+  threads: whole(0, 256),
+  resourceLimits: object,
+  onWorkerLost: callback,
+  maxSessions: whole(1, 500_000),
+  dedicated: bool,
+  system: object,
+  onPost: callback,
+};
+
+/** Each session has at most a receive and a send in flight. Listeners share others, and datagram sockets, too. */
+const EVENTS_PER_SESSION = 2;
+const LISTENER_EVENTS = 8192;
+const DATAGRAM_EVENTS = 8192;
+const DEFAULT_MAX_SESSIONS = 65536;
+const DEFAULT_GRACE = 5000;
+/** What a core does at most when its thread exits: batches, and packets in each. */
+const LAST_ROUNDS = 64;
+const LAST_BATCH = 256;
+
+export class Core implements IocpCore {
+  /** The core pumps it: dequeue(), watch() and destroy() are not for others. */
+  readonly port: CompletionPort;
+  readonly maxSessions: number;
+  /** Events for all operations of this port. */
+  readonly events: IocpEventPool<CompletionOwner>;
+  /** The events that listeners may take. */
+  readonly listenerEvents: EventShare<CompletionOwner>;
+  /** The events that datagram sockets may take. */
+  readonly datagramEvents: EventShare<CompletionOwner>;
+  /** How many sessions it may have. */
+  readonly places: SessionPlaces;
+  /** Buffers for bytes that are copied to be sent. Their memory serves later cores. */
+  readonly sendBuffers: BufferPool;
+  /** Senders that wait for one of those. */
+  readonly bufferLine: BufferLine;
+  readonly timers: TimerQueue;
+  /** Bytes from the start of a receive buffer to that of the next. */
+  readonly receiveStride: number;
+  /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
+  readonly receiveBuffersToLend: number;
+  readonly #pump: Pump;
+  /** Statistics of this core alone; its thread writes them, any thread may read them. */
+  readonly statsBlock: StatsBlock;
+  readonly threads: number;
+  /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. */
+  onMessage: ((exchange: Exchange, message: number) => void) | null = null;
+  readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'onHung' | 'core'>;
+  #exchange: Exchange | undefined;
+  /** How a worker thread posts to the other threads of its server, by their member numbers. */
+  #peers: ReadonlyMap<number, PortPoster> = new Map();
+  #workers: WorkerThreads | undefined;
+  readonly #onPost: ((key: number, bytes: number) => void) | undefined;
+  readonly #stoppables = new Set<Stoppable>();
+  readonly #endReports: () => void;
+  // Two lists in turns, which keep their length: a slot is null when it is beyond the count, or done.
+  #dirty: (Flushable | null)[] = [];
+  #dirtyCount = 0;
+  #flushing: (Flushable | null)[] = [];
+  #stopped: Promise<void> | undefined;
+  #destroyed = false;
+  readonly #runTicks: Clock['runTicks'];
+  /** What onPost runs in: the context that made the core. */
+  readonly #context = new AsyncResource('OverlappedCore');
+
+  constructor(options: IocpCoreOptions = {}, internals: Internals = {}) {
+    checkOptions(options, CHECKS);
+    const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
+    const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn, system = thisSystem } = options;
+    const { receiveBuffers = RECEIVE_BUFFERS, sendBuffers = SEND_BUFFERS } = internals;
+    this.port = system.openPort({
+      receiveBuffers,
+      ...(backend && { backend }),
+      ...(concurrency !== undefined && { concurrency }),
+    });
+    this.receiveStride = strideOf(receiveBuffers.size);
+    this.receiveBuffersToLend = receiveBuffers.count / 2;
+    this.timers = new TimerQueue(system.clock);
+    this.#runTicks = system.clock.runTicks;
+    this.statsBlock = internals.statsBlock ?? new StatsBlock();
+    this.#exchange = internals.exchange;
+    this.threads = this.port.native ? threads : 0;
+    this.#workerOptions = {
+      resourceLimits,
+      onLost: (error, index) => {
+        reportLoss(this, index, error);
+        onWorkerLost(error, index);
+      },
+      onHung: (index, seconds) => reportHang(this, index, seconds),
+      core: { backend: this.port.backend, maxSessions, threads: 0, ...(concurrency !== undefined && { concurrency }) },
+    };
+    try {
+      this.maxSessions = maxSessions;
+      const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS + DATAGRAM_EVENTS;
+      this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events), true), events);
+      this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
+      this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
+      this.places = new SessionPlaces(maxSessions, this.statsBlock.values);
+      const { count, size } = sendBuffers;
+      this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
+      this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
+      this.#onPost = onPost;
+      const target = {
+        dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
+        flush: () => this.#flush(),
+        sleeps: (asleep: boolean) => this.statsBlock.sleeps(asleep),
+      };
+      this.#endReports = internals.statsBlock ? () => {} : reportStats(this);
+      this.#pump = dedicated ? new DedicatedPump(this.port, target) : new GuestPump(this.port, target, system.clock);
+      watchExit(this);
+      if (system === thisSystem) sendAtExit(this);
+    } catch (error) {
+      this.port.destroy();
+      throw error;
+    }
+  }
+
+  get backend(): BackendName {
+    return this.port.backend;
+  }
+
+  post<Payload>(target: PostTarget<Payload>, payload: Payload): void {
+    if (typeof target?.onPost !== 'function') throw wrongType('target', 'an object with onPost()', target);
+    this.port.post(new UserEvent(target, payload), 0);
+  }
+
+  share(): PortToken {
+    return this.port.share();
+  }
+
+  /** The first call starts them. Asserts that there are some, and that the core does not stop. */
+  get workers(): WorkerThreads {
+    assert(this.threads > 0 && this.#stopped === undefined, 'a core without worker threads, or one that stops');
+    this.#workers ??= new WorkerThreads({
+      ...this.#workerOptions,
+      threads: this.threads,
+      exchange: this.#openExchange(),
+      token: this.share(),
+    });
+    return this.#workers;
+  }
+
+  /** For a worker's core: how to post to the other threads. */
+  meet(peers: ReadonlyMap<number, PortPoster>): void {
+    this.#peers = peers;
+  }
+
+  /**
+   * Sends a message to the `onMessage` of every thread of this server, also of this one, with one copy of its bytes, at
+   * most 1 MiB. Those of one thread arrive in order. False, and no thread gets it, when the exchange is full.
+   */
+  broadcast(bytes: Uint8Array): boolean {
+    if (bytes.length > MOST_BYTES) {
+      throw new RangeError(`a message has at most ${MOST_BYTES} bytes, not ${bytes.length}`);
+    }
+    if (this.#destroyed) return false;
+    const exchange = this.#openExchange();
+    const message = exchange.publish(bytes);
+    if (message < 0) return false;
+    for (const [member, poster] of this.#workers?.posters ?? this.#peers) {
+      if (member === exchange.member) continue;
+      if (!exchange.hold(message, member)) this.statsBlock.values[Stat.skipped]!++;
+      else if (!poster.post(MESSAGE_KEY, exchange.ticketOf(message))) exchange.unhold(message, member);
+    }
+    this.onMessage?.(exchange, message);
+    exchange.release(message);
+    return true;
+  }
+
+  stats(): ServerStats {
+    const own = this.statsBlock.read();
+    const { threads, retired, hung } = this.#workers?.stats() ?? { threads: [], retired: sum([]), hung: 0 };
+    return { total: sum([own, retired, ...threads]), own, workers: threads, hungWorkers: hung };
+  }
+
+  /** Calls `[onFlush]()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */
+  flushSoon(flushable: Flushable): void {
+    this.#dirty[this.#dirtyCount++] = flushable;
+    this.#pump.wake();
+  }
+
+  /** Gives a send buffer back, and flushes the senders that have waited longest: as many as there are buffers. */
+  releaseSendBuffer(buffer: number, owner: object | null = null): void {
+    this.sendBuffers.release(buffer, owner);
+    if (!this.bufferLine.empty) this.#pump.wake();
+  }
+
+  /** No send buffer was free: flushes when one is, or when it has waited too long. */
+  awaitSendBuffer(waiter: Flushable): void {
+    this.bufferLine.join(waiter);
+  }
+
+  get stopping(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  get sessions(): number {
+    return this.places.taken;
+  }
+
+  attach(stoppable: Stoppable): void {
+    this.#stoppables.add(stoppable);
+  }
+
+  detach(stoppable: Stoppable): void {
+    this.#stoppables.delete(stoppable);
+  }
+
+  stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
+    this.#stopped ??= this.#stop(grace);
+    return this.#stopped;
+  }
+
+  toJSON(): object {
+    return { backend: this.backend, threads: this.threads, sessions: this.sessions, maxSessions: this.maxSessions };
+  }
+
+  /** For `console.log()`. */
+  [inspect.custom](): string {
+    return `IocpCore ${inspect(this.toJSON())}`;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(grace: number): Promise<void> {
+    const ends: PromiseSettledResult<unknown>[] = [];
+    // Something may have been attached while the others were ending.
+    while (this.#stoppables.size > 0) {
+      const round = [...this.#stoppables];
+      this.#stoppables.clear();
+      ends.push(...(await Promise.allSettled(round.map((stoppable) => stoppable.stop(grace)))));
+    }
+    ends.push(...(await Promise.allSettled([this.#workers?.stop(grace)])));
+    this.#pump.stop();
+    this.#endReports();
+    this.timers.close();
+    const damage = damageOf(this);
+    leaveQuietly(this);
+    this.#destroyed = true;
+    this.port.destroy();
+    this.#publish();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (damage !== null) throw damage;
+    assertEmpty(this);
+  }
+
+  /**
+   * The thread exits: starts what was put off, and goes on with the sends that the kernel has taken, as long as it takes them
+   * at once and the work is bounded. No other packet is dispatched.
+   */
+  sendLastWords(): void {
+    const batch = createBatch(LAST_BATCH);
+    for (let round = 0; round < LAST_ROUNDS && !this.#destroyed; round++) {
+      // The thread may exit in the middle of a flush.
+      const waiting = [...this.#flushing, ...this.#dirty.slice(0, this.#dirtyCount)];
+      this.#flushing = [];
+      this.#dirty = [];
+      this.#dirtyCount = 0;
+      for (const flushable of waiting) quietly(() => flushable?.[onFlush]());
+      leavePosted();
+      const count = this.port.dequeue(batch, 0);
+      for (const packet of batch.slice(0, count)) {
+        if (packet.operation === Operation.Send) quietly(() => this.#dispatch(packet));
+      }
+      if (count === 0 && this.#dirtyCount === 0) return;
+    }
+  }
+
+  #dispatch(packet: CompletionPacket): void {
+    const event = packet.event as IocpEvent<CompletionOwner> | null;
+    if (event !== null) event.owner![onCompletion](packet);
+    else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner)[onCompletion](packet);
+    else if (packet.key instanceof UserEvent) packet.key.deliver();
+    else if (packet.key === MESSAGE_KEY) this.#receiveMessage(packet.bytes);
+    else if (this.#onPost) this.#context.runInAsyncScope(this.#onPost, undefined, packet.key as number, packet.bytes);
+  }
+
+  #receiveMessage(ticket: number): void {
+    const exchange = this.#openExchange();
+    const message = exchange.accept(ticket);
+    if (message < 0) return;
+    this.onMessage?.(exchange, message);
+    exchange.release(message);
+  }
+
+  #openExchange(): Exchange {
+    if (this.#exchange === undefined) {
+      const control = createControl(memberOf(this.threads));
+      const block = this.port.allocate(EXCHANGE_SIZE, true);
+      shareBlock(block);
+      this.#exchange = new Exchange(control, block, 0, threadId);
+    }
+    return this.#exchange;
+  }
+
+  #flush(): boolean {
+    if (this.#destroyed) return false;
+    this.#publish();
+    if (!this.bufferLine.empty) this.bufferLine.advance();
+    const count = this.#dirtyCount;
+    if (count === 0) return false;
+    const list = this.#dirty;
+    // What asks during the flush waits for the next one.
+    this.#dirty = this.#flushing;
+    this.#dirtyCount = 0;
+    this.#flushing = list;
+    let done = 0;
+    try {
+      while (done < count && !this.#destroyed) {
+        const flushable = list[done]!;
+        list[done++] = null;
+        this.#flushOne(flushable);
+      }
+    } finally {
+      // A tick may have thrown, or stopped the core.
+      for (; done < count; done++) {
+        if (!this.#destroyed) this.#dirty[this.#dirtyCount++] = list[done]!;
+        list[done] = null;
+      }
+    }
+    // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
+    return this.#dirtyCount > 0 || this.bufferLine.moves;
+  }
+
+  #flushOne(flushable: Flushable): void {
+    let called: unknown;
+    try {
+      called = flushable[onFlush]();
+    } catch (error) {
+      surface(error);
+    }
+    if (called !== false) this.#runTicks?.();
+  }
+
+  /** Copies what others count to the stats block: once a batch, so that the path of a packet does not pay for it. */
+  #publish(): void {
+    const { values } = this.statsBlock;
+    const { stats } = this.port;
+    this.statsBlock.turn();
+    values[Stat.sessions] = this.places.taken;
+    values[Stat.events] = this.events.out;
+    values[Stat.receiveBuffers] = stats.buffersOut;
+    values[Stat.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
+    values[Stat.timers] = this.timers.size;
+    values[Stat.packets] = stats.packets;
+    values[Stat.wakeUps] = stats.wakeUps;
+    values[Stat.dispatchSeconds] = this.#pump.dispatchSeconds;
+    values[Stat.lateTimers] = this.timers.late;
+    values[Stat.droppedPackets] = stats.dropped;
+    values[Stat.starved] = stats.starved;
+  }
+}
+
+/** Nothing is left that could be told of an error. */
+function quietly(act: () => unknown): void {
+  try {
+    act();
+  } catch {}
+}

@@ -1,0 +1,13 @@
+/**
+ * For the packages of this repository. This entry is no promise: any name of it may change or go in any version.
+ *
+ * @module @overlapped/net-core/internal
+ */
+
+export { Core } from './core.js';
+export { internalsOf } from './iocp-core.js';
+export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush } from './owners.js';
+export { Stat, StatsBlock } from './stats.js';
+export type { Exchange } from './workers/exchange.js';
+export type { Hosted, HostModule } from './workers/protocol.js';
+export type { WorkerService } from './workers/worker-pool.js';
