@@ -5,13 +5,14 @@ import { availableParallelism } from 'node:os';
 import type { Availability, Backend, LeftOver } from './contract/driver.js';
 import { IocpError } from './contract/errors.js';
 import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract/port.js';
+import { epollBackend } from './linux/epoll/backend.js';
 import { linuxBackend } from './linux/io-uring/backend.js';
 import { checkLedger, takeRecords } from './native/ledger.js';
 import { dropPosted } from './port/handed-posts.js';
 import { portableBackend } from './portable/backend.js';
 import { win32Backend } from './win32/backend.js';
 
-const all: readonly Backend[] = [win32Backend, linuxBackend, portableBackend];
+const all: readonly Backend[] = [win32Backend, linuxBackend, epollBackend, portableBackend];
 
 /** Which port is opened, and how. */
 export interface OpenOptions extends PortOptions {

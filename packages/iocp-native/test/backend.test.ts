@@ -20,7 +20,7 @@ function refusal(open: () => unknown): unknown {
 describe('candidates', () => {
   it('are in order of preference, and the last one is always available', () => {
     const list = candidates();
-    expect(list.map(({ name }) => name)).toEqual(['iocp', 'io_uring', 'portable']);
+    expect(list.map(({ name }) => name)).toEqual(['iocp', 'io_uring', 'epoll', 'portable']);
     expect(list.at(-1)!.availability).toEqual({ available: true });
     for (const { availability } of list) {
       if (!availability.available) expect(availability.reason).not.toBe('');
@@ -56,7 +56,7 @@ describe('openPort', () => {
         message: expect.stringContaining(availability.reason),
       });
     }
-    expect(refusal(() => openPort({ backend: 'epoll' as BackendName }))).toMatchObject({ code: 'EINVAL' });
+    expect(refusal(() => openPort({ backend: 'kqueue' as BackendName }))).toMatchObject({ code: 'EINVAL' });
   });
 
   it.each([
@@ -85,7 +85,7 @@ describe('openPort', () => {
 
 describe('openPoster', () => {
   it('refuses the token of a backend that there is not', () => {
-    const token = { backend: 'epoll' as BackendName, handle: -1, queue: null };
+    const token = { backend: 'kqueue' as BackendName, handle: -1, queue: null };
     expect(refusal(() => openPoster(token))).toMatchObject({ code: 'EINVAL' });
   });
 });

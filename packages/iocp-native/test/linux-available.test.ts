@@ -168,7 +168,7 @@ describe.skipIf(!available.available)(`the wake-up of a guest (${reason})`, () =
     vi.spyOn(linuxBackend, 'available').mockReturnValue(tried);
     vi.stubEnv('OVERLAPPED_BACKEND', '');
     const port = openPort();
-    expect(port.backend).toBe('portable');
+    expect(port.backend).toBe('epoll');
     port.destroy();
     expect(() => openPort({ backend: 'io_uring' })).toThrow(
       expect.objectContaining({ code: 'ENOTSUP', message: expect.stringContaining(refusal(0).reason) }),

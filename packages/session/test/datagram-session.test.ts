@@ -7,11 +7,11 @@ import type { Endpoint } from '@overlapped/iocp-native';
 import { onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DatagramHandlers, DatagramSession } from '../src/index.js';
-import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+import { deferred, listen, onEveryBackend, pattern, peerOf, read, withCore } from './support.js';
 
 const LOCAL = { host: '127.0.0.1', port: 0 };
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   const inCore = (use: Parameters<typeof withCore>[1]) => withCore({ backend }, use);
 
   test.each([0, 1, 1200, 8192])('echoes messages of %i bytes', async (length) => {

@@ -6,12 +6,12 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { deferred, onEachBackend } from './support.js';
+import { deferred, onEveryBackend } from './support.js';
 
 const server = fileURLToPath(new URL('./fixtures/echo-server.mjs', import.meta.url));
 const CLIENTS = 80;
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   const unsupported = process.platform === 'win32' || backend === 'portable';
   // libuv's own accept() takes and closes what it has no descriptor for, so node:net cannot keep this promise; and
   // Windows has no such limit.

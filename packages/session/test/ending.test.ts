@@ -3,9 +3,9 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import type { Session } from '../src/index.js';
-import { deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+import { deferred, listen, onEveryBackend, pattern, peerOf, read, withCore } from './support.js';
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   test('end() flushes, half-closes, and still receives until the peer ends', async () => {
     await withCore({ backend }, async (core) => {
       const over = deferred<Error | undefined>();

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Core } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Listener, type Session } from '../src/index.js';
-import { closing, deferred, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+import { closing, deferred, listen, onEveryBackend, pattern, peerOf, read, withCore } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'overlapped-'));
 process.on('exit', () => rmSync(folder, { recursive: true }));
@@ -45,7 +45,7 @@ async function connection(core: Core): Promise<{ session: Session; peer: net.Soc
   return { session: await connected.promise, peer, over: over.promise };
 }
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   describe('files', () => {
     test('go out whole, in their place among sends and other files', async () => {
       await withCore({ backend }, async (core) => {

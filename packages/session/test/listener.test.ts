@@ -9,7 +9,7 @@ import { createSimulation } from '@overlapped/iocp-native/testing';
 import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, test } from 'vitest';
 import { Connector, Listener, Session } from '../src/index.js';
-import { closing, deferred, dial, listen, onEachBackend, pattern, peerOf, read, withCore } from './support.js';
+import { closing, deferred, dial, listen, onEveryBackend, pattern, peerOf, read, withCore } from './support.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 
@@ -22,7 +22,7 @@ class Echo extends Session {
   }
 }
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   describe('listening', () => {
     test('a port in use is an IocpError that names the call', async () => {
       await withCore({ backend }, async (core) => {

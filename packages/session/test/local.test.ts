@@ -10,7 +10,7 @@ import { IocpCore } from '@overlapped/net-core';
 import { Listener as Built } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connector, Listener, type Session } from '../src/index.js';
-import { closing, deferred, onEachBackend, pattern, read, withCore } from './support.js';
+import { closing, deferred, onEveryBackend, pattern, read, withCore } from './support.js';
 import { LINE } from './threads.js';
 
 const windows = process.platform === 'win32';
@@ -31,7 +31,7 @@ async function dial(path: string): Promise<net.Socket> {
   return socket;
 }
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   describe('local sockets', () => {
     test('a connector talks to a listener on the same path, and neither has an address', async () => {
       await withCore({ backend }, async (core) => {

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { broadcast, DatagramSession, framed, lengthPrefixed, type Session } from '../src/index.js';
 import { SendQueue } from '../src/session/send-queue.js';
-import { deferred, dial, listen, onEachBackend, peerOf, read, withCore } from './support.js';
+import { deferred, dial, listen, onEveryBackend, peerOf, read, withCore } from './support.js';
 
 const SECRET = 'secret'.repeat(300);
 
@@ -53,7 +53,7 @@ class Liar extends Uint8Array {
 
 const lies = [4000, -200_000, Number.NaN, 2 ** 40, 0.5, '7', undefined, null];
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   test('a view of the memory of what was received sends what was received', async () => {
     await withOneBuffer(backend, async (core) => {
       const views: ((data: Buffer) => Uint8Array)[] = [

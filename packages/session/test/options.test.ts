@@ -4,9 +4,9 @@
 import { once } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
 import { Connector, Listener } from '../src/index.js';
-import { closing, deferred, listen, onEachBackend, pattern, peerOf, withCore } from './support.js';
+import { closing, deferred, listen, onEveryBackend, pattern, peerOf, withCore } from './support.js';
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   const native = backend !== 'portable';
   const options = {
     noDelay: false,

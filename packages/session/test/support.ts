@@ -15,14 +15,24 @@ const required = process.env.OVERLAPPED_REQUIRE === 'all';
 /** The platform's own backend must be there when all are required; what does not belong to the platform never is. */
 const NATIVE: Partial<Record<NodeJS.Platform, BackendName>> = { linux: 'io_uring', win32: 'iocp' };
 
-/** Runs a suite on every backend that is available here. */
-export function onEachBackend(suite: (backend: BackendName) => void): void {
+/**
+ * Runs a suite on every backend that is available here. The session has no code for a backend, so beside io_uring the epoll
+ * is run in the suites whose work is mostly the driver's (onEveryBackend()), and in all when all are required.
+ */
+export function onEachBackend(suite: (backend: BackendName) => void, alsoEpoll = required): void {
+  const hasRing = candidates().some(({ name, availability }) => name === 'io_uring' && availability.available);
   for (const { name, availability } of candidates()) {
+    if (name === 'epoll' && hasRing && !alsoEpoll) continue;
     if (availability.available) describe(name, () => suite(name));
     else if (required && NATIVE[process.platform] === name)
       test(`${name}: ${availability.reason}`, () => expect.fail());
     else test.skip(`${name}: ${availability.reason}`, () => {});
   }
+}
+
+/** The same with the epoll in any case. */
+export function onEveryBackend(suite: (backend: BackendName) => void): void {
+  onEachBackend(suite, true);
 }
 
 /** Runs `use` with a core, then stops it and sees that nothing is left behind. */

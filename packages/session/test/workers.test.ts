@@ -12,10 +12,10 @@ import { type CoreStats, IocpCore } from '@overlapped/net-core';
 import { Listener } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { codeOf } from './streams.js';
-import { onEachBackend } from './support.js';
+import { onEveryBackend } from './support.js';
 import { byThread, connect, isNative, LINE, serve, until } from './threads.js';
 
-onEachBackend((backend) => {
+onEveryBackend((backend) => {
   const native = isNative(backend);
 
   // Sockets of node:net cannot move between threads.

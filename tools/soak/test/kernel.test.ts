@@ -37,7 +37,7 @@ onLinux('what the kernel refuses', () => {
         const { backend, candidates } = server.greeting;
         const { availability } = candidates.find(({ name }) => name === 'io_uring')!;
         // Whether the memory of a ring counts is the kernel's affair.
-        expect(backend).toBe(availability.available ? 'io_uring' : 'portable');
+        expect(backend).toBe(availability.available ? 'io_uring' : 'epoll');
         if (!availability.available) expect(availability.reason).toContain('RLIMIT_MEMLOCK');
         await Promise.all(Array.from({ length: FEW }, () => seeServed(server)));
       });
@@ -53,12 +53,12 @@ onLinux('what the kernel refuses', () => {
     expect(stdout).toBe('served\n');
   });
 
-  test('io_uring is forbidden: it is said why, and portable serves', async () => {
+  test('io_uring is forbidden: it is said why, and epoll serves', async () => {
     await serving({ first: 'forbid-io-uring' }, async (server) => {
       const { backend, candidates } = server.greeting;
       const refused = candidates.find(({ name }) => name === 'io_uring')!.availability;
       expect(refused).toEqual({ available: false, reason: expect.stringMatching(/EPERM|not permitted/i) });
-      expect(backend).toBe('portable');
+      expect(backend).toBe('epoll');
       await seeServed(server);
     });
   });
@@ -69,7 +69,7 @@ onLinux('what the kernel refuses', () => {
     const reason = expect.stringContaining('forbidden');
     expect(JSON.parse(stdout)).toEqual({
       before: 'io_uring',
-      after: 'portable',
+      after: 'epoll',
       refused: 'ENOTSUP',
       availability: { available: false, reason },
     });

@@ -28,7 +28,7 @@ export type * from './options.js';
  * What serves a port: a kernel, node:net (`portable`), or createSimulation() of the testing entry (`simulation`), which
  * openPort() does not know.
  */
-export type BackendName = 'iocp' | 'io_uring' | 'portable' | 'simulation';
+export type BackendName = 'iocp' | 'io_uring' | 'epoll' | 'portable' | 'simulation';
 
 /** What an operation was. Small integers, so that a switch over them is a jump. */
 export const Operation = {

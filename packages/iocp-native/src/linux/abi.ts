@@ -2,7 +2,7 @@
 
 import { assertLayout } from '../native/abi.js';
 import { koffi } from '../native/koffi.js';
-import { BUF, CQE_WORDS, EPOLL_EVENT, IOVEC, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
+import { BUF, CQE_WORDS, EPOLL_EVENT, IOVEC, MMSGHDR, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
 
 /** Throws an AssertionError when a structure does not lie in memory as the code believes. */
 export function assertLinuxLayout(): void {
@@ -107,8 +107,15 @@ export function assertLinuxLayout(): void {
   });
   assertLayout('struct msghdr', msghdr, {
     size: MSGHDR.size,
-    offsets: { msg_namelen: MSGHDR.namelen, msg_iov: MSGHDR.iov, msg_iovlen: MSGHDR.iovlen },
+    offsets: {
+      msg_namelen: MSGHDR.namelen,
+      msg_iov: MSGHDR.iov,
+      msg_iovlen: MSGHDR.iovlen,
+      msg_flags: MSGHDR.flags,
+    },
   });
+  const mmsghdr = struct({ msg_hdr: msghdr, msg_len: 'uint32_t' });
+  assertLayout('struct mmsghdr', mmsghdr, { size: MMSGHDR.size, offsets: { msg_len: MMSGHDR.length } });
   const out = struct({ namelen: 'uint32_t', controllen: 'uint32_t', payloadlen: 'uint32_t', flags: 'uint32_t' });
   assertLayout('struct io_uring_recvmsg_out', out, { size: RECVMSG_OUT.size, offsets: { flags: RECVMSG_OUT.flags } });
   const event = (process.arch === 'x64' ? pack : struct)({ events: 'uint32_t', data: 'uint64_t' });

@@ -11,10 +11,12 @@ const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [er
 export const ENOENT = constants.errno.ENOENT;
 export const EINTR = constants.errno.EINTR;
 export const EAGAIN = constants.errno.EAGAIN;
+export const EINPROGRESS = constants.errno.EINPROGRESS;
 export const EBUSY = constants.errno.EBUSY;
 export const ETIME = constants.errno.ETIME;
 export const ENOBUFS = constants.errno.ENOBUFS;
 export const ECANCELED = constants.errno.ECANCELED;
+export const ECONNABORTED = constants.errno.ECONNABORTED;
 export const EMSGSIZE = constants.errno.EMSGSIZE;
 export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
 export const ENOTSUP = constants.errno.ENOTSUP;

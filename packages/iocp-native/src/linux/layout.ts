@@ -73,15 +73,31 @@ export const POLL_ADD_MULTI = 1 << 0;
 export const BUF = { size: 16, bid16: 6, tail16: 7 } as const;
 
 /** struct msghdr (56 bytes) and struct iovec (16 bytes), 64-bit. */
-export const MSGHDR = { size: 56, namelen: 8, iov: 16, iovlen: 24 };
+export const MSGHDR = { size: 56, namelen: 8, iov: 16, iovlen: 24, flags: 48 };
 export const IOVEC = { size: 16, base: 0, len: 8 };
+
+/** struct mmsghdr: a msghdr, and the bytes that came. */
+export const MMSGHDR = { size: 64, length: 56 };
 
 /** struct io_uring_recvmsg_out: what a multishot recvmsg writes before the address. */
 export const RECVMSG_OUT = { size: 16, flags: 12 };
 
 /** struct epoll_event: events (4), data (8). It is packed on x86-64 alone. */
 export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, data: 4 } : { size: 16, data: 8 };
-export const EPOLL = { CLOEXEC: 0x80000, CTL_ADD: 1, CTL_MOD: 3, IN: 1, OUT: 4, ONESHOT: 1 << 30 };
+export const EPOLL = {
+  CLOEXEC: 0x80000,
+  CTL_ADD: 1,
+  CTL_DEL: 2,
+  CTL_MOD: 3,
+  IN: 1 << 0,
+  PRI: 1 << 1,
+  OUT: 1 << 2,
+  ERR: 1 << 3,
+  HUP: 1 << 4,
+  RDHUP: 1 << 13,
+  ONESHOT: 1 << 30,
+  ET: 1 << 31,
+} as const;
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -89,14 +105,17 @@ export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_CLOEXEC = 0x80000;
+export const SOCK_NONBLOCK = 0x800;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
 export const SO_BROADCAST = 6;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
+export const SO_DOMAIN = 39;
 export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;

@@ -7,7 +7,7 @@ import { linuxError } from './errors.js';
 import { SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup } from './layout.js';
 
 type Arguments = readonly (number | Buffer | null)[];
-type Native<A extends Arguments> = (...args: A) => number;
+export type Native<A extends Arguments> = (...args: A) => number;
 
 /** The C library of this process, glibc or musl. */
 function bind<A extends Arguments>(definition: string): Native<A> {
@@ -18,7 +18,8 @@ function bind<A extends Arguments>(definition: string): Native<A> {
   };
 }
 
-function bound<A extends Arguments>(definition: string): Native<A> {
+/** A function of the C library, bound at once: without bind()'s look at each call. Throws an IocpError elsewhere. */
+export function bound<A extends Arguments>(definition: string): Native<A> {
   if (process.platform !== 'linux') {
     throw new IocpError(`call ${definition}`, 'this is not Linux', 'ENOTSUP', 'libc');
   }
@@ -35,6 +36,9 @@ export const fcntl = bind<[fd: number, command: number, value: number]>('int fcn
 export const listen = bind<[fd: number, backlog: number]>('int listen(int, int)');
 export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
   'int setsockopt(int, int, int, void *, uint32_t)',
+);
+export const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
+  'int getsockopt(int, int, int, void *, void *)',
 );
 export const getsockname = bind<[fd: number, address: Buffer, length: Buffer]>('int getsockname(int, void *, void *)');
 export const getpeername = bind<[fd: number, address: Buffer, length: Buffer]>('int getpeername(int, void *, void *)');

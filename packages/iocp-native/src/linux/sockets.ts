@@ -18,6 +18,7 @@ import {
   errno,
   fcntl,
   type getsockname,
+  getsockopt,
   listen,
   setsockopt,
   socket,
@@ -138,4 +139,11 @@ export function setOption(fd: number, level: number, name: number, value: number
   // The error of a local socket for an option of TCP.
   if (level === abi.IPPROTO_TCP && code === ENOTSUP) return;
   throw linuxError(action, 'setsockopt', code);
+}
+
+/** Reads an option that is an int; -1 when it cannot be had. */
+export function getOption(fd: number, level: number, name: number): number {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(4, 4);
+  return getsockopt(fd, level, name, bytes, bytes.subarray(4)) < 0 ? -1 : bytes.readInt32LE(0);
 }

@@ -1,0 +1,30 @@
+// The system calls of the hot path, through koffi. Each takes and gives numbers only, so a call allocates nothing.
+
+import { bound, type Native } from '../libc.js';
+
+/** System calls that operations make. Each gives -1 for an error; errno() tells which. */
+export interface Calls {
+  readonly epoll_wait: Native<[epoll: number, events: number, most: number, timeout: number]>;
+  readonly accept4: Native<[fd: number, address: number, length: number, flags: number]>;
+  readonly recv: Native<[fd: number, into: number, length: number, flags: number]>;
+  readonly send: Native<[fd: number, from: number, length: number, flags: number]>;
+  readonly sendmsg: Native<[fd: number, message: number, flags: number]>;
+  readonly recvmmsg: Native<[fd: number, messages: number, count: number, flags: number, timeout: number]>;
+  readonly sendfile: Native<[to: number, file: number, offset: number, count: number]>;
+}
+
+let calls: Calls | undefined;
+
+/** Binds them, once a thread. Throws an IocpError where this is not Linux. */
+export function bindCalls(): Calls {
+  calls ??= {
+    epoll_wait: bound('int epoll_wait(int, intptr_t, int, int)'),
+    accept4: bound('int accept4(int, intptr_t, intptr_t, int)'),
+    recv: bound('long recv(int, intptr_t, size_t, int)'),
+    send: bound('long send(int, intptr_t, size_t, int)'),
+    sendmsg: bound('long sendmsg(int, intptr_t, int)'),
+    recvmmsg: bound('int recvmmsg(int, intptr_t, uint32_t, int, intptr_t)'),
+    sendfile: bound('long sendfile(int, int, intptr_t, size_t)'),
+  };
+  return calls;
+}

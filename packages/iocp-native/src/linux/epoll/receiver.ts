@@ -1,0 +1,91 @@
+// Receive streams of connections. An idle stream has nothing but an entry in the epoll; a buffer is taken when there is data.
+//
+// A TCP socket is read until a call gives less than the buffer holds: then it is empty, and what comes later is a new event.
+// So a message costs one recv(). After an event that tells of an end, an error or urgent data, and on local sockets, where
+// recv() stops behind a message that has descriptors, only EAGAIN says that all has been read.
+
+import type { IocpError } from '../../contract/errors.js';
+import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
+import type { Port } from '../../port/port.js';
+import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
+import { MSG_DONTWAIT } from '../layout.js';
+import { errno } from '../libc.js';
+import { fill } from '../packets.js';
+import { bindCalls } from './calls.js';
+import type { FreeBuffers } from './free-buffers.js';
+import type { EpollSocket } from './socket.js';
+import type { Watching } from './watching.js';
+
+/** Buffers that one socket fills before others get their turn. */
+const READS_PER_TURN = 4;
+
+export class Receiver {
+  readonly #port: Port<EpollSocket>;
+  readonly #watching: Watching;
+  readonly #free: FreeBuffers;
+  readonly #recv = bindCalls().recv;
+
+  constructor(port: Port<EpollSocket>, watching: Watching, free: FreeBuffers) {
+    this.#port = port;
+    this.#watching = watching;
+    this.#free = free;
+  }
+
+  receive(socket: EpollSocket, event: Overlapped): void {
+    socket.streaming = true;
+    const failed = this.#watching.reads(socket);
+    if (failed !== 0) this.#queueEnd(socket, event, linuxPacketError('receive', 'epoll_ctl', failed));
+  }
+
+  cancel(socket: EpollSocket, event: Overlapped): void {
+    if (socket.streaming) this.#queueEnd(socket, event, linuxPacketError('receive', 'recv', ECANCELED));
+  }
+
+  /** Reads what there is, up to a bound, into packets from place `n` on. Gives the place after the last. */
+  read(socket: EpollSocket, batch: readonly CompletionPacket[], n: number): number {
+    const { buffers } = this.#port;
+    const { size } = buffers;
+    const base = buffers.block.address;
+    const event = socket.receiving!;
+    const end = Math.min(batch.length, n + READS_PER_TURN);
+    let next = n;
+    while (next < end) {
+      const buffer = this.#free.take();
+      if (buffer < 0) {
+        this.#free.starve(socket);
+        return next;
+      }
+      const length = this.#recv(socket.handle, base + buffers.offsetOf(buffer), size, MSG_DONTWAIT);
+      if (length > 0) {
+        const packet = batch[next++]!;
+        fill(packet, Operation.Receive, socket.key, event, socket, length, null);
+        packet.data = buffers.take(buffer, length);
+        packet.buffer = buffer;
+        if (length === size || socket.pressing || !socket.shortIsAll) continue;
+        socket.readable = false;
+        return next;
+      }
+      const code = length < 0 ? errno() : 0;
+      this.#free.putBack(buffer);
+      if (code === EINTR) continue;
+      if (code === EAGAIN) {
+        socket.readable = false;
+        socket.pressing = false;
+        return next;
+      }
+      socket.streaming = false;
+      const error = code === 0 ? null : linuxPacketError('receive', 'recv', code);
+      fill(batch[next]!, Operation.Receive, socket.key, event, socket, 0, error);
+      this.#port.finish(socket, event);
+      return next + 1;
+    }
+    this.#watching.list(socket);
+    return next;
+  }
+
+  #queueEnd(socket: EpollSocket, event: Overlapped, error: IocpError): void {
+    socket.streaming = false;
+    socket.starved = false;
+    this.#port.queue(Operation.Receive, socket, event, error);
+  }
+}

@@ -1,0 +1,194 @@
+// Sending and half-closing. A start makes the system call; its packet comes out of the next dequeue(). What the kernel does
+// not take waits until the socket is writable.
+
+import { endsEarly, type IocpError } from '../../contract/errors.js';
+import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
+import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
+import type { NativeBlock } from '../../native/memory.js';
+import type { Port } from '../../port/port.js';
+import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
+import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
+import { errno, fcntl, shutdown } from '../libc.js';
+import { argumentsOf, skip, writeMessage } from '../messages.js';
+import { fill } from '../packets.js';
+import { setReset } from '../sockets.js';
+import { bindCalls } from './calls.js';
+import { type EpollSocket, Sending } from './socket.js';
+import type { Watching } from './watching.js';
+
+const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
+/** Bytes that sendfile() is asked for at a time, and how often, before others get their turn. */
+const FILE_PIECE = 1 << 20;
+const PIECES_PER_TURN = 4;
+/** Not an errno: the file has fewer bytes than were to be sent. */
+const ENDS_EARLY = -1;
+
+export class Sender {
+  readonly #port: Port<EpollSocket>;
+  readonly #watching: Watching;
+  readonly #wake: () => void;
+  readonly #calls = bindCalls();
+  /** Where sendfile() reads the offset: an off_t. */
+  readonly #offset: NativeBlock;
+  /** Sends whose packets are due, oldest first. One may have been canceled since. */
+  readonly #ended: EpollSocket[] = [];
+  /** How many of these are packets by now. */
+  #taken = 0;
+
+  /** @param wake has the watcher of the port called. */
+  constructor(port: Port<EpollSocket>, watching: Watching, offset: NativeBlock, wake: () => void) {
+    this.#port = port;
+    this.#watching = watching;
+    this.#offset = offset;
+    this.#wake = wake;
+  }
+
+  /** Whether packets of sends are due. */
+  get some(): boolean {
+    return this.#ended.length > 0;
+  }
+
+  send(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
+    socket.file = -1;
+    socket.sendLeft = totalOf(pieces);
+    socket.sent = 0;
+    if (countOf(pieces) === 1) {
+      socket.sendAddress = blockOf(pieces, 0).address + offsetOf(pieces, 0);
+    } else {
+      socket.sendAddress = 0;
+      writeMessage(event, pieces);
+    }
+    this.resume(socket);
+  }
+
+  sendFile(socket: EpollSocket, file: number, offset: number, length: number): void {
+    socket.file = file;
+    socket.fileOffset = offset;
+    socket.sendLeft = length;
+    socket.sent = 0;
+    if (!socket.nonBlocking && fcntl(socket.handle, F_SETFL, O_NONBLOCK) < 0) {
+      this.#end(socket, errno());
+      return;
+    }
+    socket.nonBlocking = true;
+    this.resume(socket);
+  }
+
+  /** Hands the kernel what it has not taken yet. */
+  resume(socket: EpollSocket): void {
+    if (socket.file >= 0) this.#sendFile(socket);
+    else this.#send(socket);
+  }
+
+  /** Ends a send that waits. */
+  cancel(socket: EpollSocket): void {
+    if (socket.sendState !== Sending.Blocked && socket.sendState !== Sending.Yielded) return;
+    if (socket.closing) setReset(socket.handle);
+    this.#end(socket, ECANCELED);
+  }
+
+  shutdown(socket: EpollSocket): void {
+    const failed = shutdown(socket.handle, SHUT_WR) < 0 ? errno() : 0;
+    const error = failed === 0 ? null : linuxPacketError('shut down', 'shutdown', failed);
+    this.#port.queue(Operation.Shutdown, socket, null, error);
+  }
+
+  /** Fills packets of sends that have ended, from place `n` on and up to `end`. Gives the place after the last. */
+  take(batch: readonly CompletionPacket[], n: number, end: number): number {
+    const ended = this.#ended;
+    let at = this.#taken;
+    let next = n;
+    while (next < end && at < ended.length) {
+      const socket = ended[at++]!;
+      const event = socket.sending!;
+      socket.sendState = Sending.None;
+      const error = socket.sendErrno === 0 ? null : errorOf(socket);
+      fill(batch[next++]!, Operation.Send, socket.key, event, socket, socket.sent, error);
+      this.#port.finish(socket, event);
+    }
+    if (at === ended.length) {
+      ended.length = 0;
+      at = 0;
+    }
+    this.#taken = at;
+    return next;
+  }
+
+  #send(socket: EpollSocket): void {
+    const { sendAddress, sendLeft, handle } = socket;
+    const event = socket.sending!;
+    for (;;) {
+      const length =
+        sendAddress !== 0
+          ? this.#calls.send(handle, sendAddress, sendLeft, FLAGS)
+          : this.#calls.sendmsg(handle, argumentsOf(event), FLAGS);
+      if (length === sendLeft) {
+        socket.sent += length;
+        this.#end(socket, 0);
+        return;
+      }
+      const code = length < 0 ? errno() : EAGAIN;
+      if (code === EINTR) continue;
+      if (length > 0) {
+        socket.sent += length;
+        socket.sendLeft = sendLeft - length;
+        if (sendAddress !== 0) socket.sendAddress = sendAddress + length;
+        else skip(event, length);
+      }
+      if (code === EAGAIN) this.#block(socket);
+      else this.#end(socket, code);
+      return;
+    }
+  }
+
+  #sendFile(socket: EpollSocket): void {
+    const { words, address } = this.#offset;
+    for (let i = 0; i < PIECES_PER_TURN; i++) {
+      words[0] = socket.fileOffset;
+      words[1] = Math.floor(socket.fileOffset / 0x100000000);
+      const most = Math.min(socket.sendLeft, FILE_PIECE);
+      const length = this.#calls.sendfile(socket.handle, socket.file, address, most);
+      const code = length < 0 ? errno() : 0;
+      if (code === EAGAIN) {
+        this.#block(socket);
+        return;
+      }
+      if (length <= 0 && code !== EINTR) {
+        this.#end(socket, code === 0 ? ENDS_EARLY : code);
+        return;
+      }
+      if (length > 0) {
+        socket.sent += length;
+        socket.fileOffset += length;
+        socket.sendLeft -= length;
+        if (socket.sendLeft === 0) {
+          this.#end(socket, 0);
+          return;
+        }
+      }
+    }
+    socket.sendState = Sending.Yielded;
+    this.#watching.list(socket);
+  }
+
+  /** The send goes on when the socket is writable. */
+  #block(socket: EpollSocket): void {
+    const failed = this.#watching.writes(socket);
+    if (failed === 0) socket.sendState = Sending.Blocked;
+    else this.#end(socket, failed);
+  }
+
+  #end(socket: EpollSocket, code: number): void {
+    socket.sendState = Sending.Ended;
+    socket.sendErrno = code;
+    this.#ended.push(socket);
+    this.#wake();
+  }
+}
+
+function errorOf({ sendErrno, file }: EpollSocket): IocpError {
+  if (sendErrno === ENDS_EARLY) return endsEarly();
+  return file < 0
+    ? linuxPacketError('send', 'send', sendErrno)
+    : linuxPacketError('send a file', 'sendfile', sendErrno);
+}
