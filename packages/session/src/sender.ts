@@ -1,4 +1,2 @@
-// Names the send buffers that sessions take: a handler has the pool, by its core, and must not give back what another sends.
-
-/** The owner of send buffers that hold what sessions send. */
+// The owner of send buffers in use. A handler can reach the pool (core.sendBuffers), and must not release a buffer of a session.
 export const SENDER = {};

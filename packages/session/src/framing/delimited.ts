@@ -1,11 +1,11 @@
-// Frames that end with certain bytes, and lines.
+// Frames that end with a delimiter, and lines.
 
 import { checkOptions, wrongType } from '@overlapped/iocp-native/internal';
 import { FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING } from './framer.js';
 
 /**
- * Frames that end with a delimiter, which onPacket does not get. What has come of one at the peer's end is not a frame.
- * sendPacket() throws a RangeError for a packet with a delimiter in it.
+ * Frames that end with a delimiter, which onPacket does not get. Bytes without a delimiter at the peer's end are not a frame
+ * (EPROTO). sendPacket() throws a RangeError for a packet that contains the delimiter.
  */
 export function delimited(delimiter: Uint8Array | string, options: FrameLimit = {}): Framer {
   if (typeof delimiter !== 'string' && !(delimiter instanceof Uint8Array))
@@ -14,7 +14,7 @@ export function delimited(delimiter: Uint8Array | string, options: FrameLimit = 
   return new Delimited(Buffer.from(delimiter as string), options);
 }
 
-/** Lines, which end with \n or \r\n. sendPacket() writes \n; `delimited('\r\n')` is for those who insist on both. */
+/** Lines, which end with \n or \r\n. sendPacket() writes \n. For protocols that require \r\n use `delimited('\r\n')`. */
 export function lines(options: FrameLimit = {}): Framer {
   checkOptions(options, FRAME_LIMIT);
   return new Lines(Buffer.from('\n'), options);
@@ -23,7 +23,7 @@ export function lines(options: FrameLimit = {}): Framer {
 class Delimited implements Framer {
   readonly maxFrameLength: number;
   readonly #delimiter: Buffer;
-  /** A number, when there is just one byte: that is searched for faster. */
+  /** The delimiter; a number if it has one byte, since that search is faster. */
   readonly #sought: Buffer | number;
 
   constructor(delimiter: Buffer, options: FrameLimit) {
@@ -35,7 +35,7 @@ class Delimited implements Framer {
 
   measure(bytes: Buffer, start: number, searched: number): number {
     const { length } = this.#delimiter;
-    // The delimiter's start may have come before.
+    // The first bytes of the delimiter may be among those already searched.
     const found = bytes.indexOf(this.#sought, start + Math.max(0, searched - length + 1));
     return found < 0 ? 0 : found + length - start;
   }
@@ -56,11 +56,11 @@ class Delimited implements Framer {
     return this.#delimiter;
   }
 
-  /** Whether the first delimiter on the wire would not be the one behind the body. */
+  /** Whether the peer would find a delimiter before the one behind the body. */
   #endsEarly(body: Uint8Array): boolean {
     const { buffer, byteOffset, length } = body;
     if (Buffer.from(buffer, byteOffset, length).includes(this.#sought)) return true;
-    // One may begin in the body and end in the delimiter behind it.
+    // A delimiter may begin in the body and end in the delimiter behind it.
     const last = body.subarray(Math.max(0, length - this.#delimiter.length + 1));
     return Buffer.concat([last, this.#delimiter]).indexOf(this.#delimiter) < last.length;
   }

@@ -1,9 +1,9 @@
-// Frames that all have the same length.
+// Frames of one fixed length.
 
 import { constants } from 'node:buffer';
 import { type Framer, NOTHING, wholeNumber } from './framer.js';
 
-/** Frames of `length` bytes each. sendPacket() throws a RangeError for any other. */
+/** Frames of `length` bytes each. sendPacket() throws a RangeError for a packet of another length. */
 export function fixedLength(length: number): Framer {
   return new FixedLength(wholeNumber('length', length, 1, constants.MAX_LENGTH));
 }

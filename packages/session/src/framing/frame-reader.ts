@@ -1,28 +1,28 @@
-// Cuts one stream into frames, piece by piece as it comes.
+// FrameReader: cuts one stream into frames. The stream arrives in pieces.
 //
-//   piece   | frame | frame | fra          a frame that lies whole in a piece is a view of it
-//   piece   me | frame | frame | f         one that does not is gathered in memory of its own
+//   piece   | frame | frame | fra          a frame that lies whole in a piece is returned as a view of it
+//   piece   me | frame | frame | f         a frame in parts is gathered in memory of its own
 
 import assert from 'node:assert';
 import { type Framer, frameTooLong, NOTHING } from './framer.js';
 
-/** The least memory that a frame is gathered in, unless it is shorter; and the least that is taken to learn its length. */
+/** Minimum capacity for gathering a frame of unknown or greater length, and minimum of bytes gathered to find its length. */
 const LEAST_CAPACITY = 512;
 const LEAST_STEP = 64;
-/** How much more memory than what has come a frame in parts may have. */
+/** Capacity for a frame in parts, as a multiple of its bytes received so far. */
 const GROWTH = 4;
 
 export class FrameReader {
   readonly #framer: Framer;
-  /** The piece, and where its first byte is that has not been handed out or gathered. */
+  /** The current piece, and the offset of its first byte that has not been returned or gathered. */
   #piece: Buffer = NOTHING;
   #at = 0;
-  /** What has come of a frame that is not all there, in the first `#filled` bytes; null when there is none. */
+  /** The received part of an incomplete frame, in the first `#filled` bytes; null if there is none. */
   #gathered: Buffer | null = null;
   #filled = 0;
-  /** Bytes of that frame on the wire; 0 while unknown. */
+  /** Length of that frame on the wire; 0 while unknown. */
   #length = 0;
-  /** Frames that came in parts. */
+  /** Number of frames that came in parts. */
   #parted = 0;
 
   constructor(framer: Framer) {
@@ -34,15 +34,15 @@ export class FrameReader {
     return this.#gathered === null ? 0 : this.#parted;
   }
 
-  /** Adds the next piece of the stream. The last one must have been read to its end. */
+  /** Adds the next piece of the stream. next() must have returned null for the previous piece. */
   add(piece: Buffer): void {
     this.#piece = piece;
     this.#at = 0;
   }
 
   /**
-   * The next frame, good for as long as the piece is. Null when the rest of the piece holds none; it is then gathered.
-   * Throws an IocpError: EMSGSIZE for a frame that is too long, EPROTO for what is no frame.
+   * The next frame, valid as long as the piece is. Null if the rest of the piece holds no whole frame; that rest is gathered.
+   * Throws an IocpError: EMSGSIZE for a frame that is too long, EPROTO for bytes that are not a frame.
    */
   next(): Buffer | null {
     if (this.#gathered !== null) return this.#complete(this.#gathered);
@@ -60,7 +60,7 @@ export class FrameReader {
     return this.#framer.body(this.#piece, start, this.#at);
   }
 
-  /** What next() has not read of the piece, which is taken away. */
+  /** Removes and returns the rest of the piece, which next() has not read. */
   rest(): Buffer {
     const rest = this.#piece.subarray(this.#at);
     this.#done();
@@ -73,7 +73,7 @@ export class FrameReader {
     return null;
   }
 
-  /** Measures a frame of which `bytes` has a part at least. 0 when its length is not known yet. */
+  /** The length of a frame of which `bytes` has a part at least; 0 if it is not known yet. */
   #measure(bytes: Buffer, start: number, searched: number): number {
     const { maxFrameLength } = this.#framer;
     const length = this.#framer.measure(bytes, start, searched);
@@ -89,7 +89,7 @@ export class FrameReader {
       const left = this.#piece.length - this.#at;
       if (left === 0) return this.#done();
       const searched = this.#filled;
-      // Where the frame ends is not known until it is measured, so there may be too much; but at most twice.
+      // The end of a frame of unknown length is not known, so this may gather too much; at most twice as much.
       const wanted = this.#length > 0 ? this.#length - searched : Math.max(LEAST_STEP, searched);
       gathered = this.#gather(Math.min(wanted, left));
       if (this.#length === 0) this.#length = this.#measure(gathered.subarray(0, this.#filled), 0, searched);
@@ -102,7 +102,7 @@ export class FrameReader {
     return this.#framer.body(gathered, 0, length);
   }
 
-  /** Takes `count` bytes of the piece. The memory grows with what has come, whatever length was announced. */
+  /** Copies `count` bytes of the piece. The memory grows with the bytes received, not with the length that a header announces. */
   #gather(count: number): Buffer {
     const filled = this.#filled + count;
     let gathered = this.#gathered;

@@ -1,4 +1,4 @@
-// What a framer is: how the stream of a connection is cut into frames, and how a frame is written to it.
+// Framer: the rule by which a stream is cut into frames, and by which frames are written. It has no state of a stream.
 
 import { constants } from 'node:buffer';
 import { IocpError } from '@overlapped/iocp-native';
@@ -6,30 +6,30 @@ import { type Checks, whole, wrongType } from '@overlapped/iocp-native/internal'
 import { plainBytesOf } from '../bytes.js';
 
 /**
- * A rule that cuts a stream into frames. It keeps nothing of any stream, so one serves all sessions. What it throws ends the
- * session: an IocpError for what the peer did (EPROTO), a RangeError for a packet that cannot be sent.
+ * A rule that cuts a stream into frames. It has no state of a stream, so all sessions may share one. Its methods throw an IocpError
+ * (EPROTO) for a bad frame of the peer, which ends the session, and a RangeError for a packet that cannot be sent.
  */
 export interface Framer {
-  /** The most bytes of a frame as it is on the wire, with header and delimiter. */
+  /** Limit of a frame's bytes on the wire, header and delimiter included. */
   readonly maxFrameLength: number;
   /**
-   * The bytes, on the wire, of the frame that begins at `bytes[start]`; they need not all be there. 0 when what is there, up
-   * to the end of `bytes`, does not tell. The first `searched` of them did not when this was last asked.
+   * The length on the wire of the frame that begins at `bytes[start]`; not all of it need have arrived. Returns 0 if more bytes
+   * are needed. `searched`: how many bytes the previous call already examined (a hint, to avoid scanning twice).
    */
   measure(bytes: Buffer, start: number, searched: number): number;
-  /** What onPacket gets of the frame that is `bytes[start]` to `bytes[end - 1]`: a view. */
+  /** The part of a frame that onPacket gets, as a view. The frame is `bytes[start]` to `bytes[end - 1]`. */
   body(bytes: Buffer, start: number, end: number): Buffer;
-  /** What goes in front of a body on the wire. It is good until the next call. Throws a RangeError for a bad body. */
+  /** The bytes in front of a body on the wire, valid until the next call. Throws a RangeError for a body that cannot be sent. */
   header(body: Uint8Array): Uint8Array;
-  /** What goes behind it. */
+  /** The bytes behind a body on the wire. */
   trailer(body: Uint8Array): Uint8Array;
 }
 
-/** How long a frame may be. */
+/** The limit of a frame's length. */
 export interface FrameLimit {
   /**
-   * The most bytes of a frame as it is on the wire, with header and delimiter. Default 1,048,576. A longer one ends its
-   * session with EMSGSIZE.
+   * Limit of a frame's bytes on the wire, header and delimiter included. Default 1,048,576. A longer frame ends its session with
+   * EMSGSIZE.
    */
   readonly maxFrameLength?: number;
 }
@@ -37,7 +37,7 @@ export interface FrameLimit {
 export const NOTHING = Buffer.alloc(0);
 const DEFAULT_LIMIT = 1 << 20;
 
-/** The limit that was asked for. Throws a RangeError when it is below `least`, the shortest frame. */
+/** The given or default limit. Throws a RangeError if it is below `least`, the length of the shortest frame. */
 export function limitOf({ maxFrameLength = DEFAULT_LIMIT }: FrameLimit, least: number): number {
   return wholeNumber('maxFrameLength', maxFrameLength, least, constants.MAX_LENGTH);
 }
@@ -47,16 +47,16 @@ export function wholeNumber(name: string, value: number, least: number, most: nu
   return value;
 }
 
-/** The check of a FrameLimit. What is too low for its framer, limitOf() tells. */
+/** The check of a FrameLimit's names. limitOf() checks its range, which depends on the framer. */
 export const FRAME_LIMIT: Checks<FrameLimit> = { maxFrameLength: () => {} };
 
-/** Throws a TypeError for what is no framer. */
+/** Throws a TypeError for a value that is not a framer. */
 export function checkFramer(framer: Framer): void {
   if (typeof framer?.measure !== 'function' || typeof framer.header !== 'function')
     throw wrongType('framer', 'a Framer, as lengthPrefixed() makes one', framer);
 }
 
-/** What came is no frame, whatever the limit. */
+/** The received bytes are not a frame. */
 export function badFrame(reason: string): IocpError {
   return new IocpError('read a frame', reason, 'EPROTO', 'receive');
 }
@@ -66,12 +66,12 @@ export function truncatedFrame(): IocpError {
   return badFrame('the peer ended in the middle of it');
 }
 
-/** What came may be a frame, but not one that we take. */
+/** The received frame is longer than the limit. */
 export function frameTooLong(limit: number): IocpError {
   return new IocpError('read a frame', `it has more than ${limit} bytes`, 'EMSGSIZE', 'receive');
 }
 
-/** A frame in one piece, for broadcast(). Throws a RangeError for a body that the framer has no frame for. */
+/** The bytes of a frame, for broadcast(). Throws a RangeError if the framer cannot make a frame of the body. */
 export function encodeFrame(framer: Framer, data: Uint8Array | string): Buffer {
   const body = plainBytesOf(data);
   return Buffer.concat([framer.header(body), body, framer.trailer(body)]);

@@ -1,19 +1,19 @@
-// The numbers that say how long a frame is: of 1, 2, 4 or 8 bytes in either order, or of as many as they need.
+// Length fields of frames: integers of 1, 2, 4 or 8 bytes in either byte order, or varints.
 
 import { badFrame } from './framer.js';
 
-/** Bytes of a length, or as many as it needs at 7 bits a byte. */
+/** Bytes of a length field, or `varint` for as many as the number needs at 7 bits a byte. */
 export type LengthSize = 1 | 2 | 4 | 8 | 'varint';
 
-/** How a length is written. All positions are those of its first byte. */
+/** The encoding of a length. `at` is the position of its first byte. */
 export interface LengthField {
-  /** Bytes of the shortest one. */
+  /** Bytes of the shortest field. */
   readonly least: number;
-  /** The length, or -1 when it is not all there. Throws an IocpError (EPROTO) when it is past 2^53 - 1. */
+  /** The length, or -1 if the field is incomplete. Throws an IocpError (EPROTO) if it is above 2^53 - 1. */
   read(bytes: Buffer, at: number): number;
-  /** Bytes of the one that is there. */
+  /** Bytes of the field at a position. */
   widthAt(bytes: Buffer, at: number): number;
-  /** Bytes that a length takes, or -1 when it does not fit. */
+  /** Bytes of the field for a length, or -1 if the length does not fit. */
   widthOf(length: number): number;
   write(into: Buffer, length: number): void;
 }
@@ -64,11 +64,11 @@ class FixedField implements LengthField {
   }
 }
 
-/** 53 bits, at 7 a byte. */
+/** 53 bits, at 7 bits a byte. */
 const LONGEST_VARINT = 8;
 
 /**
- * Base 128: seven bits a byte, lowest first, and the top bit says that more follow.
+ * Base 128: seven bits a byte, lowest first. The top bit is set if more bytes follow.
  * https://protobuf.dev/programming-guides/encoding/#varints
  */
 class Varint implements LengthField {

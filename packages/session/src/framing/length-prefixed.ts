@@ -1,32 +1,32 @@
-// Frames that say how long they are, in a field at or near their start.
+// Frames with a length field at or near their start.
 //
 //   | offset | length | body       |      length = bytes of the body - adjustment (+ offset + field, if it counts those)
-//   |----- strip -----|                  what onPacket does not get
+//   |----- strip -----|                  onPacket does not get these bytes
 
 import { bool, type Check, type Checks, checkOptions } from '@overlapped/iocp-native/internal';
 import { badFrame, FRAME_LIMIT, type FrameLimit, type Framer, limitOf, NOTHING, wholeNumber } from './framer.js';
 import { type LengthField, type LengthSize, lengthField } from './length-fields.js';
 
-/** Where in a frame its length lies, how it is written, and what it counts. */
+/** The position and encoding of a frame's length, and which bytes it counts. */
 export interface LengthPrefixOptions extends FrameLimit {
   /** Bytes of the length: 1, 2, 4, 8, or `varint` for a number in base 128, as in Protocol Buffers and MQTT. Default 4. */
   readonly size?: LengthSize;
-  /** The length's lowest byte comes first. Default false: network byte order. */
+  /** The lowest byte of the length comes first. Default false: network byte order. */
   readonly littleEndian?: boolean;
-  /** The length counts itself and what is before it, too. Default false: it counts what is behind it. */
+  /** The length counts itself and the bytes before it, too. Default false: it counts the bytes behind it. */
   readonly countsHeader?: boolean;
   /** Bytes before the length. Default 0. */
   readonly offset?: number;
-  /** Bytes that the frame has in addition to its length; negative for fewer. Default 0. */
+  /** Bytes of the frame that the length does not count; negative if it counts more than the frame has. Default 0. */
   readonly adjustment?: number;
-  /** Bytes at the frame's start that onPacket does not get. Default: all up to the end of the length. */
+  /** Bytes at the frame's start that onPacket does not get. Default: all up to the end of the length field. */
   readonly strip?: number;
 }
 
 /**
- * Frames that begin with their length. One that is negative after adjustment, past 2^53 - 1 or a varint of more than 8 bytes
- * ends its session with EPROTO. sendPacket() takes what onPacket gets: it writes the length when that alone was stripped,
- * and sends whole frames as they are when nothing was.
+ * Frames that begin with their length. A length that is negative after adjustment, above 2^53 - 1, or a varint of more than 8 bytes
+ * ends the session with EPROTO. sendPacket() takes the same bytes that onPacket gets: if only the length field is stripped, it
+ * writes the length; if nothing is stripped (`strip: 0`), it sends the packet as it is.
  */
 export function lengthPrefixed(options: LengthPrefixOptions = {}): Framer {
   checkOptions(options, CHECKS);
@@ -34,7 +34,7 @@ export function lengthPrefixed(options: LengthPrefixOptions = {}): Framer {
 }
 
 const FAR = 2 ** 31;
-/** The class checks the numbers: the ranges of some depend on others. */
+/** The class checks the numbers, since some ranges depend on other options. */
 const any: Check = () => {};
 const CHECKS: Checks<LengthPrefixOptions> = {
   ...FRAME_LIMIT,
@@ -52,9 +52,9 @@ class LengthPrefix implements Framer {
   readonly #countsHeader: boolean;
   readonly #offset: number;
   readonly #adjustment: number;
-  /** -1: the header. */
+  /** -1: strip the header. */
   readonly #strip: number;
-  // The header that is being sent: send() copies it at once.
+  // The header being sent. It is reused, since send() copies it at once.
   readonly #scratch = Buffer.alloc(8);
   readonly #headers = Array.from({ length: 9 }, (_, width) => this.#scratch.subarray(0, width));
 
@@ -100,7 +100,7 @@ class LengthPrefix implements Framer {
     return NOTHING;
   }
 
-  /** Nothing is stripped, so the packet is the frame. */
+  /** `strip: 0`: the packet is the whole frame. */
   #whole(frame: Uint8Array): Uint8Array {
     const { buffer, byteOffset, length } = frame;
     if (length <= this.maxFrameLength && this.measure(Buffer.from(buffer, byteOffset, length), 0) === length)
@@ -108,7 +108,7 @@ class LengthPrefix implements Framer {
     throw new RangeError('the packet is not the one frame that its length says');
   }
 
-  /** Bytes of the length of a body; -1 when it does not fit. A varint that counts itself may need one more than without. */
+  /** Bytes of the length field for a body; -1 if the length does not fit. A varint that counts itself may need one byte more. */
   #widthFor(body: number): number {
     const value = Math.max(0, body - this.#adjustment);
     const width = this.#field.widthOf(value);

@@ -1,13 +1,12 @@
-// The send queue of a session: what waits, in order, and what is in flight. One send takes as much of what waits as it
-// can gather.
+// SendQueue: the bytes that a session has to send, in order. One send operation gathers as many queued segments as it can.
 //
-//   head -> segment -> segment -> tail        waits, in user memory or in buffers of ours
-//   inFlight -> segment -> segment            with the kernel: not touched until the send's packet is here
+//   head -> segment -> segment -> tail        queued
+//   inFlight -> segment -> segment            used by the kernel: must not change until the send's packet has come
 //
-// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (copied), in a spare block
-// (copied, when all send buffers were out for too long), in the exchange (what many sessions send), or still in the caller's
-// own memory (what is larger than a send buffer; copied piece by piece as it is sent). A file is a segment without bytes,
-// which goes out by itself, at the head of the queue.
+// A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (a copy), in an overflow block
+// (a copy, made if no send buffer was free for too long), in the exchange (a broadcast, which many sessions send), or in the
+// caller's own memory (an array larger than a send buffer; it is copied piece by piece as it is sent). A file is a segment without
+// bytes; it is sent by an operation of its own when it is at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
@@ -17,26 +16,26 @@ import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
 import type { FileQueue, FileSend } from './file-send.js';
 
-/** The most bytes that one send takes from large segments, so that one session does not drain the pool. */
+/** Limit of one send's bytes: one session must not take all send buffers. */
 const BYTES_PER_SEND = 65536;
 
-/** Bytes of a message that take less of the exchange than copying them costs. */
+/** A queued message of up to this many bytes is copied: that costs less than holding memory of the exchange. */
 const SHORT_MESSAGE = 4096;
 
 /**
- * Whether a buffer may be taken for bytes that wait. The last ones are for sends that start now, which give them back by
- * themselves: else all could wait behind bytes that need one.
+ * Whether queued bytes may take a send buffer. The last 1/16 of the pool is reserved for sends that start now. Otherwise all
+ * buffers could be held by bytes queued behind a send that needs one (deadlock).
  */
-function mayWait({ out, capacity }: BufferPool): boolean {
+function mayQueue({ out, capacity }: BufferPool): boolean {
   return out < capacity - (capacity >> 4) - 1;
 }
 
-/** So many buffers are out that a send of a caller's bytes takes one at a time. */
+/** Whether few buffers are free. Then a send of a caller's bytes takes one buffer only. */
 function areShort({ out, capacity }: BufferPool): boolean {
   return out > capacity >> 1;
 }
 
-/** Where the core's statistic lies. */
+/** Index of the core's counter. */
 const QUEUED = Stat.bytesQueued;
 
 const RECEIVE_BUFFER = 0;
@@ -44,38 +43,44 @@ const SEND_BUFFER = 1;
 const CALLER = 2;
 const MESSAGE = 3;
 const FILE = 4;
-const SPARE = 5;
-type Place = typeof RECEIVE_BUFFER | typeof SEND_BUFFER | typeof CALLER | typeof MESSAGE | typeof FILE | typeof SPARE;
+const OVERFLOW = 5;
+type Place =
+  | typeof RECEIVE_BUFFER
+  | typeof SEND_BUFFER
+  | typeof CALLER
+  | typeof MESSAGE
+  | typeof FILE
+  | typeof OVERFLOW;
 
-/** Segments that are kept for the next time. Peers that do not read can have many. */
-const MOST_SPARES = 4096;
+/** Limit of unused segments that are kept. Peers that do not read can have many segments. */
+const MAX_FREE = 4096;
 
 class Segment {
   place: Place = CALLER;
-  /** Which buffer of its pool, or which message. */
+  /** Index of the buffer in its pool, or number of the message in the exchange. */
   buffer = -1;
-  /** Where its unsent bytes start, in their block or in `source`, and how many there are. */
+  /** Offset of the unsent bytes in their block or in `source`, and their number. */
   offset = 0;
   length = 0;
   source: Uint8Array | null = null;
-  /** Where a message lies that other sessions send, too. */
+  /** The exchange that a broadcast message lies in. */
   exchange: Exchange | null = null;
   file: FileSend | null = null;
-  /** What it lies in when it waited in vain for a send buffer. */
-  spare: NativeBlock | null = null;
+  /** The overflow block that the bytes lie in, if no send buffer was free. */
+  overflow: NativeBlock | null = null;
   next: Segment | null = null;
 }
 
-// Segments and the gather list are used within one call or counted by their queues, so a thread shares them.
-let spare: Segment | null = null;
-let spares = 0;
+// All queues of a thread share the unused segments and the gather list, which is valid only within one call.
+let free: Segment | null = null;
+let freeCount = 0;
 const pieces = new GatherList();
 
 function makeSegment(place: Place, buffer: number, offset: number, length: number): Segment {
-  const segment = spare ?? new Segment();
-  if (spare !== null) {
-    spare = segment.next;
-    spares--;
+  const segment = free ?? new Segment();
+  if (free !== null) {
+    free = segment.next;
+    freeCount--;
   }
   segment.place = place;
   segment.buffer = buffer;
@@ -86,9 +91,9 @@ function makeSegment(place: Place, buffer: number, offset: number, length: numbe
 }
 
 export class SendQueue implements FileQueue {
-  /** Bytes that wait or are in flight, but for those of files, which take no memory. */
+  /** Bytes queued or in flight. Bytes of files are not counted: they take no memory. */
   bytes = 0;
-  /** Set when the caller has taken away what waits at the head: its ArrayBuffer was transferred, or has shrunk. */
+  /** Set if the bytes at the head are lost: the caller has detached or shrunk their ArrayBuffer. */
   gone: IocpError | null = null;
   readonly #core: Core;
   #head: Segment | null = null;
@@ -104,19 +109,19 @@ export class SendQueue implements FileQueue {
     return this.bytes === 0 && this.#head === null;
   }
 
-  /** The file that is next to be sent, or is being sent; null for none. */
+  /** The file at the head, which is being sent or is next; else null. */
   get file(): FileSend | null {
     return this.#inFlight === null && this.#head !== null ? this.#head.file : null;
   }
 
-  /** Adds a file. */
+  /** Queues a file. */
   pushFile(file: FileSend): void {
     const segment = makeSegment(FILE, -1, 0, 0);
     segment.file = file;
     this.#append(segment);
   }
 
-  /** Takes a file out, wherever it is. */
+  /** Removes a file from any position. */
   dropFile(file: FileSend): void {
     let before: Segment | null = null;
     for (let segment = this.#head; segment !== null && segment.file !== file; segment = segment.next) before = segment;
@@ -128,14 +133,14 @@ export class SendQueue implements FileQueue {
     this.#recycle(found);
   }
 
-  /** Whether there is something that is not in flight. */
+  /** Whether something is queued that is not in flight. */
   get waits(): boolean {
     return this.#head !== null;
   }
 
   /**
-   * Adds bytes. What is not kept without a copy, and fits a send buffer, is copied now.
-   * @param length by lengthOf(). When the memory is gone all the same, nothing is added.
+   * Queues bytes. Bytes that fit a send buffer are copied now, unless their receive buffer is kept.
+   * @param length from lengthOf(). If the memory is detached all the same, nothing is queued.
    */
   push(data: Uint8Array, length: number): void {
     if (length === 0 || !this.#add(data, length)) return;
@@ -143,11 +148,11 @@ export class SendQueue implements FileQueue {
     this.#core.statsBlock.values[QUEUED]! += length;
   }
 
-  /** False when the memory of the bytes is gone. */
+  /** False if the memory of the bytes is detached. */
   #add(data: Uint8Array, length: number): boolean {
-    // Behind bytes that were copied, a header say, it is copied too: many short pieces would take a send buffer each.
-    const room = this.#roomInTail(length);
-    if (room >= 0) return this.#appendToTail(data, length, room);
+    // Bytes behind copied ones (a header) are copied into the same send buffer: many short pieces would need a buffer each.
+    const at = this.#freeInTail(length);
+    if (at >= 0) return this.#appendToTail(data, length, at);
     const core = this.#core;
     const { port, sendBuffers } = core;
     // Most often it is the very view that onReceive was given, which starts at the start of its buffer. This check avoids
@@ -164,10 +169,10 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Adds a message of the exchange: bytes that other sessions send, too. A short one behind others is copied, as a session
-   * that does not get rid of what it is sent would hold many of the exchange's messages, of which there are few: into a send
-   * buffer, or else, as a long one, once for all sessions of this thread. A long one is copied when more waits already than a
-   * send takes, or when other peers hold all that sends may keep.
+   * Queues a message of the exchange, which other sessions send too. The exchange has few messages, and a slow session must not
+   * hold many of them. So a short message behind other bytes is copied: into a send buffer, or else once for all sessions of this
+   * thread. A long message is copied (once for this thread) if more bytes are queued than one send takes, or if other sessions
+   * hold as much of the exchange as sends may.
    */
   pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
     if (length === 0) return;
@@ -179,8 +184,8 @@ export class SendQueue implements FileQueue {
       return;
     }
     if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !exchange.mayKeep(message))) {
-      const room = this.#roomInTail(length);
-      if (room >= 0) this.#appendToTail(exchange.block.bytes.subarray(offset, offset + length), length, room);
+      const at = this.#freeInTail(length);
+      if (at >= 0) this.#appendToTail(exchange.block.bytes.subarray(offset, offset + length), length, at);
       else this.#appendSource(exchange.copyOf(message, offset, length), length);
       return;
     }
@@ -191,8 +196,8 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Takes what the next send gathers; null when nothing waits, when no send buffer is free (`bytes` then says that
-   * something waits), or when what waits is `gone`. The list is good until the next call.
+   * Takes the segments of the next send. Null if nothing is queued, if no send buffer is free (then `bytes` is above 0), or if
+   * the bytes at the head are lost (`gone`). The list is valid until the next call.
    */
   gather(): GatherList | null {
     pieces.clear();
@@ -200,7 +205,7 @@ export class SendQueue implements FileQueue {
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
       if (this.#head.place === FILE) break;
-      // Peers that do not read would hold four buffers each, and those that read get one in 100 ms.
+      // Otherwise peers that do not read hold four buffers each, and peers that read get an overflow block every 100 ms.
       if (last !== null && this.#head.place === CALLER && areShort(sendBuffers)) break;
       const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(last === null) : this.#takeHead();
       if (segment === null) break;
@@ -208,7 +213,7 @@ export class SendQueue implements FileQueue {
       else last.next = segment;
       last = segment;
       const block = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
-      pieces.add(segment.exchange?.block ?? segment.spare ?? block, segment.offset, segment.length);
+      pieces.add(segment.exchange?.block ?? segment.overflow ?? block, segment.offset, segment.length);
     }
     if (last === null) return null;
     last.next = null;
@@ -216,13 +221,13 @@ export class SendQueue implements FileQueue {
     return pieces;
   }
 
-  /** The send's packet is here: its buffers go back. Gives the error that the session ends with. */
+  /** The send has completed: releases its buffers. Returns the error that ends the session, or null. */
   sent(bytes: number, error: IocpError | null): IocpError | null {
     const { file } = this;
     if (file !== null) {
       file.sent(bytes, error);
       if (file.over) this.dropFile(file);
-      // A named pipe sends no file, and nothing of one.
+      // ENOTSUP: a named pipe cannot send files. Nothing of the file was sent, so the session goes on.
       return error?.code === 'ENOTSUP' ? null : error;
     }
     this.bytes -= this.#bytesInFlight;
@@ -234,11 +239,11 @@ export class SendQueue implements FileQueue {
     return error;
   }
 
-  /** Drops what waits. What is in flight stays until sent(). */
+  /** Drops queued segments. Those in flight stay until sent(). */
   discard(): void {
     this.#core.statsBlock.values[QUEUED]! -= this.bytes - this.#bytesInFlight;
     this.bytes = this.#bytesInFlight;
-    // A file in flight stays at the head until its packet is here.
+    // A file in flight stays at the head until its packet has come.
     const kept = this.file?.inFlight ? this.#takeHead() : null;
     const list = this.#head;
     this.#head = kept;
@@ -270,8 +275,8 @@ export class SendQueue implements FileQueue {
     this.#tail = segment;
   }
 
-  /** Where in the last send buffer there is room for so many bytes; -1 when there is none. */
-  #roomInTail(length: number): number {
+  /** The offset in the last send buffer at which `length` bytes are free, or -1. */
+  #freeInTail(length: number): number {
     const tail = this.#tail;
     if (tail === null || tail.place !== SEND_BUFFER) return -1;
     const { sendBuffers } = this.#core;
@@ -279,16 +284,16 @@ export class SendQueue implements FileQueue {
     return used + length <= sendBuffers.size ? used : -1;
   }
 
-  #appendToTail(data: Uint8Array, length: number, room: number): boolean {
+  #appendToTail(data: Uint8Array, length: number, at: number): boolean {
     const tail = this.#tail!;
-    if (!copyInto(this.#core.sendBuffers.bytes(tail.buffer), room, data)) return false;
+    if (!copyInto(this.#core.sendBuffers.bytes(tail.buffer), at, data)) return false;
     tail.length += length;
     return true;
   }
 
   #appendCopy(data: Uint8Array, length: number): boolean {
     const { sendBuffers } = this.#core;
-    const buffer = length <= sendBuffers.size && mayWait(sendBuffers) ? sendBuffers.acquire(SENDER) : -1;
+    const buffer = length <= sendBuffers.size && mayQueue(sendBuffers) ? sendBuffers.acquire(SENDER) : -1;
     if (buffer < 0) {
       const copy = new Uint8Array(length);
       if (!copyInto(copy, 0, data)) return false;
@@ -303,7 +308,7 @@ export class SendQueue implements FileQueue {
     return true;
   }
 
-  /** What stays the caller's is read through a view of ours, which no subclass can change. */
+  /** The caller's memory is read through a plain view made here, since a subclass of Uint8Array may misreport its position. */
   #appendView(data: Uint8Array, length: number): boolean {
     let view: Uint8Array;
     try {
@@ -315,7 +320,7 @@ export class SendQueue implements FileQueue {
     return true;
   }
 
-  /** @param data a plain view, or a copy that nobody changes. */
+  /** @param data a plain view, or a copy that does not change */
   #appendSource(data: Uint8Array, length: number): void {
     const segment = makeSegment(CALLER, -1, 0, length);
     segment.source = data;
@@ -330,8 +335,8 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Copies the next piece of a caller's bytes into a send buffer; null when none is free, nor a spare for the `first`, or
-   * when the bytes are gone.
+   * Copies the next piece of a caller's bytes into a send buffer, or the `first` piece into an overflow block. Null if neither is
+   * available, or if the bytes are lost.
    */
   #copyPiece(first: boolean): Segment | null {
     const { sendBuffers, bufferLine } = this.#core;
@@ -346,17 +351,17 @@ export class SendQueue implements FileQueue {
       return null;
     }
     if (block === null) return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
-    const segment = makeSegment(SPARE, -1, 0, length);
-    segment.spare = block;
+    const segment = makeSegment(OVERFLOW, -1, 0, length);
+    segment.overflow = block;
     return segment;
   }
 
-  /** Copies of the callers' bytes at the head as much as there is room for. Gives how much; 0 when those at the head are gone. */
-  #fill(to: Uint8Array, room: number): number {
+  /** Copies callers' bytes from the head, up to `limit` bytes. Returns the number; 0 if the bytes at the head are lost. */
+  #fill(to: Uint8Array, limit: number): number {
     let filled = 0;
-    for (let head = this.#head; head !== null && head.place === CALLER && filled < room; head = this.#head) {
-      const length = Math.min(head.length, room - filled);
-      // Else the peer would get what the buffer had before.
+    for (let head = this.#head; head !== null && head.place === CALLER && filled < limit; head = this.#head) {
+      const length = Math.min(head.length, limit - filled);
+      // Stop here, or the peer would get the old bytes of the buffer.
       if (!copyPart(to, filled, head.source!, head.offset, length)) return filled;
       filled += length;
       head.offset += length;
@@ -374,24 +379,24 @@ export class SendQueue implements FileQueue {
       const { next } = segment;
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer, SENDER);
-      else if (segment.place === SPARE) this.#core.bufferLine.giveSpare(segment.spare!);
+      else if (segment.place === OVERFLOW) this.#core.bufferLine.giveSpare(segment.overflow!);
       else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
       else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
       segment.exchange = null;
       segment.file = null;
-      segment.spare = null;
+      segment.overflow = null;
       segment.source = null;
-      if (spares < MOST_SPARES) {
-        segment.next = spare;
-        spare = segment;
-        spares++;
+      if (freeCount < MAX_FREE) {
+        segment.next = free;
+        free = segment;
+        freeCount++;
       }
       segment = next;
     }
   }
 }
 
-/** Copies a part of a plain array; false when it does not have it any more. */
+/** Copies a part of a plain array; false if the array no longer has that part. */
 function copyPart(to: Uint8Array, at: number, from: Uint8Array, start: number, length: number): boolean {
   try {
     const part = from.subarray(start, start + length);

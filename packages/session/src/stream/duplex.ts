@@ -1,8 +1,8 @@
-// A session as a Node stream that behaves like a net.Socket, so that http, tls and everything that takes a socket serve
-// sessions. Both ways have back-pressure:
+// SessionSocket: a session as a Node stream that behaves like a net.Socket, so that http, tls and other users of sockets can use
+// sessions. Both directions have back-pressure:
 //
-//   session.onReceive -> copy -> push()     a full readable side pauses the session, and the kernel's window the peer
-//   write() -> session.send()               a write calls back when the kernel has its last byte, and then the next one goes
+//   session.onReceive -> copy -> push()     a full readable side pauses the session, and TCP's flow control the peer
+//   write() -> session.send()               a write calls back when the kernel has its last byte; then the next write starts
 
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
@@ -12,64 +12,65 @@ import type { Session } from '../session/session.js';
 import { kClose, kEnd, kSentAll } from '../session/symbols.js';
 
 /**
- * A session as a stream, which has members and events of a net.Socket with `allowHalfOpen`; set that to false, and the
- * stream ends when the peer does. destroy() drops what the kernel does not take at once, and then the peer sees a reset; so it
- * does of destroy(error), unless that follows right on a write.
+ * A session as a stream, with the members and events of a net.Socket that has `allowHalfOpen`. Set that to false, and the stream ends
+ * when the peer ends. destroy() drops bytes that the kernel does not take at once; if bytes are lost, it resets the connection.
+ * destroy(error) always resets the connection, except when a write is still queued: then that data is sent if the kernel takes it
+ * at once.
  */
 export interface SessionDuplex extends Duplex {
-  /** A session is there only when it is connected. */
+  /** Always false: a session is connected. */
   readonly connecting: false;
   /** Whether the stream was destroyed. */
   readonly pending: boolean;
-  /** Which ways are open: 'open', 'readOnly', 'writeOnly', or 'closed'. */
+  /** The open directions. */
   readonly readyState: 'open' | 'readOnly' | 'writeOnly' | 'closed';
   /** `writableLength`; undefined once the stream is destroyed. */
   readonly bufferSize: number | undefined;
-  /** Undefined once the connection is gone, unless they were asked for before. */
+  /** The peer's address. Undefined once the connection is gone, unless an address of the peer was read before. */
   readonly remoteAddress: string | undefined;
   /** As of `remoteAddress`. */
   readonly remotePort: number | undefined;
   /** As of `remoteAddress`. */
   readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
-  /** This end; undefined as `remoteAddress` is. */
+  /** The address of this end. Undefined as `remoteAddress` is. */
   readonly localAddress: string | undefined;
   /** As of `localAddress`. */
   readonly localPort: number | undefined;
   /** As of `localAddress`. */
   readonly localFamily: 'IPv4' | 'IPv6' | undefined;
-  /** This end; `{}` where `localAddress` is undefined. */
+  /** The address of this end; `{}` if `localAddress` is undefined. */
   address(): net.AddressInfo | Record<string, never>;
-  /** Also those that nobody has read yet. */
+  /** Bytes received, including unread ones. */
   readonly bytesRead: number;
-  /** Also those that wait. */
+  /** Bytes written, including those still buffered. */
   readonly bytesWritten: number;
-  /** TCP_NODELAY; default true. Ignored once the connection is gone. */
+  /** Sets TCP_NODELAY. `on` defaults to true. Ignored once the connection is gone. */
   setNoDelay(on?: boolean): this;
-  /** Milliseconds of idleness before the first probe; whole seconds count. Default, and below 1000: the system's 2 hours. */
+  /** Sets SO_KEEPALIVE. `delay`: milliseconds until the first probe, rounded down to seconds. Default, and below 1000: 2 hours. */
   setKeepAlive(on?: boolean, delay?: number): this;
   /**
-   * Milliseconds without a byte received or sent until 'timeout'; 0 for never, and at most 2^31 - 1. Throws a TypeError
-   * (ERR_INVALID_ARG_TYPE) when `delay` is no number or `callback` no function, and a RangeError (ERR_OUT_OF_RANGE) when `delay`
-   * is below 0, NaN or Infinity.
+   * Emits 'timeout' after `delay` milliseconds without a byte received or sent; 0 turns it off. Values above 2^31 - 1 count as
+   * that. Throws a TypeError (ERR_INVALID_ARG_TYPE) if `delay` is not a number or `callback` not a function, and a RangeError
+   * (ERR_OUT_OF_RANGE) if `delay` is below 0, NaN or Infinity.
    */
   setTimeout(delay: number, callback?: () => void): this;
-  /** Milliseconds, as setTimeout() has set them. */
+  /** The milliseconds that setTimeout() has set. */
   readonly timeout?: number;
-  /** Ends, and closes as soon as everything is sent. */
+  /** Ends the stream, and destroys it when everything is sent. */
   destroySoon(): void;
-  /** Drops what waits; the peer sees a reset. */
+  /** Drops buffered bytes and resets the connection. */
   resetAndDestroy(): this;
-  /** Nothing: a core keeps its process alive until it stops. */
+  /** Has no effect: a core keeps its process alive until it stops. */
   ref(): this;
-  /** Nothing, as ref(). */
+  /** Has no effect, as ref(). */
   unref(): this;
 }
 
-/** Bytes that are kept for a reader before the session is paused. That and resuming it cost two operations. */
+/** Limit of unread bytes before the session is paused. Pausing and resuming cost two operations. */
 const READ_AHEAD = 65_536;
-/** Bytes that may wait in the stream and still go out as last words: what one send takes. */
+/** Limit of buffered bytes that destroy() still sends: the bytes of one send. */
 const LAST_WORDS = 65_536;
-/** The longest time that Node's timers take, in milliseconds. */
+/** Limit of Node's timers, in milliseconds. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 type Callback = (error?: Error | null) => void;
@@ -77,23 +78,23 @@ type Callback = (error?: Error | null) => void;
 export class SessionSocket extends Duplex implements SessionDuplex {
   readonly connecting = false;
   timeout?: number;
-  /** A loop over the session reads it, which sends by the session: so a stop may end it. */
+  /** `for await` reads this stream, and its user sends by the session itself: so stop() may end the session. */
   isLoop = false;
-  /** Node's own: what waits in the stream is to be had in no other way. */
+  /** Internal to Node: there is no other access to the buffered chunks. */
   declare readonly _writableState: { getBuffer(): readonly { readonly chunk: Buffer }[] };
   readonly #session: Session;
   /** Null if the session was over when the stream was taken. */
   readonly #socket: PortSocket | null;
-  /** Of the write, or of the end, that is under way. */
+  /** The callback of the write, or of the end, in progress. */
   #callback: Callback | null = null;
-  /** Bytes of the write that is under way, and of those that are over. */
+  /** Bytes of the write in progress, and of completed writes. */
   #writing = 0;
   #written = 0;
-  /** Of _destroy(), while the session closes. */
+  /** Completes _destroy() when the session has closed. */
   #destroyed: (() => void) | null = null;
-  /** When the end came, nothing was left to send. */
+  /** When the stream was ended, nothing was left to send. */
   #allSent = false;
-  /** The session did not queue what it was given. */
+  /** The session has dropped bytes that were written. */
   #dropped = false;
   #reset = false;
   #peerEnded = false;
@@ -105,7 +106,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   #local: Endpoint | undefined;
 
   constructor(session: Session, socket: PortSocket | null, writableHighWaterMark: number) {
-    // 'close' is emitted here, as it says whether there was an error.
+    // 'close' is emitted by this class, since its argument says whether there was an error.
     super({ readableHighWaterMark: READ_AHEAD, writableHighWaterMark, emitClose: false });
     this.#session = session;
     this.#socket = socket;
@@ -114,23 +115,23 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   // The session calls these.
 
   onReceive(data: Buffer): void {
-    this.#active();
+    this.#restartTimer();
     if (!this.#push(Buffer.from(data))) this.#session.pause();
   }
 
   onSend(): void {
-    this.#active();
-    if (this.#session[kSentAll]) this.#settle();
+    this.#restartTimer();
+    if (this.#session[kSentAll]) this.#completeWrite();
   }
 
-  /** All that the peer has sent was received. May be called again. */
+  /** All bytes up to the peer's FIN have been received. May be called again. */
   onEnd(): void {
     if (this.#peerEnded) return;
     this.#peerEnded = true;
     afterTurn(() => {
       if (this.destroyed) return;
       this.#push(null);
-      // Without it a stream that is not read would never say 'end', although nothing is left to read.
+      // Without this, a stream without a reader would never emit 'end', although nothing is left to read.
       this.read(0);
     });
   }
@@ -142,8 +143,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       return;
     }
     const finishes = this.#allSent && this.#callback !== null;
-    if (finishes) this.#settle();
-    // After an orderly end the stream destroys itself, when what it has is read.
+    if (finishes) this.#completeWrite();
+    // After an orderly end the stream destroys itself when its buffered bytes have been read.
     if (!error && this.#peerEnded && this.writableEnded && this.#callback === null) return;
     if (finishes) afterTurn(() => this.destroy(error));
     else this.destroy(error);
@@ -157,34 +158,34 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     this.#send(chunk);
-    this.#wait(callback);
+    this.#awaitSent(callback);
   }
 
-  /** What was written while corked, or while another write was under way, goes in one send. */
+  /** Chunks written while corked, or during another write, go in one send. */
   override _writev(chunks: readonly { readonly chunk: Buffer }[], callback: Callback): void {
     for (const { chunk } of chunks) this.#send(chunk);
-    this.#wait(callback);
+    this.#awaitSent(callback);
   }
 
   override _final(callback: Callback): void {
     this.#callback = callback;
     this.#allSent = this.#session.writable && this.#session[kSentAll];
     this.#session[kEnd]();
-    // Later, as with net.Socket: who destroys right after end() sees no 'finish'.
-    if (this.#allSent) process.nextTick(() => this.#settle());
+    // In a later tick, as with net.Socket: a destroy() right after end() must prevent 'finish'.
+    if (this.#allSent) process.nextTick(() => this.#completeWrite());
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
     const session = this.#session;
-    // 'finish', 'end' or 'error' comes out of the same packet as 'close'.
+    // 'finish', 'end' or 'error' is emitted for the same packet as 'close'.
     const follows = this.#over || error !== null;
     const cut = this.#reset || !this.#sendLastWords();
     const due =
       this.#writing > 0 && session.writable ? session.bytesSent + session.bytesQueued : Number.POSITIVE_INFINITY;
     this.#destroyed = () => {
       const sent = session.bytesSent >= due;
-      this.#settle(
+      this.#completeWrite(
         sent ? undefined : (error ?? new IocpError('write', 'the stream was destroyed', 'ECANCELED', 'write')),
       );
       callback(error);
@@ -258,7 +259,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     return this;
   }
 
-  /** One timer serves all the times that it is set: http sets and unsets it for each request. */
+  /** The timer is reused, since http sets and clears the timeout for each request. */
   setTimeout(delay: number, callback?: () => void): this {
     if (this.destroyed) return this;
     checkTimeout(delay, callback);
@@ -268,7 +269,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       this.#timerDelay = delay;
       this.#timer = setTimeout(onIdle, Math.min(delay, LONGEST_TIMEOUT), this).unref();
     } else {
-      this.#active();
+      this.#restartTimer();
     }
     if (callback !== undefined) {
       if (delay > 0) this.once('timeout', callback);
@@ -307,8 +308,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   /**
-   * Gives the session what waits in the stream, unless that is more than one send takes with what waits there: it would be
-   * cut, and a peer that has unread bytes may take a reset for an end. False when something is lost.
+   * Passes the stream's buffered bytes to the session, unless all queued bytes are more than one send takes: they would be sent in
+   * part, and a peer with unread bytes may take the following reset for an orderly end. False if bytes are lost.
    */
   #sendLastWords(): boolean {
     const left = this.writableLength - this.#writing;
@@ -326,17 +327,17 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     if (this.#session.bytesQueued < queued + chunk.length) this.#dropped = true;
   }
 
-  /** A session that closes meanwhile settles what is under way when it is over. */
-  #wait(callback: Callback): void {
-    this.#active();
+  /** Completes the write when everything is sent. If the session closes first, onDisconnected() completes it. */
+  #awaitSent(callback: Callback): void {
+    this.#restartTimer();
     this.#callback = callback;
     if (!this.#session.writable) return;
-    // A message may be dropped, but a stream that goes on after that would have a hole.
-    if (this.#dropped) this.#settle(new IocpError('write', 'the session dropped it', 'ENOBUFS', 'write'));
-    else if (this.#session[kSentAll]) this.#settle();
+    // The queue's limit may drop a message. A stream must not go on after that: bytes would be missing.
+    if (this.#dropped) this.#completeWrite(new IocpError('write', 'the session dropped it', 'ENOBUFS', 'write'));
+    else if (this.#session[kSentAll]) this.#completeWrite();
   }
 
-  #settle(error?: Error): void {
+  #completeWrite(error?: Error): void {
     const callback = this.#callback;
     if (callback === null) return;
     this.#callback = null;
@@ -349,7 +350,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     }
   }
 
-  /** Listeners run in here. One that throws has a bug, which is not for the session to handle. */
+  /** Listeners run within push(). If one throws, that is an uncaught exception, and not an error of the session. */
   #push(chunk: Buffer | null): boolean {
     try {
       return this.push(chunk);
@@ -359,11 +360,11 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     }
   }
 
-  #active(): void {
+  #restartTimer(): void {
     if (this.timeout) this.#timer?.refresh();
   }
 
-  /** Options are lost on a connection that is gone, as with net.Socket. */
+  /** Options are ignored on a connection that is gone, as with net.Socket. */
   #tune(set: () => void): void {
     try {
       if (!this.#over) set();
@@ -373,7 +374,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 }
 
-/** Seconds that Linux and Windows wait by default. */
+/** The default of Linux and Windows, in seconds. */
 const SYSTEM_KEEP_ALIVE = 7200;
 
 function familyOf(endpoint: Endpoint | undefined): 'IPv4' | 'IPv6' | undefined {
@@ -381,14 +382,14 @@ function familyOf(endpoint: Endpoint | undefined): 'IPv4' | 'IPv6' | undefined {
 }
 
 /**
- * Calls `next` when the promises and ticks that wait for what was just emitted have had their turn, as they have between two
- * events of a net.Socket: with `await once()` for the one event, a listener for the next is in time.
+ * Calls `next` after the promises and ticks of the event just emitted, as between two events of a net.Socket: code after
+ * `await once()` for one event can still add a listener for the next.
  */
 function afterTurn(next: () => void): void {
   queueMicrotask(() => process.nextTick(next));
 }
 
-/** Throws what net.Socket throws, by its code. */
+/** Throws errors with the codes of net.Socket's. */
 function checkTimeout(delay: unknown, callback: unknown): void {
   if (typeof delay !== 'number') {
     throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', `the timeout must be a number, not ${typeof delay}`);
@@ -412,7 +413,7 @@ function onIdle(stream: SessionSocket): void {
 /** See Session's [Symbol.asyncIterator](). */
 export async function* chunksOf(stream: SessionSocket): AsyncGenerator<Buffer> {
   stream.isLoop = true;
-  // What fails after the loop goes to onDisconnected alone.
+  // An error after the loop is reported to onDisconnected only.
   stream.on('error', () => {});
   try {
     yield* stream.iterator({ destroyOnReturn: false });

@@ -1,25 +1,25 @@
-// A session's stream as a pair of web streams. Node's own Duplex.toWeb() would do, but in Node 20 neither side of it ends
-// before both have, so that nobody can wait for the end of a request and then answer it.
+// A session's stream as a pair of web streams. Node's own Duplex.toWeb() cannot be used: in Node 20 neither side ends before both
+// have ended, so a server could not read a request to its end and then answer it.
 
 import { finished } from 'node:stream';
 import { type QueuingStrategy, ReadableStream, WritableStream } from 'node:stream/web';
 import { IocpError } from '@overlapped/iocp-native';
 import type { SessionDuplex } from './duplex.js';
 
-/** A session as two web streams, which end one by one, as the directions of its connection do. */
+/** A session as two web streams. Each ends by itself, as the directions of the connection do. */
 export interface WebStreams {
-  /** What the peer sends, in copies; closes when the peer has ended. */
+  /** Received bytes, in chunks that are copies. It closes when the peer has ended. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** What is sent; closing it half-closes the connection. */
+  /** Bytes to send. Closing it half-closes the connection. */
   readonly writable: WritableStream<Uint8Array>;
 }
 
-/** Bytes of a chunk that is copied. */
+/** Limit of a chunk that is copied. */
 const COPIED = 16_384;
 
 const pairs = new WeakMap<SessionDuplex, WebStreams>();
 
-/** The same pair each time: two readers of one stream would each take from the other. */
+/** The same pair each time: two readers of one stream would take each other's bytes. */
 export function webStreamsOf(stream: SessionDuplex): WebStreams {
   let pair = pairs.get(stream);
   if (pair === undefined) {
@@ -35,12 +35,12 @@ function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
     {
       start(controller) {
         stream.on('data', (chunk: Buffer) => {
-          // Who reads may take the memory away, which others have a part of.
+          // A copy: the reader may transfer its memory, and the chunk may share an ArrayBuffer with others.
           controller.enqueue(new Uint8Array(chunk));
           if (controller.desiredSize! <= 0) stream.pause();
         });
         finished(stream, { writable: false }, (error) => {
-          // A stream that was canceled is closed already, and close() would throw.
+          // A canceled stream is closed already: close() would throw.
           if (canceled) return;
           if (error) controller.error(error);
           else controller.close();
@@ -68,20 +68,20 @@ function writableOf(stream: SessionDuplex): WritableStream<Uint8Array> {
       start(controller) {
         sent.catch((error: unknown) => controller.error(error));
       },
-      // The chunk is the caller's again when the promise is settled. A small one is copied, so that many go in one send; a
-      // larger one must be with the kernel by then.
+      // The caller may reuse the chunk when the promise settles. A small chunk is copied, and the promise resolves at once, so that
+      // many chunks go in one send. For a larger one the promise resolves when the kernel has taken it.
       write(chunk) {
         return new Promise((resolve, reject) => {
           const small = chunk.byteLength <= COPIED;
-          const room = stream.write(small ? Buffer.copyBytesFrom(chunk) : chunk, (error) => {
+          const belowHighWatermark = stream.write(small ? Buffer.copyBytesFrom(chunk) : chunk, (error) => {
             if (error) reject(error);
             else resolve();
           });
-          if (small && room) resolve();
+          if (small && belowHighWatermark) resolve();
         });
       },
       close() {
-        // finished() takes a stream that is ended after it was destroyed for one that has sent everything.
+        // finished() would report success for a stream that is ended after it was destroyed.
         if (stream.destroyed && !stream.writableFinished) {
           throw stream.errored ?? new IocpError('close the stream', 'it was destroyed', 'ECANCELED', 'write');
         }
