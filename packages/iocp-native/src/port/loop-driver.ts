@@ -4,15 +4,15 @@
 import type { Driver } from '../contract/driver.js';
 import { IocpError } from '../contract/errors.js';
 import type { GatherList } from '../contract/gather-list.js';
-import {
+import type {
   CompletionPacket,
-  type DatagramOptions,
-  type Endpoint,
-  type ListenOptions,
-  type Overlapped,
-  type PipeEndpoint,
-  type PortToken,
-  type SocketOptions,
+  DatagramOptions,
+  Endpoint,
+  ListenOptions,
+  Overlapped,
+  PipeEndpoint,
+  PortToken,
+  SocketOptions,
 } from '../contract/port.js';
 import type { NativeBlock } from '../native/memory.js';
 import { Inbox } from './inbox.js';
@@ -176,7 +176,6 @@ export abstract class LoopDriver implements Driver<LoopSocket> {
 
   drain(): boolean {
     const { port } = this;
-    const packet = new CompletionPacket();
     // A listener that closes may bring connections.
     for (let sockets = port.sockets.all(); sockets.length > 0; sockets = port.sockets.all()) {
       for (const socket of sockets) {
@@ -184,7 +183,7 @@ export abstract class LoopDriver implements Driver<LoopSocket> {
         socket.abandon();
         port.proceed(socket);
       }
-      while (port.take([packet], 0, 1) > 0) port.discard(packet);
+      port.discardQueue();
     }
     return true;
   }

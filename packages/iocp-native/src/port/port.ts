@@ -233,7 +233,7 @@ export class Port<S extends Socket> implements CompletionPort {
     if (!this.#open) return;
     this.#driver.stop();
     const drained = this.#driver.drain();
-    this.#discardQueue();
+    this.discardQueue();
     this.#open = false;
     this.#driver.destroy();
     for (const block of this.#blocks) {
@@ -340,7 +340,8 @@ export class Port<S extends Socket> implements CompletionPort {
     if (packet.handle >= 0) this.#driver.discard(packet.handle);
   }
 
-  #discardQueue(): void {
+  /** Discards the packets of the queue, in destroy(). */
+  discardQueue(): void {
     const packet = new CompletionPacket();
     while (this.take([packet], 0, 1) > 0) this.discard(packet);
   }

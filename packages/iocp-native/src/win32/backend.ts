@@ -56,7 +56,7 @@ function probe(): Availability {
     ConnectEx.bound();
     return { available: true };
   } catch (error) {
-    // An AssertionError, too: of a structure that does not lie in memory as layout.ts says.
+    // Also an AssertionError: a structure has another layout than layout.ts says.
     return { available: false, reason: (error as Error).message };
   }
 }

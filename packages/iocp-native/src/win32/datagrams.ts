@@ -33,8 +33,8 @@ const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
 /** Bytes of a receive buffer that are not used, as other backends need them. */
 const OVERHEAD = 48;
 /**
- * What UDP carries over IPv4. Winsock is not asked to send more: its "too long" is a warning to the kernel, which queues a
- * packet after it, though the call has failed.
+ * The most bytes of a UDP datagram over IPv4. Winsock is not asked to send more: for the kernel its error "too long" is a
+ * warning, and a packet follows although the call has failed.
  */
 const LARGEST = 65_507;
 /** More than any datagram has, for the same reason: the bytes that a receive buffer has no room for go here, and are not read. */
@@ -49,7 +49,7 @@ export class Datagrams {
   readonly #addresses = new AddressCache();
   readonly #recv = WSARecvFrom.bound();
   readonly #send = WSASendTo.bound();
-  /** One for all, as any peer may cause it at any time. */
+  /** One error for all packets: any peer can cause it at any rate. */
   readonly #truncated = win32PacketError('receive all of a datagram', 'WSARecvFrom', c.WSAEMSGSIZE);
 
   /** @param sink memory of SINK_SIZE bytes. */
@@ -172,7 +172,7 @@ export function endOfStream(socket: Win32Socket, errno: number): IocpError | nul
   return code === 'ENETRESET' || (!socket.datagrams!.connected && ICMP_ERRORS.has(code)) ? null : error;
 }
 
-/** "Port unreachable", as elsewhere; Windows mostly calls it a reset. */
+/** ICMP's "port unreachable" is ECONNREFUSED, as on other systems. Windows mostly reports it as a reset. */
 function datagramError(action: string, syscall: string, errno: number): IocpError {
   const error = win32PacketError(action, syscall, errno);
   return error.code === 'ECONNRESET' ? win32PacketError(action, syscall, c.WSAECONNREFUSED) : error;
@@ -193,7 +193,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
     // For poll(). It has no effect on overlapped calls.
     const one = Buffer.from([1, 0, 0, 0]);
     if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());
-    // Without the second, any router ends receives with WSAENETRESET. It came with a later Windows.
+    // Without SIO_UDP_NETRESET, any router can end receives with WSAENETRESET. Older versions of Windows lack it.
     if (!remote) ignoreUnreachablePorts(handle, action);
     ioctl(handle, c.SIO_UDP_NETRESET, Buffer.alloc(4));
     bindTo(handle, local, action);
@@ -202,7 +202,7 @@ function createDatagramSocket(local: Endpoint, { remote, ipv6Only, broadcast }: 
   });
 }
 
-/** Without this, a peer that is gone ends receives with WSAECONNRESET. */
+/** Without SIO_UDP_CONNRESET, a peer that has closed its port ends receives with WSAECONNRESET. */
 function ignoreUnreachablePorts(handle: number, action: string): void {
   if (ioctl(handle, c.SIO_UDP_CONNRESET, Buffer.alloc(4)) === 0) return;
   throw win32Error(action, 'WSAIoctl', WSAGetLastError());

@@ -5,15 +5,15 @@
 import assert from 'node:assert';
 import type { Driver } from '../contract/driver.js';
 import type { GatherList } from '../contract/gather-list.js';
-import {
+import type {
   CompletionPacket,
-  type DatagramOptions,
-  type Endpoint,
-  type ListenOptions,
-  type Overlapped,
-  type PipeEndpoint,
-  type PortToken,
-  type SocketOptions,
+  DatagramOptions,
+  Endpoint,
+  ListenOptions,
+  Overlapped,
+  PipeEndpoint,
+  PortToken,
+  SocketOptions,
 } from '../contract/port.js';
 import { disown, Owned, write } from '../native/ledger.js';
 import type { NativeBlock } from '../native/memory.js';
@@ -200,7 +200,6 @@ export class IocpDriver implements Driver<Win32Socket> {
 
   drain(): boolean {
     const port = this.#port;
-    const packet = new CompletionPacket();
     for (let round = 0; port.stats.sockets > 0 && round < DRAIN_ROUNDS; round++) {
       for (const socket of port.sockets.all()) {
         // An instance of a pipe that waits for its client ends with its listener.
@@ -208,7 +207,7 @@ export class IocpDriver implements Driver<Win32Socket> {
         if (round >= CANCEL_ROUNDS) this.#handles.close(socket);
       }
       if (port.packets.length === 0) this.#takeFromKernel(ENTRIES, 100);
-      while (port.take([packet], 0, 1) > 0) port.discard(packet);
+      port.discardQueue();
     }
     const drained = port.stats.sockets === 0;
     // The reaper of a thread frees its memory by this count.

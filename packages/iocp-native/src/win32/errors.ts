@@ -14,7 +14,7 @@ const table: readonly (readonly [code: string, reason: string, ...numbers: numbe
   ['EBADF', 'bad handle', 6, 10009, 0xc0000008],
   ['EBUSY', 'every instance of the pipe is in use', 231, 0xc00000ae],
   ['ECANCELED', 'operation canceled', 995, 676, 735, 0xc0000120, 0x8000000a],
-  // 1235 and 0xc0000240, "request aborted", answer no cancel of ours.
+  // 1235 and 0xc0000240, "request aborted", are no result of CancelIoEx.
   ['ECONNABORTED', 'connection aborted', 10053, 1236, 1235, 0xc0000241, 0xc000013b, 0xc000020f, 0xc0000240],
   ['ECONNREFUSED', 'connection refused', 10061, 1225, 1234, 0xc0000236, 0xc000023f, 0xc00000bc],
   ['ECONNRESET', 'connection reset by peer', 10054, 64, 0xc000020d, 0xc000013c, 0xc000013e, 0xc00000c9, 0xc000020c],
@@ -79,7 +79,7 @@ function meaningOf(errno: number): Meaning {
   return known.get(number) ?? known.get(win32Number(number)) ?? { code: 'EIO', reason };
 }
 
-/** What an NTSTATUS is called in Win32; the system has a longer table than we have. */
+/** The Win32 number of an NTSTATUS. The system's table is longer than the one above. */
 function win32Number(status: number): number {
   if (status >>> 16 === FACILITY_NTWIN32) return status & 0xffff;
   return status > 0xffff && process.platform === 'win32' ? RtlNtStatusToDosError(status) : status;

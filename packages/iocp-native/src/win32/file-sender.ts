@@ -76,7 +76,7 @@ export class FileSender {
     }
   }
 
-  /** The packet is still to come. */
+  /** The send ends early. Its packet still comes. */
   cancel(socket: Win32Socket): void {
     const state = socket.file!;
     const event = socket.sending!;
@@ -114,7 +114,7 @@ export class FileSender {
   #failure(state: FileInFlight, reading: boolean, errno: number): IocpError {
     const syscall = state.handle < 0 ? 'TransmitFile' : reading ? 'ReadFile' : 'WSASend';
     const error = win32PacketError('send a file', syscall, errno);
-    // Windows breaks the connection when a TransmitFile is canceled, and says so.
+    // Windows aborts the connection when a TransmitFile is canceled, and reports that.
     const answersCancel = state.canceled && state.handle < 0 && error.code === 'ECONNABORTED';
     return answersCancel ? canceled('send a file', syscall) : error;
   }

@@ -1,13 +1,13 @@
-// How the raw Win32 functions are bound: lazily, so that importing them asks nothing of the platform.
+// Binds the raw Win32 functions, each when it is first called: so they can be imported on any platform.
 
 import { IocpError } from '../contract/errors.js';
 import { koffi } from '../native/koffi.js';
 
 /** A HANDLE or a SOCKET. INVALID_HANDLE_VALUE and INVALID_SOCKET are -1. */
 export type Handle = number;
-/** An address of native memory, 0 for NULL: what the kernel keeps beyond the call, so no Buffer will do. */
+/** An address of native memory, 0 for NULL. The kernel may use the memory after the call, so it cannot be a Buffer's. */
 export type Address = number;
-/** What is only used during the call: a Buffer, an address, or null. */
+/** Memory that is used during the call only: a Buffer, an address, or null. */
 export type Pointer = Uint8Array | number | null;
 
 /** The arguments of a raw function. */
@@ -18,7 +18,7 @@ export interface Raw<A extends Values> {
   (...args: A): number;
   /** The same on a thread of Node's pool; `done` is called from the event loop. Throws past koffi's max_async_calls. */
   readonly async: (...args: [...A, done: (error: Error | null, result: number) => void]) => void;
-  /** The bound function itself, for a loop that should not ask each time whether it is bound. */
+  /** The bound function itself, which does not check at each call whether it is bound. */
   bound(): (...args: A) => number;
 }
 
@@ -49,7 +49,7 @@ export function raw<A extends Values>(name: string, find: () => unknown): Raw<A>
   return Object.assign((...args: A) => bound()(...args), { async, bound });
 }
 
-/** The function that lies at an address, as an extension of a socket's provider does. */
+/** The function at an address: extensions of a socket's provider are found that way. */
 export function functionAt(address: bigint, result: string, parameters: string[]): unknown {
   const prototype = koffi().proto('__stdcall', result, parameters);
   return koffi().decode(address, prototype);

@@ -32,7 +32,7 @@ export class LoopWaiter {
       const reason = 'this libuv keeps its completion port elsewhere';
       throw new IocpError("wait in the event loop's place", reason, 'ENOTSUP', 'NtQueryIoCompletion');
     }
-    // Handles have 32 bits that count.
+    // Only the low 32 bits of a handle are significant.
     this.#handles[0] = this.#loop.port;
   }
 

@@ -1,4 +1,4 @@
-// Native memory on Windows: private committed pages, which cost nothing physical until they are touched.
+// Native memory on Windows: private committed pages. They take no physical memory until they are touched.
 
 import { koffi } from '../native/koffi.js';
 import { Owned, own } from '../native/ledger.js';
@@ -18,11 +18,11 @@ export const win32Memory: MemorySource = {
     return koffi().view(address, size);
   },
   empty,
-  // It stays committed, for a view that was kept: a reserved page would end the process.
+  // It stays committed: an access by a stale view to a page that is only reserved would end the process.
   retire: empty,
 };
 
-// Committed anew at once: a stale view may still look there.
+// Commits the pages again at once: a stale view may still read them.
 function empty({ address, size }: NativeBlock): void {
   if (VirtualFree(address, size, MEM_DECOMMIT) === 0) {
     throw win32Error('empty a block', 'VirtualFree', GetLastError());

@@ -2,7 +2,7 @@
 // ways end the sleep of the event loop:
 //
 //   main thread   a registered wait: when the port has packets, a thread of the system's pool calls uv_async_send (see
-//                 doorbell.ts). libuv sleeps in its own call
+//                 loop-waker.ts). libuv sleeps in its own call
 //   worker        a worker may be terminated at any moment, and its loop with it: a uv_async_send would then reach freed
 //                 memory. So the thread itself waits for the port, in the loop's place (see loop-waiter.ts)
 //
@@ -11,14 +11,14 @@
 
 import { isMainThread } from 'node:worker_threads';
 import { WAIT_OBJECT_0 } from './constants.js';
-import { Doorbell, unregister } from './doorbell.js';
 import { WaitForSingleObject } from './kernel32.js';
 import { LoopWaiter } from './loop-waiter.js';
+import { LoopWaker, unregister } from './loop-waker.js';
 
 // A test may put another clock in its place later, which would stop all watchers.
 const { clearImmediate, setImmediate, setInterval } = globalThis;
 
-/** What setInterval() can wait. */
+/** The longest time that setInterval() can wait. */
 const LONGEST = 2 ** 31 - 1;
 
 export interface Watched {
@@ -30,10 +30,10 @@ export interface Watched {
 /** Notifiers of this thread that have a watcher. */
 const watching = new Set<Notifier>();
 let nextLook: NodeJS.Immediate | null = null;
-/** Keeps the loop alive, and thereby asleep, while there is one. */
+/** Keeps the loop alive while a port is watched, so that it sleeps and does not end. */
 let anchor: NodeJS.Timeout | undefined;
 /** Null when this thread waits in the loop's place. */
-let doorbell: Doorbell | null | undefined;
+let waker: LoopWaker | null | undefined;
 
 export class Notifier {
   readonly #watched: Watched;
@@ -96,17 +96,17 @@ export class Notifier {
     ready();
   }
 
-  /** To be called before the port is closed. No thread waits for it afterwards. */
+  /** Called before the port's HANDLE is closed: no thread waits for it afterwards. */
   close(): void {
     this.unwatch();
     this.#unregister(true);
   }
 
   #register(): void {
-    if (!doorbell || (this.#wait !== 0 && !this.#stale)) return;
+    if (!waker || (this.#wait !== 0 && !this.#stale)) return;
     this.#unregister(false);
     this.#stale = false;
-    this.#wait = doorbell.register(this.#watched.port);
+    this.#wait = waker.register(this.#watched.port);
     // The system lacks a resource: from now on this thread waits itself.
     if (this.#wait === 0) waitInLoopsPlace();
   }
@@ -123,41 +123,41 @@ export class Notifier {
 }
 
 function enter(notifier: Notifier, port: number): void {
-  if (doorbell === undefined) {
-    doorbell = isMainThread ? Doorbell.open() : null;
+  if (waker === undefined) {
+    waker = isMainThread ? LoopWaker.open() : null;
     anchor = setInterval(() => {}, LONGEST).unref();
   }
   if (watching.size === 0) anchor!.ref();
   watching.add(notifier);
-  if (doorbell === null) LoopWaiter.ofThread().watched.add(port);
+  if (waker === null) LoopWaiter.ofThread().watched.add(port);
   if (nextLook === null) lookAgain();
 }
 
 function leave(notifier: Notifier, port: number): void {
   if (!watching.delete(notifier)) return;
-  if (doorbell === null) LoopWaiter.ofThread().watched.delete(port);
+  if (waker === null) LoopWaiter.ofThread().watched.delete(port);
   // Without a watched port nothing here keeps the process alive.
   if (watching.size === 0) anchor!.unref();
 }
 
 function waitInLoopsPlace(): void {
-  doorbell = null;
+  waker = null;
   LoopWaiter.ofThread().look = nextLook?.ref() ?? null;
   for (const notifier of watching) notifier.waitHere();
 }
 
 function lookAgain(): void {
   nextLook = setImmediate(lookAtAll);
-  if (doorbell === null) LoopWaiter.ofThread().look = nextLook;
+  if (waker === null) LoopWaiter.ofThread().look = nextLook;
   else nextLook.unref();
 }
 
 function lookAtAll(): void {
   nextLook = null;
-  if (doorbell === null) LoopWaiter.ofThread().look = null;
+  if (waker === null) LoopWaiter.ofThread().look = null;
   if (watching.size === 0) return;
   lookAgain();
-  if (doorbell === null) LoopWaiter.ofThread().wait(-1);
+  if (waker === null) LoopWaiter.ofThread().wait(-1);
   let due: Notifier[] | null = null;
   for (const notifier of watching) {
     if (!notifier.look()) continue;

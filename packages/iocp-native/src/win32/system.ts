@@ -1,4 +1,4 @@
-// Which Windows this is, as far as it matters here.
+// Which edition of Windows this is, and whether it is Wine.
 
 import { GetModuleHandleW, GetProcAddress } from './kernel32.js';
 import { OSVERSIONINFOEXW } from './layout.js';
@@ -15,7 +15,7 @@ export function isClientEdition(): boolean {
   return client;
 }
 
-/** Wine, in the place of Windows. */
+/** Whether this is Wine. */
 export function isWine(): boolean {
   wine ??= GetProcAddress(GetModuleHandleW(wide('ntdll.dll')), Buffer.from('wine_get_version\0')) !== 0;
   return wine;
@@ -24,7 +24,7 @@ export function isWine(): boolean {
 function askIsClient(): boolean {
   const info = Buffer.alloc(OSVERSIONINFOEXW.size);
   info.writeUInt32LE(info.length, OSVERSIONINFOEXW.dwOSVersionInfoSize);
-  // It cannot fail. If it did, what serves both would do.
+  // It cannot fail. If it did: reads and sends serve both kinds of editions.
   return RtlGetVersion(info) !== 0 || info[OSVERSIONINFOEXW.wProductType] === VER_NT_WORKSTATION;
 }
 

@@ -1,4 +1,4 @@
-// What Windows makes of an address that is connected to or sent to, by the sockaddr itself.
+// Addresses that are connected or sent to, in their sockaddr: the unspecified one, and loopback.
 
 const OF_IPV4 = 4;
 const OF_IPV6 = 8;
@@ -6,7 +6,7 @@ const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 const LOOPBACK = Buffer.from('00000000000000000000000000000001', 'hex');
 const NOWHERE = Buffer.alloc(16);
 
-/** The unspecified address means this machine, as elsewhere; Windows says that it is not available. */
+/** Replaces the unspecified address by loopback. It means this machine on other systems; Windows refuses it (EADDRNOTAVAIL). */
 export function reachSelf(bytes: Buffer, at: number, family: 4 | 6): void {
   if (family === 4) {
     if (bytes.readUInt32LE(at + OF_IPV4) === 0) bytes.writeUInt32BE(0x7f000001, at + OF_IPV4);
@@ -15,7 +15,7 @@ export function reachSelf(bytes: Buffer, at: number, family: 4 | 6): void {
   }
 }
 
-/** It names this machine by a loopback address. */
+/** Whether the address is a loopback address. */
 export function isLoopback(bytes: Buffer, at: number, family: 4 | 6): boolean {
   if (family === 4) return bytes[at + OF_IPV4] === 127;
   const start = at + OF_IPV6;
