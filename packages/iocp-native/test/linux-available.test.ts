@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openPort } from '../src/index.js';
 import { linuxError, ringError, whyNoRing } from '../src/linux/errors.js';
-import { layout, Ring } from '../src/linux/index.js';
+import { layout, Ring, submissions } from '../src/linux/index.js';
 import { linuxBackend, probe } from '../src/linux/io-uring/backend.js';
 import { whenFreed, withLargestRing } from '../src/linux/io-uring/locked-memory.js';
 import { TaskRun } from '../src/linux/io-uring/ring.js';
@@ -17,7 +17,6 @@ import { linuxMemory } from '../src/linux/memory.js';
 import { signal } from '../src/linux/signals.js';
 import { library } from './support/threads.js';
 
-const { OP } = layout;
 const available = linuxBackend.available();
 const reason = available.available ? '' : available.reason;
 
@@ -146,7 +145,7 @@ describe.skipIf(!available.available)(`the wake-up of a guest (${reason})`, () =
     const polled = eventfd(0, layout.EFD_CLOEXEC | layout.EFD_NONBLOCK);
     const count = Buffer.alloc(8);
     ring.registerEventfd(signals);
-    ring.sqe(OP.POLL_ADD, 0, 0, polled, 0, 0, 0, 0, layout.POLL_ADD_MULTI, layout.POLLIN, 1, 0, 0);
+    submissions.prepPollAddMulti(ring, polled, layout.POLLIN);
     ring.enter(0);
     for (let i = 0; i < 10; i++) {
       signal(polled);

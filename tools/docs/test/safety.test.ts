@@ -6,7 +6,7 @@ import { textFiles } from '../src/repository.js';
 const NATIVE = 'packages/iocp-native/src/';
 /** A call by which memory, or how much of it, becomes the kernel's business. */
 const LINUX =
-  /\b(submit|sqe|read|write|io_uring_\w+|m(un)?map|madvise|[sg]etsockopt|\w+Socket|get(sock|peer)name|pipe2)\(|#calls\.\w+\(|#recv\(|epoll_\w+\(/;
+  /\b(prep\w+|read|write|io_uring_\w+|m(un)?map|madvise|[sg]etsockopt|\w+Socket|get(sock|peer)name|pipe2)\(|#calls\.\w+\(|#recv\(|epoll_\w+\(/;
 const WIN32 =
   /\b(Virtual\w+|\w+Ex|\w+File|\w+FileW|CreateNamedPipeW|\w*[sg]etsockopt|WSAIoctl|bindTo|connect|ask)\(|\.bound\(/;
 const VIEW = /koffi\(\)\.view\(/;

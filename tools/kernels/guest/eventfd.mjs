@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module';
 import { release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { layout, Ring } from '@overlapped/iocp-native/linux';
+import { layout, Ring, submissions } from '@overlapped/iocp-native/linux';
 
 const TIMES = 50;
 const LONGEST = 1000;
@@ -23,8 +23,7 @@ const ends = Buffer.alloc(8);
 pipe2(ends, NONBLOCK);
 const [from, to] = [ends.readInt32LE(0), ends.readInt32LE(4)];
 const bytes = Buffer.alloc(8);
-const { OP, POLL_ADD_MULTI, POLLIN } = layout;
-ring.sqe(OP.POLL_ADD, 0, 0, from, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, 1, 0, 0);
+submissions.prepPollAddMulti(ring, from, layout.POLLIN);
 ring.enter(0);
 
 const times = [];

@@ -53,6 +53,11 @@ export function linuxPacketError(action: string, syscall: string, errno: number)
   return packetError(action, reasonOf(errno), codeOf(errno), syscall, errno);
 }
 
+/** The error of an operation that cancel() or close() has ended. */
+export function canceled(action: string, syscall: string): IocpError {
+  return linuxPacketError(action, syscall, ECANCELED);
+}
+
 /** The error of a completion, for its packet. @param result of the operation: negative when it failed. */
 export function resultError(action: string, syscall: string, result: number): IocpError | null {
   return result < 0 ? linuxPacketError(action, syscall, -result) : null;

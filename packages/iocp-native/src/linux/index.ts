@@ -7,6 +7,7 @@
 
 export { IocpError, isIocpError } from '../contract/errors.js';
 export { Ring } from './io-uring/ring.js';
+export * as submissions from './io-uring/submissions.js';
 export * as layout from './layout.js';
 export { io_uring_register, io_uring_setup } from './libc.js';
 export { clearSignal, signal } from './signals.js';

@@ -47,11 +47,6 @@ export class PacketQueue<O extends object = object> {
   }
 }
 
-/** The handle that the packet of a detached accept brings, or -1. */
-export function detachedHandle({ handle }: CompletionPacket): number {
-  return handle;
-}
-
 function copyPacket(from: CompletionPacket, into: CompletionPacket): void {
   into.operation = from.operation;
   into.key = from.key;

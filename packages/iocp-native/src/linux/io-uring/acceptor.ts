@@ -1,94 +1,116 @@
-// Accepting: one multishot accept per listener stays with the kernel while accepts wait, and the connections that it
-// brings are matched with them, oldest with oldest, as AcceptEx would.
+// Accepting: while accepts wait, the kernel has one multishot accept for each listener. The connections that it brings go to
+// the accepts in order, as AcceptEx would have it.
 
-import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
 import { disown, Owned, own } from '../../native/ledger.js';
-import { ECANCELED, linuxPacketError } from '../errors.js';
-import { ACCEPT_MULTISHOT, CQE_FLAG, OP, SOCK_CLOEXEC } from '../layout.js';
-import { fill } from './completion.js';
-import { canceled, type Engine } from './engine.js';
-import type { UringSocket } from './socket.js';
+import type { Port } from '../../port/port.js';
+import { Kind } from '../../port/socket.js';
+import { canceled, ECANCELED, linuxPacketError } from '../errors.js';
+import { CQE_FLAG } from '../layout.js';
+import { fill } from '../packets.js';
+import { cancelOperation, setOwner } from './completions.js';
+import type { Ring } from './ring.js';
+import { UringSocket } from './socket.js';
+import { prepAcceptMultishot } from './submissions.js';
 
-/** Connections that may pile up with no accept waiting before the multishot accept is stopped. */
-export const READY_LIMIT = 1024;
+/** Connections that may be ready while no accept waits. With so many the multishot accept is cancelled. */
+const READY_LIMIT = 1024;
 
 export class Acceptor {
-  readonly #engine: Engine;
+  readonly #port: Port<UringSocket>;
+  readonly #ring: Ring;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(port: Port<UringSocket>, ring: Ring) {
+    this.#port = port;
+    this.#ring = ring;
   }
 
-  accept(socket: UringSocket, event: Overlapped): void {
-    const listener = socket.listener;
-    assert(listener, 'accept on a socket that does not listen');
-    this.#engine.start(socket, event);
-    const handle = listener.ready.shift();
+  accept(listener: UringSocket, event: Overlapped): void {
+    const accepting = listener.accepting!;
+    const handle = accepting.ready.shift();
     if (handle !== undefined) {
-      this.#queueConnection(socket, event, handle);
+      this.#queueConnection(listener, event, handle);
       return;
     }
-    listener.waiting.push(event);
-    if (!listener.armed) this.#arm(socket);
+    accepting.waiting.push(event);
+    if (!accepting.armed) this.#arm(listener);
   }
 
-  cancel(socket: UringSocket, event: Overlapped): void {
-    const waiting = socket.listener!.waiting;
+  cancel(listener: UringSocket, event: Overlapped): void {
+    const { waiting } = listener.accepting!;
     const at = waiting.indexOf(event);
     if (at < 0) return;
     waiting.splice(at, 1);
-    this.#engine.queueEnd(Operation.Accept, socket, event, canceled('accept', 'accept')).socket = null;
+    this.#queueCanceled(listener, event);
   }
 
   /** A completion of the multishot accept. True when it filled the packet. */
-  complete(socket: UringSocket, result: number, flags: number, packet: CompletionPacket): boolean {
-    const listener = socket.listener!;
-    if ((flags & CQE_FLAG.MORE) === 0) listener.armed = false;
+  complete(listener: UringSocket, result: number, flags: number, packet: CompletionPacket): boolean {
+    const accepting = listener.accepting!;
+    if ((flags & CQE_FLAG.MORE) === 0) accepting.armed = false;
     if (result >= 0) own(Owned.Handle, result);
-    const event = result >= 0 || result !== -ECANCELED ? listener.waiting.shift() : undefined;
+    const event = result !== -ECANCELED ? accepting.waiting.shift() : undefined;
     if (event !== undefined) {
       const error = result >= 0 ? null : linuxPacketError('accept a connection', 'accept', -result);
-      fill(packet, Operation.Accept, socket.key, event, null, 0, error);
-      if (result >= 0) this.#bring(socket, result, packet);
-      if (listener.detached) disown(Owned.Handle, result);
-      this.#engine.finish(socket, event);
+      fill(packet, Operation.Accept, listener.key, event, null, 0, error);
+      if (result >= 0) this.#bring(listener, result, packet);
+      if (accepting.detached) disown(Owned.Handle, result);
+      this.#port.finish(listener, event);
     } else if (result >= 0) {
-      listener.ready.push(result);
-      if (listener.ready.length === READY_LIMIT) this.#engine.cancel(socket, Operation.Accept, 0);
+      accepting.ready.push(result);
+      if (accepting.ready.length === READY_LIMIT) cancelOperation(this.#ring, listener, Operation.Accept, 0);
     }
-    if (!listener.armed) {
-      if (socket.closing) this.end(socket);
-      else if (listener.waiting.length > 0) this.#arm(socket);
+    if (!accepting.armed) {
+      if (listener.closing) this.#end(listener);
+      else if (accepting.waiting.length > 0) this.#arm(listener);
     }
     return event !== undefined;
   }
 
-  /** Phase one of closing, once the kernel has no accept: what is ready comes out, what waits is cancelled. */
-  end(socket: UringSocket): void {
-    const { ready, waiting } = socket.listener!;
+  /** Phase one of a close. */
+  close(listener: UringSocket): void {
+    const { file, armed } = listener.accepting!;
+    file?.remove();
+    if (armed) cancelOperation(this.#ring, listener, Operation.Accept, 0);
+    else this.#end(listener);
+  }
+
+  /** Whether the kernel still has an accept that was cancelled. */
+  isCanceled(listener: UringSocket): boolean {
+    const { armed, ready } = listener.accepting!;
+    return armed && (listener.closing || ready.length >= READY_LIMIT);
+  }
+
+  /** The kernel has no accept: what is ready comes out, what waits is cancelled. */
+  #end(listener: UringSocket): void {
+    const { ready, waiting } = listener.accepting!;
     for (const handle of ready.splice(0)) {
-      this.#engine.begin(socket, null);
-      this.#queueConnection(socket, null, handle);
+      this.#port.begin(listener, null);
+      this.#queueConnection(listener, null, handle);
     }
-    for (const event of waiting.splice(0)) {
-      this.#engine.queueEnd(Operation.Accept, socket, event, canceled('accept', 'accept')).socket = null;
+    for (const event of waiting.splice(0)) this.#queueCanceled(listener, event);
+    this.#port.proceed(listener);
+  }
+
+  #arm(listener: UringSocket): void {
+    listener.accepting!.armed = true;
+    setOwner(this.#ring, prepAcceptMultishot(this.#ring, listener.handle), listener, Operation.Accept, 0);
+  }
+
+  #queueConnection(listener: UringSocket, event: Overlapped | null, handle: number): void {
+    this.#bring(listener, handle, this.#port.queue(Operation.Accept, listener, event, null));
+  }
+
+  #queueCanceled(listener: UringSocket, event: Overlapped): void {
+    this.#port.queue(Operation.Accept, listener, event, canceled('accept', 'accept')).socket = null;
+  }
+
+  #bring(listener: UringSocket, handle: number, packet: CompletionPacket): void {
+    if (listener.accepting!.detached) {
+      packet.socket = null;
+      packet.handle = handle;
+    } else {
+      packet.socket = this.#port.add(new UringSocket(this.#port, Kind.Connection, handle));
     }
-    this.#engine.closeWhenDrained(socket);
-  }
-
-  #arm(socket: UringSocket): void {
-    socket.listener!.armed = true;
-    this.#engine.submit(OP.ACCEPT, socket, 0, Operation.Accept, 0, 0, SOCK_CLOEXEC, 0, ACCEPT_MULTISHOT);
-  }
-
-  #queueConnection(socket: UringSocket, event: Overlapped | null, handle: number): void {
-    this.#bring(socket, handle, this.#engine.queueEnd(Operation.Accept, socket, event, null));
-  }
-
-  #bring(socket: UringSocket, handle: number, packet: CompletionPacket): void {
-    const { detached } = socket.listener!;
-    packet.socket = detached ? null : this.#engine.addSocket(handle, null);
-    if (detached) packet.handle = handle;
   }
 }

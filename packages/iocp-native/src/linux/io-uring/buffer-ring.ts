@@ -11,6 +11,8 @@ import { BUF, REGISTER } from '../layout.js';
 import { errno, io_uring_register } from '../libc.js';
 import { writeAddress64 } from '../messages.js';
 
+/** The number by which receives name the ring. */
+export const BUFFER_GROUP = 0;
 /** Buffers in use at first. */
 const FIRST = 64;
 
@@ -24,10 +26,10 @@ export class BufferRing {
   #inUse = 0;
 
   /**
-   * Registers `block` as the ring of buffer group `group`, with the first buffers in it.
+   * Registers `block` as the ring of BUFFER_GROUP, with the first buffers in it.
    * Throws an IocpError: EINVAL where the kernel has no buffer rings, ENOMEM where RLIMIT_MEMLOCK leaves no room for one.
    */
-  constructor(ringFd: number, group: number, block: NativeBlock, buffers: ReceiveBuffers) {
+  constructor(ringFd: number, block: NativeBlock, buffers: ReceiveBuffers) {
     this.#buffers = buffers;
     this.#words = block.words;
     this.#halves = new Uint16Array(block.bytes.buffer, block.bytes.byteOffset, block.size / 2);
@@ -36,7 +38,7 @@ export class BufferRing {
     const argument = Buffer.alloc(40);
     argument.writeBigUInt64LE(BigInt(block.address), 0);
     argument.writeUInt32LE(buffers.count, 8);
-    argument.writeUInt16LE(group, 12);
+    argument.writeUInt16LE(BUFFER_GROUP, 12);
     if (io_uring_register(ringFd, REGISTER.PBUF_RING, argument, 1) < 0) {
       throw ringError('register buffers', 'io_uring_register', errno());
     }

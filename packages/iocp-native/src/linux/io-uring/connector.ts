@@ -1,8 +1,6 @@
-// Connecting: a new socket, and the address that it wants in its event's own memory.
+// Connecting: a new socket; the address of its peer lies in the event.
 
-import assert from 'node:assert';
 import { endpointText, isPipe } from '../../contract/endpoint.js';
-import type { IocpError } from '../../contract/errors.js';
 import {
   type CompletionPacket,
   type Endpoint,
@@ -12,76 +10,62 @@ import {
   type SocketOptions,
 } from '../../contract/port.js';
 import { LocalConnects } from '../../port/local-connects.js';
+import type { Port } from '../../port/port.js';
 import { addressText, writeAddress } from '../address.js';
 import { linuxPacketError } from '../errors.js';
-import { OP } from '../layout.js';
 import { ARGUMENTS, argumentsOf } from '../messages.js';
+import { fill } from '../packets.js';
 import { connectLocal, createSocket } from '../sockets.js';
-import { fill } from './completion.js';
-import type { Engine } from './engine.js';
+import { cancelOperation, setOwner } from './completions.js';
+import type { Ring } from './ring.js';
 import type { UringSocket } from './socket.js';
+import { prepConnect } from './submissions.js';
 
 export class Connector {
-  readonly #engine: Engine;
+  readonly #port: Port<UringSocket>;
+  readonly #ring: Ring;
   readonly #local: LocalConnects<UringSocket>;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(port: Port<UringSocket>, ring: Ring) {
+    this.#port = port;
+    this.#ring = ring;
     this.#local = new LocalConnects(
       (socket, remote) => connectLocal(socket.handle, remote, 0),
-      (socket, event, error) => {
-        socket.connecting = null;
-        engine.queueEnd(Operation.Connect, socket, event, error);
-      },
+      (socket, event, error) => port.queue(Operation.Connect, socket, event, error),
     );
   }
 
-  connect(event: Overlapped, remote: Endpoint | PipeEndpoint, key: unknown, options: SocketOptions = {}): UringSocket {
-    // Before the address is written, which would else become that of the operation which has the event.
-    assert(!event.pending, 'the event is in use by another operation');
-    const at = event.offset + ARGUMENTS;
+  /** Throws an IocpError. */
+  connect(socket: UringSocket, event: Overlapped, remote: Endpoint | PipeEndpoint, options: SocketOptions): void {
     const action = `connect to ${endpointText(remote)}`;
-    let length = 0;
-    let handle = -1;
-    let failure: IocpError | null = null;
-    try {
-      length = writeAddress(remote, event.block.bytes, at, action);
-      handle = createSocket(remote, options, action, 0);
-    } catch (error) {
-      failure = error as IocpError;
-    }
-    const socket = this.#engine.addSocket(handle, null);
-    socket.key = key;
-    this.#engine.start(socket, event);
-    if (failure) {
-      this.#engine.queueEnd(Operation.Connect, socket, event, failure);
-    } else if (isPipe(remote)) {
-      socket.connecting = event;
+    const length = writeAddress(remote, event.block.bytes, event.offset + ARGUMENTS, action);
+    socket.handle = createSocket(remote, options, action, 0);
+    if (isPipe(remote)) {
       this.#local.start(socket, event, remote);
-    } else {
-      socket.connecting = event;
-      this.#engine.submit(OP.CONNECT, socket, event.tag, Operation.Connect, argumentsOf(event), 0, 0, length, 0);
+      return;
     }
-    return socket;
+    socket.connectArmed = true;
+    const entry = prepConnect(this.#ring, socket.handle, argumentsOf(event), length);
+    setOwner(this.#ring, entry, socket, Operation.Connect, event.tag);
   }
 
   cancel(socket: UringSocket, event: Overlapped): void {
     this.#local.cancel(socket);
-    this.#engine.cancel(socket, Operation.Connect, event.tag);
+    if (socket.connectArmed) cancelOperation(this.#ring, socket, Operation.Connect, event.tag);
   }
 
-  /** Tries again what found no room in the backlog of a local listener. */
+  /** Tries the connects again that found the backlog of a local listener full. */
   retry(): void {
     this.#local.retry();
   }
 
   /** A connect's completion: fills the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    socket.connecting = null;
+    socket.connectArmed = false;
     const action = () => `connect to ${addressText(event.block.bytes, event.offset + ARGUMENTS)}`;
     const error = result < 0 ? linuxPacketError(action(), 'connect', -result) : null;
     fill(packet, Operation.Connect, socket.key, event, socket, 0, error);
-    this.#engine.finish(socket, event);
+    this.#port.finish(socket, event);
     return true;
   }
 }

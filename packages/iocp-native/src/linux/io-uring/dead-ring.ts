@@ -1,9 +1,10 @@
-// The completions that a thread left in its ring when it ended: some name descriptors that it never heard of, others tell
-// that a descriptor which it believes to be open is closed.
+// The completions that a thread left in its ring when it ended. Some bring descriptors that the thread has not seen; others tell
+// that a descriptor is closed which the thread's ledger has as open.
 
 import { Operation } from '../../contract/port.js';
 import { koffi } from '../../native/koffi.js';
 import { CQE_WORDS, PARAMS, SQ_FLAG } from '../layout.js';
+import { operationOf } from './completions.js';
 import { PAGE } from './ring.js';
 
 export interface LeftCompletions {
@@ -30,7 +31,7 @@ export function leftCompletions(page: number): LeftCompletions {
   const tail = Atomics.load(words, at(PARAMS.cqTail) >> 2) >>> 0;
   for (let head = Atomics.load(words, at(PARAMS.cqHead) >> 2) >>> 0; head !== tail; head = (head + 1) >>> 0) {
     const entry = first + (head & (entries - 1)) * CQE_WORDS;
-    const operation = words[entry]! >>> 24;
+    const operation = operationOf(words[entry]!);
     const result = words[entry + 2]!;
     if (operation === Operation.Accept && result >= 0) accepted.push(result);
     if (operation === Operation.Close) closed.push(words[entry + 1]! >>> 0);

@@ -1,22 +1,24 @@
-// Sending files: a piece is read into a buffer and sent from there, by turns, without waiting for the peer. One that has no
-// room for more is waited for, and until it has, a slow peer holds no buffer: the bytes can be read again.
+// Sending files: a piece is read into a buffer and sent from there, by turns, without waiting for the peer. When the peer takes no
+// more, the send gives its buffer back and waits until the socket is writable: a slow peer holds no buffer, as the bytes can be
+// read again.
 //
-//   read -> send -> read -> send (short) -> room -> read ...
+//   read -> send -> read -> send (short) -> wait -> read ...
 //
-// Splicing through a pipe would save a copy and cost as much CPU time for each byte: io_uring splices on a kernel thread,
+// Splicing through a pipe would save a copy and cost as much CPU time for each byte: io_uring splices on an io-wq thread,
 // which would also wait there for a peer that does not read, and each file would take two descriptors more.
 
-import assert from 'node:assert';
 import { endsEarly, type IocpError } from '../../contract/errors.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
 import type { NativeBlock } from '../../native/memory.js';
-import { checkFileRange } from '../../port/checks.js';
-import { EAGAIN, linuxPacketError } from '../errors.js';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, OP } from '../layout.js';
-import { fill } from './completion.js';
-import { canceled, type Engine } from './engine.js';
-import type { Room } from './room.js';
+import type { Port } from '../../port/port.js';
+import { canceled, EAGAIN, linuxPacketError } from '../errors.js';
+import { fill } from '../packets.js';
+import { cancelOperation, setOwner } from './completions.js';
+import type { Ring } from './ring.js';
+import { SEND_FLAGS } from './sender.js';
 import { resetIfCut, type UringSocket } from './socket.js';
+import { prepRead, prepSend } from './submissions.js';
+import type { Writability } from './writability.js';
 
 /** Buffers of a port. One is out from the start of a read to the end of a send, neither of which waits for a peer. */
 const BUFFERS = 4;
@@ -39,63 +41,57 @@ export interface FileInFlight {
 }
 
 export class FileSender {
-  readonly #engine: Engine;
-  readonly #room: Room;
-  readonly #allocate: () => NativeBlock;
+  readonly #port: Port<UringSocket>;
+  readonly #ring: Ring;
+  readonly #writability: Writability;
   #block: NativeBlock | null = null;
   readonly #free = Array.from({ length: BUFFERS }, (_, i) => i);
-  /** Who waits for a buffer, the longest wait first. */
+  /** Sockets that wait for a buffer, the longest wait first. */
   readonly #waiting = new Set<UringSocket>();
 
-  constructor(engine: Engine, room: Room, allocate: (bytes: number) => NativeBlock) {
-    this.#engine = engine;
-    this.#room = room;
-    this.#allocate = () => allocate(BUFFERS * MOST);
+  constructor(port: Port<UringSocket>, ring: Ring, writability: Writability) {
+    this.#port = port;
+    this.#ring = ring;
+    this.#writability = writability;
   }
 
-  send(socket: UringSocket, event: Overlapped, file: number, offset: number, length: number): void {
-    checkFileRange(offset, length);
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
+  send(socket: UringSocket, file: number, offset: number, length: number): void {
     const state = { file, offset, left: length, sent: 0, piece: MOST, buffer: -1, filled: 0, canceled: false };
-    socket.file = state;
+    socket.send.file = state;
     this.#read(socket, state);
   }
 
-  cancel(socket: UringSocket): void {
-    socket.file!.canceled = true;
-    if (socket.waitsForRoom) this.#room.forget(socket);
+  cancel(socket: UringSocket, event: Overlapped): void {
+    const { send } = socket;
+    const state = send.file!;
+    state.canceled = true;
+    if (send.waiting) this.#writability.cancelWait(socket);
     else if (!this.#waiting.delete(socket)) {
-      // It is read, or being sent, both of which end without the peer.
-      this.#engine.cancel(socket, Operation.Send, socket.sending!.tag);
+      // It is being read or sent: both end without the peer.
+      cancelOperation(this.#ring, socket, Operation.Send, event.tag);
       return;
     }
-    const { sent } = socket.file!;
-    const event = socket.sending!;
-    socket.sending = null;
-    socket.file = null;
+    send.file = null;
     const error = canceled('send a file', 'send');
     resetIfCut(socket, error);
-    this.#engine.queueEnd(Operation.Send, socket, event, error).bytes = sent;
+    this.#port.queue(Operation.Send, socket, event, error).bytes = state.sent;
   }
 
-  /** There is room again. */
+  /** The socket is writable again. */
   resume(socket: UringSocket): void {
-    this.#read(socket, socket.file!);
+    this.#read(socket, socket.send.file!);
   }
 
   /** A read or a send is done. True when that filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    const state = socket.file!;
+    const state = socket.send.file!;
     const { buffer, filled } = state;
     const reading = filled === 0;
     const wanted = !state.canceled && !socket.closing;
     if (reading && result > 0 && wanted) {
       state.filled = result;
-      const address = this.#addressOf(buffer);
-      const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-      this.#engine.submit(OP.SEND, socket, event.tag, Operation.Send, address, result, flags, 0, 0);
+      const entry = prepSend(this.#ring, socket.handle, this.#addressOf(buffer), result, SEND_FLAGS);
+      setOwner(this.#ring, entry, socket, Operation.Send, event.tag);
       return false;
     }
     this.#give(state);
@@ -112,15 +108,14 @@ export class FileSender {
     if (error === null && state.left > 0) {
       error = reading && result === 0 ? endsEarly() : canceled('send a file', 'send');
     }
-    socket.sending = null;
-    socket.file = null;
+    socket.send.file = null;
     resetIfCut(socket, error);
     fill(packet, Operation.Send, socket.key, event, socket, state.sent, error);
-    this.#engine.finish(socket, event);
+    this.#port.finish(socket, event);
     return true;
   }
 
-  /** The peer has taken all of a piece, or has to be waited for. Gives the error when the system does not let us wait. */
+  /** Sends the next piece now, or when the socket is writable. Gives the error when that cannot be waited for. */
   #goOn(socket: UringSocket, state: FileInFlight, whole: boolean): IocpError | null {
     if (whole) {
       state.piece = Math.min(state.piece * 2, MOST);
@@ -128,7 +123,7 @@ export class FileSender {
       return null;
     }
     state.piece = Math.max(state.piece >> 1, LEAST);
-    const errno = this.#room.wait(socket);
+    const errno = this.#writability.wait(socket);
     return errno === 0 ? null : linuxPacketError('send a file', 'epoll_ctl', errno);
   }
 
@@ -141,7 +136,9 @@ export class FileSender {
     state.buffer = buffer;
     state.filled = 0;
     const length = Math.min(state.piece, state.left);
-    this.#engine.read(socket, state.file, state.offset, this.#addressOf(buffer), length);
+    const entry = prepRead(this.#ring, state.file, state.offset, this.#addressOf(buffer), length);
+    // It completes as the send does.
+    setOwner(this.#ring, entry, socket, Operation.Send, socket.sending!.tag);
   }
 
   /** The buffer goes to the one that has waited longest. */
@@ -151,13 +148,13 @@ export class FileSender {
     state.filled = 0;
     for (const socket of this.#waiting) {
       this.#waiting.delete(socket);
-      this.#read(socket, socket.file!);
+      this.#read(socket, socket.send.file!);
       return;
     }
   }
 
   #addressOf(buffer: number): number {
-    this.#block ??= this.#allocate();
+    this.#block ??= this.#port.allocate(BUFFERS * MOST, true);
     return this.#block.address + buffer * MOST;
   }
 }

@@ -8,14 +8,13 @@
 //   posts         a pipe (see post-pipe.ts), polled by the ring itself, so that it also ends a wait in io_uring_enter(). A
 //                 pipe works whatever the ring's flags are; an eventfd would need COOP_TASKRUN (see ring.ts): from inside
 //                 the write to one eventfd the kernel defers the signal of another
-//   room          an epoll of the sockets that can be sent to again, polled by the ring while anybody waits (see room.ts)
 
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../../native/koffi.js';
 import { disown, Owned, own } from '../../native/ledger.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL } from '../layout.js';
-import { check, close, epoll_create1, eventfd } from '../libc.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK } from '../layout.js';
+import { check, close, eventfd } from '../libc.js';
 import { clearSignal } from '../signals.js';
 import type { Ring } from './ring.js';
 
@@ -33,9 +32,7 @@ interface Watcher {
 const { setImmediate } = globalThis;
 
 export class Notifier {
-  /** The epoll of those that wait for room. */
-  readonly room: number = -1;
-  readonly #completionsFd: number = -1;
+  readonly #completionsFd: number;
   readonly #ring: Ring;
   /** Kept here: a handle that is collected stops watching, silently. */
   #watcher: Watcher | undefined;
@@ -50,12 +47,10 @@ export class Notifier {
 
   constructor(ring: Ring) {
     this.#ring = ring;
+    this.#completionsFd = check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'open a port', 'eventfd');
+    own(Owned.Handle, this.#completionsFd);
+    ring.eventfdEnabled = false;
     try {
-      this.#completionsFd = check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'open a port', 'eventfd');
-      own(Owned.Handle, this.#completionsFd);
-      this.room = check(epoll_create1(EPOLL.CLOEXEC), 'open a port', 'epoll_create1');
-      own(Owned.Handle, this.room);
-      ring.eventfdEnabled = false;
       ring.registerEventfd(this.#completionsFd);
     } catch (error) {
       this.close();
@@ -70,7 +65,7 @@ export class Notifier {
     this.#ready = ready;
     this.#ring.eventfdEnabled = isMainThread;
     // What completed before the flag was set did not signal: look again now that it is.
-    if (now || this.#hasCompletions()) this.nudge();
+    if (now || this.#hasCompletions()) this.wake();
   }
 
   unwatch(): void {
@@ -79,8 +74,8 @@ export class Notifier {
     this.#watcher?.unref();
   }
 
-  /** There is work for dequeue() that the kernel does not know of: tells a watcher. */
-  nudge(): void {
+  /** Calls the watcher soon, if there is one: there is work for dequeue() that the kernel does not know of. */
+  wake(): void {
     if (this.#ready === null || this.#immediate) return;
     this.#immediate = true;
     this.#context.runInAsyncScope(setImmediate, undefined, this.#fireSoon);
@@ -90,11 +85,8 @@ export class Notifier {
   close(): void {
     this.#ready = null;
     this.#watcher?.close();
-    for (const fd of [this.#completionsFd, this.room]) {
-      if (fd < 0) continue;
-      disown(Owned.Handle, fd);
-      check(close(fd), 'close a port', 'close');
-    }
+    disown(Owned.Handle, this.#completionsFd);
+    check(close(this.#completionsFd), 'close a port', 'close');
   }
 
   #poll(): Watcher {
@@ -103,7 +95,7 @@ export class Notifier {
     // immediate has a scope, and the loop runs it right after it has polled.
     return koffi().node.poll(this.#completionsFd, { readable: true }, () => {
       clearSignal(this.#completionsFd);
-      this.nudge();
+      this.wake();
     });
   }
 

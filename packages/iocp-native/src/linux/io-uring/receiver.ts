@@ -1,126 +1,123 @@
-// Receive streams: a multishot receive stays with the kernel, which takes a buffer from the ring when data is there.
-// It may end at any completion (no MORE flag) and is then armed again, unless the stream itself has ended.
+// Receive streams: the kernel has a multishot receive, which takes a buffer from the ring when data is there. It may end with
+// any completion (no MORE flag); it is then armed again, unless the stream itself has ended.
 
-import assert from 'node:assert';
 import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
-import type { ReceiveBuffers } from '../../port/receive-buffers.js';
-import { ENOBUFS, linuxPacketError } from '../errors.js';
-import { CQE_FLAG, OP, RECV_MULTISHOT, SQE_FLAG } from '../layout.js';
-import type { BufferRing } from './buffer-ring.js';
-import { fill } from './completion.js';
+import type { Port } from '../../port/port.js';
+import { canceled, ENOBUFS, linuxPacketError } from '../errors.js';
+import { CQE_FLAG } from '../layout.js';
+import { fill } from '../packets.js';
+import { BUFFER_GROUP, type BufferRing } from './buffer-ring.js';
+import { cancelOperation, setOwner } from './completions.js';
 import type { Datagrams } from './datagrams.js';
-import { canceled, type Engine } from './engine.js';
+import type { Ring } from './ring.js';
 import type { UringSocket } from './socket.js';
+import { prepRecvMultishot } from './submissions.js';
 
 export class Receiver {
-  readonly #engine: Engine;
-  readonly #buffers: ReceiveBuffers;
-  readonly #ring: BufferRing;
+  readonly #port: Port<UringSocket>;
+  readonly #ring: Ring;
+  readonly #buffers: BufferRing;
   readonly #datagrams: Datagrams;
   /** Streams that found no free buffer, oldest first. Those that ended meanwhile are no longer marked `starved`. */
   readonly #starved: UringSocket[] = [];
 
-  constructor(engine: Engine, buffers: ReceiveBuffers, ring: BufferRing, datagrams: Datagrams) {
-    this.#engine = engine;
-    this.#buffers = buffers;
+  constructor(port: Port<UringSocket>, ring: Ring, buffers: BufferRing, datagrams: Datagrams) {
+    this.#port = port;
     this.#ring = ring;
+    this.#buffers = buffers;
     this.#datagrams = datagrams;
   }
 
   receive(socket: UringSocket, event: Overlapped): void {
-    assert(socket.receiving === null, 'a receive stream is running on this socket');
-    this.#engine.start(socket, event);
-    socket.receiving = event;
-    socket.receiveCanceled = false;
+    socket.receive.canceled = false;
     this.#arm(socket, event);
   }
 
   cancel(socket: UringSocket, event: Overlapped): void {
-    if (socket.receiveCanceled) return;
-    socket.receiveCanceled = true;
-    if (socket.starved) {
-      socket.starved = false;
-      this.#queueCanceled(socket, event);
+    const { receive } = socket;
+    if (receive.canceled) return;
+    receive.canceled = true;
+    if (receive.armed) {
+      cancelOperation(this.#ring, socket, Operation.Receive, event.tag);
     } else {
-      this.#engine.cancel(socket, Operation.Receive, event.tag);
+      receive.starved = false;
+      this.#queueCanceled(socket, event);
     }
   }
 
   /** A completion of a multishot receive. True when it filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, flags: number, packet: CompletionPacket): boolean {
+    const more = (flags & CQE_FLAG.MORE) !== 0;
+    if (!more) socket.receive.armed = false;
     if (result > 0) {
       const buffer = flags >>> 16;
       fill(packet, Operation.Receive, socket.key, event, socket, result, null);
-      if (socket.datagrams === null) packet.data = this.#buffers.take(buffer, result);
+      if (socket.datagrams === null) packet.data = this.#port.buffers.take(buffer, result);
       else this.#datagrams.take(packet, buffer, result);
       packet.buffer = buffer;
-      this.#engine.stats.buffersOut++;
-      if ((flags & CQE_FLAG.MORE) === 0) this.#rearm(socket, event);
+      if (!more) this.#rearm(socket, event);
       return true;
     }
-    if ((flags & CQE_FLAG.BUFFER) !== 0) this.#ring.provide(flags >>> 16);
+    if ((flags & CQE_FLAG.BUFFER) !== 0) this.#buffers.provide(flags >>> 16);
     if (result === -ENOBUFS) {
-      this.#wait(socket, event);
+      this.#starve(socket, event);
       return false;
     }
-    socket.receiving = null;
     const error = result === 0 ? null : linuxPacketError('receive', 'recv', -result);
     fill(packet, Operation.Receive, socket.key, event, socket, 0, error);
-    this.#engine.finish(socket, event);
+    this.#port.finish(socket, event);
     return true;
   }
 
-  /** Drops a reference to a buffer; the last one gives it back to the kernel. */
-  release(buffer: number): void {
-    if (!this.#buffers.release(buffer)) return;
-    this.#engine.stats.buffersOut--;
-    this.#ring.provide(buffer);
-    if (this.#starved.length > 0) this.#engine.notifier.nudge();
+  /** Streams wait for free buffers. */
+  get starving(): boolean {
+    return this.#starved.length > 0;
   }
 
   /** Arms as many starved streams as there are free buffers. */
-  feed(): void {
-    let { free } = this.#ring;
+  rearmStarved(): void {
+    if (this.#starved.length === 0) return;
+    let { free } = this.#buffers;
     while (free > 0 && this.#starved.length > 0) {
       const socket = this.#starved.shift()!;
-      if (!socket.starved) continue;
-      socket.starved = false;
+      if (!socket.receive.starved) continue;
+      socket.receive.starved = false;
       this.#arm(socket, socket.receiving!);
       free--;
     }
   }
 
   /** No buffer was free: more are taken into use, or the stream waits in line. */
-  #wait(socket: UringSocket, event: Overlapped): void {
-    if (this.#ring.free > 0 || this.#ring.grow()) {
+  #starve(socket: UringSocket, event: Overlapped): void {
+    if (this.#buffers.free > 0 || this.#buffers.grow()) {
       this.#rearm(socket, event);
       return;
     }
-    this.#engine.stats.starved++;
-    if (socket.receiveCanceled) {
+    this.#port.stats.starved++;
+    if (socket.receive.canceled) {
       this.#queueCanceled(socket, event);
     } else {
-      socket.starved = true;
+      socket.receive.starved = true;
       this.#starved.push(socket);
     }
   }
 
   #rearm(socket: UringSocket, event: Overlapped): void {
-    if (socket.receiveCanceled) this.#queueCanceled(socket, event);
+    if (socket.receive.canceled) this.#queueCanceled(socket, event);
     else this.#arm(socket, event);
   }
 
   #queueCanceled(socket: UringSocket, event: Overlapped): void {
-    socket.receiving = null;
-    this.#engine.queueEnd(Operation.Receive, socket, event, canceled('receive', 'recv'));
+    this.#port.queue(Operation.Receive, socket, event, canceled('receive', 'recv'));
   }
 
   #arm(socket: UringSocket, event: Overlapped): void {
-    if (socket.datagrams !== null) {
-      this.#datagrams.arm(socket, event);
-      return;
-    }
-    const { BUFFER_SELECT } = SQE_FLAG;
-    this.#engine.submit(OP.RECV, socket, event.tag, Operation.Receive, 0, 0, 0, 0, RECV_MULTISHOT, BUFFER_SELECT);
+    socket.receive.armed = true;
+    const ring = this.#ring;
+    const entry =
+      socket.datagrams === null
+        ? prepRecvMultishot(ring, socket.handle, BUFFER_GROUP)
+        : this.#datagrams.prepReceive(socket, event);
+    setOwner(ring, entry, socket, Operation.Receive, event.tag);
   }
 }

@@ -1,13 +1,13 @@
-// One io_uring: its two rings mapped into JavaScript, so that an operation costs no call. The submission queue is
-// filled with sqe(), enter() hands it to the kernel and waits, completions are read in place:
+// One io_uring: its two rings mapped into JavaScript, so that an operation costs no call. The functions of submissions.ts fill the
+// submission queue, enter() hands it to the kernel and waits, completions are read in place:
 //
 //   for (let head = ring.cqHead; head !== ring.cqTail(); head = (head + 1) >>> 0) {
 //     const at = ring.cqe(head);          // ring.cqes[at...at+3]: user_data low, high, result, flags
 //   }
 //   ring.advance(head);
 //
-// A ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER). It has a page of its own, which describes it to
-// whoever reaps it when that thread has ended (see dead-ring.ts):
+// A ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER). It has a page of its own, which describes it to the
+// thread that reaps it after the end of its own (see dead-ring.ts):
 //
 //   0   struct __kernel_timespec (16 bytes), then the struct io_uring_getevents_arg (24) that points to it
 //   64  struct io_uring_params   192  the address of the mapped rings (8)
@@ -73,13 +73,14 @@ export type TaskRun = (typeof TaskRun)[keyof typeof TaskRun];
 export class Ring {
   /** The ring's descriptor. */
   readonly fd: number;
-  /** The completion entries, CQE_WORDS words each. Empty once the ring is closed. */
+  /** The submission entries, SQE_WORDS words each. Empty once the ring is closed, as are the completions. */
+  sqes: Int32Array;
+  /** The completion entries, CQE_WORDS words each. */
   cqes: Int32Array;
   /** The first completion that has not been consumed. */
   cqHead: number;
 
   readonly #enter: Enter;
-  #sqes: Int32Array;
   #words: Uint32Array;
   readonly #sqHead32: number;
   readonly #sqTail32: number;
@@ -119,8 +120,8 @@ export class Ring {
     this.#waitWords = new Uint32Array(view, PAGE.wait, 4);
     Buffer.from(view).writeBigUInt64LE(BigInt(this.#waitAddress), PAGE.wait + WAIT_TS);
     this.#words = new Uint32Array(0);
-    this.#sqes = new Int32Array(0);
-    this.cqes = this.#sqes;
+    this.sqes = new Int32Array(0);
+    this.cqes = this.sqes;
     try {
       const at = (offset: number) => params.readUInt32LE(offset);
       if ((at(PARAMS.features) & NEEDED_FEATURES) !== NEEDED_FEATURES) {
@@ -137,7 +138,7 @@ export class Ring {
       const cqCount = at(PARAMS.cqEntries);
       const rings = map(Math.max(at(PARAMS.sqArray) + sqEntries * 4, at(PARAMS.cqCqes) + cqCount * 16), 0);
       this.#words = new Uint32Array(rings);
-      this.#sqes = new Int32Array(map(sqEntries * 64, OFFSET_SQES));
+      this.sqes = new Int32Array(map(sqEntries * 64, OFFSET_SQES));
       this.cqes = new Int32Array(rings, at(PARAMS.cqCqes), cqCount * CQE_WORDS);
       this.#sqMask = sqEntries - 1;
       this.#cqMask = cqCount - 1;
@@ -170,40 +171,14 @@ export class Ring {
   }
 
   /**
-   * Adds one submission entry; the names are those of struct io_uring_sqe. 64-bit fields come as two words. A full
-   * queue is handed to the kernel first, so an entry is never dropped.
+   * Takes the next submission entry, and gives its place in `sqes`. Its fields must be written before the next call of this
+   * ring: see submissions.ts. A full queue is handed to the kernel first, so that an entry is never lost.
    */
-  sqe(
-    opcode: number,
-    flags: number,
-    ioprio: number,
-    fd: number,
-    offLow: number,
-    offHigh: number,
-    addrLow: number,
-    addrHigh: number,
-    len: number,
-    opFlags: number,
-    userLow: number,
-    userHigh: number,
-    bufGroup: number,
-  ): void {
+  nextEntry(): number {
     if (((this.#sqTail - this.#submitted) | 0) > this.#sqMask) this.#flush();
-    const sqes = this.#sqes;
-    const i = (this.#sqTail & this.#sqMask) * SQE_WORDS;
-    sqes[i] = opcode | (flags << 8) | (ioprio << 16);
-    sqes[i + 1] = fd;
-    sqes[i + 2] = offLow;
-    sqes[i + 3] = offHigh;
-    sqes[i + 4] = addrLow;
-    sqes[i + 5] = addrHigh;
-    sqes[i + 6] = len;
-    sqes[i + 7] = opFlags;
-    sqes[i + 8] = userLow;
-    sqes[i + 9] = userHigh;
-    sqes[i + 10] = bufGroup;
-    // The other words have been zero since the queue was mapped: nobody writes them.
+    const at = (this.#sqTail & this.#sqMask) * SQE_WORDS;
     this.#sqTail = (this.#sqTail + 1) >>> 0;
+    return at;
   }
 
   /**
@@ -265,7 +240,7 @@ export class Ring {
     this.#closed = true;
     // No view may outlive its mapping: a late access finds an empty array, not a crash.
     this.cqes = new Int32Array(0);
-    this.#sqes = this.cqes;
+    this.sqes = this.cqes;
     this.#words = new Uint32Array(0);
     this.#waitWords = this.#words;
     disown(Owned.Queue, this.fd);

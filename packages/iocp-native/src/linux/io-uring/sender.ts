@@ -1,99 +1,98 @@
 // Sending and half-closing. One piece is a plain send; several are gathered by a msghdr in the event (see messages.ts).
 //
-// A send never waits in the kernel. What that does not take at once is sent again when there is room.
+// A send never waits in the kernel. What the kernel does not take at once is sent again when the socket is writable.
 
-import assert from 'node:assert';
 import type { IocpError } from '../../contract/errors.js';
 import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
-import { EAGAIN, linuxPacketError } from '../errors.js';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, OP, SHUT_WR } from '../layout.js';
+import type { Port } from '../../port/port.js';
+import { canceled, EAGAIN, linuxPacketError } from '../errors.js';
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../layout.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
-import { fill } from './completion.js';
-import { canceled, type Engine } from './engine.js';
-import type { Room } from './room.js';
+import { fill } from '../packets.js';
+import { setOwner } from './completions.js';
+import type { Ring } from './ring.js';
 import { resetIfCut, type UringSocket } from './socket.js';
+import { prepSend, prepSendmsg } from './submissions.js';
+import type { Writability } from './writability.js';
 
-const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
+/** How bytes go to the kernel: a send completes at once, with what the kernel has taken, or with EAGAIN. */
+export const SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 export class Sender {
-  readonly #engine: Engine;
-  readonly #room: Room;
+  readonly #port: Port<UringSocket>;
+  readonly #ring: Ring;
+  readonly #writability: Writability;
 
-  constructor(engine: Engine, room: Room) {
-    this.#engine = engine;
-    this.#room = room;
+  constructor(port: Port<UringSocket>, ring: Ring, writability: Writability) {
+    this.#port = port;
+    this.#ring = ring;
+    this.#writability = writability;
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
-    assert(socket.datagrams === null, 'send() on a datagram socket');
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, event);
-    socket.sending = event;
-    socket.sendCanceled = false;
+    const { send } = socket;
     const one = countOf(pieces) === 1;
-    socket.sendLeft = totalOf(pieces);
-    socket.sent = 0;
-    socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
+    send.canceled = false;
+    send.left = totalOf(pieces);
+    send.sent = 0;
+    send.address = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
     if (!one) writeMessage(event, pieces);
-    this.resume(socket);
+    this.#submit(socket, event);
   }
 
-  /** Hands the kernel what it has not taken yet. */
+  /** The socket is writable again. */
   resume(socket: UringSocket): void {
-    const { sendAddress, sendLeft } = socket;
-    const event = socket.sending!;
-    const { tag } = event;
-    if (sendAddress !== 0) {
-      this.#engine.submit(OP.SEND, socket, tag, Operation.Send, sendAddress, sendLeft, FLAGS, 0, 0);
-    } else {
-      this.#engine.submit(OP.SENDMSG, socket, tag, Operation.Send, argumentsOf(event), 1, FLAGS, 0, 0);
-    }
+    this.#submit(socket, socket.sending!);
   }
 
   /** A send's completion. True when it filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
+    const { send } = socket;
     let error: IocpError | null = null;
-    if (result !== socket.sendLeft) {
+    if (result !== send.left) {
       error = this.#wait(socket, event, result);
-      if (socket.waitsForRoom) return false;
+      if (send.waiting) return false;
+      resetIfCut(socket, error);
     }
-    socket.sending = null;
-    resetIfCut(socket, error);
-    fill(packet, Operation.Send, socket.key, event, socket, socket.sent + Math.max(result, 0), error);
-    this.#engine.finish(socket, event);
+    fill(packet, Operation.Send, socket.key, event, socket, send.sent + Math.max(result, 0), error);
+    this.#port.finish(socket, event);
     return true;
   }
 
-  /** Ends a send that waits for room. One that is with the kernel completes at once, and does not wait after that. */
-  cancel(socket: UringSocket): void {
-    socket.sendCanceled = true;
-    if (!socket.waitsForRoom) return;
-    this.#room.forget(socket);
-    const event = socket.sending!;
+  /** Ends a send that waits until the socket is writable. One that the kernel has completes at once, and does not wait then. */
+  cancel(socket: UringSocket, event: Overlapped): void {
+    const { send } = socket;
+    send.canceled = true;
+    if (!send.waiting) return;
+    this.#writability.cancelWait(socket);
     const error = canceled('send', 'send');
-    socket.sending = null;
     resetIfCut(socket, error);
-    this.#engine.queueEnd(Operation.Send, socket, event, error).bytes = socket.sent;
+    this.#port.queue(Operation.Send, socket, event, error).bytes = send.sent;
   }
 
-  shutdown(socket: UringSocket): void {
-    assert(socket.sending === null && !socket.shuttingDown, 'a send is in flight, or the socket was shut down');
-    this.#engine.start(socket, null);
-    socket.shuttingDown = true;
-    this.#engine.submit(OP.SHUTDOWN, socket, 0, Operation.Shutdown, 0, SHUT_WR, 0, 0, 0);
+  /** Hands the kernel what it has not taken yet. */
+  #submit(socket: UringSocket, event: Overlapped): void {
+    const ring = this.#ring;
+    const { address, left } = socket.send;
+    const entry =
+      address !== 0
+        ? prepSend(ring, socket.handle, address, left, SEND_FLAGS)
+        : prepSendmsg(ring, socket.handle, argumentsOf(event), SEND_FLAGS);
+    setOwner(ring, entry, socket, Operation.Send, event.tag);
   }
 
-  /** The kernel has not taken all: lets the rest wait for room, unless there is a reason not to, which is returned. */
+  /** The kernel has not taken all: the rest waits until the socket is writable. Gives the error when it must not. */
   #wait(socket: UringSocket, event: Overlapped, result: number): IocpError | null {
+    const { send } = socket;
     if (result < 0 && result !== -EAGAIN) return linuxPacketError('send', 'send', -result);
-    if (socket.sendCanceled) return canceled('send', 'send');
-    const errno = this.#room.wait(socket);
+    if (send.canceled) return canceled('send', 'send');
+    const errno = this.#writability.wait(socket);
     if (errno !== 0) return linuxPacketError('send', 'epoll_ctl', errno);
     if (result > 0) {
-      socket.sent += result;
-      socket.sendLeft -= result;
-      if (socket.sendAddress !== 0) socket.sendAddress += result;
+      send.sent += result;
+      send.left -= result;
+      if (send.address !== 0) send.address += result;
       else skip(event, result);
     }
     return null;

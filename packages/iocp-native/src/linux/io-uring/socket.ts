@@ -1,95 +1,94 @@
-// A socket of an io_uring port: its state.
+// A socket of an io_uring port: what the kernel has of it, grouped by the class that writes it.
 
-import { isPipe } from '../../contract/endpoint.js';
 import type { IocpError } from '../../contract/errors.js';
-import type { Endpoint, KeepAlive, Overlapped, PipeEndpoint, PortSocket } from '../../contract/port.js';
+import type { CompletionPacket, Overlapped } from '../../contract/port.js';
+import { disown, Owned } from '../../native/ledger.js';
 import type { DatagramState } from '../../port/datagrams.js';
-import { SocketFile } from '../../port/socket-file.js';
-import * as abi from '../layout.js';
-import { getpeername, getsockname } from '../libc.js';
-import { applyKeepAlive, endpointOf, setOption, setReset } from '../sockets.js';
+import type { Port } from '../../port/port.js';
+import type { Kind, Socket } from '../../port/socket.js';
+import type { SocketFile } from '../../port/socket-file.js';
+import { LinuxSocket } from '../socket.js';
+import { setReset } from '../sockets.js';
 import type { FileInFlight } from './file-sender.js';
 
-export class UringSocket implements PortSocket {
-  handle: number;
-  key: unknown = undefined;
-  pending = 0;
-  /** Place in the port's table, which the kernel sends back with each completion. */
-  readonly index: number;
-  receiving: Overlapped | null = null;
-  sending: Overlapped | null = null;
-  connecting: Overlapped | null = null;
-  /** The file that `sending` sends; null when that sends from memory. */
-  file: FileInFlight | null = null;
-  /** Bytes of the send in flight that the kernel has not taken yet, and those that it has. */
-  sendLeft = 0;
-  sent = 0;
-  /** Where they lie; 0 when a msghdr in the event tells. */
-  sendAddress = 0;
-  /** cancel() was asked of the send. */
-  sendCanceled = false;
-  /** The send is not with the kernel until the peer has taken something (see room.ts). */
-  waitsForRoom = false;
-  /** It has waited before: the epoll knows it. */
-  inEpoll = false;
-  /** cancel() was asked of the receive stream. */
-  receiveCanceled = false;
-  /** The receive stream waits for a free buffer and is not with the kernel. */
-  starved = false;
-  shuttingDown = false;
-  closing = false;
-  /** Where the ledger has it while its close is with the ring; -1 for nowhere. */
-  record = -1;
-  /** A listener's own state; null for a connection. */
-  readonly listener: ListenerState | null;
-  /** A datagram socket's own; null for others. */
-  readonly datagrams: DatagramState | null;
+export class UringSocket extends LinuxSocket {
+  readonly send = new SendState();
+  readonly receive = new ReceiveState();
+  /** Set for a listener only. */
+  readonly accepting: AcceptState | null;
+  /** The kernel has the connect. The connector's. */
+  connectArmed = false;
+  /** The kernel has the close. The driver's, as is the next one. */
+  closeArmed = false;
+  /** The ledger's record of the handle while the kernel has the close; -1 for none. */
+  closeRecord = -1;
 
-  constructor(handle: number, index: number, listener: ListenerState | null, datagrams: DatagramState | null) {
-    this.handle = handle;
-    this.index = index;
-    this.listener = listener;
-    this.datagrams = datagrams;
+  constructor(
+    port: Port<UringSocket>,
+    kind: Kind,
+    handle: number,
+    datagrams: DatagramState | null = null,
+    accepting: AcceptState | null = null,
+  ) {
+    super(port as unknown as Port<Socket>, kind, handle, datagrams);
+    this.accepting = accepting;
   }
 
-  localEndpoint(): Endpoint {
-    return endpointOf(this.handle, 'getsockname', getsockname);
-  }
-
-  remoteEndpoint(): Endpoint {
-    return endpointOf(this.handle, 'getpeername', getpeername);
-  }
-
-  setNoDelay(on: boolean): void {
-    setOption(this.handle, abi.IPPROTO_TCP, abi.TCP_NODELAY, on ? 1 : 0, 'set TCP_NODELAY');
-  }
-
-  setKeepAlive(keepAlive: number | KeepAlive): void {
-    applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
+  override dequeued(packet: CompletionPacket): void {
+    super.dequeued(packet);
+    // The taker of the packet owns a detached connection from now on.
+    if (packet.handle >= 0) disown(Owned.Handle, packet.handle);
   }
 }
 
-/** A listener keeps one multishot accept with the kernel while accepts wait, and matches the two in order. */
-export class ListenerState {
+/** The send in flight. The sender's, and the file sender's. */
+export class SendState {
+  /** Bytes that the kernel has not taken yet, and those that it has. */
+  left = 0;
+  sent = 0;
+  /** Where the rest lies in memory; 0 when the msghdr in the event says it. */
+  address = 0;
+  canceled = false;
+  /** The file that is sent; null when the send is from memory. */
+  file: FileInFlight | null = null;
+  /** It waits until the socket is writable, and the kernel does not have it. Writability's, as is the next one. */
+  waiting = false;
+  /** The epoll knows the socket. */
+  inEpoll = false;
+}
+
+/** The receive stream. The receiver's. */
+export class ReceiveState {
+  /** The kernel has it. */
+  armed = false;
+  /** It waits for a free receive buffer, and the kernel does not have it. */
+  starved = false;
+  canceled = false;
+}
+
+/**
+ * The accepts of a listener. The kernel has one multishot accept while accepts wait. Its connections go to the accepts in order.
+ * The acceptor's.
+ */
+export class AcceptState {
   /** Events of accepts that wait, oldest first. */
   readonly waiting: Overlapped[] = [];
-  /** Connections that came with no accept waiting, oldest first. */
+  /** Connections that came while no accept waited, oldest first. */
   readonly ready: number[] = [];
-  /** The multishot accept is with the kernel. */
+  /** The kernel has the multishot accept. */
   armed = false;
-  /** What it accepts is handed out as a number, for a port of any thread. */
+  /** Packets bring a connection as a number, for a port of any thread. */
   readonly detached: boolean;
-  /** The file of a local listener, to be removed with it. */
+  /** The file of a local listener. It is removed with the listener. */
   readonly file: SocketFile | null;
 
-  /** @param local where it is bound already. */
-  constructor(detached: boolean, local: Endpoint | PipeEndpoint) {
+  constructor(detached: boolean, file: SocketFile | null) {
     this.detached = detached;
-    this.file = isPipe(local) ? SocketFile.of(local.path) : null;
+    this.file = file;
   }
 }
 
-/** A close that cuts a send short is a reset: no peer may take what is left for the whole. */
+/** A close that cuts a send short must be a reset: the peer must not take the part for the whole. */
 export function resetIfCut(socket: UringSocket, error: IocpError | null): void {
   if (socket.closing && error !== null) setReset(socket.handle);
 }

@@ -11,8 +11,6 @@ import {
   EFD_NONBLOCK,
   EPOLL,
   EPOLL_EVENT,
-  OP,
-  POLL_ADD_MULTI,
   POLLIN,
   TFD_CLOEXEC,
   TFD_NONBLOCK,
@@ -30,6 +28,7 @@ import {
 } from '../libc.js';
 import { clearSignal } from '../signals.js';
 import type { Ring } from './ring.js';
+import { prepPollAddMulti } from './submissions.js';
 
 /** Nanoseconds until the timer fires: mostly the thread sleeps by then. */
 const DELAY = 100_000n;
@@ -57,7 +56,7 @@ export function wakeUps(ring: Ring, tries: number, patience: number): number[] {
     event.writeUInt32LE(EPOLL.IN, 0);
     check(epoll_ctl(epoll, EPOLL.CTL_ADD, signals, event), 'try a wake-up', 'epoll_ctl');
     ring.registerEventfd(signals);
-    ring.sqe(OP.POLL_ADD, 0, 0, timer, 0, 0, 0, 0, POLL_ADD_MULTI, POLLIN, 0, 0, 0);
+    prepPollAddMulti(ring, timer, POLLIN);
     ring.enter(0);
     // struct itimerspec: the interval (16), then the first time, in seconds and nanoseconds.
     const time = Buffer.alloc(32);

@@ -1,15 +1,13 @@
 // Waiting in the event loop's place: the ring polls libuv's own epoll descriptor, so that one io_uring_enter() waits for
-// the port's completions and for whatever the loop has to serve.
+// the port's completions and for the loop's events.
 
 import { EventLoop } from '../../native/event-loop.js';
-import { OP, POLLIN, SQE_FLAG } from '../layout.js';
-import { LOOP, RELEASE } from './completion.js';
+import { POLLIN } from '../layout.js';
+import { cancelOwnOperation, LOOP, operationOf, setOwnOperation } from './completions.js';
 import type { Ring } from './ring.js';
+import { prepPollAdd } from './submissions.js';
 
-/** The poll's user_data. */
-const POLL = LOOP << 24;
-
-export class LoopHost {
+export class LoopWaiter {
   readonly #ring: Ring;
   readonly #loop = new EventLoop();
   /** The poll is with the kernel. It is one-shot: each arming looks at the descriptor's level anew. */
@@ -25,7 +23,7 @@ export class LoopHost {
     if (rest === 0) return 0;
     if (!this.#armed) {
       this.#armed = true;
-      this.#ring.sqe(OP.POLL_ADD, 0, 0, this.#loop.descriptor, 0, 0, 0, 0, 0, POLLIN, POLL, 0, 0);
+      setOwnOperation(this.#ring, prepPollAdd(this.#ring, this.#loop.descriptor, POLLIN), LOOP);
     }
     if (rest < 0) return timeout;
     return timeout < 0 ? rest : Math.min(timeout, rest);
@@ -39,10 +37,10 @@ export class LoopHost {
   release(): void {
     if (!this.#armed) return;
     const ring = this.#ring;
-    ring.sqe(OP.ASYNC_CANCEL, SQE_FLAG.CQE_SKIP_SUCCESS, 0, -1, 0, 0, POLL, 0, 0, 0, RELEASE, 0, 0);
+    cancelOwnOperation(ring, LOOP);
     ring.enter(0);
-    // What else is there is for dequeue(), which is called soon, as watch() sees it.
-    if (((ring.cqTail() - ring.cqHead) | 0) !== 1 || ring.cqes[ring.cqe(ring.cqHead)] !== POLL) return;
+    // Other completions are for dequeue(). watch() sees them, so that it is called soon.
+    if (((ring.cqTail() - ring.cqHead) | 0) !== 1 || operationOf(ring.cqes[ring.cqe(ring.cqHead)]!) !== LOOP) return;
     ring.advance(ring.cqTail());
     this.#armed = false;
   }
