@@ -3,6 +3,7 @@
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createBatch, type Endpoint, Operation } from '../src/contract/port.js';
+import type { MemorySource } from '../src/native/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
 import * as c from '../src/win32/constants.js';
 import { PAGE } from '../src/win32/layout.js';
@@ -40,13 +41,17 @@ const WAIT = c.WAIT_TIMEOUT;
 /** The operations of a connection are pending unless a test says otherwise. */
 const PENDING = { CreateIoCompletionPort: PORT, WSASend: -1, WSARecv: -1, WSAGetLastError: c.ERROR_IO_PENDING };
 
+function openOver(memory: MemorySource) {
+  return new Port<Win32Socket>(
+    { backend: 'iocp', native: true, blocks: new BlockStore(memory), driver: (port) => new IocpDriver(port) },
+    { concurrency: 1, receiveBuffers: { count: 2, size: 1024 } },
+  );
+}
+
 function open(answers: FakeWin32['answers'] = PENDING) {
   const kernel = new FakeKernel();
   fake.reset({ ...answers, GetQueuedCompletionStatusEx: kernel.dequeue, GetLastError: answers.GetLastError ?? WAIT });
-  const port = new Port<Win32Socket>(
-    { backend: 'iocp', native: true, blocks: new BlockStore(kernel.memory), driver: (p) => new IocpDriver(p) },
-    { concurrency: 1, receiveBuffers: { count: 2, size: 1024 } },
-  );
+  const port = openOver(kernel.memory);
   const block = port.allocate(4096);
   const pieces = new GatherList();
   pieces.add(block, 2048, 10);
@@ -68,6 +73,20 @@ beforeEach(() => fake.reset({ CreateIoCompletionPort: PORT }));
 afterEach(() => fake.reset());
 
 describe('a port', () => {
+  it('whose memory cannot be had is not made in the kernel', () => {
+    fake.reset(PENDING);
+    // The receive buffers, the port's page, the entries, and the sink of datagrams.
+    for (let failing = 0; failing < 4; failing++) {
+      let maps = 0;
+      const map = (size: number) => {
+        if (maps++ === failing) throw win32Error('map', 'VirtualAlloc', 8);
+        return plainMemory.map(size);
+      };
+      expect(() => openOver({ ...plainMemory, map })).toThrow(expect.objectContaining({ code: 'ENOMEM' }));
+    }
+    expect(fake.of('CreateIoCompletionPort')).toEqual([]);
+  });
+
   it('that one thread reads has no limit of threads in the kernel', () => {
     expect(open().port.share().handle).toBe(PORT);
     expect(fake.of('CreateIoCompletionPort')).toEqual([[c.INVALID_HANDLE_VALUE, 0, 0, 0xffffffff]]);
