@@ -6,6 +6,7 @@
 
 export { closeHandle, reap, recoverPoster, remoteEndpointOf } from './backend.js';
 export type { LeftOver } from './contract/driver.js';
+export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChecks } from './contract/options.js';
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';

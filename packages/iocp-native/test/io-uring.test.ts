@@ -3,13 +3,11 @@
 import { describe, expect, it } from 'vitest';
 import { candidates, openPort } from '../src/backend.js';
 import { contract } from './contract.js';
-import { unconverted } from './support/unconverted.js';
 
 const { availability } = candidates().find(({ name }) => name === 'io_uring')!;
 
 if (availability.available) {
   contract('io_uring', (options) => openPort({ ...options, backend: 'io_uring' }), {
-    ...unconverted,
     'sharing an address rejects with ENOTSUP': 'Linux has SO_REUSEPORT',
     'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
     'a port that is not native moves no connection: ENOTSUP': 'it is native',

@@ -2,6 +2,7 @@
 // what is made of its answers. Its functions are replaced, so this runs anywhere.
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { SOCKET_OPTIONS } from '../src/contract/options.js';
 import { createBatch, type Endpoint, Operation } from '../src/contract/port.js';
 import type { MemorySource } from '../src/native/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
@@ -31,7 +32,7 @@ const { endOfStream } = await import('../src/win32/datagrams.js');
 const { ENTRIES_SIZE, KernelQueue } = await import('../src/win32/kernel-queue.js');
 const { win32Error } = await import('../src/win32/errors.js');
 const { createInstance } = await import('../src/win32/pipe.js');
-const { setOptions } = await import('../src/win32/socket-options.js');
+const { applyOption, applyOptions } = await import('../src/win32/socket-options.js');
 const { backlogOf, createConnector, createListener } = await import('../src/win32/winsock.js');
 const { isClientEdition, isWine } = await import('../src/win32/system.js');
 
@@ -163,7 +164,7 @@ describe('keep-alive', () => {
     level === c.IPPROTO_TCP && name !== c.TCP_NODELAY ? -handle : 0;
 
   it('with an interval and a count, where Windows has these options', () => {
-    setOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, 'test');
+    applyOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, SOCKET_OPTIONS, 'test');
     expect(fake.of('setsockopt').map(([, , name, value]) => [name, (value as Buffer).readInt32LE()])).toEqual([
       [c.TCP_NODELAY, 1],
       [c.SO_KEEPALIVE, 1],
@@ -176,8 +177,8 @@ describe('keep-alive', () => {
 
   it('on a Windows without them is set by SIO_KEEPALIVE_VALS', () => {
     fake.reset({ setsockopt: old, WSAGetLastError: 10042 });
-    setOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, 'test');
-    setOptions(9, { keepAlive: 7 }, 'test');
+    applyOption(9, 'keepAlive', { idle: 60, interval: 5, count: 3 }, 'test');
+    applyOption(9, 'keepAlive', 7, 'test');
     expect(fake.of('WSAIoctl').map(([, code, input]) => [code, input])).toEqual([
       [0x98000004, vals(1, 60_000, 5000)],
       [0x98000004, vals(1, 7000, 1000)],
@@ -186,7 +187,7 @@ describe('keep-alive', () => {
 
   it('that is refused otherwise is an error', () => {
     fake.reset({ setsockopt: old, WSAGetLastError: 10022 });
-    expect(() => setOptions(9, { keepAlive: 7 }, 'test')).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    expect(() => applyOption(9, 'keepAlive', 7, 'test')).toThrow(expect.objectContaining({ code: 'EINVAL' }));
   });
 });
 

@@ -2,7 +2,7 @@
 // depends on several options.
 
 import { BlockList } from 'node:net';
-import type { KeepAlive, PipeEndpoint, SocketOptions } from '@overlapped/iocp-native';
+import type { PipeEndpoint } from '@overlapped/iocp-native';
 import {
   above,
   atLeast,
@@ -13,10 +13,12 @@ import {
   checkGiven,
   checkHandlers,
   checkOptions,
+  datagramOptionChecks,
   group,
   object,
   oneOf,
   outOfRange,
+  socketOptionChecks,
   text,
   whole,
   wrongType,
@@ -31,25 +33,9 @@ import type { QueueLimitOptions } from './session/queue-limit.js';
 import type { SessionLimits } from './session/session-set.js';
 import type { Timeouts } from './session/timeout-sweep.js';
 
-/** The range that the operating systems accept for seconds and probes. */
-const PROBES = whole(1, 32767);
 const INT = 2 ** 31 - 1;
 /** Any value: it is checked elsewhere, with a better message. */
 const any: Check = () => {};
-
-const keepAlive: Check = (value, name) => {
-  if (typeof value === 'number') whole(0, 32767)(value, name);
-  else if (typeof value === 'object' && value !== null) checkOptions(value, keepAliveChecks, name);
-  else throw wrongType(name, 'a number of seconds, or an object', value);
-};
-const keepAliveChecks: Checks<KeepAlive> = { idle: whole(0, 32767), interval: PROBES, count: whole(1, 127) };
-
-const socket: Checks<SocketOptions> = {
-  noDelay: bool,
-  keepAlive,
-  sendBufferSize: whole(1, INT),
-  receiveBufferSize: whole(1, INT),
-};
 
 const timeouts: Checks<Timeouts> = { read: above(0), write: above(0), firstByte: above(0), frame: above(0) };
 const queueLimit: Checks<QueueLimitOptions> = {
@@ -83,7 +69,7 @@ const limits: Checks<AcceptLimits> = {
 const PORT = whole(0, 65535);
 const kind = { session: any, module: any, reusePort: bool };
 const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
-  ...socket,
+  ...socketOptionChecks,
   ...session,
   ...limits,
   port: PORT,
@@ -93,7 +79,7 @@ const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
   ...kind,
 };
 const { host: _host, port: _port, ipv6Only: _ipv6Only, ...local } = listen;
-const connector: Checks<ConnectorOptions> = { ...socket, ...session, session: any };
+const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };
 
 const abortSignal: Check = (value, name) => {
@@ -112,8 +98,9 @@ const service: Checks<ClientServiceOptions> = {
   onReconnecting: callback,
 };
 
-const bind: Checks<DatagramBindOptions> = { port: PORT, host: text, session: any, broadcast: bool };
-const datagramTarget: Checks<DatagramConnectOptions> = { port: PORT, host: text, session: any };
+const bind: Checks<DatagramBindOptions> = { ...datagramOptionChecks, port: PORT, host: text, session: any };
+const { broadcast: _broadcast, ...connected } = datagramOptionChecks;
+const datagramTarget: Checks<DatagramConnectOptions> = { ...connected, port: PORT, host: text, session: any };
 
 /** Checks the options of listen(). Returns those that are given, with address lists as BlockLists. */
 export function checkListen<Options extends AcceptLimits>(options: Options): Options {

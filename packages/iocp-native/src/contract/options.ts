@@ -1,4 +1,7 @@
-// Part of the contract: where a socket is, and what it is set to from its start.
+// Part of the contract: where a socket is, and its options. The options are declared here, with their types and ranges. Each
+// backend has a table that says what an option is to its kernel.
+
+import { bool, type Checks, checkOptions, whole, wrongType } from '../options.js';
 
 /** An IP address and a port. `endpoint()` makes one. */
 export interface Endpoint {
@@ -29,7 +32,7 @@ export interface KeepAlive {
   readonly count?: number;
 }
 
-/** What a connection is set to from its start. Local sockets have the buffers' sizes only, and take no notice of the rest. */
+/** The options of a connection. A local socket has the sizes of the buffers only, and ignores the others. */
 export interface SocketOptions {
   /** TCP_NODELAY. Default true: a completion port sends what it is given. */
   readonly noDelay?: boolean;
@@ -44,7 +47,47 @@ export interface SocketOptions {
   readonly receiveBufferSize?: number;
 }
 
-/** Sockets that are accepted inherit the options of a socket. */
+/** The options of a UDP socket. */
+export interface DatagramSocketOptions {
+  /** SO_BROADCAST: lets the socket send to a broadcast address, which fails with EACCES otherwise. Default false. */
+  readonly broadcast?: boolean;
+}
+
+/** The options of all kinds of sockets. */
+export type AnySocketOptions = SocketOptions & DatagramSocketOptions;
+/** The name of an option. */
+export type SocketOptionName = keyof AnySocketOptions;
+/** The value of an option of any name. */
+export type SocketOptionValue = Required<AnySocketOptions>[SocketOptionName];
+
+/** What each option of a connection must be. */
+export const socketOptionChecks: Checks<SocketOptions> = {
+  noDelay: bool,
+  keepAlive: checkKeepAlive,
+  sendBufferSize: whole(1, 2 ** 31 - 1),
+  receiveBufferSize: whole(1, 2 ** 31 - 1),
+};
+
+/** What each option of a UDP socket must be. */
+export const datagramOptionChecks: Checks<DatagramSocketOptions> = { broadcast: bool };
+
+/** The names of all options, by the kind of socket that has them. */
+export const SOCKET_OPTIONS = Object.keys(socketOptionChecks) as readonly (keyof SocketOptions)[];
+export const DATAGRAM_OPTIONS = Object.keys(datagramOptionChecks) as readonly (keyof DatagramSocketOptions)[];
+/** The options that a local socket has. It ignores the others. */
+const LOCAL_OPTIONS: readonly SocketOptionName[] = ['sendBufferSize', 'receiveBufferSize'];
+
+/** The value that a socket has from its start; undefined for the system's default. */
+export function initialValue(options: AnySocketOptions, name: SocketOptionName): SocketOptionValue | undefined {
+  return options[name] ?? (name === 'noDelay' ? true : undefined);
+}
+
+/** Whether a local socket ignores the option. */
+export function isOfNetwork(name: SocketOptionName): boolean {
+  return !LOCAL_OPTIONS.includes(name);
+}
+
+/** Accepted connections have the options of their listener. */
 export interface ListenOptions extends SocketOptions {
   /** Connections that the kernel may hold until they are accepted. Default 4096, cut by the system's own limit. */
   readonly backlog?: number;
@@ -64,11 +107,17 @@ export interface ListenOptions extends SocketOptions {
 }
 
 /** What a UDP socket is set to from its start. */
-export interface DatagramOptions {
+export interface DatagramOptions extends DatagramSocketOptions {
   /** Connects the socket: it sends there alone, and receives from there alone. Default: neither. */
   readonly remote?: Endpoint;
   /** For an IPv6 address: no IPv4 peers. Default false (dual stack). */
   readonly ipv6Only?: boolean;
-  /** SO_BROADCAST: lets the socket send to a broadcast address, which fails with EACCES otherwise. Default false. */
-  readonly broadcast?: boolean;
+}
+
+const keepAliveChecks: Checks<KeepAlive> = { idle: whole(0, 32767), interval: whole(1, 32767), count: whole(1, 127) };
+
+function checkKeepAlive(value: unknown, name: string): void {
+  if (typeof value === 'number') whole(0, 32767)(value, name);
+  else if (typeof value === 'object' && value !== null) checkOptions(value, keepAliveChecks, name);
+  else throw wrongType(name, 'a number of seconds, or an object', value);
 }

@@ -19,7 +19,15 @@
 import type { NativeBlock } from '../native/memory.js';
 import type { IocpError } from './errors.js';
 import type { GatherList } from './gather-list.js';
-import type { DatagramOptions, Endpoint, KeepAlive, ListenOptions, PipeEndpoint, SocketOptions } from './options.js';
+import type {
+  AnySocketOptions,
+  DatagramOptions,
+  Endpoint,
+  ListenOptions,
+  PipeEndpoint,
+  SocketOptionName,
+  SocketOptions,
+} from './options.js';
 
 export { GatherList, MAX_GATHER } from './gather-list.js';
 export type * from './options.js';
@@ -82,10 +90,11 @@ export interface PortSocket {
   localEndpoint(): Endpoint;
   /** Asks the OS for the peer's. Throws an IocpError when the socket is closed or not connected. */
   remoteEndpoint(): Endpoint;
-  /** TCP_NODELAY. Throws an IocpError when the socket is closed. */
-  setNoDelay(on: boolean): void;
-  /** SO_KEEPALIVE, as in SocketOptions; 0 turns it off. Throws an IocpError when the socket is closed. */
-  setKeepAlive(keepAlive: number | KeepAlive): void;
+  /**
+   * Sets an option of SocketOptions, or of DatagramSocketOptions on a UDP socket. Throws an IocpError: EBADF when the socket is closed, ENOTSUP for an option that the socket
+   * or the backend has not, EINVAL for a value that the system refuses.
+   */
+  setOption<Name extends SocketOptionName>(name: Name, value: Required<AnySocketOptions>[Name]): void;
 }
 
 /** One completion packet. Reused: good until the next dequeue() into the same batch. */

@@ -1,26 +1,25 @@
 // Datagram sockets as Linux has them: creating, binding and connecting, by ordinary system calls.
 
 import { endpointText } from '../contract/endpoint.js';
+import { DATAGRAM_OPTIONS } from '../contract/options.js';
 import type { DatagramOptions, Endpoint } from '../contract/port.js';
 import { SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
 import { inFamily } from '../port/datagrams.js';
 import { EAFNOSUPPORT, linuxError } from './errors.js';
 import * as abi from './layout.js';
 import { bindSocket, check, connectSocket } from './libc.js';
-import { discardHandle, openSocket, setOption } from './sockets.js';
+import { applyOptions, setOption } from './socket-options.js';
+import { discardHandle, openSocket } from './sockets.js';
 import { linuxZones } from './zones.js';
 
 /** A bound datagram socket. `flags` are SOCK_NONBLOCK or 0. Throws an IocpError. */
-export function createDatagramSocket(
-  local: Endpoint,
-  { remote, ipv6Only, broadcast }: DatagramOptions,
-  flags: number,
-): number {
+export function createDatagramSocket(local: Endpoint, options: DatagramOptions, flags: number): number {
   const action = `bind to ${endpointText(local)}`;
+  const { remote, ipv6Only } = options;
   const fd = openSocket(local, abi.SOCK_DGRAM | flags, action);
   try {
     if (local.family === 6) setOption(fd, abi.IPPROTO_IPV6, abi.IPV6_V6ONLY, ipv6Only ? 1 : 0, action);
-    if (broadcast) setOption(fd, abi.SOL_SOCKET, abi.SO_BROADCAST, 1, action);
+    applyOptions(fd, options, DATAGRAM_OPTIONS, action);
     const address = Buffer.alloc(SOCKADDR_SIZE);
     check(bindSocket(fd, address, writeSockaddr(local, address, 0, abi.AF_INET6, linuxZones)), action, 'bind');
     if (remote) connectTo(fd, remote, local.family);

@@ -4,11 +4,12 @@
 import assert from 'node:assert';
 import { endpointText, isPipe } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
-import type { Endpoint, KeepAlive, ListenOptions, PipeEndpoint, SocketOptions } from '../contract/port.js';
+import { SOCKET_OPTIONS } from '../contract/options.js';
+import type { Endpoint, ListenOptions, PipeEndpoint, SocketOptions } from '../contract/port.js';
 import { disown, Owned, own, taken } from '../native/ledger.js';
 import { dropPosted } from '../port/handed-posts.js';
 import { ADDRESS_SIZE, readAddress, writeAddress } from './address.js';
-import { EAGAIN, ENOTSUP, linuxError } from './errors.js';
+import { EAGAIN, linuxError } from './errors.js';
 import * as abi from './layout.js';
 import {
   bindSocket,
@@ -18,11 +19,11 @@ import {
   errno,
   fcntl,
   type getsockname,
-  getsockopt,
   listen,
   setsockopt,
   socket,
 } from './libc.js';
+import { applyOptions, setOption } from './socket-options.js';
 
 /** The endpoint that getsockname() or getpeername() gives. Throws an IocpError. */
 export function endpointOf(handle: number, syscall: string, ask: typeof getsockname): Endpoint {
@@ -51,11 +52,7 @@ export function createSocket(
 ): number {
   const fd = openSocket(at, abi.SOCK_STREAM | flags, action);
   try {
-    const { noDelay, keepAlive, sendBufferSize, receiveBufferSize } = options;
-    if (sendBufferSize !== undefined) setOption(fd, abi.SOL_SOCKET, abi.SO_SNDBUF, sendBufferSize, action);
-    if (receiveBufferSize !== undefined) setOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, receiveBufferSize, action);
-    if (noDelay !== false && !isPipe(at)) setOption(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1, action);
-    if (keepAlive) applyKeepAlive(fd, keepAlive, action);
+    applyOptions(fd, options, SOCKET_OPTIONS, action);
     return fd;
   } catch (error) {
     discardHandle(fd);
@@ -119,31 +116,4 @@ export function setReset(fd: number): void {
   linger.writeInt32LE(1, 0);
   const result = setsockopt(fd, abi.SOL_SOCKET, abi.SO_LINGER, linger, 8);
   assert(result === 0, `setsockopt SO_LINGER failed with ${errno()}`);
-}
-
-/** Sets SO_KEEPALIVE, as SocketOptions says. Throws an IocpError. */
-export function applyKeepAlive(fd: number, keepAlive: number | KeepAlive, action: string): void {
-  const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
-  setOption(fd, abi.SOL_SOCKET, abi.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);
-  if (idle > 0) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPIDLE, idle, action);
-  if (interval !== undefined) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPINTVL, interval, action);
-  if (count !== undefined) setOption(fd, abi.IPPROTO_TCP, abi.TCP_KEEPCNT, count, action);
-}
-
-/** Sets an option that is an int. A local socket ignores the options of TCP. Throws an IocpError. */
-export function setOption(fd: number, level: number, name: number, value: number, action: string): void {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value, 0);
-  if (setsockopt(fd, level, name, bytes, 4) >= 0) return;
-  const code = errno();
-  // The error of a local socket for an option of TCP.
-  if (level === abi.IPPROTO_TCP && code === ENOTSUP) return;
-  throw linuxError(action, 'setsockopt', code);
-}
-
-/** Reads an option that is an int; -1 when it cannot be had. */
-export function getOption(fd: number, level: number, name: number): number {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32LE(4, 4);
-  return getsockopt(fd, level, name, bytes, bytes.subarray(4)) < 0 ? -1 : bytes.readInt32LE(0);
 }

@@ -2,7 +2,14 @@
 
 import assert from 'node:assert';
 import { IocpError } from '../contract/errors.js';
-import type { CompletionPacket, Endpoint, KeepAlive, Overlapped, PortSocket } from '../contract/port.js';
+import {
+  type AnySocketOptions,
+  DATAGRAM_OPTIONS,
+  SOCKET_OPTIONS,
+  type SocketOptionName,
+  type SocketOptionValue,
+} from '../contract/options.js';
+import type { CompletionPacket, Endpoint, Overlapped, PortSocket } from '../contract/port.js';
 import type { DatagramState } from './datagrams.js';
 import type { Port } from './port.js';
 
@@ -45,8 +52,18 @@ export abstract class Socket implements PortSocket, Origin {
 
   abstract localEndpoint(): Endpoint;
   abstract remoteEndpoint(): Endpoint;
-  abstract setNoDelay(on: boolean): void;
-  abstract setKeepAlive(keepAlive: number | KeepAlive): void;
+  /** Sets an option, which a socket of this kind has. `action` is for the error. Throws an IocpError. */
+  protected abstract applyOption(name: SocketOptionName, value: SocketOptionValue, action: string): void;
+
+  setOption<Name extends SocketOptionName>(name: Name, value: Required<AnySocketOptions>[Name]): void {
+    const action = `set ${name}`;
+    this.assertOpen(action, 'setsockopt');
+    const names: readonly SocketOptionName[] = this.datagrams === null ? SOCKET_OPTIONS : DATAGRAM_OPTIONS;
+    if (!names.includes(name)) {
+      throw new IocpError(action, 'a socket of this kind has no such option', 'ENOTSUP', 'setsockopt');
+    }
+    this.applyOption(name, value, action);
+  }
 
   /** Its queued packets are the last ones of their operations. */
   dequeued(packet: CompletionPacket): void {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { endpointText, told } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
 import { countOf, totalOf } from '../contract/gather-list.js';
+import type { SocketOptionName, SocketOptionValue } from '../contract/options.js';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
 import { DatagramState, inFamily, sendAction } from '../port/datagrams.js';
 import { LoopSocket } from '../port/loop-socket.js';
@@ -14,6 +15,7 @@ import { Kind } from '../port/socket.js';
 import { hostOf } from './address.js';
 import type { PortableDriver } from './driver.js';
 import { canceled, fromNode, notConnected } from './errors.js';
+import { setDatagramOption, setDatagramOptions } from './socket-options.js';
 
 /** Datagrams that are kept. */
 const MOST_KEPT = 256;
@@ -136,12 +138,8 @@ export class PortableDatagrams extends LoopSocket<PortableDriver> {
     return this.#remote;
   }
 
-  override setNoDelay(): void {
-    throw new IocpError('set TCP_NODELAY', 'this is a datagram socket', 'ENOTSUP', 'setsockopt');
-  }
-
-  override setKeepAlive(): void {
-    throw new IocpError('set SO_KEEPALIVE', 'this is a datagram socket', 'ENOTSUP', 'setsockopt');
+  protected override applyOption(name: SocketOptionName, value: SocketOptionValue, action: string): void {
+    for (const raw of [this.#raw, this.#ipv4]) if (raw !== null) setDatagramOption(raw, name, value, action);
   }
 
   /** @param prefix of addresses of the socket's peers. */
@@ -223,7 +221,7 @@ function keepsIPv4Out(): boolean {
 
 async function openSocket(local: Endpoint, options: DatagramOptions): Promise<Socket> {
   const { family } = local;
-  const { remote, ipv6Only = false, broadcast = false } = options;
+  const { remote, ipv6Only = false } = options;
   const bindAction = `bind to ${endpointText(local)}`;
   const raw = createSocket({
     type: `udp${family}`,
@@ -235,7 +233,7 @@ async function openSocket(local: Endpoint, options: DatagramOptions): Promise<So
     await step(raw, bindAction, 'bind', (done) =>
       raw.bind({ address: hostOf(local), port: local.port, exclusive: true }, done),
     );
-    if (broadcast) raw.setBroadcast(true);
+    setDatagramOptions(raw, options, bindAction);
     if (remote) {
       const action = `connect to ${endpointText(remote)}`;
       const target = inFamily(remote, family);

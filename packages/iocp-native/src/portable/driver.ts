@@ -12,7 +12,8 @@ import { hostOf, pathFor } from './address.js';
 import { closeAll, openDatagrams, PortableDatagrams } from './datagrams.js';
 import { closed, fromNode, needsKernel } from './errors.js';
 import { PortableListener } from './listener.js';
-import { nodeOptions, PortableSocket } from './socket.js';
+import { PortableSocket } from './socket.js';
+import { nodeOptions } from './socket-options.js';
 
 // A test may put another clock in its place later, which would stop the network.
 const { setImmediate } = globalThis;
@@ -40,7 +41,11 @@ export class PortableDriver extends LoopDriver {
     if (options.detached || options.reusePort) throw needsKernel(action, 'listen');
     if (isPipe(local)) checkPath(local, action);
     const at = isPipe(local) ? { path: pathFor(local) } : { host: hostOf(local), port: local.port };
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, ...nodeOptions(options, action) });
+    const server = createServer({
+      pauseOnConnect: true,
+      allowHalfOpen: true,
+      ...nodeOptions(options, isPipe(local), action),
+    });
     const { backlog = 4096, ipv6Only = false } = options;
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(fromNode(action, 'listen', cause)));

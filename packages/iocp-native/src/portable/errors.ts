@@ -41,9 +41,9 @@ export function needsKernel(action: string, syscall: string): IocpError {
   return new IocpError(action, 'the portable backend has no handles to move or share', 'ENOTSUP', syscall);
 }
 
-/** For an option that node:net does not have. */
+/** For an option that node:net or node:dgram lacks. */
 export function hasNoOption(action: string): IocpError {
-  return new IocpError(action, 'node:net has no such option', 'ENOTSUP', 'setsockopt');
+  return new IocpError(action, 'Node has no such option', 'ENOTSUP', 'setsockopt');
 }
 
 export function notConnected(action: string, syscall: string): IocpError {

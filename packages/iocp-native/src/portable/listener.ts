@@ -84,14 +84,8 @@ export class PortableListener extends LoopSocket<PortableDriver> {
     throw notConnected('get the remote endpoint', 'getpeername');
   }
 
-  /** A listener sends nothing. Connections that it accepts have the options of listen(). */
-  override setNoDelay(): void {
-    this.assertOpen('set TCP_NODELAY', 'setsockopt');
-  }
-
-  override setKeepAlive(): void {
-    this.assertOpen('set SO_KEEPALIVE', 'setsockopt');
-  }
+  /** node:net has no options of a server that listens. Connections that it accepts have the options of listen(). */
+  protected override applyOption(): void {}
 
   #onConnection(raw: Socket): void {
     const socket = new PortableSocket(this.driver, raw);

@@ -5,10 +5,10 @@ import { createConnection, type Socket } from 'node:net';
 import { checkPath, endpointText, isPipe, told } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
 import { countOf, totalOf } from '../contract/gather-list.js';
+import { isOfNetwork, type SocketOptionName, type SocketOptionValue } from '../contract/options.js';
 import {
   type Endpoint,
   type GatherList,
-  type KeepAlive,
   Operation,
   type Overlapped,
   type PipeEndpoint,
@@ -19,14 +19,17 @@ import { pieceOf } from '../port/receive-buffers.js';
 import { Kind } from '../port/socket.js';
 import { hasZone, hostOf } from './address.js';
 import type { PortableDriver } from './driver.js';
-import { canceled, fromNode, hasNoOption, notConnected } from './errors.js';
+import { canceled, fromNode, notConnected } from './errors.js';
 import { FileSend } from './file-send.js';
+import { nodeOptions, setOption } from './socket-options.js';
 
 export class PortableSocket extends LoopSocket<PortableDriver> {
   /** Null until connect(). */
   #raw: Socket | null = null;
   #local: Endpoint | null = null;
   #remote: Endpoint | null = null;
+  /** It is on a path. */
+  #isLocal = false;
   /** The action of connect(), for its error. */
   #action = 'connect';
   // Each is true from the start of the operation until its last packet is queued.
@@ -52,6 +55,7 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
     if (raw === null) return;
     this.#attach(raw);
     this.#learnEndpoints(raw);
+    this.#isLocal = this.#local === null;
   }
 
   override get gone(): boolean {
@@ -61,6 +65,7 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
   override connect(_event: Overlapped, remote: Endpoint | PipeEndpoint, options: SocketOptions): void {
     const action = `connect to ${endpointText(remote)}`;
     this.#action = action;
+    this.#isLocal = isPipe(remote);
     try {
       const raw = dial(remote, options, action);
       this.#attach(raw);
@@ -206,15 +211,9 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
     return this.#remote;
   }
 
-  override setNoDelay(on: boolean): void {
-    this.assertOpen('set TCP_NODELAY', 'setsockopt');
-    this.#raw?.setNoDelay(on);
-  }
-
-  override setKeepAlive(keepAlive: number | KeepAlive): void {
-    this.assertOpen('set SO_KEEPALIVE', 'setsockopt');
-    const seconds = idleSeconds(keepAlive, 'set SO_KEEPALIVE');
-    this.#raw?.setKeepAlive(seconds > 0, seconds * 1000);
+  protected override applyOption(name: SocketOptionName, value: SocketOptionValue, action: string): void {
+    if (this.#raw === null || (this.#isLocal && isOfNetwork(name))) return;
+    setOption(this.#raw, name, value, action);
   }
 
   #attach(raw: Socket): void {
@@ -312,7 +311,7 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
 
 /** A paused socket that connects. Throws what node:net throws, and IocpErrors. */
 function dial(remote: Endpoint | PipeEndpoint, options: SocketOptions, action: string): Socket {
-  const more = { allowHalfOpen: true, ...nodeOptions(options, action) };
+  const more = { allowHalfOpen: true, ...nodeOptions(options, isPipe(remote), action) };
   if (isPipe(remote)) {
     checkPath(remote, action);
     return createConnection({ path: remote.path, ...more }).pause();
@@ -320,19 +319,4 @@ function dial(remote: Endpoint | PipeEndpoint, options: SocketOptions, action: s
   // From Node 24 on libuv takes any zone, and the connect would wait for an answer that cannot come.
   if (!hasZone(remote)) throw new IocpError(action, 'this machine has no such zone', 'EINVAL', 'connect');
   return createConnection({ host: hostOf(remote), port: remote.port, ...more }).pause();
-}
-
-/** The options of a socket or of a server of node:net. Throws an IocpError (ENOTSUP) for what node:net has no option for. */
-export function nodeOptions(options: SocketOptions, action: string) {
-  const { noDelay = true, keepAlive = 0, sendBufferSize, receiveBufferSize } = options;
-  if (sendBufferSize !== undefined || receiveBufferSize !== undefined) throw hasNoOption(action);
-  const seconds = idleSeconds(keepAlive, action);
-  return { noDelay, keepAlive: seconds > 0, keepAliveInitialDelay: seconds * 1000 };
-}
-
-/** node:net takes the idle time only. Throws an IocpError (ENOTSUP) for more. */
-function idleSeconds(keepAlive: number | KeepAlive, action: string): number {
-  if (typeof keepAlive === 'number') return keepAlive;
-  if (keepAlive.interval !== undefined || keepAlive.count !== undefined) throw hasNoOption(action);
-  return keepAlive.idle;
 }

@@ -73,11 +73,6 @@ export abstract class SimulatedHandle extends LoopSocket<SimulatedDriver> {
     this.release(this.#reset);
   }
 
-  override setNoDelay(_on: boolean): void {
-    this.assertOpen('set TCP_NODELAY', 'setsockopt');
-  }
-
-  override setKeepAlive(): void {
-    this.assertOpen('set SO_KEEPALIVE', 'setsockopt');
-  }
+  /** The simulated network has every option, and ignores it. */
+  protected override applyOption(): void {}
 }

@@ -1,20 +1,50 @@
-// Options of sockets: setsockopt, and WSAIoctl for those that have no other way.
+// The options of a socket, as Windows has them: setsockopt, and WSAIoctl for those that have no other way.
 
 import { IocpError } from '../contract/errors.js';
-import type { KeepAlive, SocketOptions } from '../contract/port.js';
+import {
+  type AnySocketOptions,
+  initialValue,
+  type KeepAlive,
+  type SocketOptionName,
+  type SocketOptionValue,
+} from '../contract/options.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import { setsockopt, WSAGetLastError, WSAIoctl } from './ws2_32.js';
 
-export function setOptions(handle: number, options: SocketOptions, action: string): void {
-  const { noDelay, keepAlive, sendBufferSize, receiveBufferSize } = options;
-  if (noDelay !== false) setOption(handle, c.IPPROTO_TCP, c.TCP_NODELAY, 1, action);
-  if (keepAlive) applyKeepAlive(handle, keepAlive, action);
-  if (sendBufferSize !== undefined) setOption(handle, c.SOL_SOCKET, c.SO_SNDBUF, sendBufferSize, action);
-  if (receiveBufferSize !== undefined) setOption(handle, c.SOL_SOCKET, c.SO_RCVBUF, receiveBufferSize, action);
+/** The level and the number of an option that is an int, or a boolean as an int. */
+type IntOption = readonly [level: number, number: number];
+
+/** What each option is to setsockopt(). `keepAlive` is several options. */
+const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' } = {
+  noDelay: [c.IPPROTO_TCP, c.TCP_NODELAY],
+  keepAlive: 'keepAlive',
+  sendBufferSize: [c.SOL_SOCKET, c.SO_SNDBUF],
+  receiveBufferSize: [c.SOL_SOCKET, c.SO_RCVBUF],
+  broadcast: [c.SOL_SOCKET, c.SO_BROADCAST],
+};
+
+/** Sets those of the options that are given: `names` are the ones that the kind of socket has. Throws an IocpError. */
+export function applyOptions(
+  handle: number,
+  options: AnySocketOptions,
+  names: readonly SocketOptionName[],
+  action: string,
+): void {
+  for (const name of names) {
+    const value = initialValue(options, name);
+    if (value !== undefined) applyOption(handle, name, value, action);
+  }
 }
 
-export function applyKeepAlive(handle: number, keepAlive: number | KeepAlive, action: string): void {
+/** Sets one option. Throws an IocpError. */
+export function applyOption(handle: number, name: SocketOptionName, value: SocketOptionValue, action: string): void {
+  const option = table[name];
+  if (option === 'keepAlive') applyKeepAlive(handle, value as number | KeepAlive, action);
+  else setOption(handle, option[0], option[1], Number(value), action);
+}
+
+function applyKeepAlive(handle: number, keepAlive: number | KeepAlive, action: string): void {
   const { idle, interval, count }: KeepAlive = typeof keepAlive === 'number' ? { idle: keepAlive } : keepAlive;
   setOption(handle, c.SOL_SOCKET, c.SO_KEEPALIVE, idle > 0 ? 1 : 0, action);
   const options = [

@@ -1,18 +1,18 @@
 // A socket of an IOCP port. Each part of the driver keeps its own state of a socket in one field of it.
 
 import { hasNoAddress } from '../contract/endpoint.js';
-import type { CompletionPacket, Endpoint, KeepAlive, Overlapped } from '../contract/port.js';
+import type { SocketOptionName, SocketOptionValue } from '../contract/options.js';
+import type { CompletionPacket, Endpoint, Overlapped } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
 import type { DatagramState } from '../port/datagrams.js';
 import type { Port } from '../port/port.js';
 import { type Kind, Socket } from '../port/socket.js';
 import type { ListenerState } from './acceptor.js';
-import { IPPROTO_TCP, TCP_NODELAY } from './constants.js';
 import type { FileInFlight } from './file-sender.js';
 import type { PipeState } from './pipe.js';
 import type { PipeListenerState } from './pipe-acceptor.js';
 import type { ReceiveStream } from './receiver.js';
-import { applyKeepAlive, assertHandle, setOption } from './socket-options.js';
+import { applyOption } from './socket-options.js';
 import { endpointOf } from './winsock.js';
 import { getpeername, getsockname } from './ws2_32.js';
 
@@ -53,14 +53,9 @@ export class Win32Socket extends Socket {
     return this.#endpoint('getpeername', getpeername);
   }
 
-  setNoDelay(on: boolean): void {
-    assertHandle(this.handle, 'set TCP_NODELAY', 'setsockopt');
-    if (this.pipe === null) setOption(this.handle, IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0, 'set TCP_NODELAY');
-  }
-
-  setKeepAlive(keepAlive: number | KeepAlive): void {
-    assertHandle(this.handle, 'set SO_KEEPALIVE', 'setsockopt');
-    if (this.pipe === null) applyKeepAlive(this.handle, keepAlive, 'set SO_KEEPALIVE');
+  /** A named pipe ignores them. */
+  protected override applyOption(name: SocketOptionName, value: SocketOptionValue, action: string): void {
+    if (this.pipe === null) applyOption(this.handle, name, value, action);
   }
 
   override dequeued(packet: CompletionPacket): void {

@@ -131,17 +131,17 @@ export function addresses(suite: Suite): void {
     const r = suite.rig();
     const { server, client } = await r.pair({ noDelay: false, keepAlive: 30 });
     for (const socket of [server, client]) {
-      socket.setNoDelay(true);
-      socket.setNoDelay(false);
-      socket.setKeepAlive(60);
-      socket.setKeepAlive(0);
+      socket.setOption('noDelay', true);
+      socket.setOption('noDelay', false);
+      socket.setOption('keepAlive', 60);
+      socket.setOption('keepAlive', 0);
     }
     const stream = r.receive(server);
     await r.sent(client, 'still works');
     expect(String(await r.read(stream, 11))).toBe('still works');
     await r.close(client);
-    expect(() => client.setNoDelay(true)).toThrow(/^Cannot /);
-    expect(() => client.setKeepAlive(1)).toThrow(/^Cannot /);
+    expect(() => client.setOption('noDelay', true)).toThrow(/^Cannot /);
+    expect(() => client.setOption('keepAlive', 1)).toThrow(/^Cannot /);
   });
 
   suite.rule('sockets have the options asked for, and accepted ones those of their listener', async () => {
@@ -152,10 +152,10 @@ export function addresses(suite: Suite): void {
         expect(hasNoDelay(handle)).toBe(options?.noDelay ?? true);
         expect(hasKeepAlive(handle)).toBe(options?.keepAlive !== undefined);
       }
-      server.setNoDelay(false);
-      server.setKeepAlive(0);
-      client.setNoDelay(true);
-      client.setKeepAlive(10);
+      server.setOption('noDelay', false);
+      server.setOption('keepAlive', 0);
+      client.setOption('noDelay', true);
+      client.setOption('keepAlive', 10);
       expect([server, client].map(({ handle }) => hasNoDelay(handle))).toEqual([false, true]);
       expect([server, client].map(({ handle }) => hasKeepAlive(handle))).toEqual([false, true]);
     }
@@ -167,10 +167,10 @@ export function addresses(suite: Suite): void {
     const { server, client } = await r.pair({ keepAlive });
     for (const socket of [server, client]) {
       expect(keepAliveOf(socket.handle)).toEqual(keepAlive);
-      socket.setKeepAlive({ idle: 40, count: 4 });
+      socket.setOption('keepAlive', { idle: 40, count: 4 });
       expect(hasKeepAlive(socket.handle)).toBe(true);
       expect(keepAliveOf(socket.handle)).toEqual({ idle: 40, interval: 5, count: 4 });
-      socket.setKeepAlive(0);
+      socket.setOption('keepAlive', 0);
       expect(hasKeepAlive(socket.handle)).toBe(false);
     }
     // A value that the system refuses fails the listener, not each of its accepts.
@@ -190,8 +190,8 @@ export function addresses(suite: Suite): void {
   suite.rule('an option that node:net lacks is refused: ENOTSUP', async () => {
     const r = suite.rig();
     const { server } = await r.pair({ keepAlive: { idle: 30 } });
-    server.setKeepAlive({ idle: 10 });
-    expect(() => server.setKeepAlive({ idle: 10, count: 2 })).toThrow(/^Cannot .+ENOTSUP/);
+    server.setOption('keepAlive', { idle: 10 });
+    expect(() => server.setOption('keepAlive', { idle: 10, count: 2 })).toThrow(/^Cannot .+ENOTSUP/);
     const refused = [{ keepAlive: { idle: 1, interval: 1 } }, { sendBufferSize: 4096 }, { receiveBufferSize: 4096 }];
     for (const options of refused) {
       await expect(r.listen(options)).rejects.toMatchObject({ code: 'ENOTSUP', name: 'IocpError' });

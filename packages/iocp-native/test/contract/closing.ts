@@ -144,7 +144,7 @@ export function closing(suite: Suite): void {
     peer.raw.resetAndDestroy();
     await r.endOf(stream);
     expect((await r.close(socket)).error).toBeNull();
-    expect(() => socket.setNoDelay(true)).toThrow(/^Cannot /);
+    expect(() => socket.setOption('noDelay', true)).toThrow(/^Cannot /);
     expect(() => socket.localEndpoint()).toThrow(/^Cannot /);
     expect(r.port.stats).toMatchObject({ inFlight: 0, sockets: 0 });
   });

@@ -39,9 +39,9 @@ export function local(suite: Suite): void {
       expect(() => socket.remoteEndpoint()).toThrow(/^Cannot /);
     }
     for (const socket of [server, client]) {
-      socket.setNoDelay(true);
-      socket.setKeepAlive(10);
-      socket.setKeepAlive(0);
+      socket.setOption('noDelay', true);
+      socket.setOption('keepAlive', 10);
+      socket.setOption('keepAlive', 0);
     }
   });
 

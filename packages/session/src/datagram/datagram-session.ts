@@ -7,6 +7,8 @@ import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import {
   type CompletionPacket,
+  type DatagramOptions,
+  type DatagramSocketOptions,
   type Endpoint,
   endpoint,
   IocpError,
@@ -24,6 +26,7 @@ import { addressOf, openLocal } from '../hosts.js';
 import { checkBind, checkDatagramTarget, checkKind } from '../options.js';
 import { asError, isThenable } from '../outcomes.js';
 import { ignored } from '../reset.js';
+import { datagramOptions } from '../socket-options.js';
 import { DatagramSender, MAX_MESSAGE } from './datagram-sender.js';
 
 /** Handlers of a datagram session; see DatagramSession for each. `session` is the session that calls. */
@@ -40,17 +43,19 @@ interface KindOption<Kind extends DatagramSession = DatagramSession> {
 }
 
 /** A socket that receives from any peer. */
-export interface DatagramBindOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
+export interface DatagramBindOptions<Kind extends DatagramSession = DatagramSession>
+  extends KindOption<Kind>,
+    DatagramSocketOptions {
   /** 0 chooses a free port: see `session.local`. */
   readonly port: number;
   /** A name or an address. Default `::`, which has IPv4 peers too; `0.0.0.0` on a system without IPv6. */
   readonly host?: string;
-  /** Allows sending to broadcast addresses (SO_BROADCAST). Default false. */
-  readonly broadcast?: boolean;
 }
 
 /** A socket with one peer. */
-export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramSession> extends KindOption<Kind> {
+export interface DatagramConnectOptions<Kind extends DatagramSession = DatagramSession>
+  extends KindOption<Kind>,
+    Omit<DatagramSocketOptions, 'broadcast'> {
   /** A name or an address. */
   readonly host: string;
   /** 1 to 65535. */
@@ -114,9 +119,9 @@ export class DatagramSession {
   ): Promise<Kind> {
     checkBind(options);
     const internals = internalsOf(core);
-    const { host, port, session, broadcast = false } = options;
+    const { host, port, session } = options;
     const made = make(session);
-    const socket = await openLocal(host, port, (local) => internals.port.bind(local, { broadcast }));
+    const socket = await openLocal(host, port, (local) => internals.port.bind(local, datagramOptions(options)));
     return made.#open(internals, socket, false);
   }
 
@@ -133,7 +138,7 @@ export class DatagramSession {
     const { host, port, session } = options;
     const remote = endpoint(await addressOf(host), port);
     const made = make(session);
-    return made.#open(internals, await bindTo(internals, remote), true);
+    return made.#open(internals, await bindTo(internals, { ...datagramOptions(options), remote }), true);
   }
 
   /**
@@ -297,11 +302,12 @@ export class DatagramSession {
  * for the socket itself, which would then be its own peer. Such a socket stays open until another one is bound, so that the port
  * is not chosen again.
  */
-async function bindTo(core: Core, remote: Endpoint): Promise<PortSocket> {
+async function bindTo(core: Core, options: DatagramOptions & { remote: Endpoint }): Promise<PortSocket> {
+  const { remote } = options;
   const own: PortSocket[] = [];
   try {
     for (let i = 0; i < MAX_BINDS; i++) {
-      const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), { remote });
+      const socket = await core.port.bind(endpoint(remote.family === 6 ? '::' : '0.0.0.0', 0), options);
       const { address, port } = socket.localEndpoint();
       if (port !== remote.port || address !== socket.remoteEndpoint().address) return socket;
       own.push(socket);

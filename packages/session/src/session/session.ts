@@ -333,12 +333,12 @@ export class Session {
 
   /** Sets TCP_NODELAY. Ignored once the connection is gone, and for local sockets. */
   setNoDelay(on = true): void {
-    this.#socket?.setNoDelay(on);
+    this.#socket?.setOption('noDelay', on);
   }
 
   /** Sets SO_KEEPALIVE, in seconds; 0 turns it off. Ignored as setNoDelay() is. Throws an IocpError (EINVAL, ENOTSUP). */
   setKeepAlive(keepAlive: number | KeepAlive): void {
-    this.#socket?.setKeepAlive(keepAlive);
+    this.#socket?.setOption('keepAlive', keepAlive);
   }
 
   // For the core.

@@ -250,12 +250,12 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   setNoDelay(on = true): this {
-    this.#tune(() => this.#socket?.setNoDelay(on));
+    this.#tune(() => this.#socket?.setOption('noDelay', on));
     return this;
   }
 
   setKeepAlive(on = false, delay = 0): this {
-    this.#tune(() => this.#socket?.setKeepAlive(on ? Math.floor(delay / 1000) || SYSTEM_KEEP_ALIVE : 0));
+    this.#tune(() => this.#socket?.setOption('keepAlive', on ? Math.floor(delay / 1000) || SYSTEM_KEEP_ALIVE : 0));
     return this;
   }
 

@@ -16,7 +16,8 @@ import { ECANCELED, EINPROGRESS, linuxPacketError } from '../errors.js';
 import { SO_ERROR, SOCK_NONBLOCK, SOL_SOCKET } from '../layout.js';
 import { connectSocket, errno } from '../libc.js';
 import { ARGUMENTS } from '../messages.js';
-import { connectLocal, createSocket, getOption } from '../sockets.js';
+import { getOption } from '../socket-options.js';
+import { connectLocal, createSocket } from '../sockets.js';
 import type { EpollSocket } from './socket.js';
 import type { Watching } from './watching.js';
 
