@@ -30,7 +30,7 @@ import {
   wrongType,
 } from '@overlapped/iocp-native/internal';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
-import { BufferLine } from './buffer-line.js';
+import { BufferWaiters } from './buffer-waiters.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
@@ -87,12 +87,12 @@ export class Core implements IocpCore {
   /** Buffers for bytes that are copied to be sent. Their memory serves later cores. */
   readonly sendBuffers: BufferPool;
   /** Senders that wait for one of those. */
-  readonly bufferLine: BufferLine;
+  readonly bufferWaiters: BufferWaiters;
   readonly timers: TimerQueue;
   /** Bytes from the start of a receive buffer to that of the next. */
   readonly receiveStride: number;
-  /** As long as no more receive buffers than this are out, one may be kept for a send. The rest is for receiving. */
-  readonly receiveBuffersToLend: number;
+  /** A send may keep a receive buffer if at most this many are in use. The others are reserved for receiving. */
+  readonly maxKeptReceiveBuffers: number;
   readonly #pump: Pump;
   /** Statistics of this core alone; its thread writes them, any thread may read them. */
   readonly statsBlock: StatsBlock;
@@ -128,7 +128,7 @@ export class Core implements IocpCore {
       ...(concurrency !== undefined && { concurrency }),
     });
     this.receiveStride = strideOf(receiveBuffers.size);
-    this.receiveBuffersToLend = receiveBuffers.count / 2;
+    this.maxKeptReceiveBuffers = receiveBuffers.count / 2;
     this.timers = new TimerQueue(system.clock);
     this.#runTicks = system.clock.runTicks;
     this.statsBlock = internals.statsBlock ?? new StatsBlock();
@@ -152,7 +152,7 @@ export class Core implements IocpCore {
       this.places = new SessionPlaces(maxSessions, this.statsBlock.values);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
-      this.bufferLine = new BufferLine(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
+      this.bufferWaiters = new BufferWaiters(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
@@ -233,15 +233,15 @@ export class Core implements IocpCore {
     this.#pump.wake();
   }
 
-  /** Gives a send buffer back, and flushes the senders that have waited longest: as many as there are buffers. */
+  /** Releases a send buffer. If sessions wait for one, the pump flushes the first of them. */
   releaseSendBuffer(buffer: number, owner: object | null = null): void {
     this.sendBuffers.release(buffer, owner);
-    if (!this.bufferLine.empty) this.#pump.wake();
+    if (!this.bufferWaiters.empty) this.#pump.wake();
   }
 
-  /** No send buffer was free: flushes when one is, or when it has waited too long. */
+  /** No send buffer was free: `waiter` is flushed when one is, or when it has waited too long. */
   awaitSendBuffer(waiter: Flushable): void {
-    this.bufferLine.join(waiter);
+    this.bufferWaiters.add(waiter);
   }
 
   get stopping(): boolean {
@@ -353,7 +353,7 @@ export class Core implements IocpCore {
   #flush(): boolean {
     if (this.#destroyed) return false;
     this.#publish();
-    if (!this.bufferLine.empty) this.bufferLine.advance();
+    if (!this.bufferWaiters.empty) this.bufferWaiters.advance();
     const count = this.#dirtyCount;
     if (count === 0) return false;
     const list = this.#dirty;
@@ -375,8 +375,8 @@ export class Core implements IocpCore {
         list[done] = null;
       }
     }
-    // One whose turn it was may have closed meanwhile, and left its buffer to the next in line.
-    return this.#dirtyCount > 0 || this.bufferLine.moves;
+    // A waiter may have closed before its flush. Then its buffer is free for the next waiter.
+    return this.#dirtyCount > 0 || this.bufferWaiters.canAdvance;
   }
 
   #flushOne(flushable: Flushable): void {
@@ -397,7 +397,7 @@ export class Core implements IocpCore {
     values[Stat.sessions] = this.places.taken;
     values[Stat.events] = this.events.out;
     values[Stat.receiveBuffers] = stats.buffersOut;
-    values[Stat.sendBuffers] = this.sendBuffers.out + this.bufferLine.sparesOut;
+    values[Stat.sendBuffers] = this.sendBuffers.out + this.bufferWaiters.overflowOut;
     values[Stat.timers] = this.timers.size;
     values[Stat.packets] = stats.packets;
     values[Stat.wakeUps] = stats.wakeUps;

@@ -6,13 +6,13 @@ import { writeSync } from 'node:fs';
 import type { CompletionPort } from '@overlapped/iocp-native';
 import { debugging, watchOf } from '@overlapped/iocp-native/internal';
 import type { BufferPool, IocpEventPool } from '@overlapped/object-pool';
-import type { BufferLine } from './buffer-line.js';
+import type { BufferWaiters } from './buffer-waiters.js';
 
 interface Memory {
   readonly port: CompletionPort;
   readonly events: Pick<IocpEventPool, 'block' | 'assertEmpty'>;
   readonly sendBuffers: BufferPool;
-  readonly bufferLine: BufferLine;
+  readonly bufferWaiters: BufferWaiters;
 }
 
 const STDERR = 2;
@@ -42,7 +42,7 @@ export function assertEmpty(core: Memory): void {
   open.delete(core);
   core.events.assertEmpty();
   core.sendBuffers.assertEmpty();
-  core.bufferLine.assertEmpty();
+  core.bufferWaiters.assertEmpty();
   const { buffersOut } = core.port.stats;
   if (buffersOut !== 0) assert.fail(`${buffersOut} receive buffers are out${reportOf(core)}`);
 }

@@ -38,14 +38,14 @@ test('a message of the exchange, when nobody reads it any more', () => {
 
 test('a block in the place of a send buffer, when its send is done', async () => {
   const { core, simulation } = simulate();
-  const { sendBuffers, bufferLine } = core;
+  const { sendBuffers, bufferWaiters } = core;
   const all = Array.from({ length: sendBuffers.capacity }, () => sendBuffers.acquire());
-  const block = await new Promise<ReturnType<typeof bufferLine.takeSpare>>((resolve) => {
-    core.awaitSendBuffer({ [onFlush]: () => resolve(bufferLine.takeSpare()) });
+  const block = await new Promise<ReturnType<typeof bufferWaiters.takeOverflow>>((resolve) => {
+    core.awaitSendBuffer({ [onFlush]: () => resolve(bufferWaiters.takeOverflow()) });
     simulation.run(1000);
   });
   block!.bytes.fill(1);
-  bufferLine.giveSpare(block!);
+  bufferWaiters.releaseOverflow(block!);
   expect(isPoison(block!.bytes)).toBe(true);
   for (const buffer of all) sendBuffers.release(buffer);
 });

@@ -176,7 +176,7 @@ describe.each(backends)('stop, by %s', (backend) => {
   });
 });
 
-/** No timer fires until the end of the test: who waits for a send buffer for long gets a spare one. */
+/** No timer fires until the end of the test: a long wait for a send buffer would be served by an overflow block. */
 function holdTime(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());

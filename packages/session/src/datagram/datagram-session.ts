@@ -170,8 +170,8 @@ export class DatagramSession {
     if (length > MAX_MESSAGE) {
       throw new RangeError(`a message has at most ${MAX_MESSAGE} bytes, not ${length}`);
     }
-    const { port, receiveBuffersToLend } = this.#core;
-    const keeps = bytes === this.#delivered && port.stats.buffersOut <= receiveBuffersToLend;
+    const { port, maxKeptReceiveBuffers } = this.#core;
+    const keeps = bytes === this.#delivered && port.stats.buffersOut <= maxKeptReceiveBuffers;
     const taken = keeps
       ? this.#sender.keep(this.#delivered!, this.#deliveredBuffer, to ?? null)
       : this.#sender.copy(bytes, length, to ?? null);

@@ -260,12 +260,12 @@ export class SendQueue implements FileQueue {
    * buffer being delivered is kept, only while no send of this session is in flight, and at most half of all buffers.
    */
   #mayKeep(buffer: number): boolean {
-    const { port, receiveBuffersToLend } = this.#core;
+    const { port, maxKeptReceiveBuffers } = this.#core;
     return (
       this.#inFlight === null &&
       buffer === borrowed.buffer &&
       borrowed.core === this.#core &&
-      port.stats.buffersOut <= receiveBuffersToLend
+      port.stats.buffersOut <= maxKeptReceiveBuffers
     );
   }
 
@@ -339,15 +339,15 @@ export class SendQueue implements FileQueue {
    * available, or if the bytes are lost.
    */
   #copyPiece(first: boolean): Segment | null {
-    const { sendBuffers, bufferLine } = this.#core;
+    const { sendBuffers, bufferWaiters } = this.#core;
     const buffer = sendBuffers.acquire(SENDER);
-    const block = buffer < 0 && first ? bufferLine.takeSpare() : null;
+    const block = buffer < 0 && first ? bufferWaiters.takeOverflow() : null;
     if (buffer < 0 && block === null) return null;
     const length = this.#fill(block === null ? sendBuffers.bytes(buffer) : block.bytes, sendBuffers.size);
     if (length === 0) {
       this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
       if (block === null) this.#core.releaseSendBuffer(buffer, SENDER);
-      else bufferLine.giveSpare(block);
+      else bufferWaiters.releaseOverflow(block);
       return null;
     }
     if (block === null) return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
@@ -379,7 +379,7 @@ export class SendQueue implements FileQueue {
       const { next } = segment;
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer, SENDER);
-      else if (segment.place === OVERFLOW) this.#core.bufferLine.giveSpare(segment.overflow!);
+      else if (segment.place === OVERFLOW) this.#core.bufferWaiters.releaseOverflow(segment.overflow!);
       else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
       else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
       segment.exchange = null;
