@@ -152,7 +152,9 @@ export class Core implements IocpCore {
       this.places = new SessionPlaces(maxSessions, this.statsBlock.values);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
-      this.bufferWaiters = new BufferWaiters(this.sendBuffers, this.port, this.timers, (waiter) => this.flushSoon(waiter));
+      this.bufferWaiters = new BufferWaiters(this.sendBuffers, this.port, this.timers, (waiter) =>
+        this.flushSoon(waiter),
+      );
       this.#onPost = onPost;
       const target = {
         dispatch: (packet: CompletionPacket) => this.#dispatch(packet),
