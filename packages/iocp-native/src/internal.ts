@@ -31,6 +31,7 @@ export {
 } from './options.js';
 export { Gate } from './port/gate.js';
 export { leavePosted } from './port/handed-posts.js';
+export { SharedLock } from './port/shared-lock.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';
 export { startThread, threadEntry } from './threads/thread-entry.js';

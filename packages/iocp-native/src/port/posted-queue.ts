@@ -4,16 +4,15 @@
 //   0: lock   1: tail (producers)   2: head (consumer)   3: closed   4: signalled   5: unused
 //   6...: CAPACITY pairs of key and bytes
 //
-// The lock is the threadId of its holder, plus one: a thread that is terminated in the middle of a push holds it for ever,
-// until recover() is called by one that saw it end. So nobody waits for it without a limit. It is held for a moment, at
-// most a wake-up call. The consumer needs no lock: only it moves the head, and the tail is published after the pair.
+// The lock is a SharedLock: a thread that is terminated in the middle of a push holds it until recover() is called. It is held
+// for a moment, at most a wake-up call. The consumer needs no lock: only it moves the head, and the tail is published after the
+// pair.
 //
 // `signalled` is set from the first post that wakes the consumer until that acknowledges, before it looks for posts: posts
 // in between need no wake-up of their own, as the one that is on its way will find them.
 
-import { threadId } from 'node:worker_threads';
-
 import type { PortToken } from '../contract/port.js';
+import { SharedLock } from './shared-lock.js';
 
 const CAPACITY = 4096;
 const LOCK = 0;
@@ -22,9 +21,6 @@ const HEAD = 2;
 const CLOSED = 3;
 const SIGNALLED = 4;
 const PAIRS = 6;
-const SELF = threadId + 1;
-/** Looks at a lock that is taken, before it is slept on, a millisecond at a time. */
-const SPINS = 1000;
 /** Milliseconds after which a push gives up, and a close goes on. A holder that lives may have been off its processor. */
 const PUSH_PATIENCE = 100;
 const CLOSE_PATIENCE = 1000;
@@ -32,6 +28,7 @@ const CLOSE_PATIENCE = 1000;
 export class PostedQueue {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
+  readonly #lock: SharedLock;
   /** Packets that the consumer has read and not let go. */
   #read = 0;
 
@@ -39,6 +36,7 @@ export class PostedQueue {
   constructor(memory = new SharedArrayBuffer((PAIRS + CAPACITY * 2) * 4)) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
+    this.#lock = new SharedLock(this.#words, LOCK);
   }
 
   /**
@@ -48,7 +46,7 @@ export class PostedQueue {
    */
   push(key: number, bytes: number, wake?: () => void): boolean {
     const words = this.#words;
-    if (!this.#lock(PUSH_PATIENCE)) return false;
+    if (!this.#lock.lock(PUSH_PATIENCE)) return false;
     const tail = words[TAIL]!;
     const accepted = Atomics.load(words, CLOSED) === 0 && ((tail - Atomics.load(words, HEAD)) | 0) < CAPACITY;
     if (accepted) {
@@ -60,7 +58,7 @@ export class PostedQueue {
     try {
       if (accepted && wake && Atomics.exchange(words, SIGNALLED, 1) === 0) wake();
     } finally {
-      Atomics.store(words, LOCK, 0);
+      this.#lock.unlock();
     }
     return accepted;
   }
@@ -99,9 +97,9 @@ export class PostedQueue {
 
   /** From now on push() says no. */
   close(): void {
-    const locked = this.#lock(CLOSE_PATIENCE);
+    const locked = this.#lock.lock(CLOSE_PATIENCE);
     Atomics.store(this.#words, CLOSED, 1);
-    if (locked) Atomics.store(this.#words, LOCK, 0);
+    if (locked) this.#lock.unlock();
   }
 
   /**
@@ -109,24 +107,12 @@ export class PostedQueue {
    * producer may not have come to do.
    */
   recover(thread: number, wake: () => void): void {
-    const words = this.#words;
-    if (Atomics.compareExchange(words, LOCK, thread + 1, SELF) !== thread + 1) return;
+    if (!this.#lock.inherit(thread)) return;
     try {
-      if (Atomics.load(words, CLOSED) === 0) wake();
+      if (Atomics.load(this.#words, CLOSED) === 0) wake();
     } finally {
-      Atomics.store(words, LOCK, 0);
+      this.#lock.unlock();
     }
-  }
-
-  /** False when the lock could not be had for so many milliseconds. */
-  #lock(patience: number): boolean {
-    const words = this.#words;
-    for (let tries = 0; tries < SPINS + patience; tries++) {
-      const holder = Atomics.compareExchange(words, LOCK, 0, SELF);
-      if (holder === 0) return true;
-      if (tries >= SPINS) Atomics.wait(words, LOCK, holder, 1);
-    }
-    return false;
   }
 }
 

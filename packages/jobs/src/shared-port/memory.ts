@@ -5,12 +5,13 @@
 // added or taken by one store; so when a thread was terminated inside the lock, counting anew restores order.
 
 import { threadId } from 'node:worker_threads';
+import { SharedLock } from '@overlapped/iocp-native/internal';
 
 const CAPACITY = 4096;
 const MAX_THREADS = 256;
 
 const Word = {
-  /** The thread inside the lock: its threadId + 1. */
+  /** A SharedLock. */
   Lock: 0,
   Tail: 1,
   Head: 2,
@@ -33,8 +34,6 @@ const Word = {
   Blocked: 11,
   /** When a thread last looked what the others are doing, in microseconds. */
   Looked: 12,
-  /** Nobody wakes who waits for this. */
-  Never: 13,
 } as const;
 
 const RECORDS = 16;
@@ -73,10 +72,8 @@ export const State = {
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** Tries for the lock before a thread sleeps between them: who holds it needs less than that, unless it is off its core. */
-const TRIES = 200;
-const NAP = 0.05;
-/** Milliseconds that a thread tries for a lock that may be a dead thread's. */
+/** Milliseconds that a thread waits for the lock before it looks whether the port is closed, and before post() gives up. */
+const SLICE = 5;
 const PATIENCE = 50;
 /**
  * Microseconds that a thread is asleep before it counts as blocked. Also one that computes sleeps now and then, for some
@@ -96,12 +93,14 @@ export interface Worker {
 export class PortMemory {
   readonly buffer: SharedArrayBuffer;
   readonly words: Int32Array;
+  readonly #lock: SharedLock;
   /** The threads to be woken when the lock has been given up: a thread that is woken may take the core of its waker. */
   readonly #toWake: number[] = [];
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.words = new Int32Array(buffer);
+    this.#lock = new SharedLock(this.words, Word.Lock);
   }
 
   static create(concurrency: number): PortMemory {
@@ -129,21 +128,16 @@ export class PortMemory {
     return { waiting, watching: Atomics.load(this.words, Word.Watching) > 0 };
   }
 
-  /** False when the port is closed, and nothing matters any more; or after PATIENCE, for those who do not insist. */
+  /** False when the port is closed, and when the lock cannot be had in PATIENCE, unless the caller insists. */
   lock(insist: boolean): boolean {
-    const { words } = this;
-    const me = threadId + 1;
-    for (let i = 0; i < TRIES; i++) if (Atomics.compareExchange(words, Word.Lock, 0, me) === 0) return true;
-    const until = performance.now() + PATIENCE;
-    while (Atomics.compareExchange(words, Word.Lock, 0, me) !== 0) {
-      if (this.closed || (!insist && performance.now() > until)) return false;
-      Atomics.wait(words, Word.Never, 0, NAP);
+    for (let waited = 0; !this.#lock.lock(SLICE); waited += SLICE) {
+      if (this.closed || (!insist && waited >= PATIENCE)) return false;
     }
     return true;
   }
 
   unlock(): void {
-    Atomics.store(this.words, Word.Lock, 0);
+    this.#lock.unlock();
     for (let record = this.#toWake.pop(); record !== undefined; record = this.#toWake.pop()) this.#wake(record);
   }
 
@@ -283,7 +277,7 @@ export class PortMemory {
     const { words } = this;
     const dead = deadThreadId + 1;
     for (const record of this.#records()) Atomics.compareExchange(words, record + Field.Thread, dead, 0);
-    const inherited = Atomics.compareExchange(words, Word.Lock, dead, threadId + 1) === dead;
+    const inherited = this.#lock.inherit(deadThreadId);
     // A lock that cannot be had is another dead thread's, whose recovery will do for both.
     if (!inherited && !this.lock(false)) return;
     this.#recount();

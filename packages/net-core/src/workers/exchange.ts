@@ -16,7 +16,7 @@
 // that do not read can hold the lower half for ever, and broadcasts go on.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
-import { debugging, POISON } from '@overlapped/iocp-native/internal';
+import { debugging, POISON, SharedLock } from '@overlapped/iocp-native/internal';
 
 const SLOT = 4096;
 const SLOTS = 4096;
@@ -26,8 +26,7 @@ export const EXCHANGE_SIZE = SLOT * SLOTS;
 /** The most bytes of one message: a sixteenth of the exchange. */
 export const MOST_BYTES = EXCHANGE_SIZE / 16;
 
-/** Tries between two looks at the clock, and milliseconds that a thread waits for another one inside the lock. */
-const SPINS = 1000;
+/** Milliseconds that a thread waits for another one inside the lock. */
 const PATIENCE = 50;
 
 // Words of the control memory: the lock, then five for each message; then a byte for each slot, for each message that a
@@ -64,7 +63,7 @@ export class Exchange {
   readonly control: SharedArrayBuffer;
   readonly block: NativeBlock;
   readonly member: number;
-  readonly #lockName: number;
+  readonly #lock: SharedLock;
   readonly #words: Int32Array;
   readonly #taken: Uint8Array;
   readonly #holds: Uint8Array;
@@ -83,8 +82,8 @@ export class Exchange {
     this.control = control;
     this.block = block;
     this.member = member;
-    this.#lockName = threadId + 1;
     this.#words = new Int32Array(control, 0, BYTES_AT / 4);
+    this.#lock = new SharedLock(this.#words, LOCK, threadId);
     this.#taken = new Uint8Array(control, BYTES_AT, SLOTS);
     const bytes = control.byteLength - BYTES_AT - SLOTS;
     const members = bytes / (MESSAGES + 1);
@@ -95,10 +94,11 @@ export class Exchange {
   /** Copies the bytes in, and holds the message for this thread. -1 when there is no room now. */
   publish(bytes: Uint8Array): number {
     const slots = Math.max(1, Math.ceil(bytes.length / SLOT));
-    if (!this.#lock()) return -1;
+    // It fails while a thread that has ended holds the lock, until forget() is called for that: no message fits meanwhile.
+    if (!this.#lock.lock(PATIENCE)) return -1;
     let message = this.#take(0, slots, bytes.length);
     if (message < 0) message = this.#take(1, slots, bytes.length);
-    this.#unlock();
+    this.#lock.unlock();
     if (message < 0) return -1;
     this.block.bytes.set(bytes, this.offsetOf(message));
     this.#begin(message);
@@ -194,7 +194,7 @@ export class Exchange {
 
   /** A member's thread has ended: gives back what it held. */
   forget(member: number, threadId: number): void {
-    Atomics.compareExchange(this.#words, LOCK, threadId + 1, 0);
+    if (this.#lock.inherit(threadId)) this.#lock.unlock();
     this.include(member);
     for (let message = 0; message < MESSAGES; message++) this.unhold(message, member);
   }
@@ -262,22 +262,6 @@ export class Exchange {
       }
     }
     return -1;
-  }
-
-  /** False when its holder does not let go, being no more: until somebody forgets it, there is no room. */
-  #lock(): boolean {
-    let until = 0;
-    for (let tries = 1; Atomics.compareExchange(this.#words, LOCK, 0, this.#lockName) !== 0; tries++) {
-      if (tries % SPINS !== 0) continue;
-      const now = performance.now();
-      if (until === 0) until = now + PATIENCE;
-      else if (now >= until) return false;
-    }
-    return true;
-  }
-
-  #unlock(): void {
-    Atomics.store(this.#words, LOCK, 0);
   }
 }
 
