@@ -1,5 +1,5 @@
 // The kernel alone: how long after a pipe has become ready is the eventfd of the ring that polls it signalled, and is it
-// each time? The ring has the flags that a port's has.
+// each time? The ring has COOP_TASKRUN.
 
 import { createRequire } from 'node:module';
 import { release } from 'node:os';
