@@ -3,7 +3,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
-import type { IocpCore, ServerStats } from '@overlapped/net-core';
+import type { IocpCore, ServerStats } from '@overlapped/session';
 import type { Greeting } from './sample.js';
 import { Sampler } from './sampler.js';
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
-import type { IocpCore } from '@overlapped/net-core';
+import type { IocpCore } from '@overlapped/session';
 
 /** Answers `GET path`, and `HEAD path`, of which node:http sends the header alone. */
 export type Answer = (response: ServerResponse, request: IncomingMessage) => void;

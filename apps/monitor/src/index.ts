@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import type { IocpCore } from '@overlapped/net-core';
+import type { IocpCore } from '@overlapped/session';
 import { Feed } from './feed.js';
 import { type Answer, serveHttp } from './http.js';
 

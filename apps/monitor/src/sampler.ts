@@ -1,7 +1,7 @@
 // Makes a sample of two readings of a core's statistics: what is counted becomes a rate.
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import type { CoreStats, ServerStats } from '@overlapped/net-core';
+import type { CoreStats, ServerStats } from '@overlapped/session';
 import type { Sample, ThreadSample } from './sample.js';
 
 /** Milliseconds between two looks at how late the event loop is. */

@@ -31,6 +31,7 @@ import {
 } from '@overlapped/iocp-native/internal';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferWaiters } from './buffer-waiters.js';
+import type { ServerStats } from './core-stats.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
 import { EventShare } from './event-share.js';
@@ -40,8 +41,8 @@ import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import type { IocpCore, IocpCoreOptions } from './iocp-core.js';
 import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
-import { SessionPlaces } from './session-places.js';
-import { type ServerStats, Stat, StatsBlock, sum } from './stats.js';
+import { SessionQuota } from './session-quota.js';
+import { Stat, StatsBlock, sum } from './stats.js';
 import { type Clock, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
@@ -83,7 +84,7 @@ export class Core implements IocpCore {
   /** The events that datagram sockets may take. */
   readonly datagramEvents: EventShare<CompletionOwner>;
   /** How many sessions it may have. */
-  readonly places: SessionPlaces;
+  readonly quota: SessionQuota;
   /** Buffers for bytes that are copied to be sent. Their memory serves later cores. */
   readonly sendBuffers: BufferPool;
   /** Senders that wait for one of those. */
@@ -149,7 +150,7 @@ export class Core implements IocpCore {
       this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events), true), events);
       this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
       this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
-      this.places = new SessionPlaces(maxSessions, this.statsBlock.values);
+      this.quota = new SessionQuota(maxSessions);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
       this.bufferWaiters = new BufferWaiters(this.sendBuffers, this.port, this.timers, (waiter) =>
@@ -251,7 +252,7 @@ export class Core implements IocpCore {
   }
 
   get sessions(): number {
-    return this.places.taken;
+    return this.quota.taken;
   }
 
   attach(stoppable: Stoppable): void {
@@ -396,7 +397,7 @@ export class Core implements IocpCore {
     const { values } = this.statsBlock;
     const { stats } = this.port;
     this.statsBlock.turn();
-    values[Stat.sessions] = this.places.taken;
+    values[Stat.sessions] = this.quota.taken;
     values[Stat.events] = this.events.out;
     values[Stat.receiveBuffers] = stats.buffersOut;
     values[Stat.sendBuffers] = this.sendBuffers.out + this.bufferWaiters.overflowOut;

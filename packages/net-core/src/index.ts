@@ -4,9 +4,10 @@
  * @module @overlapped/net-core
  */
 
+// All of it: only then other packages can declare more in CoreStats.
+export type * from './core-stats.js';
 export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
 export type { Stoppable } from './owners.js';
-export type { CoreStats, ServerStats } from './stats.js';
 export type { Clock, System } from './system.js';
 export { Timer, type TimerQueue } from './timers.js';
 export type { PostTarget } from './user-events.js';

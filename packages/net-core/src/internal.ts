@@ -7,7 +7,7 @@
 export { Core } from './core.js';
 export { internalsOf } from './iocp-core.js';
 export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush } from './owners.js';
-export { Stat, StatsBlock } from './stats.js';
+export { registerStats, Stat, StatsBlock } from './stats.js';
 export type { Exchange } from './workers/exchange.js';
 export type { Hosted, HostModule } from './workers/protocol.js';
 export type { WorkerService } from './workers/worker-pool.js';

@@ -1,115 +1,39 @@
-// The statistics of a core, in shared memory: its own thread writes them, any thread reads them at any time, also while the
-// writer is busy or has ended.
+// The statistics of a core, in shared memory: the core's own thread writes them, and any thread reads them at any time, also
+// while the writer is busy or has ended.
 
-/** Levels: what there is now. Everything else is a counter since the core opened. */
-const LEVELS = ['sessions', 'bytesQueued', 'events', 'receiveBuffers', 'sendBuffers', 'timers'] as const;
-const COUNTERS = [
-  'accepted',
-  'ended',
-  'refused',
-  'refusedFull',
-  'refusedRate',
-  'refusedDenied',
-  'refusedAddress',
-  'refusedProxy',
-  'timedOut',
-  'failed',
-  'overflowed',
-  'droppedMessages',
-  'packets',
-  'wakeUps',
-  'dispatchSeconds',
-  'bytesReceived',
-  'bytesSent',
-  'lateTimers',
-  'droppedPackets',
-  'starved',
-  'skipped',
-  'lost',
-] as const;
+import assert from 'node:assert';
+import type { CoreStats } from './core-stats.js';
 
-/** One set of statistics: levels first, then counters since the core opened. `packets / wakeUps` is the size of a batch. */
-export interface CoreStats {
-  /** Sessions that are open. */
-  readonly sessions: number;
-  /** Bytes that wait to be sent, or are being sent. */
-  readonly bytesQueued: number;
-  /** Events that are out of their pool: operations in flight, accepts among them. */
-  readonly events: number;
-  /** Receive buffers that hold what has come, or what is sent back from there. */
-  readonly receiveBuffers: number;
-  /** Send buffers that are out of their pool, and what sends took in their place when all were out. */
-  readonly sendBuffers: number;
-  /** Timers that are set. */
-  readonly timers: number;
-  /** Connections that became sessions. */
-  readonly accepted: number;
-  /** Sessions that are over. */
-  readonly ended: number;
-  /** Connections that were reset before they became sessions, for any of the next five reasons. */
-  readonly refused: number;
-  /** There were as many sessions already as the core, or the listener, may have. */
-  readonly refusedFull: number;
-  /** More came than the listener takes in a second. */
-  readonly refusedRate: number;
-  /** The address is on the deny list, or not on the allow list. */
-  readonly refusedDenied: number;
-  /** The address has as many sessions already as one may have. */
-  readonly refusedAddress: number;
-  /** No PROXY header came that could be trusted, was well-formed, and in time. */
-  readonly refusedProxy: number;
-  /** Sessions that a timeout closed. */
-  readonly timedOut: number;
-  /** Handlers of sessions and datagram sessions that threw, or whose promises rejected. */
-  readonly failed: number;
-  /** Sessions that were closed as too many bytes waited to be sent. */
-  readonly overflowed: number;
-  /** Messages that were dropped for that. */
-  readonly droppedMessages: number;
-  /** Completion packets. */
-  readonly packets: number;
-  /** Times that the pump found some. */
-  readonly wakeUps: number;
-  /** Seconds spent in handing packets to their owners. `dispatchSeconds / wakeUps`: how long the last of a batch waits. */
-  readonly dispatchSeconds: number;
-  /** Bytes that sessions have been handed. */
-  readonly bytesReceived: number;
-  /** Bytes that the kernel has taken to send. */
-  readonly bytesSent: number;
-  /** Timers that ran more than 3 ms after they were due. */
-  readonly lateTimers: number;
-  /** Late packets, for slots that served another by then, which were dropped. */
-  readonly droppedPackets: number;
-  /** Times that data was there and no receive buffer was free. */
-  readonly starved: number;
-  /** Times that a broadcast passed over a session whose queue was full, or a worker thread that does not run. */
-  readonly skipped: number;
-  /** Sessions that were lost with their worker thread: they had no onDisconnected. */
-  readonly lost: number;
-}
-
-/** What `core.stats()` gives. */
-export interface ServerStats {
-  /** The sums, with the counters of threads that were lost. */
-  readonly total: CoreStats;
-  /** Of the core's own thread. */
-  readonly own: CoreStats;
-  /** Of each worker thread. */
-  readonly workers: readonly CoreStats[];
-  /** Worker threads that do not run at the moment: a handler has not returned for seconds. */
-  readonly hungWorkers: number;
-}
-
-const NAMES: readonly (keyof CoreStats)[] = [...LEVELS, ...COUNTERS];
-
-/** Where a statistic lies in `StatsBlock.values`. */
-export const Stat = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Readonly<
-  Record<keyof CoreStats, number>
->;
-
-/** Behind the statistics: how often the core's pump has turned, and 1 while its thread sleeps for want of work. */
-const TURNS = NAMES.length;
+/** Room for statistics. Behind them: how often the core's pump has turned, and 1 while its thread sleeps for want of work. */
+const MAX_STATS = 62;
+const TURNS = MAX_STATS;
 const ASLEEP = TURNS + 1;
+
+/** The names of all statistics: each one's index is that of its value. */
+const names: string[] = [];
+/** The names of levels: current values. All others are counters since the core opened. */
+const levels = new Set<string>();
+
+/**
+ * Adds statistics to every core. Returns the index of each in `StatsBlock.values`. Threads read each other's values, so every
+ * thread must register the same names in the same order: when a package is loaded.
+ */
+export function registerStats<Level extends string, Counter extends string>(
+  newLevels: readonly Level[],
+  counters: readonly Counter[],
+): Readonly<Record<Level | Counter, number>> {
+  for (const name of newLevels) levels.add(name);
+  const all = [...newLevels, ...counters];
+  for (const name of all) if (!names.includes(name)) names.push(name);
+  assert(names.length <= MAX_STATS, 'too many statistics');
+  return Object.fromEntries(all.map((name) => [name, names.indexOf(name)])) as Record<Level | Counter, number>;
+}
+
+/** The index of each of a core's own statistics in `StatsBlock.values`. */
+export const Stat = registerStats(
+  ['sessions', 'events', 'receiveBuffers', 'sendBuffers', 'timers'],
+  ['packets', 'wakeUps', 'dispatchSeconds', 'lateTimers', 'droppedPackets', 'starved', 'skipped', 'lost'],
+);
 
 /** The statistics of one core, in shared memory. */
 export class StatsBlock {
@@ -142,21 +66,21 @@ export class StatsBlock {
   }
 
   read(): CoreStats {
-    return collect((name) => this.values[Stat[name]]!);
+    return collect((_, index) => this.values[index]!);
   }
 }
 
 /** The sums. */
 export function sum(all: readonly CoreStats[]): CoreStats {
-  return collect((name) => all.reduce((total, stats) => total + stats[name], 0));
+  // One that was read before a name was registered lacks it.
+  return collect((name) => all.reduce((total, stats) => total + (stats[name] ?? 0), 0));
 }
 
-/** What is left of the statistics of a core that is no more: its counters. */
+/** What is left of the statistics of a core that has ended: its counters. */
 export function countersOf(stats: CoreStats): CoreStats {
-  const levels: readonly string[] = LEVELS;
-  return collect((name) => (levels.includes(name) ? 0 : stats[name]));
+  return collect((name) => (levels.has(name) ? 0 : stats[name]));
 }
 
-function collect(value: (name: keyof CoreStats) => number): CoreStats {
-  return Object.fromEntries(NAMES.map((name) => [name, value(name)])) as unknown as CoreStats;
+function collect(value: (name: keyof CoreStats, index: number) => number): CoreStats {
+  return Object.fromEntries(names.map((name, i) => [name, value(name as keyof CoreStats, i)])) as unknown as CoreStats;
 }

@@ -41,14 +41,9 @@ describe('options', () => {
 
   test('maxSessions are admitted, and no more', () => {
     const core = makeCore({ maxSessions: 2 });
-    expect([core.places.admit(), core.places.admit(), core.places.admit(), core.sessions]).toEqual([
-      true,
-      true,
-      false,
-      2,
-    ]);
-    core.places.dismiss();
-    expect([core.places.admit(), core.places.admit(), core.sessions]).toEqual([true, false, 2]);
+    expect([core.quota.take(), core.quota.take(), core.quota.take(), core.sessions]).toEqual([true, true, false, 2]);
+    core.quota.giveBack();
+    expect([core.quota.take(), core.quota.take(), core.sessions]).toEqual([true, false, 2]);
   });
 
   test.each<[object, string]>([

@@ -6,7 +6,8 @@
 
 import { channel } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
-import { type Core, Stat } from '@overlapped/net-core/internal';
+import type { Core } from '@overlapped/net-core/internal';
+import { Stat } from './stats.js';
 
 /** Limit of each core's warnings in a second: a peer that makes a handler fail must not flood the log. */
 const MAX_WARNINGS = 10;

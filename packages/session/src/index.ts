@@ -4,6 +4,9 @@
  * @module @overlapped/session
  */
 
+// Declares the statistics of sessions in CoreStats.
+import './stats.js';
+
 export {
   type BackendName,
   type Candidate,
@@ -58,5 +61,6 @@ export type { QueueLimitOptions } from './session/queue-limit.js';
 export { Session } from './session/session.js';
 export type { SessionLimits, SessionOptions, Watermarks } from './session/session-set.js';
 export type { Timeouts } from './session/timeout-sweep.js';
+
 export type { SessionDuplex } from './stream/duplex.js';
 export type { WebStreams } from './stream/web.js';

@@ -43,7 +43,7 @@ async function race(core: Core, remotes: Endpoint[], options = {}): Promise<numb
   const { port } = socket.remoteEndpoint();
   socket.key = { [onCompletion]() {} };
   core.port.close(socket, true);
-  core.places.dismiss();
+  core.quota.giveBack();
   await ended;
   return port;
 }

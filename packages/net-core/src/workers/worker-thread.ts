@@ -3,8 +3,9 @@
 import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { IocpError, openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
 import { createLedger, landError, reap, startThread, threadEntry } from '@overlapped/iocp-native/internal';
+import type { CoreStats } from '../core-stats.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
-import { type CoreStats, countersOf, Stat, StatsBlock } from '../stats.js';
+import { countersOf, Stat, StatsBlock } from '../stats.js';
 import { type Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
 import type { Report, Request, WorkerStart } from './protocol.js';

@@ -3,8 +3,8 @@
 
 import type { BlockList } from 'node:net';
 import type { TimerQueue } from '@overlapped/net-core';
-import { Stat } from '@overlapped/net-core/internal';
 import { isListed } from '../endpoints.js';
+import { Stat } from '../stats.js';
 
 /** A BlockList of node:net, or addresses and ranges: `['10.0.0.0/8', '::1']`. */
 export type AddressList = BlockList | readonly string[];

@@ -3,7 +3,7 @@
 
 import type { PortSocket } from '@overlapped/iocp-native';
 import type { Stoppable } from '@overlapped/net-core';
-import { type Core, Stat } from '@overlapped/net-core/internal';
+import type { Core } from '@overlapped/net-core/internal';
 import { endpointOf, isListed, plainAddress } from '../endpoints.js';
 import { report, warn } from '../failures.js';
 import { asError } from '../outcomes.js';
@@ -11,6 +11,7 @@ import { reset } from '../reset.js';
 import { EVERYONE } from '../session/groups.js';
 import type { Session } from '../session/session.js';
 import { type SessionOptions, SessionSet } from '../session/session-set.js';
+import { admit, dismiss, refuse, Stat } from '../stats.js';
 import { type AcceptLimits, isRefused } from './accept-filter.js';
 import { ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
 
@@ -56,13 +57,13 @@ export class Admission implements Stoppable {
     const address = needsAddress ? endpointOf(socket, 'remoteEndpoint')?.address : undefined;
     if (proxy) {
       if (address === undefined || !isListed(proxy.trusted, address)) return this.#refuse(socket, Stat.refusedProxy);
-      if (!this.#core.places.admit()) return reset(this.#core, socket);
+      if (!admit(this.#core)) return reset(this.#core, socket);
       this.#handshakes.add(new ProxyHandshake(this.#core, socket, proxy.timeout ?? HEADER_TIMEOUT, this));
       return true;
     }
     const plain = address && plainAddress(address);
     if (this.#isFull(plain)) return this.#refuse(socket, Stat.refusedAddress);
-    if (!this.#core.places.admit()) return reset(this.#core, socket);
+    if (!admit(this.#core)) return reset(this.#core, socket);
     this.#open(socket, plain, null);
     return true;
   }
@@ -84,7 +85,7 @@ export class Admission implements Stoppable {
 
   /** For a handshake. */
   onFailed(handshake: ProxyHandshake): void {
-    this.#core.places.refuse(Stat.refusedProxy);
+    refuse(this.#core, Stat.refusedProxy);
     this.#dismiss();
     this.#over(handshake);
   }
@@ -131,13 +132,13 @@ export class Admission implements Stoppable {
   }
 
   #refuse(socket: PortSocket, reason: number): false {
-    this.#core.places.refuse(reason);
+    refuse(this.#core, reason);
     return reset(this.#core, socket);
   }
 
   /** Undoes the core's admission of a connection that got no session. */
   #dismiss(): void {
-    this.#core.places.dismiss();
+    dismiss(this.#core);
     this.#onEnd();
   }
 

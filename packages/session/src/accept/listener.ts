@@ -19,6 +19,7 @@ import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
 import { socketOptions } from '../socket-options.js';
+import { refuse } from '../stats.js';
 import { AcceptFilter, type AcceptLimits } from './accept-filter.js';
 import {
   type AcceptTarget,
@@ -244,7 +245,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const address = this.#filter.needsAddress ? this.#target.addressOf(packet) : undefined;
     const reason = this.#filter.refuses(address, this.#target);
     if (reason < 0) return this.#target.take(packet);
-    this.#core.places.refuse(reason);
+    refuse(this.#core, reason);
     this.#target.refuse(packet);
     return false;
   }

@@ -20,6 +20,7 @@ import { endpointOf } from '../endpoints.js';
 import { asError } from '../outcomes.js';
 import type { Session } from '../session/session.js';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
+import { admit } from '../stats.js';
 import { offAbort, onAbort } from './abort-signals.js';
 
 /** Milliseconds until the next address is tried as well: the "Connection Attempt Delay" of RFC 8305, section 5. */
@@ -130,7 +131,7 @@ export class Connecting {
   connected(attempt: Attempt, socket: PortSocket): boolean {
     if (this.#won || this.#cancelled !== null) return false;
     // The attempt has just given back its reservation, so this cannot fail.
-    assert(this.#core.places.admit());
+    assert(admit(this.#core));
     this.#won = true;
     this.#attempts.delete(attempt);
     for (const loser of this.#attempts) loser.close();
@@ -186,7 +187,7 @@ class Attempt implements CompletionOwner {
     this.#remote = remote;
     this.#target = target;
     let failure: Error = new IocpError('connect', 'the core has maxSessions sessions', 'ENOBUFS', 'connect');
-    if (core.places.reserve()) {
+    if (core.quota.reserve()) {
       const event = takeEvent(core, this, Operation.Connect);
       try {
         this.#socket = core.port.connect(event, remote, this, options);
@@ -194,7 +195,7 @@ class Attempt implements CompletionOwner {
       } catch (error) {
         // Nothing was started, so no packet will come.
         core.events.release(event);
-        core.places.unreserve();
+        core.quota.unreserve();
         failure = asError(error);
       }
     }
@@ -211,7 +212,7 @@ class Attempt implements CompletionOwner {
       return;
     }
     this.#core.events.release(packet.event as SessionEvent);
-    this.#core.places.unreserve();
+    this.#core.quota.unreserve();
     this.#error = packet.error ?? this.#selfConnected();
     if (this.#error === null && this.#connecting.connected(this, this.#socket!)) return;
     this.close();

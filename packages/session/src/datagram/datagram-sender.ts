@@ -14,9 +14,10 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { copyInto, lengthOf } from '@overlapped/iocp-native/internal';
-import { type CompletionOwner, type Core, onCompletion, Stat } from '@overlapped/net-core/internal';
+import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';
+import { Stat } from '../stats.js';
 
 /** Limit of a message's bytes: it fits a send buffer. */
 export const MAX_MESSAGE = 16_384;

@@ -17,7 +17,7 @@ import {
 } from '@overlapped/iocp-native';
 import { lengthOf } from '@overlapped/iocp-native/internal';
 import type { IocpCore, Stoppable } from '@overlapped/net-core';
-import { type CompletionOwner, type Core, internalsOf, onCompletion, Stat } from '@overlapped/net-core/internal';
+import { type CompletionOwner, type Core, internalsOf, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf } from '../bytes.js';
@@ -27,6 +27,7 @@ import { checkBind, checkDatagramTarget, checkKind } from '../options.js';
 import { asError, isThenable } from '../outcomes.js';
 import { ignored } from '../reset.js';
 import { datagramOptions } from '../socket-options.js';
+import { Stat } from '../stats.js';
 import { DatagramSender, MAX_MESSAGE } from './datagram-sender.js';
 
 /** Handlers of a datagram session; see DatagramSession for each. `session` is the session that calls. */

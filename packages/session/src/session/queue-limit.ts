@@ -1,7 +1,8 @@
 // QueueLimit: limits of queued bytes, for one session and for all. Session.send() asks it, and acts as `beyond` says.
 
 import { IocpError } from '@overlapped/iocp-native';
-import { type Core, Stat } from '@overlapped/net-core/internal';
+import type { Core } from '@overlapped/net-core/internal';
+import { Stat } from '../stats.js';
 import type { Session } from './session.js';
 
 /** Limits of bytes that are queued to be sent. Bytes of files do not count. */

@@ -10,10 +10,11 @@
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
-import { type Core, type Exchange, Stat } from '@overlapped/net-core/internal';
+import type { Core, Exchange } from '@overlapped/net-core/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
+import { Stat } from '../stats.js';
 import type { FileQueue, FileSend } from './file-send.js';
 
 /** Limit of one send's bytes: one session must not take all send buffers. */

@@ -3,9 +3,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { type Stoppable, Timer } from '@overlapped/net-core';
-import { type Core, Stat } from '@overlapped/net-core/internal';
+import type { Core } from '@overlapped/net-core/internal';
 import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { reset } from '../reset.js';
+import { dismiss, Stat } from '../stats.js';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { newContext, Session } from './session.js';
@@ -202,7 +203,7 @@ export class SessionSet implements SessionOwner, Stoppable {
     this.#lingering.delete(session);
     this.sessions.delete(session);
     this.#sweep?.remove(session);
-    this.#core.places.dismiss();
+    dismiss(this.#core);
     this.#onEnd?.(session, error);
     if (this.sessions.size === 0) this.#emptied?.();
   }
@@ -237,7 +238,7 @@ export class SessionSet implements SessionOwner, Stoppable {
       if (session instanceof Session && session[kIsNew]) return session;
       throw new TypeError('Cannot open the session: the function that makes it must give a new Session each time');
     } catch (error) {
-      this.#core.places.dismiss();
+      dismiss(this.#core);
       reset(this.#core, socket);
       throw error;
     }

@@ -17,7 +17,7 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
-import { type Core, type Exchange, onCompletion, onFlush, Stat } from '@overlapped/net-core/internal';
+import { type Core, type Exchange, onCompletion, onFlush } from '@overlapped/net-core/internal';
 import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf, ownCopy } from '../bytes.js';
@@ -25,6 +25,7 @@ import { endpointOf } from '../endpoints.js';
 import { report, warn } from '../failures.js';
 import { truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
+import { Stat } from '../stats.js';
 import { chunksOf, type SessionDuplex, SessionSocket } from '../stream/duplex.js';
 import { type WebStreams, webStreamsOf } from '../stream/web.js';
 import { type FileRange, FileSend } from './file-send.js';

@@ -3,7 +3,8 @@
 
 import { IocpError } from '@overlapped/iocp-native';
 import { Timer } from '@overlapped/net-core';
-import { type Core, Stat } from '@overlapped/net-core/internal';
+import type { Core } from '@overlapped/net-core/internal';
+import { Stat } from '../stats.js';
 import type { Session } from './session.js';
 import { kBytesArrived, kPartialFrame, kReceives } from './symbols.js';
 
