@@ -1,7 +1,7 @@
 // The command: sessions on a thread that waits in the kernel, against node:net, a server in C, and Bun.
 
 import { parseArgs } from 'node:util';
-import { Agent } from '../measured/agent.js';
+import { Agent, onBackends } from '../measured/agent.js';
 import { bun, liburing, RivalServer, whyNot } from '../measured/rivals.js';
 import { type Server, withServers } from '../measured/server.js';
 import { underLoad } from '../measuring/measures.js';
@@ -9,13 +9,17 @@ import { atLeast, atMost, cpu, rate, report } from '../measuring/report.js';
 import { takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '15' }, seconds: { type: 'string', default: '1' } },
+  options: {
+    rounds: { type: 'string', default: '15' },
+    seconds: { type: 'string', default: '1' },
+    backend: { type: 'string', multiple: true },
+  },
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 
 const starts: (() => Promise<Server>)[] = [
-  () => Agent.start('dedicated', 'echo'),
+  ...onBackends('dedicated', 'echo', values.backend),
   () => Agent.start('node-net', 'echo'),
 ];
 for (const rival of [liburing, bun]) {

@@ -31,10 +31,11 @@ export class Agent implements Server {
     this.#process = child;
   }
 
-  /** `threads` is for the dedicated server alone: how many of them serve. */
-  static async start(program: Program, behaviour: Behaviour, threads = 1): Promise<Agent> {
+  /** `threads` is for the dedicated server alone: how many of them serve. `backend` is what a core opens by default. */
+  static async start(program: Program, behaviour: Behaviour, threads = 1, backend?: string): Promise<Agent> {
     const child = fork(pathOf(`dist/servers/${program}.js`), [behaviour, String(threads)], {
       execArgv: ['--expose-gc'],
+      env: backend === undefined ? process.env : { ...process.env, OVERLAPPED_BACKEND: backend },
     });
     return new Agent(child, (await answerOf(child)) as Ready);
   }
@@ -81,6 +82,16 @@ export class Agent implements Server {
 /** How to start one server of each program, with the same behaviour. */
 export function agents(programs: readonly Program[], behaviour: Behaviour): (() => Promise<Agent>)[] {
   return programs.map((program) => () => Agent.start(program, behaviour));
+}
+
+/** How to start a server of a program on each of the backends, or on the default one if there are none. */
+export function onBackends(
+  program: Program,
+  behaviour: Behaviour,
+  backends: readonly string[] | undefined,
+): (() => Promise<Agent>)[] {
+  if (backends === undefined) return agents([program], behaviour);
+  return backends.map((backend) => () => Agent.start(program, behaviour, 1, backend));
 }
 
 async function answerOf(child: ChildProcess): Promise<unknown> {

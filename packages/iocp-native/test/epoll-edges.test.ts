@@ -14,7 +14,9 @@ function rig(options = {}): Rig {
   return new Rig(openPort({ backend: 'epoll', ...options }));
 }
 
-describe.skipIf(!availability.available)('a port over epoll', () => {
+const reason = availability.available ? '' : ` (${availability.reason})`;
+
+describe.skipIf(!availability.available)(`a port over epoll${reason}`, () => {
   it('reads on behind urgent data, at which recv() stops short, though nothing more comes', async () => {
     const send = bound<[fd: number, from: Buffer, length: number, flags: number]>(
       'long send(int, void *, size_t, int)',

@@ -48,7 +48,7 @@ onLinux('what the kernel refuses', () => {
 
   testUnless(noLimits ?? noRing, 'the usual 8 MiB of locked memory are enough for 20 threads', async () => {
     const fixture = fileURLToPath(new URL('fixtures/many-threads.mjs', import.meta.url));
-    const line = [...WITHOUT_RIGHTS, 'prlimit', `--memlock=${8 << 20}`, process.execPath, fixture, '20'];
+    const line = [...WITHOUT_RIGHTS, 'prlimit', `--memlock=${8 << 20}`, process.execPath, fixture, '20', 'io_uring'];
     const { stdout } = await promisify(execFile)(line[0]!, line.slice(1));
     expect(stdout).toBe('served\n');
   });
@@ -61,6 +61,13 @@ onLinux('what the kernel refuses', () => {
       expect(backend).toBe('epoll');
       await seeServed(server);
     });
+  });
+
+  test('io_uring is forbidden: two threads serve', async () => {
+    const fixture = fileURLToPath(new URL('fixtures/many-threads.mjs', import.meta.url));
+    const filter = fileURLToPath(new URL('../dist/forbid-io-uring.js', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', filter, fixture, '2']);
+    expect(stdout).toBe('served\n');
   });
 
   testUnless(noRing, 'io_uring is forbidden after it was found available: the next backend serves', async () => {

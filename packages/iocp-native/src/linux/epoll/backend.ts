@@ -2,17 +2,13 @@
 
 import type { Availability, Backend } from '../../contract/driver.js';
 import type { PortOptions } from '../../contract/port.js';
-import { BlockStore } from '../../native/memory.js';
 import { Port } from '../../port/port.js';
 import { assertLinuxLayout } from '../abi.js';
 import { linuxHandles, unavailable, whyNotLinux } from '../backend.js';
-import { linuxMemory } from '../memory.js';
+import { linuxBlocks } from '../memory.js';
 import { closeAtThreadEnd } from '../thread-end.js';
 import { EpollDriver } from './driver.js';
 import type { EpollSocket } from './socket.js';
-
-/** Blocks of native memory outlive their ports, so that stale views stay harmless. */
-const blocks = new BlockStore(linuxMemory);
 
 let known: Availability | undefined;
 
@@ -31,7 +27,7 @@ export const epollBackend: Backend = {
 
 function openEpoll(options: Required<PortOptions>): Port<EpollSocket> {
   const driver = (port: Port<EpollSocket>) => new EpollDriver(port);
-  return new Port({ backend: 'epoll', native: true, blocks, driver }, options);
+  return new Port({ backend: 'epoll', native: true, blocks: linuxBlocks, driver }, options);
 }
 
 /** Opens a port for a moment. Never throws. */
