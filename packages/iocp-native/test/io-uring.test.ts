@@ -11,6 +11,8 @@ if (availability.available) {
     'sharing an address rejects with ENOTSUP': 'Linux has SO_REUSEPORT',
     'a port that cannot wait does not host the loop: ENOTSUP': 'it can wait',
     'a port that is not native moves no connection: ENOTSUP': 'it is native',
+    'a type of service is refused where packets cannot have it: ENOTSUP': 'Linux has IP_TOS',
+    'a type of service is refused where datagrams cannot have it: ENOTSUP': 'Linux has IP_TOS',
     'an option that node:net lacks is refused: ENOTSUP': 'it has these options',
   });
 } else {

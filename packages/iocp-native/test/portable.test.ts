@@ -36,6 +36,8 @@ contract('portable', (options) => openPort({ ...options, backend: 'portable' }),
   'a detached accept on a path brings a handle, which a port adopts': notNative,
   'a connect to a path whose listener takes nobody can be canceled and closed': 'node:net gives EAGAIN at once',
   'keep-alive probes are as asked for, at the start and later': 'node:net has the idle time only',
+  'packets have the type of service asked for, at the start and later': 'node:net has no such options',
+  'datagrams have the type of service asked for, at the start and later': 'node:net has no such options',
   'buffers have the sizes asked for': 'node:net has no such options',
   'sockets have the options asked for, and accepted ones those of their listener': 'node:net shows no socket number',
 });

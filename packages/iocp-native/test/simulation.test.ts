@@ -37,7 +37,9 @@ const skips = {
   'a zone that this machine has not is refused': noSystem,
   'keep-alive probes are as asked for, at the start and later': noSystem,
   'buffers have the sizes asked for': noSystem,
+  'packets have the type of service asked for, at the start and later': noSystem,
   'a port that is not native moves no connection: ENOTSUP': 'it does, to another port of the simulation',
+  'a type of service is refused where packets cannot have it: ENOTSUP': 'it takes every option, and no notice of it',
   'an option that node:net lacks is refused: ENOTSUP': 'it takes every option, and no notice of it',
 };
 

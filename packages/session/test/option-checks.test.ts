@@ -42,6 +42,7 @@ const listening: [options: object, message: string | RegExp][] = [
   [{ keepAlive: true }, 'keepAlive must be a number of seconds, or an object, not true'],
   [{ keepAlive: { idle: 1, interval: 0 } }, 'keepAlive.interval must be a whole number from 1 to 32767, not 0'],
   ...[Number.NaN, -1, 0.5].map((size): [object, string] => [{ sendBufferSize: size }, 'sendBufferSize must be']),
+  [{ tos: 256 }, 'tos must be a whole number from 0 to 255, not 256'],
   [{ noDelay: 5 }, 'noDelay must be true or false, not 5'],
   [{ maxSessions: 0 }, 'maxSessions must be a number from 1, not 0'],
   [{ maxSessions: '10' }, 'maxSessions must be a number from 1, not "10"'],

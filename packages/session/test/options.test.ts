@@ -11,6 +11,7 @@ onEveryBackend((backend) => {
   const options = {
     noDelay: false,
     keepAlive: native ? { idle: 20, interval: 5, count: 3 } : 20,
+    ...(native && process.platform === 'linux' && { tos: 0xb8 }),
     ...(native && { sendBufferSize: 65_536, receiveBufferSize: 131_072 }),
   };
 

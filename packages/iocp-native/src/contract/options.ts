@@ -45,12 +45,19 @@ export interface SocketOptions {
   readonly sendBufferSize?: number;
   /** SO_RCVBUF: bytes that the kernel holds for us, which is the window that the peer has. The rest as above. */
   readonly receiveBufferSize?: number;
+  /**
+   * IP_TOS, or IPV6_TCLASS on IPv6: the byte of each packet's header that has the DSCP in its upper 6 bits, 0 to 255. Default: 0.
+   * ENOTSUP but on Linux: Windows marks packets by its QoS policies only, and node:net has no such option.
+   */
+  readonly tos?: number;
 }
 
 /** The options of a UDP socket. */
 export interface DatagramSocketOptions {
   /** SO_BROADCAST: lets the socket send to a broadcast address, which fails with EACCES otherwise. Default false. */
   readonly broadcast?: boolean;
+  /** As in SocketOptions. */
+  readonly tos?: number;
 }
 
 /** The options of all kinds of sockets. */
@@ -66,10 +73,11 @@ export const socketOptionChecks: Checks<SocketOptions> = {
   keepAlive: checkKeepAlive,
   sendBufferSize: whole(1, 2 ** 31 - 1),
   receiveBufferSize: whole(1, 2 ** 31 - 1),
+  tos: whole(0, 255),
 };
 
 /** What each option of a UDP socket must be. */
-export const datagramOptionChecks: Checks<DatagramSocketOptions> = { broadcast: bool };
+export const datagramOptionChecks: Checks<DatagramSocketOptions> = { broadcast: bool, tos: whole(0, 255) };
 
 /** The names of all options, by the kind of socket that has them. */
 export const SOCKET_OPTIONS = Object.keys(socketOptionChecks) as readonly (keyof SocketOptions)[];

@@ -30,7 +30,17 @@ import type {
 } from './options.js';
 
 export { GatherList, MAX_GATHER } from './gather-list.js';
-export type * from './options.js';
+export type {
+  AnySocketOptions,
+  DatagramOptions,
+  DatagramSocketOptions,
+  Endpoint,
+  KeepAlive,
+  ListenOptions,
+  PipeEndpoint,
+  SocketOptionName,
+  SocketOptions,
+} from './options.js';
 
 /**
  * What serves a port: a kernel, node:net (`portable`), or createSimulation() of the testing entry (`simulation`), which

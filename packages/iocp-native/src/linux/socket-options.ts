@@ -13,13 +13,19 @@ import { errno, getsockopt, setsockopt } from './libc.js';
 
 /** The level and the number of an option that is an int, or a boolean as an int. */
 type IntOption = readonly [level: number, number: number];
+/** An option of IP, which has two versions. A socket of IPv6 has both: some of its peers may be IPv4. */
+interface IPOption {
+  readonly ipv4: IntOption;
+  readonly ipv6: IntOption;
+}
 
 /** What each option is to setsockopt(). `keepAlive` is several options. */
-const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' } = {
+const table: { readonly [Name in SocketOptionName]-?: IntOption | IPOption | 'keepAlive' } = {
   noDelay: [abi.IPPROTO_TCP, abi.TCP_NODELAY],
   keepAlive: 'keepAlive',
   sendBufferSize: [abi.SOL_SOCKET, abi.SO_SNDBUF],
   receiveBufferSize: [abi.SOL_SOCKET, abi.SO_RCVBUF],
+  tos: { ipv4: [abi.IPPROTO_IP, abi.IP_TOS], ipv6: [abi.IPPROTO_IPV6, abi.IPV6_TCLASS] },
   broadcast: [abi.SOL_SOCKET, abi.SO_BROADCAST],
 };
 
@@ -40,7 +46,14 @@ export function applyOptions(
 export function applyOption(fd: number, name: SocketOptionName, value: SocketOptionValue, action: string): void {
   const option = table[name];
   if (option === 'keepAlive') applyKeepAlive(fd, value as number | KeepAlive, action);
+  else if ('ipv4' in option) applyIPOption(fd, option, value as number, action);
   else setOption(fd, option[0], option[1], Number(value), action);
+}
+
+function applyIPOption(fd: number, { ipv4, ipv6 }: IPOption, value: number, action: string): void {
+  setOption(fd, ipv4[0], ipv4[1], value, action);
+  const family = getOption(fd, abi.SOL_SOCKET, abi.SO_DOMAIN);
+  if (family === abi.AF_INET6) setOption(fd, ipv6[0], ipv6[1], value, action);
 }
 
 function applyKeepAlive(fd: number, keepAlive: number | KeepAlive, action: string): void {

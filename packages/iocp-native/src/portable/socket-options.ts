@@ -43,6 +43,7 @@ const table: { readonly [Name in SocketOptionName]-?: NodeOption<Required<AnySoc
   },
   sendBufferSize: {},
   receiveBufferSize: {},
+  tos: {},
   broadcast: { setDatagrams: (raw, on) => raw.setBroadcast(on) },
 };
 const options = table as { readonly [Name in SocketOptionName]: NodeOption<SocketOptionValue> };

@@ -15,12 +15,14 @@ import { setsockopt, WSAGetLastError, WSAIoctl } from './ws2_32.js';
 /** The level and the number of an option that is an int, or a boolean as an int. */
 type IntOption = readonly [level: number, number: number];
 
-/** What each option is to setsockopt(). `keepAlive` is several options. */
-const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' } = {
+/** What each option is to setsockopt(). `keepAlive` is several options. An option that Windows lacks has the reason. */
+const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' | { readonly lacking: string } } = {
   noDelay: [c.IPPROTO_TCP, c.TCP_NODELAY],
   keepAlive: 'keepAlive',
   sendBufferSize: [c.SOL_SOCKET, c.SO_SNDBUF],
   receiveBufferSize: [c.SOL_SOCKET, c.SO_RCVBUF],
+  // setsockopt() of IP_TOS succeeds, and has no effect.
+  tos: { lacking: 'Windows marks packets by its QoS policies only' },
   broadcast: [c.SOL_SOCKET, c.SO_BROADCAST],
 };
 
@@ -41,6 +43,7 @@ export function applyOptions(
 export function applyOption(handle: number, name: SocketOptionName, value: SocketOptionValue, action: string): void {
   const option = table[name];
   if (option === 'keepAlive') applyKeepAlive(handle, value as number | KeepAlive, action);
+  else if ('lacking' in option) throw new IocpError(action, option.lacking, 'ENOTSUP', 'setsockopt');
   else setOption(handle, option[0], option[1], Number(value), action);
 }
 

@@ -4,10 +4,10 @@ import { networkInterfaces } from 'node:os';
 import { expect } from 'vitest';
 import { endpoint } from '../../src/contract/endpoint.js';
 import { isIocpError } from '../../src/contract/errors.js';
-import { type Endpoint, Operation } from '../../src/contract/port.js';
+import { type Endpoint, Operation, type PortSocket } from '../../src/contract/port.js';
 import { linkLocal } from '../support/link-local.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
-import { bufferSizesOf, hasKeepAlive, hasNoDelay, keepAliveOf } from '../support/socket-options.js';
+import { bufferSizesOf, hasKeepAlive, hasNoDelay, keepAliveOf, tosOf } from '../support/socket-options.js';
 import type { Suite } from '../support/suite.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
@@ -185,6 +185,36 @@ export function addresses(suite: Suite): void {
     const sizes = { sendBufferSize: 24_576, receiveBufferSize: 49_152 };
     const { server, client } = await r.pair(sizes);
     for (const { handle } of [server, client]) expect(bufferSizesOf(handle)).toEqual(sizes);
+  });
+
+  suite.rule('packets have the type of service asked for, at the start and later', async ({ skip }) => {
+    const r = suite.rig();
+    for (const address of hasIPv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
+      const local = endpoint(address, 0);
+      const listener = await r.listen({ tos: 0xb8 }, local);
+      const { server, client } = await r.dial(listener, { tos: 0x28 });
+      const of = (socket: PortSocket) => tosOf(socket.handle, local.family);
+      expect([listener, server, client].map(of)).toEqual([0xb8, 0xb8, 0x28]);
+      for (const socket of [listener, server, client]) socket.setOption('tos', 0x48);
+      expect([listener, server, client].map(of)).toEqual([0x48, 0x48, 0x48]);
+      const later = await r.dial(listener);
+      expect([later.server, later.client].map(of)).toEqual([0x48, 0]);
+    }
+    if (!hasIPv6) skip('this machine has no ::1');
+    // IPv4 peers of a socket of IPv6 get what it has for IPv4.
+    const both = await r.listen({ tos: 0xb8 }, endpoint('::', 0));
+    expect([tosOf(both.handle, 4), tosOf(both.handle, 6)]).toEqual([0xb8, 0xb8]);
+  });
+
+  suite.rule('a type of service is refused where packets cannot have it: ENOTSUP', async () => {
+    const r = suite.rig();
+    await expect(r.listen({ tos: 8 })).rejects.toMatchObject({ code: 'ENOTSUP', name: 'IocpError' });
+    const event = r.event();
+    const socket = r.port.connect(event, { ...LOOPBACK, port: 9 }, undefined, { tos: 8 });
+    expect((await r.pump.next('Connect', event)).error?.code).toBe('ENOTSUP');
+    await r.close(socket);
+    const { server } = await r.pair();
+    expect(() => server.setOption('tos', 8)).toThrow(/^Cannot set tos: .+ENOTSUP/);
   });
 
   suite.rule('an option that node:net lacks is refused: ENOTSUP', async () => {

@@ -11,6 +11,7 @@ import { DatagramPeer } from '../support/datagram-peer.js';
 import type { TestEvent } from '../support/event.js';
 import type { Packet } from '../support/pump.js';
 import { LOOPBACK, type Rig } from '../support/rig.js';
+import { tosOf } from '../support/socket-options.js';
 import type { Suite } from '../support/suite.js';
 import { library } from '../support/threads.js';
 
@@ -197,6 +198,32 @@ export function datagrams(suite: Suite): void {
     const { server } = await r.pair();
     expect(() => r.send(socket, 'x')).toThrow(AssertionError);
     expect(() => r.port.sendTo(server, r.event(), r.gather('x'), local)).toThrow(AssertionError);
+  });
+
+  suite.rule('datagrams have the type of service asked for, at the start and later', async () => {
+    const r = suite.rig();
+    const socket = await r.port.bind(LOOPBACK, { tos: 0xb8 });
+    const peer = await r.port.bind(LOOPBACK, { remote: socket.localEndpoint(), tos: 0x28 });
+    const of = ({ handle }: PortSocket) => tosOf(handle, 4);
+    expect([socket, peer].map(of)).toEqual([0xb8, 0x28]);
+    socket.setOption('tos', 0x49);
+    expect(of(socket)).toBe(0x49);
+  });
+
+  suite.rule('a datagram socket has its own options: ENOTSUP for the others', async () => {
+    const r = suite.rig();
+    const { socket } = await bound(r);
+    socket.setOption('broadcast', true);
+    expect(() => socket.setOption('noDelay', true)).toThrow(/^Cannot set noDelay: .+ENOTSUP/);
+    const { server } = await r.pair();
+    expect(() => server.setOption('broadcast', true)).toThrow(/^Cannot set broadcast: .+ENOTSUP/);
+  });
+
+  suite.rule('a type of service is refused where datagrams cannot have it: ENOTSUP', async () => {
+    const r = suite.rig();
+    await expect(r.port.bind(LOOPBACK, { tos: 8 })).rejects.toMatchObject({ code: 'ENOTSUP', name: 'IocpError' });
+    const socket = await r.port.bind(LOOPBACK);
+    expect(() => socket.setOption('tos', 8)).toThrow(/^Cannot set tos: .+ENOTSUP/);
   });
 
   suite.rule('a datagram socket neither accepts, sends files, nor shuts down', async () => {

@@ -31,7 +31,7 @@ export function local(suite: Suite): void {
   suite.rule('a local socket has no address, and takes no notice of the options of TCP', async () => {
     const r = suite.rig();
     const at = { path: localPath() };
-    const options = { noDelay: false, keepAlive: 10 };
+    const options = { noDelay: false, keepAlive: 10, tos: 8 };
     const listener = await r.listen(options, at);
     const { server, client } = await r.dial(listener, options, at);
     for (const socket of [listener, server, client]) {
@@ -42,6 +42,7 @@ export function local(suite: Suite): void {
       socket.setOption('noDelay', true);
       socket.setOption('keepAlive', 10);
       socket.setOption('keepAlive', 0);
+      socket.setOption('tos', 8);
     }
   });
 

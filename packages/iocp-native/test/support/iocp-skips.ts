@@ -1,6 +1,10 @@
 // The rules that the Windows backend does not follow, and those that Wine does not, in which it is tested on Linux; and why.
 
 const everywhere = {
+  'packets have the type of service asked for, at the start and later':
+    'Windows marks packets by its QoS policies only',
+  'datagrams have the type of service asked for, at the start and later':
+    'Windows marks packets by its QoS policies only',
   'listeners with reusePort share an address, and take every connection between them': 'Windows has no SO_REUSEPORT',
   'a half-closed local socket still receives': 'a named pipe has no half-close',
   'the file of a dead listener refuses clients, and is in the way of listeners': 'a named pipe has no file',

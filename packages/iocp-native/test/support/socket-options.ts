@@ -42,6 +42,11 @@ export function keepAliveOf(handle: number): { idle: number; interval: number; c
   return { idle: of(TCP_KEEPIDLE), interval: of(TCP_KEEPINTVL), count: of(TCP_KEEPCNT) };
 }
 
+/** IPV6_TCLASS of a socket of IPv6, else IP_TOS. On Linux. */
+export function tosOf(handle: number, family: 4 | 6): number {
+  return family === 6 ? option(handle, 41, 67) : option(handle, 0, 1);
+}
+
 /** In the bytes that were asked for: Linux answers with twice as many. */
 export function bufferSizesOf(handle: number): { sendBufferSize: number; receiveBufferSize: number } {
   const of = (name: number) => option(handle, SOL_SOCKET, name) / (process.platform === 'linux' ? 2 : 1);
