@@ -8,5 +8,33 @@ export { type Candidate, candidates, type OpenOptions, openPort, openPoster } fr
 export type { Availability } from './contract/driver.js';
 export { endpoint } from './contract/endpoint.js';
 export { IocpError, isIocpError } from './contract/errors.js';
-export * from './contract/port.js';
+// By name: what the drivers alone need of the contract is not for users.
+export {
+  type AnySocketOptions,
+  type BackendName,
+  CompletionPacket,
+  type CompletionPort,
+  createBatch,
+  type DatagramOptions,
+  type DatagramSocketOptions,
+  type Endpoint,
+  EVENT_SIZE,
+  GatherList,
+  type KeepAlive,
+  type ListenOptions,
+  MAX_DATAGRAM_SENDS,
+  MAX_GATHER,
+  Operation,
+  type Overlapped,
+  type PipeEndpoint,
+  type PortOptions,
+  type PortPoster,
+  type PortSocket,
+  type PortStats,
+  type PortToken,
+  type ReceiveBufferOptions,
+  type SocketOptionName,
+  type SocketOptions,
+  type SocketOptionValue,
+} from './contract/port.js';
 export type { NativeBlock } from './native/memory.js';
