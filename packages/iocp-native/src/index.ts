@@ -35,6 +35,5 @@ export {
   type ReceiveBufferOptions,
   type SocketOptionName,
   type SocketOptions,
-  type SocketOptionValue,
 } from './contract/port.js';
 export type { NativeBlock } from './native/memory.js';
