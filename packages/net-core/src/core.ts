@@ -34,7 +34,7 @@ import { BufferWaiters } from './buffer-waiters.js';
 import type { ServerStats } from './core-stats.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
-import { EventShare } from './event-share.js';
+import { EventQuota } from './event-quota.js';
 import { leaveQuietly, sendAtExit } from './exit.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
@@ -47,8 +47,8 @@ import { type Clock, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
 import { type PostTarget, UserEvent } from './user-events.js';
-import { createControl, EXCHANGE_SIZE, Exchange, MOST_BYTES, memberOf } from './workers/exchange.js';
 import { MESSAGE_KEY } from './workers/protocol.js';
+import { createControl, MEMORY_SIZE, MOST_BYTES, SharedMessages, threadIndexOf } from './workers/shared-messages.js';
 import { type WorkerPoolOptions, WorkerThreads } from './workers/worker-pool.js';
 
 const CHECKS: Checks<IocpCoreOptions> = {
@@ -80,9 +80,9 @@ export class Core implements IocpCore {
   /** Events for all operations of this port. */
   readonly events: IocpEventPool<CompletionOwner>;
   /** The events that listeners may take. */
-  readonly listenerEvents: EventShare<CompletionOwner>;
+  readonly listenerEvents: EventQuota<CompletionOwner>;
   /** The events that datagram sockets may take. */
-  readonly datagramEvents: EventShare<CompletionOwner>;
+  readonly datagramEvents: EventQuota<CompletionOwner>;
   /** How many sessions it may have. */
   readonly quota: SessionQuota;
   /** Buffers for bytes that are copied to be sent. Their memory serves later cores. */
@@ -99,10 +99,10 @@ export class Core implements IocpCore {
   readonly statsBlock: StatsBlock;
   readonly threads: number;
   /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. */
-  onMessage: ((exchange: Exchange, message: number) => void) | null = null;
+  onMessage: ((messages: SharedMessages, message: number) => void) | null = null;
   readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'onHung' | 'core'>;
-  #exchange: Exchange | undefined;
-  /** How a worker thread posts to the other threads of its server, by their member numbers. */
+  #messages: SharedMessages | undefined;
+  /** How a worker thread posts to the other threads of its server, by their thread indexes. */
   #peers: ReadonlyMap<number, PortPoster> = new Map();
   #workers: WorkerThreads | undefined;
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
@@ -133,7 +133,7 @@ export class Core implements IocpCore {
     this.timers = new TimerQueue(system.clock);
     this.#runTicks = system.clock.runTicks;
     this.statsBlock = internals.statsBlock ?? new StatsBlock();
-    this.#exchange = internals.exchange;
+    this.#messages = internals.messages;
     this.threads = this.port.native ? threads : 0;
     this.#workerOptions = {
       resourceLimits,
@@ -148,8 +148,8 @@ export class Core implements IocpCore {
       this.maxSessions = maxSessions;
       const events = maxSessions * EVENTS_PER_SESSION + LISTENER_EVENTS + DATAGRAM_EVENTS;
       this.events = new IocpEventPool(this.port.allocate(Slab.bytesFor(EVENT_SIZE, events), true), events);
-      this.listenerEvents = new EventShare(this.events, LISTENER_EVENTS);
-      this.datagramEvents = new EventShare(this.events, DATAGRAM_EVENTS);
+      this.listenerEvents = new EventQuota(this.events, LISTENER_EVENTS);
+      this.datagramEvents = new EventQuota(this.events, DATAGRAM_EVENTS);
       this.quota = new SessionQuota(maxSessions);
       const { count, size } = sendBuffers;
       this.sendBuffers = new BufferPool(this.port.allocate(Slab.bytesFor(size, count), true), size, count);
@@ -191,7 +191,7 @@ export class Core implements IocpCore {
     this.#workers ??= new WorkerThreads({
       ...this.#workerOptions,
       threads: this.threads,
-      exchange: this.#openExchange(),
+      messages: this.#openMessages(),
       token: this.share(),
     });
     return this.#workers;
@@ -204,23 +204,23 @@ export class Core implements IocpCore {
 
   /**
    * Sends a message to the `onMessage` of every thread of this server, also of this one, with one copy of its bytes, at
-   * most 1 MiB. Those of one thread arrive in order. False, and no thread gets it, when the exchange is full.
+   * most 1 MiB. Those of one thread arrive in order. False, and no thread gets it, when there is no space for it.
    */
   broadcast(bytes: Uint8Array): boolean {
     if (bytes.length > MOST_BYTES) {
       throw new RangeError(`a message has at most ${MOST_BYTES} bytes, not ${bytes.length}`);
     }
     if (this.#destroyed) return false;
-    const exchange = this.#openExchange();
-    const message = exchange.publish(bytes);
+    const messages = this.#openMessages();
+    const message = messages.publish(bytes);
     if (message < 0) return false;
-    for (const [member, poster] of this.#workers?.posters ?? this.#peers) {
-      if (member === exchange.member) continue;
-      if (!exchange.hold(message, member)) this.statsBlock.values[Stat.skipped]!++;
-      else if (!poster.post(MESSAGE_KEY, exchange.ticketOf(message))) exchange.unhold(message, member);
+    for (const [threadIndex, poster] of this.#workers?.posters ?? this.#peers) {
+      if (threadIndex === messages.threadIndex) continue;
+      if (!messages.retainFor(message, threadIndex)) this.statsBlock.values[Stat.skipped]!++;
+      else if (!poster.post(MESSAGE_KEY, messages.ticketOf(message))) messages.releaseFor(message, threadIndex);
     }
-    this.onMessage?.(exchange, message);
-    exchange.release(message);
+    this.onMessage?.(messages, message);
+    messages.release(message);
     return true;
   }
 
@@ -336,21 +336,21 @@ export class Core implements IocpCore {
   }
 
   #receiveMessage(ticket: number): void {
-    const exchange = this.#openExchange();
-    const message = exchange.accept(ticket);
+    const messages = this.#openMessages();
+    const message = messages.accept(ticket);
     if (message < 0) return;
-    this.onMessage?.(exchange, message);
-    exchange.release(message);
+    this.onMessage?.(messages, message);
+    messages.release(message);
   }
 
-  #openExchange(): Exchange {
-    if (this.#exchange === undefined) {
-      const control = createControl(memberOf(this.threads));
-      const block = this.port.allocate(EXCHANGE_SIZE, true);
+  #openMessages(): SharedMessages {
+    if (this.#messages === undefined) {
+      const control = createControl(threadIndexOf(this.threads));
+      const block = this.port.allocate(MEMORY_SIZE, true);
       shareBlock(block);
-      this.#exchange = new Exchange(control, block, 0, threadId);
+      this.#messages = new SharedMessages(control, block, 0, threadId);
     }
-    return this.#exchange;
+    return this.#messages;
   }
 
   #flush(): boolean {

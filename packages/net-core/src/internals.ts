@@ -2,7 +2,7 @@
 // run out of buffers.
 
 import type { StatsBlock } from './stats.js';
-import type { Exchange } from './workers/exchange.js';
+import type { SharedMessages } from './workers/shared-messages.js';
 
 interface Buffers {
   readonly count: number;
@@ -11,7 +11,7 @@ interface Buffers {
 
 export interface Internals {
   readonly statsBlock?: StatsBlock;
-  readonly exchange?: Exchange;
+  readonly messages?: SharedMessages;
   readonly receiveBuffers?: Buffers;
   readonly sendBuffers?: Buffers;
 }

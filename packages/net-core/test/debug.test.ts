@@ -24,12 +24,12 @@ function simulate() {
 /** Whether all of these bytes are poison. */
 const isPoison = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === POISON);
 
-test('a message of the exchange, when nobody reads it any more', () => {
+test('a message of the messages, when nobody reads it any more', () => {
   const { core } = simulate();
   let kept: Buffer | undefined;
-  core.onMessage = (exchange, message) => {
-    const start = exchange.offsetOf(message);
-    kept = exchange.block.bytes.subarray(start, start + exchange.lengthOf(message));
+  core.onMessage = (messages, message) => {
+    const start = messages.offsetOf(message);
+    kept = messages.block.bytes.subarray(start, start + messages.lengthOf(message));
     expect(String(kept)).toBe('to all');
   };
   core.broadcast(Buffer.from('to all'));

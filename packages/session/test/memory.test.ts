@@ -264,7 +264,7 @@ onEveryBackend((backend) => {
     const peers = Array.from({ length: count }, () => dial(listener).pause());
     while (core.sessions < count) await new Promise(setImmediate);
     const text = Buffer.alloc(size);
-    // The memory of the exchange, which comes with the first one.
+    // The memory of the shared messages, which comes with the first one.
     broadcast(core, text, 'nobody');
     const before = process.memoryUsage().arrayBuffers;
     for (let i = 0; i < messages; i++) expect(broadcast(core, text.fill(i))).toBe(true);

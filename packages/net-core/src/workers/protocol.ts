@@ -11,19 +11,19 @@ export interface WorkerStart {
   readonly options: IocpCoreOptions;
   readonly ledger: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
-  readonly exchange: SharedExchange;
+  readonly messages: SharedMessagesToken;
   /** Of a LoadGuard. */
   readonly guard: SharedArrayBuffer;
 }
 
-/** An exchange, as it crosses to another thread. */
-export interface SharedExchange {
+/** The shared messages of a server, as they cross to another thread. */
+export interface SharedMessagesToken {
   readonly control: SharedArrayBuffer;
   readonly address: number;
 }
 
-/** How to post to the other threads: each one's member number in the exchange, and its port. */
-export type Peers = readonly (readonly [member: number, token: PortToken])[];
+/** How to post to the other threads: each one's thread index, and its port. */
+export type Peers = readonly (readonly [threadIndex: number, token: PortToken])[];
 
 /** To a worker. Each is answered with the same `id`. */
 export type Request =
@@ -47,16 +47,16 @@ export type Report =
   | { readonly id: number; readonly error: CarriedError };
 
 /** What runs in each worker: a module with a function `start`. */
-export interface HostModule {
+export interface WorkerModule {
   /**
    * `first` is the value of the first thread's start, undefined in that one. In `ended[0]`, which is shared memory, it counts
    * the sockets that were handed to it and are over.
    */
-  start(core: Core, data: unknown, first: unknown, ended: Int32Array): Promise<Hosted>;
+  start(core: Core, data: unknown, first: unknown, ended: Int32Array): Promise<Service>;
 }
 
 /** What `start` has made. */
-export interface Hosted {
+export interface Service {
   /** Told to whoever asked for the service; it must be cloneable. */
   readonly value?: unknown;
   /** A socket has been handed to this service, which owns it from now on. */
@@ -69,5 +69,5 @@ export interface Hosted {
 
 /** Keys of posted packets: below this they name the service that a socket is for, above it is the user's own key. */
 export const USER_KEYS = 0x80000000;
-/** This one is neither: a message of the exchange. */
+/** This one is neither: the ticket of a shared message. */
 export const MESSAGE_KEY = 0xffffffff;

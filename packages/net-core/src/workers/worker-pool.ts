@@ -8,8 +8,8 @@ import { closeHandle, recoverPoster } from '@overlapped/iocp-native/internal';
 import type { CoreStats } from '../core-stats.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { sum } from '../stats.js';
-import { type Exchange, memberOf } from './exchange.js';
 import { MESSAGE_KEY, USER_KEYS } from './protocol.js';
+import { type SharedMessages, threadIndexOf } from './shared-messages.js';
 import { LOOKS_IN_VAIN, WorkerThread } from './worker-thread.js';
 
 /** A thread that lived shorter than this, in milliseconds, is replaced after a pause, which doubles each time. */
@@ -46,7 +46,7 @@ export interface WorkerPoolOptions {
   readonly resourceLimits: ResourceLimits | undefined;
   readonly core: IocpCoreOptions;
   /** Of the core that has the pool, and how to post to that. */
-  readonly exchange: Exchange;
+  readonly messages: SharedMessages;
   readonly token: PortToken;
   readonly onLost: (error: Error, index: number) => void;
   /** A thread has not run for so many seconds. Called once, until it runs again. */
@@ -63,7 +63,7 @@ export interface WorkerPool {
 }
 
 export class WorkerThreads implements WorkerPool {
-  /** How to post to the threads, by their member numbers. */
+  /** How to post to the threads, by their thread indexes. */
   readonly posters = new Map<number, PortPoster>();
   readonly #options: WorkerPoolOptions;
   readonly #places: Place[] = [];
@@ -147,7 +147,7 @@ export class WorkerThreads implements WorkerPool {
     const thread = new WorkerThread(index, this.#options, (key, bytes) => {
       if (key < USER_KEYS) this.#give(key, bytes);
     });
-    this.posters.set(memberOf(index), thread);
+    this.posters.set(threadIndexOf(index), thread);
     thread.ended.then((error) => this.#ended(index, error, performance.now() - born));
     return thread;
   }
@@ -220,7 +220,7 @@ export class WorkerThreads implements WorkerPool {
   async #introduce(): Promise<void> {
     const peers: [number, PortToken][] = [[0, this.#options.token]];
     const threads = this.#places.map(({ thread }) => thread).filter(({ token }) => token !== undefined);
-    for (const { index, token } of threads) peers.push([memberOf(index), token!]);
+    for (const { index, token } of threads) peers.push([threadIndexOf(index), token!]);
     // One that is lost meanwhile has no need to know; one that does not run learns of it when it runs again.
     await Promise.allSettled(threads.map((thread) => thread.unlessHung(thread.ask({ ask: 'meet', peers }))));
   }

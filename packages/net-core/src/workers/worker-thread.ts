@@ -6,9 +6,9 @@ import { createLedger, landError, reap, startThread, threadEntry } from '@overla
 import type { CoreStats } from '../core-stats.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { countersOf, Stat, StatsBlock } from '../stats.js';
-import { type Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
+import { type SharedMessages, threadIndexOf } from './shared-messages.js';
 
 /** Milliseconds beyond its grace that a thread gets to end what it has begun to end. One that does not run gets none. */
 const PATIENCE = 2000;
@@ -20,7 +20,7 @@ const LAST_PATIENCE = 2000;
 export const LOOKS_IN_VAIN = 10;
 
 interface WorkerOptions {
-  readonly exchange: Exchange;
+  readonly messages: SharedMessages;
   readonly core: IocpCoreOptions;
   readonly resourceLimits: ResourceLimits | undefined;
 }
@@ -57,7 +57,7 @@ export class WorkerThread {
   #nextId = 1;
   #token: PortToken | undefined;
   #poster: PortPoster | undefined;
-  readonly #exchange: Exchange;
+  readonly #messages: SharedMessages;
   /** Those who wait for an answer only as long as the thread runs. */
   readonly #impatient = new Set<() => void>();
   #stopping = false;
@@ -75,14 +75,14 @@ export class WorkerThread {
   /** `onLeftOver` gets the packets that were posted to the thread and that it did not take before it ended. */
   constructor(index: number, options: WorkerOptions, onLeftOver: (key: number, bytes: number) => void) {
     this.index = index;
-    this.#exchange = options.exchange;
-    const { control, block } = options.exchange;
+    this.#messages = options.messages;
+    const { control, block } = options.messages;
     const start: WorkerStart = {
       index,
       options: options.core,
       ledger: this.#ledger,
       stats: this.statsBlock.memory,
-      exchange: { control, address: block.address },
+      messages: { control, address: block.address },
       guard: this.#guard.memory,
     };
     const { resourceLimits } = options;
@@ -119,7 +119,7 @@ export class WorkerThread {
         this.#poster = undefined;
         this.#rejectAll(error ?? new Error('the worker thread has stopped'));
         reap(this.#ledger, this.#token, onLeftOver);
-        options.exchange.forget(memberOf(index), threadId);
+        options.messages.releaseAll(threadIndexOf(index), threadId);
         resolve(error);
       });
     });
@@ -227,8 +227,8 @@ export class WorkerThread {
     const wasHung = this.hung;
     this.#unchanged = turns === this.#turns && !asleep ? this.#unchanged + 1 : 0;
     this.#turns = turns;
-    if (this.hung) this.#exchange.exclude(memberOf(this.index));
-    else if (wasHung) this.#exchange.include(memberOf(this.index));
+    if (this.hung) this.#messages.exclude(threadIndexOf(this.index));
+    else if (wasHung) this.#messages.include(threadIndexOf(this.index));
     if (!this.hung || wasHung) return false;
     for (const giveUp of this.#impatient) giveUp();
     return true;

@@ -6,14 +6,14 @@ import { openPoster } from '@overlapped/iocp-native';
 import { blockAt, carryError, closeHandle, describe, keepLedger } from '@overlapped/iocp-native/internal';
 import { Core } from '../core.js';
 import { StatsBlock } from '../stats.js';
-import { EXCHANGE_SIZE, Exchange, memberOf } from './exchange.js';
 import { LoadGuard } from './load-guard.js';
-import { type Hosted, type HostModule, type Report, type Request, USER_KEYS, type WorkerStart } from './protocol.js';
+import { type Report, type Request, type Service, USER_KEYS, type WorkerModule, type WorkerStart } from './protocol.js';
+import { MEMORY_SIZE, SharedMessages, threadIndexOf } from './shared-messages.js';
 
 assert(parentPort, 'this is the entry of a worker thread');
 const parent = parentPort;
-const { index, options, ledger, stats, exchange, guard: loading } = workerData as WorkerStart;
-const services = new Map<number, Hosted>();
+const { index, options, ledger, stats, messages, guard: loading } = workerData as WorkerStart;
+const services = new Map<number, Service>();
 
 keepLedger(ledger);
 const guard = new LoadGuard(loading);
@@ -23,7 +23,12 @@ const core = new Core(
   { ...options, dedicated: true, onPost },
   {
     statsBlock: new StatsBlock(stats),
-    exchange: new Exchange(exchange.control, blockAt(exchange.address, EXCHANGE_SIZE), memberOf(index), threadId),
+    messages: new SharedMessages(
+      messages.control,
+      blockAt(messages.address, MEMORY_SIZE),
+      threadIndexOf(index),
+      threadId,
+    ),
   },
 );
 guard.done();
@@ -53,13 +58,13 @@ function onPost(key: number, bytes: number): void {
 async function serve(request: Request): Promise<unknown> {
   switch (request.ask) {
     case 'host': {
-      const host = (await import(/* webpackIgnore: true */ /* @vite-ignore */ request.module)) as HostModule;
+      const host = (await import(/* webpackIgnore: true */ /* @vite-ignore */ request.module)) as WorkerModule;
       const hosted = await host.start(core, request.data, request.first, request.ended);
       services.set(request.service, hosted);
       return hosted.value;
     }
     case 'meet':
-      core.meet(new Map(request.peers.map(([member, token]) => [member, openPoster(token)])));
+      core.meet(new Map(request.peers.map(([threadIndex, token]) => [threadIndex, openPoster(token)])));
       return undefined;
     case 'endService': {
       const hosted = services.get(request.service);

@@ -2,7 +2,7 @@
 // (`reusePort`), and makes sessions of the user's module.
 
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
-import type { Core, Hosted } from '@overlapped/net-core/internal';
+import type { Core, Service } from '@overlapped/net-core/internal';
 import type { SessionLimits, SessionOptions } from '../session/session-set.js';
 import type { AcceptLimits } from './accept-filter.js';
 import { loadKind } from './accept-target.js';
@@ -13,7 +13,7 @@ import { Listener, type ListenOptions, type LocalListenOptions } from './listene
 export type WorkerOptions = (ListenOptions | LocalListenOptions) &
   SessionLimits & { readonly module: string; readonly reusePort?: boolean };
 
-export async function start(core: Core, data: WorkerOptions, first: unknown, ended: Int32Array): Promise<Hosted> {
+export async function start(core: Core, data: WorkerOptions, first: unknown, ended: Int32Array): Promise<Service> {
   const { module, ...rest } = data;
   const options = { ...rest, session: await loadKind(module) };
   const { onPost } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
@@ -23,7 +23,7 @@ export async function start(core: Core, data: WorkerOptions, first: unknown, end
 }
 
 /** `reusePort`: the thread has a listening socket of its own. `first` is the endpoint of the first thread's. */
-async function listen(core: Core, options: ListenOptions & SessionOptions, first: unknown): Promise<Hosted> {
+async function listen(core: Core, options: ListenOptions & SessionOptions, first: unknown): Promise<Service> {
   const { host, port } = options;
   const { address = host, port: taken = port } = (first as Endpoint | undefined) ?? {};
   const where = { port: taken, ...(address !== undefined && { host: address }) };
@@ -32,7 +32,7 @@ async function listen(core: Core, options: ListenOptions & SessionOptions, first
 }
 
 /** The thread adopts connections that another thread accepted. The limits for all threads have been applied there. */
-export function adopt(core: Core, options: SessionOptions & AcceptLimits, ended: Int32Array): Hosted {
+export function adopt(core: Core, options: SessionOptions & AcceptLimits, ended: Int32Array): Service {
   const over = () => {
     Atomics.add(ended, 0, 1);
   };

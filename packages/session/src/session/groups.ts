@@ -1,9 +1,9 @@
 // Groups of sessions: a broadcast goes to all sessions of a group, in every thread of a server, with one copy of the bytes.
 //
-// A message of the exchange: the length of the group's name (2 bytes, little-endian), the name, the bytes to send.
+// A shared message: the length of the group's name (2 bytes, little-endian), the name, the bytes to send.
 
 import type { IocpCore } from '@overlapped/net-core';
-import { type Core, type Exchange, internalsOf } from '@overlapped/net-core/internal';
+import { type Core, internalsOf, type SharedMessages } from '@overlapped/net-core/internal';
 import { plainBytesOf } from '../bytes.js';
 import { kSendMessage } from './symbols.js';
 
@@ -15,8 +15,8 @@ const MAX_NAME = 1024;
 
 /** A session, as its groups see it. */
 interface GroupMember {
-  /** Queues `length` bytes of a message, which start at `offset` in the exchange. */
-  [kSendMessage](exchange: Exchange, message: number, offset: number, length: number): void;
+  /** Queues `length` bytes of a message, which start at `offset` in the memory of the shared messages. */
+  [kSendMessage](messages: SharedMessages, message: number, offset: number, length: number): void;
 }
 
 /** The groups of one core's sessions. */
@@ -34,14 +34,14 @@ class Groups {
     if (members?.delete(member) && members.size === 0) this.#members.delete(name);
   }
 
-  deliver(exchange: Exchange, message: number): void {
-    const { bytes } = exchange.block;
-    const at = exchange.offsetOf(message);
+  deliver(messages: SharedMessages, message: number): void {
+    const { bytes } = messages.block;
+    const at = messages.offsetOf(message);
     const start = at + HEADER + bytes.readUInt16LE(at);
     const members = this.#members.get(bytes.toString('utf8', at + HEADER, start));
     if (!members) return;
-    const length = at + exchange.lengthOf(message) - start;
-    for (const member of members) member[kSendMessage](exchange, message, start, length);
+    const length = at + messages.lengthOf(message) - start;
+    for (const member of members) member[kSendMessage](messages, message, start, length);
   }
 }
 

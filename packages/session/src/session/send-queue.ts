@@ -4,13 +4,13 @@
 //   inFlight -> segment -> segment            used by the kernel: must not change until the send's packet has come
 //
 // A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (a copy), in an overflow block
-// (a copy, made if no send buffer was free for too long), in the exchange (a broadcast, which many sessions send), or in the
+// (a copy, made if no send buffer was free for too long), in a shared message (a broadcast, which many sessions send), or in the
 // caller's own memory (an array larger than a send buffer; it is copied piece by piece as it is sent). A file is a segment without
 // bytes; it is sent by an operation of its own when it is at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
 import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
-import type { Core, Exchange } from '@overlapped/net-core/internal';
+import type { Core, SharedMessages } from '@overlapped/net-core/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
@@ -20,7 +20,7 @@ import type { FileQueue, FileSend } from './file-send.js';
 /** Limit of one send's bytes: one session must not take all send buffers. */
 const BYTES_PER_SEND = 65536;
 
-/** A queued message of up to this many bytes is copied: that costs less than holding memory of the exchange. */
+/** A queued message of up to this many bytes is copied: that costs less than keeping a shared message. */
 const SHORT_MESSAGE = 4096;
 
 /**
@@ -58,14 +58,14 @@ const MAX_FREE = 4096;
 
 class Segment {
   place: Place = CALLER;
-  /** Index of the buffer in its pool, or number of the message in the exchange. */
+  /** Index of the buffer in its pool, or number of the shared message. */
   buffer = -1;
   /** Offset of the unsent bytes in their block or in `source`, and their number. */
   offset = 0;
   length = 0;
   source: Uint8Array | null = null;
-  /** The exchange that a broadcast message lies in. */
-  exchange: Exchange | null = null;
+  /** The shared messages, of which this is one; null for other bytes. */
+  messages: SharedMessages | null = null;
   file: FileSend | null = null;
   /** The overflow block that the bytes lie in, if no send buffer was free. */
   overflow: NativeBlock | null = null;
@@ -170,29 +170,28 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Queues a message of the exchange, which other sessions send too. The exchange has few messages, and a slow session must not
-   * hold many of them. So a short message behind other bytes is copied: into a send buffer, or else once for all sessions of this
+   * Queues a shared message, which other sessions send too. There are few of them, and a slow session must not keep many. So a short message behind other bytes is copied: into a send buffer, or else once for all sessions of this
    * thread. A long message is copied (once for this thread) if more bytes are queued than one send takes, or if other sessions
-   * hold as much of the exchange as sends may.
+   * keep as many as sends may.
    */
-  pushMessage(exchange: Exchange, message: number, offset: number, length: number): void {
+  pushMessage(messages: SharedMessages, message: number, offset: number, length: number): void {
     if (length === 0) return;
     const waiting = this.bytes;
     this.bytes += length;
     this.#core.statsBlock.values[QUEUED]! += length;
-    if (length > SHORT_MESSAGE && (waiting > BYTES_PER_SEND || !exchange.mayKeep(message))) {
-      this.#appendSource(exchange.copyOf(message, offset, length), length);
+    if (length > SHORT_MESSAGE && (waiting > BYTES_PER_SEND || !messages.mayKeep(message))) {
+      this.#appendSource(messages.copyOf(message, offset, length), length);
       return;
     }
-    if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !exchange.mayKeep(message))) {
+    if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !messages.mayKeep(message))) {
       const at = this.#freeInTail(length);
-      if (at >= 0) this.#appendToTail(exchange.block.bytes.subarray(offset, offset + length), length, at);
-      else this.#appendSource(exchange.copyOf(message, offset, length), length);
+      if (at >= 0) this.#appendToTail(messages.block.bytes.subarray(offset, offset + length), length, at);
+      else this.#appendSource(messages.copyOf(message, offset, length), length);
       return;
     }
-    exchange.use(message);
+    messages.retain(message);
     const segment = makeSegment(MESSAGE, message, offset, length);
-    segment.exchange = exchange;
+    segment.messages = messages;
     this.#append(segment);
   }
 
@@ -214,7 +213,7 @@ export class SendQueue implements FileQueue {
       else last.next = segment;
       last = segment;
       const block = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
-      pieces.add(segment.exchange?.block ?? segment.overflow ?? block, segment.offset, segment.length);
+      pieces.add(segment.messages?.block ?? segment.overflow ?? block, segment.offset, segment.length);
     }
     if (last === null) return null;
     last.next = null;
@@ -381,9 +380,9 @@ export class SendQueue implements FileQueue {
       if (segment.place === RECEIVE_BUFFER) port.release(segment.buffer);
       else if (segment.place === SEND_BUFFER) this.#core.releaseSendBuffer(segment.buffer, SENDER);
       else if (segment.place === OVERFLOW) this.#core.bufferWaiters.releaseOverflow(segment.overflow!);
-      else if (segment.place === MESSAGE) segment.exchange!.release(segment.buffer);
+      else if (segment.place === MESSAGE) segment.messages!.release(segment.buffer);
       else if (segment.place === FILE && !segment.file!.over) segment.file!.abandon();
-      segment.exchange = null;
+      segment.messages = null;
       segment.file = null;
       segment.overflow = null;
       segment.source = null;

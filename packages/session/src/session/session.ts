@@ -17,7 +17,7 @@ import {
   type PortSocket,
 } from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
-import { type Core, type Exchange, onCompletion, onFlush } from '@overlapped/net-core/internal';
+import { type Core, onCompletion, onFlush, type SharedMessages } from '@overlapped/net-core/internal';
 import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf, ownCopy } from '../bytes.js';
@@ -449,10 +449,10 @@ export class Session {
   }
 
   /** @internal */
-  [kSendMessage](exchange: Exchange, message: number, offset: number, length: number): void {
+  [kSendMessage](messages: SharedMessages, message: number, offset: number, length: number): void {
     if (!takesBytes(this.#state) || !this.#owner!.takesMessage(this, length)) return;
     this.#queue ??= new SendQueue(this.#core!);
-    this.#queue.pushMessage(exchange, message, offset, length);
+    this.#queue.pushMessage(messages, message, offset, length);
     this.#flushSoon();
   }
 

@@ -19,7 +19,7 @@ export const kPartialFrame: unique symbol = Symbol('overlapped.partialFrame');
 export const kFollow: unique symbol = Symbol('overlapped.follow');
 /** Whether nothing is queued and nothing is being sent. */
 export const kSentAll: unique symbol = Symbol('overlapped.sentAll');
-/** Queues a message of the exchange, which other sessions send too. */
+/** Queues a shared message, which other sessions send too. */
 export const kSendMessage: unique symbol = Symbol('overlapped.sendMessage');
 /** Whether the session is used as a stream other than by `for await`. */
 export const kIsStream: unique symbol = Symbol('overlapped.isStream');

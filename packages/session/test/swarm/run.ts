@@ -4,7 +4,7 @@ import assert from 'node:assert';
 import { type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { createSimulation, type Random, type SimulatedPeer, type Simulation } from '@overlapped/iocp-native/testing';
 import { Timer } from '@overlapped/net-core';
-import { Core, type Exchange } from '@overlapped/net-core/internal';
+import { Core, type SharedMessages } from '@overlapped/net-core/internal';
 import { broadcast, Connector, Listener } from '../../src/index.js';
 import { groupsOf } from '../../src/session/groups.js';
 import { audit } from './audit.js';
@@ -51,7 +51,7 @@ export class Run {
   #connecting = 0;
   #budget = 100;
   #bytesReceived = 0;
-  readonly #exchanges = new Set<Exchange>();
+  readonly #allMessages = new Set<SharedMessages>();
   #broadcasts = 0;
   #posts = { sent: 0, seen: 0 };
   #timers = { set: 0, seen: 0 };
@@ -76,9 +76,9 @@ export class Run {
       plant?.(core, this.random);
       groupsOf(core);
       const deliver = core.onMessage!;
-      core.onMessage = (exchange, message) => {
-        this.#exchanges.add(exchange);
-        deliver(exchange, message);
+      core.onMessage = (messages, message) => {
+        this.#allMessages.add(messages);
+        deliver(messages, message);
       };
     }
   }
@@ -382,6 +382,6 @@ export class Run {
     assert.strictEqual(total('bytesQueued'), 0, 'bytes are counted as queued');
     assert.strictEqual(total('accepted'), total('ended'), 'every session is counted in and out');
     assert.strictEqual(total('bytesReceived'), this.#bytesReceived, 'bytes are counted as received');
-    for (const { out } of this.#exchanges) assert.strictEqual(out, 0, 'messages of the exchange are held');
+    for (const { out } of this.#allMessages) assert.strictEqual(out, 0, 'shared messages have references');
   }
 }

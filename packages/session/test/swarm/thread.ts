@@ -2,7 +2,7 @@
 // Everything is as in a thread, but that packets are posted by a call: a simulation has one thread, or no two runs were alike.
 
 import assert from 'node:assert';
-import type { Core, Hosted, WorkerService } from '@overlapped/net-core/internal';
+import type { Core, Service, WorkerService } from '@overlapped/net-core/internal';
 import { adopt } from '../../src/accept/worker-entry.js';
 import type { Session } from '../../src/index.js';
 import { reset } from '../../src/reset.js';
@@ -24,7 +24,7 @@ export class Thread {
   async host(_module: string, data: object): Promise<WorkerService> {
     const { core } = this;
     const ended = new Int32Array(1);
-    let hosted: Hosted | null = adopt(core, { ...data, session: this.#kind }, ended);
+    let hosted: Service | null = adopt(core, { ...data, session: this.#kind }, ended);
     let given = 0;
     let arrived = 0;
     const onPost = (handle: number) => {

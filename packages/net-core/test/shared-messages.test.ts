@@ -1,31 +1,31 @@
-// The exchange as a model: whatever its members do, and whoever of them is lost, a message keeps its bytes while somebody
-// holds it, and its room comes back when nobody does.
+// The shared messages against a model: whatever threads do, and whichever of them is lost, a message keeps its bytes while it has
+// references, and its space comes back when it has none.
 
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createControl, EXCHANGE_SIZE, Exchange } from '../src/workers/exchange.js';
+import { createControl, MEMORY_SIZE, SharedMessages } from '../src/workers/shared-messages.js';
 
-const MEMBERS = 3;
-const block = createSimulation({ seed: 1 }).openPort().allocate(EXCHANGE_SIZE);
+const THREADS = 3;
+const block = createSimulation({ seed: 1 }).openPort().allocate(MEMORY_SIZE);
 
 type Step =
-  | { readonly kind: 'publish'; readonly member: number; readonly length: number }
-  | { readonly kind: 'use' | 'release'; readonly member: number; readonly pick: number }
-  | { readonly kind: 'forget'; readonly member: number };
+  | { readonly kind: 'publish'; readonly thread: number; readonly length: number }
+  | { readonly kind: 'use' | 'release'; readonly thread: number; readonly pick: number }
+  | { readonly kind: 'forget'; readonly thread: number };
 
-const member = fc.nat(MEMBERS - 1);
+const thread = fc.nat(THREADS - 1);
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('publish' as const), member, length: fc.nat(EXCHANGE_SIZE / 16) }),
+    arbitrary: fc.record({ kind: fc.constant('publish' as const), thread, length: fc.nat(MEMORY_SIZE / 16) }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('use' as const), member, pick: fc.nat() }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('release' as const), member, pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), member }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('use' as const), thread, pick: fc.nat() }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('release' as const), thread, pick: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), thread }) },
 );
 
-/** What a message should be: its bytes are all `letter`, and each member uses it so many times. */
+/** What a message should be: its bytes are all `letter`, and each thread uses it so many times. */
 interface Expected {
   readonly letter: number;
   readonly length: number;
@@ -35,9 +35,9 @@ interface Expected {
 test('messages keep their bytes while they are held, and give their room back', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const control = createControl(MEMBERS);
-      const open = (index: number) => new Exchange(control, block, index, index);
-      const exchanges = Array.from({ length: MEMBERS }, (_, index) => open(index));
+      const control = createControl(THREADS);
+      const open = (index: number) => new SharedMessages(control, block, index, index);
+      const all = Array.from({ length: THREADS }, (_, index) => open(index));
       const model = new Map<number, Expected>();
       let letter = 0;
 
@@ -45,48 +45,48 @@ test('messages keep their bytes while they are held, and give their room back', 
         if (model.get(message)!.uses.every((uses) => uses === 0)) model.delete(message);
       };
       for (const action of steps) {
-        const exchange = exchanges[action.member]!;
+        const messages = all[action.thread]!;
         if (action.kind === 'publish') {
           letter = (letter + 1) % 256;
-          const message = exchange.publish(Buffer.alloc(action.length, letter));
+          const message = messages.publish(Buffer.alloc(action.length, letter));
           if (message < 0) continue;
           expect(model.has(message)).toBe(false);
-          model.set(message, { letter, length: action.length, uses: exchanges.map(() => 1) });
-          for (const other of exchanges) {
-            if (other === exchange) continue;
-            exchange.hold(message, other.member);
-            expect(other.accept(exchange.ticketOf(message))).toBe(message);
+          model.set(message, { letter, length: action.length, uses: all.map(() => 1) });
+          for (const other of all) {
+            if (other === messages) continue;
+            messages.retainFor(message, other.threadIndex);
+            expect(other.accept(messages.ticketOf(message))).toBe(message);
           }
         } else if (action.kind === 'forget') {
           // Its thread is no more, and another takes its place.
-          exchange.forget(action.member, action.member);
-          exchanges[action.member] = open(action.member);
+          messages.releaseAll(action.thread, action.thread);
+          all[action.thread] = open(action.thread);
           for (const [message, { uses }] of model) {
-            uses[action.member] = 0;
+            uses[action.thread] = 0;
             settle(message);
           }
         } else {
-          const used = [...model].filter(([, { uses }]) => uses[action.member]! > 0);
+          const used = [...model].filter(([, { uses }]) => uses[action.thread]! > 0);
           if (used.length === 0) continue;
           const [message, { uses }] = used[action.pick % used.length]!;
-          if (action.kind === 'use') exchange.use(message);
-          else exchange.release(message);
-          uses[action.member]! += action.kind === 'use' ? 1 : -1;
+          if (action.kind === 'use') messages.retain(message);
+          else messages.release(message);
+          uses[action.thread]! += action.kind === 'use' ? 1 : -1;
           settle(message);
         }
-        expect(exchange.out).toBe(model.size);
+        expect(messages.out).toBe(model.size);
         for (const [message, { letter: expected, length }] of model) {
-          expect(exchange.lengthOf(message)).toBe(length);
-          const at = exchange.offsetOf(message);
+          expect(messages.lengthOf(message)).toBe(length);
+          const at = messages.offsetOf(message);
           expect(length === 0 || (block.bytes[at] === expected && block.bytes[at + length - 1] === expected)).toBe(
             true,
           );
         }
       }
-      for (let index = 0; index < MEMBERS; index++) exchanges[index]!.forget(index, index);
+      for (let index = 0; index < THREADS; index++) all[index]!.releaseAll(index, index);
       // All of the room, in the largest pieces, by one who begins at the start.
       const last = open(0);
-      const pieces = Array.from({ length: 16 }, () => last.publish(Buffer.alloc(EXCHANGE_SIZE / 16)));
+      const pieces = Array.from({ length: 16 }, () => last.publish(Buffer.alloc(MEMORY_SIZE / 16)));
       expect(pieces.every((message) => message >= 0)).toBe(true);
       expect(last.publish(Buffer.alloc(1))).toBe(-1);
     }),
@@ -96,11 +96,14 @@ test('messages keep their bytes while they are held, and give their room back', 
 
 test('what sends may keep is half of it: whatever they keep, messages of any size are published', () => {
   const control = createControl(2);
-  const [one, two] = [0, 1].map((member) => new Exchange(control, block, member, member)) as [Exchange, Exchange];
+  const [one, two] = [0, 1].map((thread) => new SharedMessages(control, block, thread, thread)) as [
+    SharedMessages,
+    SharedMessages,
+  ];
   const sizes = [
     [1, 1100],
     [60_000, 300],
-    [EXCHANGE_SIZE / 16, 40],
+    [MEMORY_SIZE / 16, 40],
   ] as const;
   for (const [length, times] of sizes) {
     let kept = 0;
@@ -108,10 +111,10 @@ test('what sends may keep is half of it: whatever they keep, messages of any siz
     for (let i = 0; i < times; i++) {
       const message = one.publish(Buffer.alloc(length));
       expect(message).toBeGreaterThanOrEqual(0);
-      one.hold(message, 1);
+      one.retainFor(message, 1);
       expect(two.accept(one.ticketOf(message))).toBe(message);
       if (two.mayKeep(message)) {
-        two.use(message);
+        two.retain(message);
         kept++;
       }
       one.release(message);
@@ -119,28 +122,31 @@ test('what sends may keep is half of it: whatever they keep, messages of any siz
     }
     expect(kept).toBeGreaterThan(0);
     expect(one.out).toBe(kept);
-    two.forget(1, 1);
+    two.releaseAll(1, 1);
     expect(one.out).toBe(0);
   }
 });
 
 test('a copy is of the message that is delivered, also when its place served another before', () => {
-  const exchange = new Exchange(createControl(1), block, 0, 0);
+  const messages = new SharedMessages(createControl(1), block, 0, 0);
   for (const text of ['first', 'second', 'third']) {
-    const message = exchange.publish(Buffer.from(text));
-    const copy = exchange.copyOf(message, exchange.offsetOf(message), text.length);
+    const message = messages.publish(Buffer.from(text));
+    const copy = messages.copyOf(message, messages.offsetOf(message), text.length);
     expect(String(Buffer.from(copy))).toBe(text);
-    expect(exchange.copyOf(message, exchange.offsetOf(message), text.length)).toBe(copy);
-    exchange.release(message);
+    expect(messages.copyOf(message, messages.offsetOf(message), text.length)).toBe(copy);
+    messages.release(message);
   }
 });
 
-test('a member that does not run holds nothing but what it has accepted, and is told of nothing', () => {
+test('a thread that does not run holds nothing but what it has accepted, and is told of nothing', () => {
   const control = createControl(2);
-  const [one, two] = [0, 1].map((member) => new Exchange(control, block, member, member)) as [Exchange, Exchange];
+  const [one, two] = [0, 1].map((thread) => new SharedMessages(control, block, thread, thread)) as [
+    SharedMessages,
+    SharedMessages,
+  ];
   const tell = () => {
     const message = one.publish(Buffer.from('a'));
-    const told = one.hold(message, 1);
+    const told = one.retainFor(message, 1);
     one.release(message);
     return { message, ticket: one.ticketOf(message), told };
   };
@@ -165,10 +171,10 @@ test('a member that does not run holds nothing but what it has accepted, and is 
 
 test('a thread that ended inside the lock stops nobody', () => {
   const control = createControl(2);
-  const [one, two] = [new Exchange(control, block, 0, 10), new Exchange(control, block, 1, 11)];
+  const [one, two] = [new SharedMessages(control, block, 0, 10), new SharedMessages(control, block, 1, 11)];
   new Int32Array(control, 0, 1)[0] = 12 + 1;
   expect(one.publish(Buffer.from('a'))).toBe(-1);
-  one.forget(1, 12);
+  one.releaseAll(1, 12);
   expect(one.publish(Buffer.from('a'))).toBeGreaterThanOrEqual(0);
   expect(two.publish(Buffer.from('b'))).toBeGreaterThanOrEqual(0);
 });

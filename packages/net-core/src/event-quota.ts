@@ -3,7 +3,7 @@
 import type { Operation } from '@overlapped/iocp-native';
 import type { IocpEvent, IocpEventPool } from '@overlapped/object-pool';
 
-export class EventShare<Owner> {
+export class EventQuota<Owner> {
   readonly #pool: IocpEventPool<Owner>;
   /** How many more there are. */
   free: number;

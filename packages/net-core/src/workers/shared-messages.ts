@@ -1,19 +1,20 @@
-// The exchange: messages that sessions of several threads send, with one copy of their bytes. The bytes lie in native
-// memory, in runs of slots, from where each thread's kernel operations read them; who still needs a message stands in
-// shared memory.
+// Messages that sessions of several threads send, with one copy of their bytes. The bytes lie in native memory, in runs of slots,
+// and the kernel reads them there for each thread's sends. References to a message are counted in shared memory, for each thread.
 //
-//   publish()   takes a message and slots under the lock, copies the bytes, and holds the message for its own thread
-//   hold()      for another thread, before it is told
-//   accept()    by the thread that is told; from now on it uses the message
-//   release()   by that thread, when no send of its reads the bytes any more; the last one frees the slots
-//   exclude()   a thread that does not run: it is told of nothing more, and what it was told and has not accepted is taken back
-//   forget()    all holds of a thread that is no more
+//   publish()      takes a message and slots under the lock, copies the bytes, and adds a reference for its own thread
+//   retainFor()    adds a reference for another thread, before that is posted the message's ticket
+//   accept()       by the thread that was posted the ticket: from now on it uses the message
+//   retain()       by that thread: one more send reads the bytes
+//   release()      by that thread: a send, or the delivery, is done. The thread's last release drops its reference; the last
+//                  reference frees the slots
+//   exclude()      a thread that does not run: it gets no references, and those that it has not accepted are taken back
+//   releaseAll()   drops all references of a thread that has ended
 //
-// A thread may be terminated anywhere. What it was taking is held in its name before any of it is marked as taken.
+// A thread may be terminated anywhere. A reference is written down for the thread before anything is marked as taken.
 //
-// Peers decide how long a send reads its message. So only the lower half of the slots and of the messages is for sends to
-// keep (mayKeep()): what lies in the upper half is copied by sessions, and free again as soon as it has been delivered. Peers
-// that do not read can hold the lower half for ever, and broadcasts go on.
+// Peers decide how long a send reads its message. So sends may keep messages in the lower half of the slots only (mayKeep()).
+// Sessions copy messages of the upper half, which are free again as soon as they have been delivered. Peers that do not read can
+// hold the lower half for ever, and broadcasts go on.
 
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { debugging, POISON, SharedLock } from '@overlapped/iocp-native/internal';
@@ -21,16 +22,16 @@ import { debugging, POISON, SharedLock } from '@overlapped/iocp-native/internal'
 const SLOT = 4096;
 const SLOTS = 4096;
 const MESSAGES = 1024;
-/** Bytes of native memory that an exchange needs. */
-export const EXCHANGE_SIZE = SLOT * SLOTS;
-/** The most bytes of one message: a sixteenth of the exchange. */
-export const MOST_BYTES = EXCHANGE_SIZE / 16;
+/** Bytes of native memory that the messages of a server need. */
+export const MEMORY_SIZE = SLOT * SLOTS;
+/** The most bytes of one message: a sixteenth of the memory. */
+export const MOST_BYTES = MEMORY_SIZE / 16;
 
 /** Milliseconds that a thread waits for another one inside the lock. */
 const PATIENCE = 50;
 
-// Words of the control memory: the lock, then five for each message; then a byte for each slot, for each message that a
-// member holds, and for each member that is excluded.
+// Words of the control memory: the lock, then five for each message. Then bytes: one for each slot, one for each message and
+// thread, and one for each thread that is excluded.
 const LOCK = 0;
 const FIRST_MESSAGE = 1;
 const REFERENCES = 0;
@@ -42,7 +43,7 @@ const TURN = 4;
 const WIDTH = 5;
 const BYTES_AT = (FIRST_MESSAGE + MESSAGES * WIDTH) * 4;
 
-// What a member's byte for a message says: not held; accepted; from here on, told and not accepted, in which turn.
+// The byte of a thread for a message: it has no reference; it has accepted one; from TOLD on, its ticket was posted, in this turn.
 const NONE = 0;
 const ACCEPTED = 1;
 const TOLD = 2;
@@ -50,23 +51,23 @@ const TURNS = 200;
 /** A ticket names a message in its lower bits, and the turn. */
 const MESSAGE_BITS = 10;
 
-/** The core's own thread is member 0. */
-export const memberOf = (workerIndex: number): number => workerIndex + 1;
+/** The core's own thread has index 0. */
+export const threadIndexOf = (workerIndex: number): number => workerIndex + 1;
 
-/** Memory for the control of an exchange between `members` threads. */
-export function createControl(members: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(BYTES_AT + SLOTS + members * MESSAGES + members);
+/** Memory for the control words of so many threads. */
+export function createControl(threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(BYTES_AT + SLOTS + threads * MESSAGES + threads);
 }
 
-/** One thread's view of the exchange of a server. */
-export class Exchange {
+/** One thread's view of the shared messages of a server. */
+export class SharedMessages {
   readonly control: SharedArrayBuffer;
   readonly block: NativeBlock;
-  readonly member: number;
+  readonly threadIndex: number;
   readonly #lock: SharedLock;
   readonly #words: Int32Array;
   readonly #taken: Uint8Array;
-  readonly #holds: Uint8Array;
+  readonly #references: Uint8Array;
   /** How many of this thread's sends read each message, and 1 while it is being delivered. */
   readonly #uses = new Int32Array(MESSAGES);
   readonly #excluded: Uint8Array;
@@ -78,23 +79,23 @@ export class Exchange {
   #copy: Uint8Array | null = null;
 
   /** `threadId` is that of this thread, in the whole process. */
-  constructor(control: SharedArrayBuffer, block: NativeBlock, member: number, threadId: number) {
+  constructor(control: SharedArrayBuffer, block: NativeBlock, threadIndex: number, threadId: number) {
     this.control = control;
     this.block = block;
-    this.member = member;
+    this.threadIndex = threadIndex;
     this.#words = new Int32Array(control, 0, BYTES_AT / 4);
     this.#lock = new SharedLock(this.#words, LOCK, threadId);
     this.#taken = new Uint8Array(control, BYTES_AT, SLOTS);
     const bytes = control.byteLength - BYTES_AT - SLOTS;
-    const members = bytes / (MESSAGES + 1);
-    this.#holds = new Uint8Array(control, BYTES_AT + SLOTS, members * MESSAGES);
-    this.#excluded = new Uint8Array(control, BYTES_AT + SLOTS + members * MESSAGES, members);
+    const threads = bytes / (MESSAGES + 1);
+    this.#references = new Uint8Array(control, BYTES_AT + SLOTS, threads * MESSAGES);
+    this.#excluded = new Uint8Array(control, BYTES_AT + SLOTS + threads * MESSAGES, threads);
   }
 
-  /** Copies the bytes in, and holds the message for this thread. -1 when there is no room now. */
+  /** Copies the bytes, with a reference for this thread. -1 when there is no space now. */
   publish(bytes: Uint8Array): number {
     const slots = Math.max(1, Math.ceil(bytes.length / SLOT));
-    // It fails while a thread that has ended holds the lock, until forget() is called for that: no message fits meanwhile.
+    // It fails while a thread that has ended holds the lock, until releaseAll() is called for that thread.
     if (!this.#lock.lock(PATIENCE)) return -1;
     let message = this.#take(0, slots, bytes.length);
     if (message < 0) message = this.#take(1, slots, bytes.length);
@@ -105,50 +106,50 @@ export class Exchange {
     return message;
   }
 
-  /** Holds a message for another member, who is about to be told its ticket. False, and nothing is held, if it is excluded. */
-  hold(message: number, member: number): boolean {
-    if (Atomics.load(this.#excluded, member) !== 0) return false;
+  /** Adds a reference for another thread, which is about to be posted the ticket. False, and no reference, if it is excluded. */
+  retainFor(message: number, threadIndex: number): boolean {
+    if (Atomics.load(this.#excluded, threadIndex) !== 0) return false;
     Atomics.add(this.#words, wordOf(message) + REFERENCES, 1);
-    Atomics.store(this.#holds, member * MESSAGES + message, this.#told(message));
+    Atomics.store(this.#references, threadIndex * MESSAGES + message, this.#ticketTurn(message));
     return true;
   }
 
-  /** What another member is told of a message. */
+  /** What another thread is posted about a message. */
   ticketOf(message: number): number {
-    return ((this.#told(message) << MESSAGE_BITS) | message) >>> 0;
+    return ((this.#ticketTurn(message) << MESSAGE_BITS) | message) >>> 0;
   }
 
-  /** The member could not be told. */
-  unhold(message: number, member: number): void {
-    if (Atomics.exchange(this.#holds, member * MESSAGES + message, NONE) !== NONE) this.#drop(message);
+  /** Drops the reference of a thread: its last send is done, or the ticket could not be posted to it. */
+  releaseFor(message: number, threadIndex: number): void {
+    if (Atomics.exchange(this.#references, threadIndex * MESSAGES + message, NONE) !== NONE) this.#drop(message);
   }
 
-  /** This thread has been told: use() and release() the message. -1 when it was taken back meanwhile. */
+  /** This thread got the ticket: it may retain() the message, and release()s it. -1 when the reference was taken back meanwhile. */
   accept(ticket: number): number {
     const message = ticket & (MESSAGES - 1);
     const told = ticket >>> MESSAGE_BITS;
-    const at = this.member * MESSAGES + message;
-    if (Atomics.compareExchange(this.#holds, at, told, ACCEPTED) !== told) return -1;
+    const at = this.threadIndex * MESSAGES + message;
+    if (Atomics.compareExchange(this.#references, at, told, ACCEPTED) !== told) return -1;
     this.#begin(message);
     return message;
   }
 
   /**
-   * A member's thread does not run: it is told of nothing more until include(), and what it has not accepted is taken back.
+   * A thread does not run: it gets no references until include(), and those that it has not accepted are taken back.
    * To be called again while it does not run: another thread may have been about to tell it.
    */
-  exclude(member: number): void {
-    Atomics.store(this.#excluded, member, 1);
+  exclude(threadIndex: number): void {
+    Atomics.store(this.#excluded, threadIndex, 1);
     for (let message = 0; message < MESSAGES; message++) {
-      const at = member * MESSAGES + message;
-      const told = Atomics.load(this.#holds, at);
-      if (told >= TOLD && Atomics.compareExchange(this.#holds, at, told, NONE) === told) this.#drop(message);
+      const at = threadIndex * MESSAGES + message;
+      const told = Atomics.load(this.#references, at);
+      if (told >= TOLD && Atomics.compareExchange(this.#references, at, told, NONE) === told) this.#drop(message);
     }
   }
 
   /** It runs again. */
-  include(member: number): void {
-    Atomics.store(this.#excluded, member, 0);
+  include(threadIndex: number): void {
+    Atomics.store(this.#excluded, threadIndex, 0);
   }
 
   /** Whether sends may read the message itself, for as long as their peers like. Else they take a copy. */
@@ -166,13 +167,13 @@ export class Exchange {
   }
 
   /** One more send reads it. */
-  use(message: number): void {
+  retain(message: number): void {
     this.#uses[message]!++;
   }
 
   /** A send, or the delivery, is done with it. */
   release(message: number): void {
-    if (--this.#uses[message]! === 0) this.unhold(message, this.member);
+    if (--this.#uses[message]! === 0) this.releaseFor(message, this.threadIndex);
   }
 
   offsetOf(message: number): number {
@@ -183,7 +184,7 @@ export class Exchange {
     return this.#words[wordOf(message) + LENGTH]!;
   }
 
-  /** Messages that somebody holds. */
+  /** How many messages have references. */
   get out(): number {
     let count = 0;
     for (let message = 0; message < MESSAGES; message++) {
@@ -192,11 +193,11 @@ export class Exchange {
     return count;
   }
 
-  /** A member's thread has ended: gives back what it held. */
-  forget(member: number, threadId: number): void {
+  /** A thread has ended: drops all of its references, and opens the lock if it held that. */
+  releaseAll(threadIndex: number, threadId: number): void {
     if (this.#lock.inherit(threadId)) this.#lock.unlock();
-    this.include(member);
-    for (let message = 0; message < MESSAGES; message++) this.unhold(message, member);
+    this.include(threadIndex);
+    for (let message = 0; message < MESSAGES; message++) this.releaseFor(message, threadIndex);
   }
 
   #drop(message: number): void {
@@ -217,11 +218,11 @@ export class Exchange {
     this.#copy = null;
   }
 
-  #told(message: number): number {
+  #ticketTurn(message: number): number {
     return TOLD + (this.#words[wordOf(message) + TURN]! % TURNS);
   }
 
-  /** Takes a message and slots of one half, under the lock. -1 when there is no room. */
+  /** Takes a message and slots of one half, under the lock. -1 when there is no space. */
   #take(half: number, slots: number, length: number): number {
     const message = this.#freeMessage(half);
     const start = message < 0 ? -1 : this.#freeRun(half, slots);
@@ -229,7 +230,7 @@ export class Exchange {
     const at = wordOf(message);
     this.#words[at + TURN] = (this.#words[at + TURN]! + 1) % TURNS;
     this.#words[at + REFERENCES] = 1;
-    this.#holds[this.member * MESSAGES + message] = ACCEPTED;
+    this.#references[this.threadIndex * MESSAGES + message] = ACCEPTED;
     this.#words[at + START] = start;
     this.#words[at + COUNT] = slots;
     this.#words[at + LENGTH] = length;
@@ -237,7 +238,7 @@ export class Exchange {
     return message;
   }
 
-  /** A message of one half that nobody holds and whose slots are free. */
+  /** A message of one half that has no references and whose slots are free. */
   #freeMessage(half: number): number {
     const size = MESSAGES / 2;
     for (let i = 0; i < size; i++) {
