@@ -101,8 +101,9 @@ export interface PortSocket {
   /** Asks the OS for the peer's. Throws an IocpError when the socket is closed or not connected. */
   remoteEndpoint(): Endpoint;
   /**
-   * Sets an option of SocketOptions, or of DatagramSocketOptions on a UDP socket. Throws an IocpError: EBADF when the socket is closed, ENOTSUP for an option that the socket
-   * or the backend has not, EINVAL for a value that the system refuses.
+   * Sets an option of SocketOptions, or of DatagramSocketOptions on a UDP socket. Throws a TypeError or a RangeError for a value
+   * that the option cannot have, and an IocpError: EBADF when the socket is closed, ENOTSUP for an option that the socket or the
+   * backend has not, EINVAL for a value that the system refuses.
    */
   setOption<Name extends SocketOptionName>(name: Name, value: Required<AnySocketOptions>[Name]): void;
 }

@@ -4,12 +4,13 @@ import assert from 'node:assert';
 import { IocpError } from '../contract/errors.js';
 import {
   type AnySocketOptions,
-  DATAGRAM_OPTIONS,
-  SOCKET_OPTIONS,
+  datagramOptionChecks,
   type SocketOptionName,
   type SocketOptionValue,
+  socketOptionChecks,
 } from '../contract/options.js';
 import type { CompletionPacket, Endpoint, Overlapped, PortSocket } from '../contract/port.js';
+import type { Check } from '../options.js';
 import type { DatagramState } from './datagrams.js';
 import type { Port } from './port.js';
 
@@ -58,10 +59,13 @@ export abstract class Socket implements PortSocket, Origin {
   setOption<Name extends SocketOptionName>(name: Name, value: Required<AnySocketOptions>[Name]): void {
     const action = `set ${name}`;
     this.assertOpen(action, 'setsockopt');
-    const names: readonly SocketOptionName[] = this.datagrams === null ? SOCKET_OPTIONS : DATAGRAM_OPTIONS;
-    if (!names.includes(name)) {
+    const checks: Partial<Record<SocketOptionName, Check>> =
+      this.datagrams === null ? socketOptionChecks : datagramOptionChecks;
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
       throw new IocpError(action, 'a socket of this kind has no such option', 'ENOTSUP', 'setsockopt');
     }
+    check(value, name);
     this.applyOption(name, value, action);
   }
 

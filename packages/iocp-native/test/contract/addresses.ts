@@ -127,6 +127,14 @@ export function addresses(suite: Suite): void {
     await r.close(socket);
   });
 
+  suite.rule('an option takes no value of another type or beyond its range', async () => {
+    const { server } = await suite.rig().pair();
+    expect(() => server.setOption('tos', 256)).toThrow(RangeError);
+    expect(() => server.setOption('keepAlive', -1)).toThrow(RangeError);
+    expect(() => server.setOption('noDelay', 1 as never)).toThrow(TypeError);
+    expect(() => server.setOption('toString' as never, true as never)).toThrow(/ENOTSUP/);
+  });
+
   suite.rule('options can be set on a connection', async () => {
     const r = suite.rig();
     const { server, client } = await r.pair({ noDelay: false, keepAlive: 30 });
