@@ -205,7 +205,7 @@ describe('bad arguments are one line', { timeout: 60_000 }, () => {
     [['--metrics-port', '-1'], /whole number from 0 to 65535/],
     [['--monitor-port', '1e9'], /whole number from 0 to 65535/],
     [['--port', '65536'], /whole number from 0 to 65535/],
-    [['--backend', 'epoll'], /'epoll' is invalid\. Allowed choices are iocp, io_uring, portable/],
+    [['--backend', 'kqueue'], /'kqueue' is invalid\. Allowed choices are iocp, io_uring, epoll, portable/],
     [['--backend', process.platform === 'win32' ? 'io_uring' : 'iocp'], /Cannot use the \w+ backend: .*\(ENOTSUP/],
     [['--host', '203.0.113.1'], /Cannot listen on 203\.0\.113\.1:7777: .*\(EADDRNOTAVAIL/],
     [['--prot', '1'], /unknown option '--prot' \(Did you mean --port\?\)/],

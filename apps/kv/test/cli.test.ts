@@ -35,7 +35,7 @@ describe('kv', { timeout: 60_000 }, () => {
 
   test.each([
     [['--port', 'abc'], /'--port <number>' argument 'abc' is invalid\. It must be a whole number from 0 to 65535/],
-    [['--backend', 'kqueue'], /'epoll' is invalid\. Allowed choices are iocp, io_uring, portable/],
+    [['--backend', 'kqueue'], /'kqueue' is invalid\. Allowed choices are iocp, io_uring, epoll, portable/],
     [['--backend', process.platform === 'win32' ? 'io_uring' : 'iocp'], /Cannot use the \w+ backend: .*\(ENOTSUP/],
     [['sing'], /too many arguments/],
   ])('%j is one line', async (args, message) => {
