@@ -107,15 +107,15 @@ function load(port: number): void {
 }
 
 async function showsFigure(page: Page, name: string, text: string): Promise<void> {
-  await page.locator(`[data-stat=${name}]`, { hasText: new RegExp(`^${text}$`) }).waitFor();
+  await page.locator(`[data-figure=${name}]`, { hasText: new RegExp(`^${text}$`) }).waitFor();
 }
 
 /** From nothing to something, and to something else. */
 async function changesTwice(page: Page, name: string): Promise<void> {
-  const stat = page.locator(`[data-stat=${name}]`);
+  const figure = page.locator(`[data-figure=${name}]`);
   for (let i = 0; i < 2; i++) {
-    const before = await stat.textContent();
-    await stat.and(page.locator(`:not(:text-is("${before}"), :text-is("0"), :text-is("0 B"))`)).waitFor();
+    const before = await figure.textContent();
+    await figure.and(page.locator(`:not(:text-is("${before}"), :text-is("0"), :text-is("0 B"))`)).waitFor();
   }
 }
 
