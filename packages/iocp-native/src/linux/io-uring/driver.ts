@@ -279,12 +279,12 @@ export class UringDriver implements Driver<UringSocket> {
   abandon(): void {}
 
   #cancelSend(socket: UringSocket, event: Overlapped): void {
-    if (socket.send.file !== null) this.#files.cancel(socket, event);
+    if (socket.file !== null) this.#files.cancel(socket, event);
     else this.#sender.cancel(socket, event);
   }
 
   readonly #resumeSend = (socket: UringSocket): void => {
-    if (socket.send.file !== null) this.#files.resume(socket);
+    if (socket.file !== null) this.#files.resume(socket);
     else this.#sender.resume(socket);
   };
 
@@ -323,7 +323,7 @@ export class UringDriver implements Driver<UringSocket> {
             break;
           }
           if (socket.sending === null || socket.sending.tag !== tag) break;
-          if (socket.send.file !== null) return this.#files.complete(socket, socket.sending, result, packet);
+          if (socket.file !== null) return this.#files.complete(socket, socket.sending, result, packet);
           return this.#sender.complete(socket, socket.sending, result, packet);
         case Operation.Accept:
           return this.#acceptor.complete(socket, result, flags, packet);
@@ -372,9 +372,9 @@ export class UringDriver implements Driver<UringSocket> {
 
   /** The operation with this tag, if it was cancelled and the kernel still has it; null otherwise. */
   #canceledOperation(socket: UringSocket, tag: number): Operation | null {
-    const { accepting, receiving, connecting, receive, datagrams } = socket;
+    const { accepting, receiving, connecting, datagrams } = socket;
     if (accepting !== null) return this.#acceptor.isCanceled(socket) ? Operation.Accept : null;
-    if (receiving?.tag === tag && receive.armed && receive.canceled) return Operation.Receive;
+    if (receiving?.tag === tag && socket.receiveArmed && socket.receiveCanceled) return Operation.Receive;
     if (connecting?.tag === tag && socket.connectArmed) return Operation.Connect;
     return datagrams?.sends.has(tag | 0) ? Operation.Send : null;
   }

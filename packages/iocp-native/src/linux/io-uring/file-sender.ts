@@ -57,21 +57,20 @@ export class FileSender {
 
   send(socket: UringSocket, file: number, offset: number, length: number): void {
     const state = { file, offset, left: length, sent: 0, piece: MOST, buffer: -1, filled: 0, canceled: false };
-    socket.send.file = state;
+    socket.file = state;
     this.#read(socket, state);
   }
 
   cancel(socket: UringSocket, event: Overlapped): void {
-    const { send } = socket;
-    const state = send.file!;
+    const state = socket.file!;
     state.canceled = true;
-    if (send.waiting) this.#writability.cancelWait(socket);
+    if (socket.waitsToSend) this.#writability.cancelWait(socket);
     else if (!this.#waiting.delete(socket)) {
       // It is being read or sent: both end without the peer.
       cancelOperation(this.#ring, socket, Operation.Send, event.tag);
       return;
     }
-    send.file = null;
+    socket.file = null;
     const error = canceled('send a file', 'send');
     resetIfCut(socket, error);
     this.#port.queue(Operation.Send, socket, event, error).bytes = state.sent;
@@ -79,12 +78,12 @@ export class FileSender {
 
   /** The socket is writable again. */
   resume(socket: UringSocket): void {
-    this.#read(socket, socket.send.file!);
+    this.#read(socket, socket.file!);
   }
 
   /** A read or a send is done. True when that filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    const state = socket.send.file!;
+    const state = socket.file!;
     const { buffer, filled } = state;
     const reading = filled === 0;
     const wanted = !state.canceled && !socket.closing;
@@ -108,7 +107,7 @@ export class FileSender {
     if (error === null && state.left > 0) {
       error = reading && result === 0 ? endsEarly() : canceled('send a file', 'send');
     }
-    socket.send.file = null;
+    socket.file = null;
     resetIfCut(socket, error);
     fill(packet, Operation.Send, socket.key, event, socket, state.sent, error);
     this.#port.finish(socket, event);
@@ -148,7 +147,7 @@ export class FileSender {
     state.filled = 0;
     for (const socket of this.#waiting) {
       this.#waiting.delete(socket);
-      this.#read(socket, socket.send.file!);
+      this.#read(socket, socket.file!);
       return;
     }
   }

@@ -29,18 +29,17 @@ export class Receiver {
   }
 
   receive(socket: UringSocket, event: Overlapped): void {
-    socket.receive.canceled = false;
+    socket.receiveCanceled = false;
     this.#arm(socket, event);
   }
 
   cancel(socket: UringSocket, event: Overlapped): void {
-    const { receive } = socket;
-    if (receive.canceled) return;
-    receive.canceled = true;
-    if (receive.armed) {
+    if (socket.receiveCanceled) return;
+    socket.receiveCanceled = true;
+    if (socket.receiveArmed) {
       cancelOperation(this.#ring, socket, Operation.Receive, event.tag);
     } else {
-      receive.starved = false;
+      socket.receiveStarved = false;
       this.#queueCanceled(socket, event);
     }
   }
@@ -48,7 +47,7 @@ export class Receiver {
   /** A completion of a multishot receive. True when it filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, flags: number, packet: CompletionPacket): boolean {
     const more = (flags & CQE_FLAG.MORE) !== 0;
-    if (!more) socket.receive.armed = false;
+    if (!more) socket.receiveArmed = false;
     if (result > 0) {
       const buffer = flags >>> 16;
       fill(packet, Operation.Receive, socket.key, event, socket, result, null);
@@ -80,8 +79,8 @@ export class Receiver {
     let { free } = this.#buffers;
     while (free > 0 && this.#starved.length > 0) {
       const socket = this.#starved.shift()!;
-      if (!socket.receive.starved) continue;
-      socket.receive.starved = false;
+      if (!socket.receiveStarved) continue;
+      socket.receiveStarved = false;
       this.#arm(socket, socket.receiving!);
       free--;
     }
@@ -94,16 +93,16 @@ export class Receiver {
       return;
     }
     this.#port.stats.starved++;
-    if (socket.receive.canceled) {
+    if (socket.receiveCanceled) {
       this.#queueCanceled(socket, event);
     } else {
-      socket.receive.starved = true;
+      socket.receiveStarved = true;
       this.#starved.push(socket);
     }
   }
 
   #rearm(socket: UringSocket, event: Overlapped): void {
-    if (socket.receive.canceled) this.#queueCanceled(socket, event);
+    if (socket.receiveCanceled) this.#queueCanceled(socket, event);
     else this.#arm(socket, event);
   }
 
@@ -112,7 +111,7 @@ export class Receiver {
   }
 
   #arm(socket: UringSocket, event: Overlapped): void {
-    socket.receive.armed = true;
+    socket.receiveArmed = true;
     const ring = this.#ring;
     const entry =
       socket.datagrams === null

@@ -31,12 +31,11 @@ export class Sender {
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
-    const { send } = socket;
     const one = countOf(pieces) === 1;
-    send.canceled = false;
-    send.left = totalOf(pieces);
-    send.sent = 0;
-    send.address = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
+    socket.sendCanceled = false;
+    socket.sendLeft = totalOf(pieces);
+    socket.sendDone = 0;
+    socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
     if (!one) writeMessage(event, pieces);
     this.#submit(socket, event);
   }
@@ -48,33 +47,31 @@ export class Sender {
 
   /** A send's completion. True when it filled the packet. */
   complete(socket: UringSocket, event: Overlapped, result: number, packet: CompletionPacket): boolean {
-    const { send } = socket;
     let error: IocpError | null = null;
-    if (result !== send.left) {
+    if (result !== socket.sendLeft) {
       error = this.#wait(socket, event, result);
-      if (send.waiting) return false;
+      if (socket.waitsToSend) return false;
       resetIfCut(socket, error);
     }
-    fill(packet, Operation.Send, socket.key, event, socket, send.sent + Math.max(result, 0), error);
+    fill(packet, Operation.Send, socket.key, event, socket, socket.sendDone + Math.max(result, 0), error);
     this.#port.finish(socket, event);
     return true;
   }
 
   /** Ends a send that waits until the socket is writable. One that the kernel has completes at once, and does not wait then. */
   cancel(socket: UringSocket, event: Overlapped): void {
-    const { send } = socket;
-    send.canceled = true;
-    if (!send.waiting) return;
+    socket.sendCanceled = true;
+    if (!socket.waitsToSend) return;
     this.#writability.cancelWait(socket);
     const error = canceled('send', 'send');
     resetIfCut(socket, error);
-    this.#port.queue(Operation.Send, socket, event, error).bytes = send.sent;
+    this.#port.queue(Operation.Send, socket, event, error).bytes = socket.sendDone;
   }
 
   /** Hands the kernel what it has not taken yet. */
   #submit(socket: UringSocket, event: Overlapped): void {
     const ring = this.#ring;
-    const { address, left } = socket.send;
+    const { sendAddress: address, sendLeft: left } = socket;
     const entry =
       address !== 0
         ? prepSend(ring, socket.handle, address, left, SEND_FLAGS)
@@ -84,15 +81,14 @@ export class Sender {
 
   /** The kernel has not taken all: the rest waits until the socket is writable. Gives the error when it must not. */
   #wait(socket: UringSocket, event: Overlapped, result: number): IocpError | null {
-    const { send } = socket;
     if (result < 0 && result !== -EAGAIN) return linuxPacketError('send', 'send', -result);
-    if (send.canceled) return canceled('send', 'send');
+    if (socket.sendCanceled) return canceled('send', 'send');
     const errno = this.#writability.wait(socket);
     if (errno !== 0) return linuxPacketError('send', 'epoll_ctl', errno);
     if (result > 0) {
-      send.sent += result;
-      send.left -= result;
-      if (send.address !== 0) send.address += result;
+      socket.sendDone += result;
+      socket.sendLeft -= result;
+      if (socket.sendAddress !== 0) socket.sendAddress += result;
       else skip(event, result);
     }
     return null;

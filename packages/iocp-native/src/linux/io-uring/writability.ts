@@ -43,13 +43,12 @@ export class Writability {
    * does not wait.
    */
   wait(socket: UringSocket): number {
-    const { send } = socket;
     this.#event.writeUInt32LE(EPOLL.OUT | EPOLL.ONESHOT, 0);
     this.#event.writeInt32LE(socket.index, EPOLL_EVENT.data);
-    const change = send.inEpoll ? EPOLL.CTL_MOD : EPOLL.CTL_ADD;
+    const change = socket.inEpoll ? EPOLL.CTL_MOD : EPOLL.CTL_ADD;
     if (epoll_ctl(this.#epoll, change, socket.handle, this.#event) < 0) return errno();
-    send.inEpoll = true;
-    send.waiting = true;
+    socket.inEpoll = true;
+    socket.waitsToSend = true;
     this.#waiting++;
     this.#poll();
     return 0;
@@ -57,7 +56,7 @@ export class Writability {
 
   /** `resume` is not called. The socket leaves the epoll when it is closed. */
   cancelWait(socket: UringSocket): void {
-    socket.send.waiting = false;
+    socket.waitsToSend = false;
     this.#waiting--;
   }
 
@@ -68,7 +67,7 @@ export class Writability {
     if (count < 0 && errno() !== EINTR) throw linuxError('wait until a socket is writable', 'epoll_wait', errno());
     for (let i = 0; i < count; i++) {
       const socket = this.#sockets.at(this.#events.readInt32LE(i * EPOLL_EVENT.size + EPOLL_EVENT.data));
-      if (!socket?.send.waiting) continue;
+      if (!socket?.waitsToSend) continue;
       this.cancelWait(socket);
       this.#resume(socket);
     }
