@@ -62,7 +62,9 @@ export class EpollDriver implements Driver<EpollSocket> {
   /** Throws an IocpError; nothing is left open then. */
   constructor(port: Port<EpollSocket>) {
     this.#port = port;
-    this.#epoll = new Epoll(port.allocate(EVENTS_SIZE, true));
+    // Memory first: when there is none, no descriptor is open yet.
+    const [events, offset, messages] = [EVENTS_SIZE, 8, MESSAGES_SIZE].map((size) => port.allocate(size, true));
+    this.#epoll = new Epoll(events!);
     const wake = () => this.wake();
     this.#loop = new Loop(this.#epoll);
     const watching = new Watching(this.#epoll, wake);
@@ -71,8 +73,8 @@ export class EpollDriver implements Driver<EpollSocket> {
     this.#acceptor = new Acceptor(port, watching);
     this.#connector = new Connector(port, watching);
     this.#receiver = new Receiver(port, watching, this.#free);
-    this.#sender = new Sender(port, watching, port.allocate(8, true), wake);
-    this.#datagrams = new Datagrams(port, watching, this.#free, port.allocate(MESSAGES_SIZE, true));
+    this.#sender = new Sender(port, watching, offset!, wake);
+    this.#datagrams = new Datagrams(port, watching, this.#free, messages!);
     try {
       this.#posts = new PostPipe(port);
     } catch (error) {
