@@ -6,6 +6,7 @@ export default defineConfig(
   options(
     {
       'commands/session': 'src/commands/session.ts',
+      'commands/sizes': 'src/commands/sizes.ts',
       'commands/http': 'src/commands/http.ts',
       'load/cannon-process': 'src/load/cannon-process.ts',
       'commands/idle': 'src/commands/idle.ts',
@@ -19,6 +20,7 @@ export default defineConfig(
       'commands/udp': 'src/commands/udp.ts',
       'jobs/work': 'src/jobs/work.ts',
       'servers/overlapped': 'src/servers/overlapped.ts',
+      'servers/duplex': 'src/servers/duplex.ts',
       'servers/node-net': 'src/servers/node-net.ts',
       'servers/datagrams': 'src/servers/datagrams.ts',
       'servers/node-dgram': 'src/servers/node-dgram.ts',
@@ -26,6 +28,8 @@ export default defineConfig(
       'servers/http-net': 'src/servers/http-net.ts',
       'servers/dedicated': 'src/servers/dedicated.ts',
       'servers/echo-session': 'src/servers/echo-session.ts',
+      'servers/pour-session': 'src/servers/pour-session.ts',
+      'servers/sink-session': 'src/servers/sink-session.ts',
       'servers/burn-session': 'src/servers/burn-session.ts',
       'servers/life-session': 'src/servers/life-session.ts',
     },

@@ -1,7 +1,7 @@
 // The table that a command prints, for one rival and for several.
 
 import { expect, test } from 'vitest';
-import { atLeast, atMost, cpu, rate, report } from '../src/measuring/report.js';
+import { atLeast, atMost, compare, cpu, rate, report } from '../src/measuring/report.js';
 import type { Series } from '../src/measuring/rounds.js';
 
 const ours: Series = { by: 'ours', samples: [30, 20, 10].map((rate) => ({ rate, cpu: 1, clientBusy: 0.5 })) };
@@ -34,6 +34,23 @@ test('each of several rivals has its ratio, and its own target or none', () => {
   ]);
   const columns = text.split('\n').map((line) => line.indexOf('x '));
   expect(new Set(columns.filter((column) => column >= 0)).size).toBe(1);
+});
+
+test('a comparison has a line for each, with the ratios to the last', () => {
+  const samples = [{ rate: 20, cpu: 1, clientBusy: 0.5, p50: 3, p99: 9 }];
+  const text = compare(
+    'echo, 64 B x 1',
+    [
+      { by: 'ours', samples },
+      { by: 'theirs', samples: [{ rate: 10, cpu: 4 }] },
+    ],
+    'MB',
+  );
+  expect(wordsOf(text)).toEqual([
+    'echo, 64 B x 1 MB/s CPU us/MB p50 us p99 us client',
+    'ours 20 x 2.00 1 x 0.25 3 9 50 %',
+    'theirs 10 x 1.00 4 x 1.00',
+  ]);
 });
 
 test('where nobody says how busy the client was there is no line for it', () => {

@@ -5,8 +5,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
 import { agents } from '../src/measured/agent.js';
 import { withServers } from '../src/measured/server.js';
-import { burst, drain, idleMemory, underLoad } from '../src/measuring/measures.js';
+import { burst, drain, idleMemory, ofSize, underLoad } from '../src/measuring/measures.js';
 import { type Series, spread, takeTurns } from '../src/measuring/rounds.js';
+import { expectEcho } from './support.js';
 
 const everything = process.env.OVERLAPPED_REQUIRE === 'all';
 const reason = whyNoLoad();
@@ -30,6 +31,19 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
       for (const server of servers) expect(await idleMemory(server, 50)).toEqual(expect.any(Number));
     });
   });
+
+  for (const mode of ['echo', 'pour', 'sink'] as const) {
+    test(`large messages: ${mode}`, { timeout: 180_000 }, async () => {
+      await withServers(agents(['overlapped', 'duplex', 'dedicated', 'node-net'], mode), async (servers) => {
+        const series = await takeTurns(servers, 1, ofSize(mode, 2, 200_000, 0.1), 0);
+        expectSamples(series);
+        if (mode === 'echo')
+          for (const { p50, p99 } of series.flatMap(({ samples }) => samples))
+            expect(p99!).toBeGreaterThanOrEqual(p50!);
+        if (mode === 'echo') for (const { port } of servers) await expectEcho(port);
+      });
+    });
+  }
 
   test('all of a server that ends connections', { timeout: 180_000 }, async () => {
     await withServers(agents(['overlapped', 'node-net'], 'knock'), async (servers) => {

@@ -69,10 +69,17 @@ function start(mode: string, port: number, connections: number, seconds: number,
   const args = [port, connections, message?.length ?? MESSAGE_BYTES, seconds].map(String);
   if (message !== undefined) args.push(message);
   const command = mode === 'datagrams' ? compiled('load/datagrams.c') : compiled('load/load.c');
-  return spawn(command, mode === 'datagrams' ? args : [mode, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: (seconds + GRACE) * 1000,
-  });
+  return spawnBounded(command, mode === 'datagrams' ? args : [mode, ...args], seconds);
+}
+
+/** Runs a load generator of another program for `seconds`; resolves with the JSON object that it prints. */
+export async function spawnLoad<Result>(command: string, args: readonly string[], seconds: number): Promise<Result> {
+  const [result] = await linesOf(spawnBounded(command, args, seconds));
+  return JSON.parse(result!);
+}
+
+function spawnBounded(command: string, args: readonly string[], seconds: number): ChildProcess {
+  return spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], timeout: (seconds + GRACE) * 1000 });
 }
 
 /** What the program printed, when it has ended well. */

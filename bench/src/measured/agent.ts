@@ -11,6 +11,7 @@ import { kill, type Server } from './server.js';
 export type Program =
   | 'overlapped'
   | 'dedicated'
+  | 'duplex'
   | 'node-net'
   | 'datagrams'
   | 'node-dgram'

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HeldConnections, holdConnections, type LoadMode, runLoad } from '../load/load.js';
+import { runSizes, type SizesMode } from '../load/sizes.js';
 import type { Agent } from '../measured/agent.js';
 import type { Server } from '../measured/server.js';
 import type { Sample } from './rounds.js';
@@ -21,6 +22,25 @@ export function underLoad(mode: LoadMode, connections: number, seconds: number, 
       rate: load.messages / load.seconds,
       cpu: (after - before) / load.messages,
       clientBusy: load.cpuSeconds / load.seconds,
+    };
+  };
+}
+
+/** Bytes of a megabyte of a stream. */
+const MEGABYTE = 1e6;
+
+/** Messages of `bytes` a second, with the times of their round trips; of streams megabytes a second, in chunks of `bytes`. */
+export function ofSize(mode: SizesMode, connections: number, bytes: number, seconds: number): Measure<Server> {
+  return async (server) => {
+    const before = await server.cpu();
+    const load = await runSizes({ mode, port: server.port, connections, bytes, seconds });
+    const after = await server.cpu();
+    const count = mode === 'echo' ? load.messages : (load.messages * bytes) / MEGABYTE;
+    return {
+      rate: count / load.seconds,
+      cpu: (after - before) / count,
+      clientBusy: load.cpuSeconds / load.seconds,
+      ...(mode === 'echo' && { p50: load.p50, p99: load.p99 }),
     };
   };
 }

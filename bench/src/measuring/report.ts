@@ -60,6 +60,30 @@ export function report(title: string, all: readonly Series[], figures: readonly 
   return [head, ...rows, ...(busy.some((value) => value !== '') ? [row('  client busy', busy)] : [])].join('\n');
 }
 
+/** A table with a line for each contender: its medians, and the ratios of its rate and CPU time to those of the last, the rival. */
+export function compare(title: string, all: readonly Series[], unit: string): string {
+  const rival = all.at(-1)!;
+  const ratioOf = (series: Series, of: (sample: Sample) => number) =>
+    `x ${spread(series.samples.map((sample, i) => of(sample) / of(rival.samples[i]!))).median.toFixed(2)}`;
+  const lines = all.map((series) => {
+    const middle = (of: (sample: Sample) => number | undefined) =>
+      spread(series.samples.map((sample) => of(sample) ?? Number.NaN)).median;
+    const times = [middle(({ p50 }) => p50), middle(({ p99 }) => p99)];
+    return row(`  ${series.by}`, [
+      number(middle(({ rate }) => rate)),
+      ratioOf(series, ({ rate }) => rate),
+      number(middle(({ cpu }) => cpu)),
+      ratioOf(series, ({ cpu }) => cpu),
+      ...times.map((time) => (Number.isNaN(time) ? '' : number(time))),
+      percent(middle(({ clientBusy }) => clientBusy)),
+    ]);
+  });
+  return [
+    row(title, [`${unit}/s`, '', `CPU us/${unit === 'messages' ? 'message' : unit}`, '', 'p50 us', 'p99 us', 'client']),
+    ...lines,
+  ].join('\n');
+}
+
 function against(rival: Series, ours: Series, of: Figure['of'], target?: Target): string {
   const { median, least, most } = spread(ours.samples.map((sample, round) => of(sample) / of(rival.samples[round]!)));
   return `x ${median.toFixed(2)} (${least.toFixed(2)} to ${most.toFixed(2)}) of ${rival.by}${verdict(median, target)}`;

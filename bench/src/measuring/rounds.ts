@@ -11,6 +11,9 @@ export interface Sample {
   readonly cpu: number;
   /** How busy the client was, of one core; undefined where it only waits. */
   readonly clientBusy?: number;
+  /** Microseconds that half of the round trips, and 99 of 100, took at most, where they are measured. */
+  readonly p50?: number;
+  readonly p99?: number;
 }
 
 /** The samples of one contender, by round. */

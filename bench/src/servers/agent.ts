@@ -22,12 +22,16 @@ export interface Ready {
 /**
  * `echo` sends everything back; `burn` does, too, after some work; `life` does, and reports how else its thread fares;
  * `knock` ends each connection as soon as it is there; `crowd` greets each with as many bytes as a message has, and sends
- * what one says to all; `http` answers requests.
+ * what one says to all; `http` answers requests; `pour` streams chunks of the length that the client asks for, in 4 bytes, and
+ * `sink` drops what comes.
  */
-export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'crowd' | 'http';
+export type Behaviour = 'echo' | 'burn' | 'life' | 'knock' | 'crowd' | 'http' | 'pour' | 'sink';
 
 /** What a crowd's members are greeted with. */
 export const GREETING = Buffer.alloc(64, 'g');
+
+/** The chunk that `pour` sends for a request. */
+export const chunkFor = (request: Buffer): Buffer => Buffer.alloc(request.readUInt32LE(0), 'p');
 
 export const behaviour = process.argv[2] as Behaviour;
 /** How many threads serve, where they are the server's own. */

@@ -3,10 +3,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { behaviour, countConnection, GREETING, ready } from './agent.js';
 import { ASK, life } from './life.js';
-
-function echo(socket: Socket): void {
-  socket.on('data', (data) => socket.write(data));
-}
+import { streams } from './streams.js';
 
 function knock(socket: Socket): void {
   socket.end();
@@ -27,7 +24,8 @@ function join(socket: Socket): void {
   });
 }
 
-const serve = { echo, knock, life: echoAndReport, crowd: join }[behaviour as 'echo' | 'knock' | 'life' | 'crowd'];
+const serves = { ...streams, knock, life: echoAndReport, crowd: join };
+const serve = serves[behaviour as keyof typeof serves];
 const server = createServer({ noDelay: true }, (socket) => {
   countConnection();
   // A client that resets its connection would end the process.

@@ -3,6 +3,8 @@
 import { IocpCore } from '@overlapped/net-core';
 import { Listener, Session } from '@overlapped/session';
 import { behaviour, countConnection, GREETING, ready } from './agent.js';
+import Pour from './pour-session.js';
+import Sink from './sink-session.js';
 
 class Echo extends Session {
   override onConnected(): void {
@@ -33,6 +35,7 @@ class Member extends Session {
 }
 
 const core = new IocpCore();
-const session = { echo: Echo, knock: Knock, crowd: Member }[behaviour as 'echo' | 'knock' | 'crowd'];
+const sessions = { echo: Echo, knock: Knock, crowd: Member, pour: Pour, sink: Sink };
+const session = sessions[behaviour as keyof typeof sessions];
 const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, session });
 ready({ port: endpoint.port, by: core.backend });
