@@ -32,7 +32,7 @@ export function isSource({ path, text }: RepositoryFile): boolean {
 
 /** The folder of the package that a file belongs to: "packages/session", "bench"; or "" for the root's own. */
 export function packageOf(path: string): string {
-  return /^(?:(?:packages|apps|tools)\/[^/]+|bench)(?=\/)/.exec(path)?.[0] ?? '';
+  return /^(?:(?:packages|apps|tools)\/[^/]+|bench|examples)(?=\/)/.exec(path)?.[0] ?? '';
 }
 
 export function lines(text: string): string[] {
