@@ -17,6 +17,7 @@ const skips = {
   'no wake-up is lost, however a wait and the posts of other threads meet': cannotWait,
   'worker.terminate() ends a thread that waits in dequeue()': cannotWait,
   'a wait ends for whatever the event loop has to do': cannotWait,
+  'while packets come, the port tells when the event loop has something to do': cannotWait,
   'a port that hosts the loop sleeps as long as that may': cannotWait,
   'a port that is watched in a loop that another one hosts is served, and the loop still sleeps': cannotWait,
   'a port that has hosted the loop, and is watched then, is told whatever the loop has served meanwhile': cannotWait,

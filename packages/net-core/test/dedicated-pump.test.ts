@@ -86,6 +86,52 @@ describe.each(dedicated)('the dedicated pump, by $backend', ({ options }) => {
       await exited;
     });
 
+    test('all that the handler of a packet puts off runs', async () => {
+      const core = make();
+      const source = `require('node:worker_threads').parentPort.once('message', (message, parent) => message.postMessage(1));`;
+      const worker = new Worker(source, { eval: true });
+      onTestFinished(() => void worker.terminate());
+      const asks: Record<string, (done: () => void) => unknown> = {
+        'a tick': (done) => process.nextTick(done),
+        'a promise': (done) => Promise.resolve().then(done),
+        'an immediate': (done) => setImmediate(done),
+        'a timer': (done) => setTimeout(done, 3),
+        'a file': (done) => readFile(import.meta.filename).then(done),
+        'a message of a thread': (done) => {
+          const { port1, port2 } = new MessageChannel();
+          port1.once('message', () => {
+            port1.close();
+            done();
+          });
+          worker.postMessage(port2, [port2]);
+        },
+      };
+      for (const ask of Object.values(asks)) {
+        await new Promise<void>((done) => core.post({ onPost: () => void ask(done) }, null));
+      }
+    });
+
+    test('an immediate that a handler asks for waits for few other packets', async () => {
+      const core = make();
+      let served = 0;
+      const { port } = core;
+      const dequeue = port.dequeue.bind(port);
+      port.dequeue = (batch, timeout) => {
+        const count = dequeue(batch, timeout);
+        served += count;
+        return count;
+      };
+      const waited = await new Promise<number>((resolve) => {
+        const onPost = () => {
+          const before = served;
+          setImmediate(() => resolve(served - before));
+        };
+        core.post({ onPost }, null);
+      });
+      // Each packet of a busy core brings one more. A batch may be under way, and epoll looks at the loop in each second dequeue().
+      expect(waited).toBeLessThan(10);
+    });
+
     test("the core's own timers and posts are served", async () => {
       const core = make();
       const inbox = new Inbox<number>(2);

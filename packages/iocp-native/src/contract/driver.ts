@@ -116,6 +116,8 @@ export interface Driver<S extends Socket> {
   watch(ready: () => void): void;
   unwatch(): void;
   waitForLoop(): void;
+  /** As CompletionPort.loopDue says. */
+  readonly loopDue: boolean;
   share(): PortToken;
 
   /** destroy() begins: posting fails and nobody is woken from now on. */

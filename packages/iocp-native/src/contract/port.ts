@@ -344,6 +344,13 @@ export interface CompletionPort {
   waitForLoop(): void;
 
   /**
+   * After waitForLoop(): whether the event loop is to turn before the next dequeue(), also when the last one brought packets. False
+   * when the loop has nothing to do, or the next dequeue() looks: then the caller may go on without a turn. A dequeue() with a
+   * timeout of 0 does not look, so it is true after that.
+   */
+  readonly loopDue: boolean;
+
+  /**
    * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its
    * memory back. Packets that nobody dequeued are discarded. Every call after this throws EBADF.
    */

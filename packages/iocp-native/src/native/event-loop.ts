@@ -12,13 +12,16 @@ export class EventLoop {
   readonly descriptor: number;
   /** Windows: the completion port of the loop itself. */
   readonly port: number;
-  readonly #timeout: () => number;
+  readonly #address: number;
+  readonly #updateTime: (loop: number) => number;
+  readonly #timeout: (loop: number) => number;
 
   /** Throws an IocpError (ENOTSUP) where Node does not export libuv's functions. */
   constructor() {
     const loop = loopAddress();
-    const timeout = native('int uv_backend_timeout(intptr_t)');
-    this.#timeout = () => timeout(loop);
+    this.#address = loop;
+    this.#updateTime = native('void uv_update_time(intptr_t)');
+    this.#timeout = native('int uv_backend_timeout(intptr_t)');
     const windows = process.platform === 'win32';
     this.descriptor = windows ? -1 : native('int uv_backend_fd(intptr_t)')(loop);
     this.port = windows ? Number(koffi().decode(BigInt(loop + LOOP_IOCP), 'intptr_t')) : -1;
@@ -29,8 +32,16 @@ export class EventLoop {
    * while an immediate is pending that has not been unref()'d, or in a loop that nothing keeps alive.
    */
   timeout(): number {
-    return this.#timeout();
+    // libuv reckons from the time of the last turn, which may be long ago.
+    this.#updateTime(this.#address);
+    return this.#timeout(this.#address);
   }
+}
+
+/** The shorter one of two waits, in milliseconds; -1 is for ever. */
+export function shorter(one: number, other: number): number {
+  if (one < 0) return other;
+  return other < 0 ? one : Math.min(one, other);
 }
 
 /** The uv_loop_t of the calling thread. Throws an IocpError (ENOTSUP). */

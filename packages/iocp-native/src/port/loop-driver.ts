@@ -155,6 +155,9 @@ export abstract class LoopDriver implements Driver<LoopSocket> {
     this.#call = null;
   }
 
+  /** The loop does this port's own work. */
+  readonly loopDue = true;
+
   waitForLoop(): void {
     throw this.#cannotWait('waitForLoop');
   }

@@ -229,6 +229,10 @@ export class Port<S extends Socket> implements CompletionPort {
     this.#driver.waitForLoop();
   }
 
+  get loopDue(): boolean {
+    return this.#driver.loopDue;
+  }
+
   destroy(): void {
     if (!this.#open) return;
     this.#driver.stop();

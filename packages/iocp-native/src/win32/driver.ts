@@ -184,6 +184,9 @@ export class IocpDriver implements Driver<Win32Socket> {
     this.#notifier.unwatch();
   }
 
+  /** A dequeue() that finds packets at once does not look at the loop. */
+  readonly loopDue = true;
+
   waitForLoop(): void {
     this.#loop = LoopWaiter.ofThread();
   }

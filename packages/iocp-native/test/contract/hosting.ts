@@ -46,6 +46,52 @@ export function hosting(suite: Suite): void {
     expect(stats.packets).toBe(1);
   });
 
+  suite.rule('while packets come, the port tells when the event loop has something to do', async () => {
+    const { port, pump } = suite.rig();
+    pump.stop();
+    port.waitForLoop();
+    const anchor = setInterval(() => {}, 2 ** 30);
+    onTestFinished(() => clearInterval(anchor));
+    const batch = createBatch(4);
+    const { port1, port2 } = new MessageChannel();
+    onTestFinished(() => port1.close());
+    const asks: Record<string, (done: () => void) => unknown> = {
+      'an immediate': (done) => setImmediate(done),
+      'a timer': (done) => setTimeout(done, 20),
+      'a message': (done) => {
+        port2.once('message', done);
+        port1.postMessage('hello');
+      },
+      'a file': (done) => readFile(import.meta.filename).then(done),
+    };
+    const mostOf: Record<string, number> = {};
+    for (const [name, ask] of Object.entries(asks)) {
+      let done = false;
+      ask(() => {
+        done = true;
+      });
+      mostOf[name] = 0;
+      while (!done) {
+        let served = 0;
+        do {
+          expect(served, `${name} waits`).toBeLessThan(1_000_000);
+          port.post('again', 1);
+          served += port.dequeue(batch, -1);
+        } while (!port.loopDue);
+        mostOf[name] = Math.max(mostOf[name]!, served);
+        // The loop turns: to its poll phase, and beyond.
+        await new Promise((resolve) => setImmediate(resolve));
+        // Until the immediates of this turn have run, Node lets the loop not sleep, unless the last pending one goes.
+        clearImmediate(setImmediate(() => {}));
+      }
+    }
+    // Both are there at once; epoll looks in each second dequeue().
+    expect(mostOf['an immediate']).toBeLessThan(4);
+    expect(mostOf['a message']).toBeLessThan(4);
+    // Without a turn for each packet, where a dequeue() that has packets looks at the loop.
+    if (port.backend !== 'iocp') expect(mostOf['a timer']).toBeGreaterThan(10);
+  });
+
   suite.rule('a port that hosts the loop sleeps as long as that may', async () => {
     const { port, pump } = suite.rig();
     pump.stop();

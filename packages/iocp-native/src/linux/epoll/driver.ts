@@ -15,6 +15,7 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../../contract/port.js';
+import { shorter } from '../../native/event-loop.js';
 import { disown, Owned } from '../../native/ledger.js';
 import { DatagramState } from '../../port/datagrams.js';
 import { ownPosted } from '../../port/handed-posts.js';
@@ -58,6 +59,7 @@ export class EpollDriver implements Driver<EpollSocket> {
   readonly #datagrams: Datagrams;
   /** The last dequeue() had packets without asking the kernel: the next one asks it. */
   #skipped = false;
+  loopDue = true;
 
   /** Throws an IocpError; nothing is left open then. */
   constructor(port: Port<EpollSocket>) {
@@ -188,10 +190,11 @@ export class EpollDriver implements Driver<EpollSocket> {
     // A request is mostly answered before the next one comes: where a dequeue() brought the packets of sends, the kernel is
     // asked by the next one, which may wait.
     this.#skipped = n > 0 && !this.#skipped;
+    this.loopDue = !this.#skipped;
     if (this.#skipped) return port.take(batch, n, batch.length);
     if (n < batch.length) {
-      let wait = n > 0 || this.#watching.some ? 0 : timeout;
-      if (wait !== 0) wait = this.#limit(wait);
+      const longest = this.#limit(timeout);
+      const wait = n > 0 || this.#watching.some ? 0 : longest;
       n = this.#serveEvents(batch, n, this.#epoll.wait(batch.length - n, wait));
     }
     n = this.#sender.take(batch, n, batch.length);
@@ -243,10 +246,13 @@ export class EpollDriver implements Driver<EpollSocket> {
   /** Nothing is with the kernel. */
   abandon(): void {}
 
-  /** How long a wait may be. */
+  /** How long a wait of up to `timeout` milliseconds may be. Looks whether the event loop is due. */
   #limit(timeout: number): number {
-    if (this.#loop.hosted) return Math.ceil(this.#loop.prepare(timeout));
-    return timeout < 0 ? SLICE : Math.ceil(Math.min(timeout, SLICE));
+    if (timeout === 0) return 0;
+    if (!this.#loop.hosted) return Math.ceil(shorter(timeout, SLICE));
+    const rest = this.#loop.prepare();
+    this.loopDue = rest === 0;
+    return Math.ceil(shorter(timeout, rest));
   }
 
   #serveListed(batch: readonly CompletionPacket[], from: number): number {
@@ -268,6 +274,7 @@ export class EpollDriver implements Driver<EpollSocket> {
       const high = words[at + DATA_WORD + 1]!;
       if (low === NOT_A_SOCKET) {
         if (high === POSTS) this.#posts.drain();
+        else this.loopDue = true;
         continue;
       }
       // It may have been closed since the events were taken.

@@ -72,20 +72,20 @@ export class Loop {
     this.#host ??= new EventLoop();
   }
 
-  /** How long a wait of up to `timeout` milliseconds may be. Throws an IocpError. */
-  prepare(timeout: number): number {
-    const host = this.#host;
-    if (host === null) return timeout;
+  /**
+   * Of a port that waits in the loop's place: how many milliseconds the loop may go without a turn, unless the epoll tells of it.
+   * -1: for ever. 0 when the loop has work now. Throws an IocpError.
+   */
+  prepare(): number {
+    const host = this.#host!;
     const rest = host.timeout();
-    if (rest === 0) return 0;
-    if (!this.#hosting) {
+    if (rest !== 0 && !this.#hosting) {
       this.#stop();
       const failed = this.#epoll.add(host.descriptor, EPOLL.IN, NOT_A_SOCKET, 0);
       if (failed !== 0) throw linuxError("wait in the event loop's place", 'epoll_ctl', failed);
       this.#hosting = true;
     }
-    if (rest < 0) return timeout;
-    return timeout < 0 ? rest : Math.min(timeout, rest);
+    return rest;
   }
 
   /** Whether a wait ends for all that the loop has to do. */

@@ -16,6 +16,7 @@ import {
   type PortToken,
   type SocketOptions,
 } from '../../contract/port.js';
+import { shorter } from '../../native/event-loop.js';
 import { closing, strike } from '../../native/ledger.js';
 import { ownPosted } from '../../port/handed-posts.js';
 import type { Port } from '../../port/port.js';
@@ -75,6 +76,7 @@ export class UringDriver implements Driver<UringSocket> {
   /** What has descriptors of its own, to be closed after the ring. */
   readonly #parts: { close(): void }[] = [];
   #loopWaiter: LoopWaiter | null = null;
+  loopDue = true;
 
   /** Throws an IocpError: nothing is left open then but the ring. */
   constructor(port: Port<UringSocket>, ring: Ring) {
@@ -211,16 +213,13 @@ export class UringDriver implements Driver<UringSocket> {
     this.#connector.retry();
     // At most half of the batch is for packets of the queue, so that neither they nor the kernel's starve.
     let n = port.take(batch, 0, (batch.length + 1) >> 1);
-    let wait = n > 0 ? 0 : timeout;
+    let wait = this.#limit(timeout);
+    if (n > 0) wait = 0;
     let rounds = 0;
     do {
       this.#receiver.rearmStarved();
       this.#bufferRing.publish();
       if (ring.cqHead !== ring.cqTail()) wait = 0;
-      if (wait !== 0) {
-        const loop = this.#loopWaiter;
-        wait = loop === null ? Math.min(wait < 0 ? SLICE : wait, SLICE) : loop.prepare(wait);
-      }
       if (wait !== 0 || ring.unsubmitted > 0 || ring.needsEnter) ring.enter(wait);
       wait = 0;
       n = this.#harvest(batch, n);
@@ -281,6 +280,17 @@ export class UringDriver implements Driver<UringSocket> {
   #cancelSend(socket: UringSocket, event: Overlapped): void {
     if (socket.file !== null) this.#files.cancel(socket, event);
     else this.#sender.cancel(socket, event);
+  }
+
+  /** How long a wait of up to `timeout` milliseconds may be. Looks whether the event loop is due. */
+  #limit(timeout: number): number {
+    const loop = this.#loopWaiter;
+    this.loopDue = true;
+    if (timeout === 0) return 0;
+    if (loop === null) return shorter(timeout, SLICE);
+    const rest = loop.prepare();
+    this.loopDue = rest === 0;
+    return shorter(timeout, rest);
   }
 
   readonly #resumeSend = (socket: UringSocket): void => {
@@ -350,8 +360,10 @@ export class UringDriver implements Driver<UringSocket> {
     if (operation === WAKE) {
       this.#posts.drain();
       if ((flags & CQE_FLAG.MORE) === 0) this.#pollPosts();
-    } else if (operation === LOOP) this.#loopWaiter?.fired();
-    else if (operation === WRITABLE) this.#writability.drain();
+    } else if (operation === LOOP) {
+      this.loopDue = true;
+      this.#loopWaiter?.fired();
+    } else if (operation === WRITABLE) this.#writability.drain();
     else if (operation === CANCEL && result === -ENOENT) this.#cancelAgain(low, tag);
   }
 

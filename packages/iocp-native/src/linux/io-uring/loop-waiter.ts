@@ -17,16 +17,17 @@ export class LoopWaiter {
     this.#ring = ring;
   }
 
-  /** How long a wait of up to `timeout` milliseconds may be, with the poll armed; 0 when the loop has work now. */
-  prepare(timeout: number): number {
+  /**
+   * How many milliseconds the loop may go without a turn, unless the poll fires: it is armed then. -1: for ever. 0 when the loop
+   * has work now.
+   */
+  prepare(): number {
     const rest = this.#loop.timeout();
-    if (rest === 0) return 0;
-    if (!this.#armed) {
+    if (rest !== 0 && !this.#armed) {
       this.#armed = true;
       setOwnOperation(this.#ring, prepPollAdd(this.#ring, this.#loop.descriptor, POLLIN), LOOP);
     }
-    if (rest < 0) return timeout;
-    return timeout < 0 ? rest : Math.min(timeout, rest);
+    return rest;
   }
 
   /**
