@@ -7,14 +7,14 @@ import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
 import { Agent } from '../src/measured/agent.js';
-import { bun, liburing, type Rival, RivalServer, whyNot } from '../src/measured/rivals.js';
+import { bun, epoll, liburing, type Rival, RivalServer, whyNot } from '../src/measured/rivals.js';
 import { type Server, withServers } from '../src/measured/server.js';
 import { underLoad } from '../src/measuring/measures.js';
 import { expectEcho } from './support.js';
 
 const reason = whyNoLoad();
 const rivals = await Promise.all(
-  [liburing, bun].map(async (rival) => ({ rival, reason: reason ?? (await whyNot(rival)) })),
+  [liburing, epoll, bun].map(async (rival) => ({ rival, reason: reason ?? (await whyNot(rival)) })),
 );
 
 describe.each(rivals)('$rival.by', ({ rival, reason }) => {

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first process of the machine: mounts what Node.js needs, runs the scripts that the kernel's command line names
-# (kernels.run=NAME,NAME), and turns the machine off. Its lines on the console begin with "GUEST".
+# (kernels.run=NAME,NAME; suite-NAME is the suite of a package), and turns the machine off. Its lines on the console begin with "GUEST".
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/tmp NO_COLOR=1
 mount -t proc proc /proc
@@ -20,7 +20,13 @@ for word in $(cat /proc/cmdline); do
 done
 echo "GUEST $(uname -rm), $(nproc) processors, Node.js $(node --version)"
 for name in $names; do
-  timeout -k 5 "$limit" node "/app/guest/$name.mjs"
+  case $name in
+    suite-*)
+      cd "/work/packages/${name#suite-}" || exit 1
+      timeout -k 5 "$limit" node node_modules/vitest/vitest.mjs run --config ../../vitest.config.ts --reporter=verbose
+      ;;
+    *) timeout -k 5 "$limit" node "/app/guest/$name.mjs" ;;
+  esac
   echo "GUEST $name ended with $?"
 done
 dmesg | grep -E 'BUG:|Oops|WARNING|stall|blocked for more than' | sed 's/^/GUEST kernel: /'

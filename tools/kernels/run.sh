@@ -1,6 +1,8 @@
 #!/bin/bash
-# run.sh [SUITE/ARCH ...]: boots the kernels of Debian's suites under qemu, and runs the scripts of guest/ in each. See README.md.
-#   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script (1200)
+# run.sh [SUITE/ARCH ...]: boots the kernels of Debian's suites under qemu, and runs the scripts of guest/ in each, or the suites of
+# packages. See README.md.
+#   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script or suite (1200)
+#   KERNELS_SUITES  which packages' suites, in the place of scripts: iocp-native,net-core,session
 #   KERNELS_DIR     where downloads and logs are kept           OUT of 1: something failed
 set -euo pipefail
 
@@ -9,6 +11,8 @@ project=$(cd "$here/../.." && pwd)
 dir=${KERNELS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/overlapped/kernels}
 scripts=${KERNELS_RUN:-eventfd,wake,exercise}
 limit=${KERNELS_LIMIT:-1200}
+suites=${KERNELS_SUITES:-}
+[ -z "$suites" ] || scripts=suite-${suites//,/,suite-}
 if [ $# -eq 0 ]; then set -- bookworm/amd64 trixie-security/amd64 trixie-backports/amd64 trixie-security/arm64; fi
 # What the machines have beside the kernel, always the same.
 base=bookworm
@@ -69,10 +73,10 @@ image_in() {
 
 # Prints the kernel of SUITE/ARCH: the newest that its metapackage names.
 kernel() {
-  local suite=$1 arch=$2 name
+  local suite=$1 arch=$2 flavour=$3 name
   apt "$suite" "$arch" apt-get update >&2
-  name=$(apt "$suite" "$arch" apt-cache depends "linux-image-cloud-$arch" | sed -nE 's/.*Depends: <?(linux-image-[0-9][^ >]*)>?.*/\1/p' | sed -n 1p)
-  [ -n "$name" ] || die "$suite has no kernel for $arch"
+  name=$(apt "$suite" "$arch" apt-cache depends "linux-image-$flavour" | sed -nE 's/.*Depends: <?(linux-image-[0-9][^ >]*)>?.*/\1/p' | sed -n 1p)
+  [ -n "$name" ] || die "$suite has no kernel linux-image-$flavour"
   local to=$dir/kernels/$name
   # Before Linux 7 it is in the package itself and in boot/, from then on in a package that this one needs.
   if [ -z "$(image_in "$to")" ]; then unpack "$suite" "$arch" "$to" "$name"; fi
@@ -80,32 +84,48 @@ kernel() {
   image_in "$to"
 }
 
-# Node.js of the version that runs here, koffi's native package, and Debian's libraries.
+# Node.js of the version that runs here, Debian's libraries, and the native packages: koffi's, and with suites those of vitest.
 prepare() {
   local arch=$1 to=$dir/parts-$1 name=${1/amd64/x64}
-  local node koffi
+  local node natives=()
   node=node-linux-$name@$(node -p process.versions.node)
-  koffi=@koromix/koffi-linux-$name@$(node -p "require('$project/packages/iocp-native/node_modules/koffi/package.json').version")
-  if [ "$(cat "$to/complete" 2>/dev/null)" != "$node $koffi" ]; then
+  natives+=("@koromix/koffi-linux-$name@$(version koffi)")
+  if [ -n "$suites" ]; then
+    natives+=("@rolldown/binding-linux-$name-gnu@$(version rolldown)" "lightningcss-linux-$name-gnu@$(version lightningcss)")
+  fi
+  if [ "$(cat "$to/complete" 2>/dev/null)" != "$node ${natives[*]}" ]; then
     rm -rf "$to"
-    mkdir -p "$to/koffi/koffi-linux-$name" "$to/npm"
+    mkdir -p "$to/npm" "$to/packed"
     apt "$base" "$arch" apt-get update
     unpack "$base" "$arch" "$to/debian" "${parts[@]}"
-    (cd "$to/npm" && npm pack --silent "$node" "$koffi" >/dev/null)
-    tar -xzf "$to"/npm/node-linux-*.tgz -C "$to/npm" package/bin/node
-    mv "$to/npm/package/bin/node" "$to/node"
-    tar -xzf "$to"/npm/koromix-koffi-*.tgz -C "$to/koffi/koffi-linux-$name" --strip-components=1
-    rm -rf "$to/npm"
-    echo "$node $koffi" >"$to/complete"
+    (cd "$to/packed" && npm pack --silent "$node" >/dev/null && tar -xzf node-linux-*.tgz package/bin/node)
+    mv "$to/packed/package/bin/node" "$to/node"
+    local native
+    for native in "${natives[@]}"; do
+      mkdir -p "$to/npm/${native%@*}"
+      tar -xzf "$to/packed/$(cd "$to/packed" && npm pack --silent "$native")" -C "$to/npm/${native%@*}" --strip-components=1
+    done
+    rm -rf "$to/packed"
+    echo "$node ${natives[*]}" >"$to/complete"
   fi
-  "$here/image.sh" "$project" "$to" "$dir/$arch.cpio"
+  "$here/image.sh" "$project" "$to" "$dir/$arch.cpio" "$suites"
+}
+
+# The version of a package in the workspace's store.
+version() {
+  local at
+  at=$(find "$project/node_modules/.pnpm" -maxdepth 1 -name "$1@*" | sed -n 1p)
+  [ -n "$at" ] || die "$1 is not installed"
+  node -p "require('$at/node_modules/$1/package.json').version"
 }
 
 # Never with KVM: where a machine is one itself, that may hang it.
 boot() {
   local arch=$1 image=$2 log=$3
+  local memory=1536
+  [ -z "$suites" ] || memory=3072
   local common=(
-    -nographic -no-reboot -nodefaults -monitor none -display none -net none -serial "file:$log" -m 1536 -smp 2
+    -nographic -no-reboot -nodefaults -monitor none -display none -net none -serial "file:$log" -m "$memory" -smp 2
     -accel tcg,thread=multi -kernel "$image" -initrd "$dir/$arch.cpio"
   )
   local line="quiet panic=-1 mitigations=off kernels.run=$scripts kernels.limit=$limit"
@@ -119,14 +139,17 @@ boot() {
 
 failed=0
 for target in "$@"; do
-  suite=${target%%/*} arch=${target##*/}
-  image=$(kernel "$suite" "$arch")
+  # SUITE/ARCH, or SUITE/ARCH-FLAVOUR for another kernel than that for clouds.
+  suite=${target%%/*} flavour=${target##*/}
+  arch=${flavour%%-*}
+  [ "$flavour" != "$arch" ] || flavour=cloud-$arch
+  image=$(kernel "$suite" "$arch" "$flavour")
   [ -e "$dir/$arch.ready.$$" ] || { prepare "$arch" && touch "$dir/$arch.ready.$$"; }
-  log=$dir/log/$suite-$arch.log
+  log=$dir/log/${suites:+suites-}$suite-${target##*/}.log
   rm -f "$log"
   boot "$arch" "$image" "$log" || true
   echo "== $target"
-  tr -d '\r' <"$log" | grep -aE '^(ok|FAIL|GUEST)' || true
+  tr -d '\r' <"$log" | grep -aE '^(ok|FAIL|GUEST)|^ +Tests |^ +(×|FAIL)' || true
   for name in ${scripts//,/ }; do
     tr -d '\r' <"$log" | grep -aqx "GUEST $name ended with 0" || { echo "FAIL $name on $target: see $log"; failed=1; }
   done

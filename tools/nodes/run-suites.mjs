@@ -1,14 +1,15 @@
 // Runs the suites of packages and apps under other versions of Node.js, which npm has for Linux x64:
 //
-//   node run-suites.mjs [VERSION ...] [PACKAGE ...]
+//   node run-suites.mjs [--no-io-uring] [VERSION ...] [PACKAGE ...]
 //
+// With --no-io-uring under a seccomp filter that forbids io_uring, as in containers, and without a VERSION on this Node.js.
 // Everything must be built. A version is installed when it is first asked for. Ends with 1 when a suite fails, after all have run.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const VERSIONS = { 20.19: '20.19.0', 22: '22.23.3', 24: '24.21.0', 26: '26.12.1' };
 /** The oldest that is supported, and the newest. */
@@ -19,7 +20,8 @@ const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ove
 const folders = ['packages', 'apps'].flatMap((parent) =>
   readdirSync(join(root, parent)).map((name) => ({ name, path: join(root, parent, name) })),
 );
-const names = process.argv.slice(2);
+const forbids = process.argv.includes('--no-io-uring');
+const names = process.argv.slice(2).filter((name) => name !== '--no-io-uring');
 for (const name of names) {
   if (Object.hasOwn(VERSIONS, name) || folders.some((folder) => folder.name === name)) continue;
   fail(`there is no version and no package "${name}"; the versions are ${Object.keys(VERSIONS).join(', ')}`);
@@ -32,9 +34,11 @@ const suites = folders.filter(
 if (process.platform !== 'linux' || process.arch !== 'x64')
   fail('the versions of Node.js that npm has are for Linux x64');
 
+// What vitest starts inherits the filter.
+const first = forbids ? ['--import', pathToFileURL(join(root, 'tools/soak/dist/forbid-io-uring.js')).href] : [];
 const failed = [];
-for (const version of versions.length > 0 ? versions : DEFAULT) {
-  const bin = install(VERSIONS[version]);
+for (const version of versions.length > 0 ? versions : forbids ? [process.versions.node] : DEFAULT) {
+  const bin = version === process.versions.node ? dirname(process.execPath) : install(VERSIONS[version]);
   for (const { name, path } of suites) run(version, bin, name, path);
 }
 if (failed.length > 0) fail(`these failed: ${failed.join(', ')}`);
@@ -53,7 +57,7 @@ function install(version) {
 
 function run(version, bin, name, path) {
   const PATH = `${bin}${delimiter}${process.env.PATH}`;
-  const args = [join(path, 'node_modules/vitest/vitest.mjs'), 'run', '--config', '../../vitest.config.ts'];
+  const args = [...first, join(path, 'node_modules/vitest/vitest.mjs'), 'run', '--config', '../../vitest.config.ts'];
   const { status, stdout, stderr, error } = spawnSync(join(bin, 'node'), args, {
     cwd: path,
     env: { ...process.env, PATH, NO_COLOR: '1' },
@@ -62,7 +66,7 @@ function run(version, bin, name, path) {
   });
   if (error) throw error;
   const totals = stdout.split('\n').filter((line) => /^ +Tests /.test(line));
-  console.log(`Node.js ${version}, ${name}:${totals.join('').replace(/ +/g, ' ')}`);
+  console.log(`Node.js ${version}${forbids ? ', no io_uring' : ''}, ${name}:${totals.join('').replace(/ +/g, ' ')}`);
   if (status === 0) return;
   failed.push(`${name} under ${version}`);
   console.log(stdout + stderr);

@@ -1,8 +1,8 @@
-// The command: sessions on a thread that waits in the kernel, against node:net, a server in C, and Bun.
+// The command: sessions on a thread that waits in the kernel, against node:net, two servers in C, and Bun.
 
 import { parseArgs } from 'node:util';
 import { Agent, onBackends } from '../measured/agent.js';
-import { bun, liburing, RivalServer, whyNot } from '../measured/rivals.js';
+import { bun, epoll, liburing, RivalServer, whyNot } from '../measured/rivals.js';
 import { type Server, withServers } from '../measured/server.js';
 import { underLoad } from '../measuring/measures.js';
 import { atLeast, atMost, cpu, rate, report } from '../measuring/report.js';
@@ -22,7 +22,7 @@ const starts: (() => Promise<Server>)[] = [
   ...onBackends('dedicated', 'echo', values.backend),
   () => Agent.start('node-net', 'echo'),
 ];
-for (const rival of [liburing, bun]) {
+for (const rival of [liburing, epoll, bun]) {
   const reason = await whyNot(rival);
   if (reason === undefined) starts.push(() => RivalServer.start(rival));
   else console.log(`${rival.by} is left out: ${reason}`);
@@ -31,8 +31,13 @@ for (const rival of [liburing, bun]) {
 await withServers(starts, async (servers) => {
   console.log(`echo of 64 bytes, one message outstanding on each connection; ${rounds} rounds of ${seconds} s\n`);
   const targets = [
-    rate('messages', { 'node:net': atLeast(1.5), C: atLeast(0.9) }),
-    cpu('message', { 'node:net': atMost(0.5), C: atMost(1.25), Bun: atMost(0.9) }),
+    rate('messages', { 'node:net': atLeast(1.5), 'C, io_uring': atLeast(0.9) }),
+    cpu('message', {
+      'node:net': atMost(0.5),
+      'C, io_uring': atMost(1.25),
+      'C, epoll': atMost(1.25),
+      Bun: atMost(0.9),
+    }),
   ];
   const at50 = await takeTurns(servers, rounds, underLoad('echo', 50, seconds));
   console.log(report('50 connections', at50, targets));

@@ -18,8 +18,15 @@ export interface Rival {
   readonly portIn?: (line: string) => number | undefined;
 }
 
+export const epoll: Rival = {
+  by: 'C, epoll',
+  command() {
+    return [compiled('rivals/echo-epoll.c')];
+  },
+};
+
 export const liburing: Rival = {
-  by: 'C',
+  by: 'C, io_uring',
   command() {
     const reason = whyNotCompiled();
     if (reason !== undefined) throw new Error(reason);

@@ -12,6 +12,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
 import { layout, Ring, submissions } from '../src/linux/index.js';
 import { linuxBackend } from '../src/linux/io-uring/backend.js';
+import { waitFlags } from '../src/linux/io-uring/ring.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
 import { skip } from '../src/linux/messages.js';
 import { PipePoster } from '../src/linux/poster.js';
@@ -34,6 +35,13 @@ function kernelThreads(): string[] {
     }
   });
 }
+
+it('a wait of a ring is no I/O wait where the kernel can tell them apart', () => {
+  const { ENTER, FEATURE } = layout;
+  const features = FEATURE.SINGLE_MMAP | FEATURE.NODROP | FEATURE.EXT_ARG;
+  expect(waitFlags(features)).toBe(ENTER.GETEVENTS);
+  expect(waitFlags(features | FEATURE.NO_IOWAIT)).toBe(ENTER.GETEVENTS | ENTER.NO_IOWAIT);
+});
 
 describe.skipIf(available.available)(`without io_uring (${reason})`, () => {
   it('a ring throws an IocpError', () => {

@@ -34,8 +34,8 @@ export const SETUP = {
   SINGLE_ISSUER: 1 << 12,
   DEFER_TASKRUN: 1 << 13,
 };
-export const FEATURE = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8 };
-export const ENTER = { GETEVENTS: 1 << 0, EXT_ARG: 1 << 3, REGISTERED_RING: 1 << 4 };
+export const FEATURE = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8, NO_IOWAIT: 1 << 17 };
+export const ENTER = { GETEVENTS: 1 << 0, EXT_ARG: 1 << 3, REGISTERED_RING: 1 << 4, NO_IOWAIT: 1 << 7 };
 export const SQ_FLAG = { CQ_OVERFLOW: 1 << 1, TASKRUN: 1 << 2 };
 export const CQ_FLAG = { EVENTFD_DISABLED: 1 << 0 };
 export const REGISTER = { EVENTFD: 4, PROBE: 8, RING_FDS: 20, PBUF_RING: 22 };
