@@ -45,7 +45,7 @@ if [ -n "$suites" ]; then
     done
   done
   # Emulation is slow: the limits of the tests are ten times as long there.
-  find "$tree"/work/packages/*/test "$tree"/work/vitest.*.ts -name '*.ts' -exec sed -i -E 's/[tT]imeout: ([0-9]+)_000\b/&0/' {} +
+  find "$tree"/work/packages/*/test "$tree"/work/vitest.*.ts -name '*.ts' -exec sed -i -E 's/([tT]imeout: |LIMIT = )[0-9]+_000\b/&0/' {} +
 fi
 chmod +x "$tree/init"
 (cd "$tree" && find . | cpio -o -H newc --quiet) >"$out"

@@ -2,7 +2,7 @@
 # The first process of the machine: mounts what Node.js needs, runs the scripts that the kernel's command line names
 # (kernels.run=NAME,NAME; suite-NAME is the suite of a package), and turns the machine off. Its lines on the console begin with "GUEST".
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/tmp NO_COLOR=1
+export PATH=/bin HOME=/tmp NO_COLOR=1 CI=true
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
