@@ -1,7 +1,7 @@
 #!/bin/bash
 # image.sh PROJECT PARTS OUT [SUITES]: an initramfs with Node.js, its libraries, busybox, and the built packages of PROJECT.
 # PARTS is a folder with what is not PROJECT's: debian/ (unpacked Debian packages), node, and npm/ (native packages, by name).
-# With SUITES it also has the packages' tests and what they need, in /work.
+# With SUITES it also has the packages' tests and what they need, in /repo.
 set -euo pipefail
 project=$1 parts=$2 out=$3 suites=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,14 +27,14 @@ cp -r "$parts"/npm/@koromix/* "$tree/app/node_modules/@koromix"
 cp "$here"/guest/* "$tree/app/guest"
 cp "$here/init.sh" "$tree/init"
 if [ -n "$suites" ]; then
-  mkdir "$tree/work"
-  (cd "$project" && node "$here/needed.mjs" "$suites" | tar -cf - --exclude='*.map' --exclude=.turbo -T -) | tar -C "$tree/work" -xf -
+  mkdir "$tree/repo"
+  (cd "$project" && node "$here/needed.mjs" "$suites" | tar -cf - --exclude='*.map' --exclude=.turbo -T -) | tar -C "$tree/repo" -xf -
   # The native packages of the machine's architecture, beside the packages that load them.
   for native in "$parts"/npm/@*/*/ "$parts"/npm/[!@]*/; do
     [ -d "$native" ] || continue
     name=${native#"$parts/npm/"}
     name=${name%/}
-    for owner in "$tree"/work/node_modules/.pnpm/{koffi,rolldown,lightningcss}@*/node_modules; do
+    for owner in "$tree"/repo/node_modules/.pnpm/{koffi,rolldown,lightningcss}@*/node_modules; do
       case $(basename "$(dirname "$owner")"),$name in
         koffi@*,@koromix/* | rolldown@*,@rolldown/* | lightningcss@*,lightningcss-*)
           mkdir -p "$owner/$(dirname "$name")"
@@ -45,7 +45,7 @@ if [ -n "$suites" ]; then
     done
   done
   # Emulation is slow: the limits of the tests are ten times as long there.
-  find "$tree"/work/packages/*/test "$tree"/work/vitest.*.ts -name '*.ts' -exec sed -i -E 's/([tT]imeout: |LIMIT = )[0-9]+_000\b/&0/' {} +
+  find "$tree"/repo/packages/*/test "$tree"/repo/vitest.*.ts -name '*.ts' -exec sed -i -E 's/([tT]imeout: |LIMIT = )[0-9]+_000\b/&0/' {} +
 fi
 chmod +x "$tree/init"
 (cd "$tree" && find . | cpio -o -H newc --quiet) >"$out"

@@ -3,6 +3,7 @@
 # packages. See README.md.
 #   KERNELS_RUN     which scripts (eventfd,wake,exercise)       KERNELS_LIMIT   seconds for each script or suite (1200)
 #   KERNELS_SUITES  which packages' suites, in the place of scripts: iocp-native,net-core,session
+#   KERNELS_TESTS   which tests of them, by their names: a regular expression without blanks (.)
 #   KERNELS_DIR     where downloads and logs are kept           OUT of 1: something failed
 set -euo pipefail
 
@@ -12,6 +13,7 @@ dir=${KERNELS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/overlapped/kernels}
 scripts=${KERNELS_RUN:-eventfd,wake,exercise}
 limit=${KERNELS_LIMIT:-1200}
 suites=${KERNELS_SUITES:-}
+tests=${KERNELS_TESTS:-.}
 [ -z "$suites" ] || scripts=suite-${suites//,/,suite-}
 if [ $# -eq 0 ]; then set -- bookworm/amd64 trixie-security/amd64 trixie-backports/amd64 trixie-security/arm64; fi
 # What the machines have beside the kernel, always the same.
@@ -128,7 +130,7 @@ boot() {
     -nographic -no-reboot -nodefaults -monitor none -display none -net none -serial "file:$log" -m "$memory" -smp 2
     -accel tcg,thread=multi -kernel "$image" -initrd "$dir/$arch.cpio"
   )
-  local line="quiet panic=-1 mitigations=off kernels.run=$scripts kernels.limit=$limit"
+  local line="quiet panic=-1 mitigations=off kernels.run=$scripts kernels.limit=$limit kernels.tests=$tests"
   local most=$((limit * 4))
   case $arch in
     amd64) timeout "$most" nice -n 19 qemu-system-x86_64 -machine q35 -cpu max "${common[@]}" -append "console=ttyS0 tsc=reliable no_timer_check $line" ;;

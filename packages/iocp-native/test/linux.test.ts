@@ -12,7 +12,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch, EVENT_SIZE, endpoint, GatherList, Operation } from '../src/index.js';
 import { layout, Ring, submissions } from '../src/linux/index.js';
 import { linuxBackend } from '../src/linux/io-uring/backend.js';
-import { waitFlags } from '../src/linux/io-uring/ring.js';
+import { waitFlags } from '../src/linux/io-uring/wait-flags.js';
 import { close, eventfd, read } from '../src/linux/libc.js';
 import { skip } from '../src/linux/messages.js';
 import { PipePoster } from '../src/linux/poster.js';

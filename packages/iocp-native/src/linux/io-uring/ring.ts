@@ -40,6 +40,7 @@ import {
   SYS_io_uring_enter,
 } from '../libc.js';
 import { linuxMemory, PROT_READ_WRITE, unmap } from '../memory.js';
+import { waitFlags } from './wait-flags.js';
 
 export const PAGE = { size: 4096, wait: 0, params: 64, rings: 192 } as const;
 /** In the wait's part: the argument, and in that the pointer to the timespec. */
@@ -67,15 +68,6 @@ export const TaskRun = {
 export type TaskRun = (typeof TaskRun)[keyof typeof TaskRun];
 
 /**
- * The flags with which io_uring_enter(2) waits for a completion, on a kernel with these features (`IORING_FEAT_`). Where the kernel
- * can, from Linux 6.15 on, a thread that waits for peers does not count as one that waits for a disk (iowait in /proc/stat, io in
- * /proc/pressure).
- */
-export function waitFlags(features: number): number {
-  return (features & FEATURE.NO_IOWAIT) === 0 ? ENTER.GETEVENTS : ENTER.GETEVENTS | ENTER.NO_IOWAIT;
-}
-
-/**
  * An io_uring(7), mapped into JavaScript: entries are written and read in place. It belongs to the thread that made it
  * (IORING_SETUP_SINGLE_ISSUER): everything here is called there.
  */
@@ -90,7 +82,7 @@ export class Ring {
   cqHead: number;
 
   readonly #enter: Enter;
-  readonly #wait: number;
+  readonly #waitFlags: number;
   #words: Uint32Array;
   readonly #sqHead32: number;
   readonly #sqTail32: number;
@@ -137,7 +129,7 @@ export class Ring {
       if ((at(PARAMS.features) & NEEDED_FEATURES) !== NEEDED_FEATURES) {
         throw new IocpError('set up an io_uring', 'the kernel lacks features', 'ENOTSUP', 'io_uring_setup');
       }
-      this.#wait = waitFlags(at(PARAMS.features));
+      this.#waitFlags = waitFlags(at(PARAMS.features));
       const map = (size: number, offset: number): ArrayBuffer => {
         const address = mmap(0, size, PROT_READ_WRITE, MAP_SHARED_POPULATE, this.fd, offset);
         this.#maps.push({ address: check(address, 'map an io_uring', 'mmap'), size });
@@ -204,10 +196,10 @@ export class Ring {
       const words = this.#waitWords;
       words[0] = Math.floor(timeout / 1000);
       words[2] = Math.floor((timeout % 1000) * 1e6);
-      const flags = this.#wait | ENTER.EXT_ARG;
+      const flags = this.#waitFlags | ENTER.EXT_ARG;
       result = this.#enter(SYS_io_uring_enter, this.fd, pending, 1, flags, this.#waitAddress + WAIT_ARGUMENT, 24);
     } else {
-      result = this.#enter(SYS_io_uring_enter, this.fd, pending, timeout === 0 ? 0 : 1, this.#wait, 0, 8);
+      result = this.#enter(SYS_io_uring_enter, this.fd, pending, timeout === 0 ? 0 : 1, this.#waitFlags, 0, 8);
     }
     this.#submitted = Atomics.load(this.#words, this.#sqHead32);
     if (result >= 0) return;
