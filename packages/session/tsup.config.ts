@@ -2,4 +2,10 @@
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
-export default defineConfig(options({ index: 'src/index.ts', 'worker-entry': 'src/accept/worker-entry.ts' }));
+export default defineConfig(
+  options({
+    index: 'src/index.ts',
+    'worker-entry': 'src/accept/worker-entry.ts',
+    'shared-entry': 'src/shared/shared-entry.ts',
+  }),
+);

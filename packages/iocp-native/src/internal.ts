@@ -8,6 +8,9 @@ export { closeHandle, reap, recoverPoster, remoteEndpointOf } from './backend.js
 export type { LeftOver } from './contract/driver.js';
 export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChecks } from './contract/options.js';
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
+export { EAGAIN, ECONNABORTED, linuxPacketError } from './linux/errors.js';
+export { EPOLL } from './linux/layout.js';
+export { listenShared, PIECE, SharedSockets } from './linux/shared-sockets.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';
 export { shareBlock } from './native/shared-blocks.js';
@@ -32,6 +35,15 @@ export {
 export { Gate } from './port/gate.js';
 export { leavePosted } from './port/handed-posts.js';
 export { SharedLock } from './port/shared-lock.js';
+export {
+  createSharedPort,
+  openSharedPort,
+  type SharedPacket,
+  type SharedPort,
+  type SharedPortOptions,
+  type SharedPortToken,
+} from './shared-port/index.js';
+export { createSocketPort, destroySocketPort, SocketPort, type SocketPortToken } from './shared-port/socket-port.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';
 export { startThread, threadEntry } from './threads/thread-entry.js';

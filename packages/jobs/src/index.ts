@@ -4,9 +4,6 @@
  * @module @overlapped/jobs
  */
 
-export { blocking, jobSignal, transfer } from './context.js';
-export { JobPool, type JobStats, type RunOptions } from './job-pool.js';
-export type { JobPoolOptions } from './options.js';
 export {
   createSharedPort,
   openSharedPort,
@@ -14,5 +11,8 @@ export {
   type SharedPort,
   type SharedPortOptions,
   type SharedPortToken,
-} from './shared-port/index.js';
+} from '@overlapped/iocp-native/internal';
+export { blocking, jobSignal, transfer } from './context.js';
+export { JobPool, type JobStats, type RunOptions } from './job-pool.js';
+export type { JobPoolOptions } from './options.js';
 export type { TransferList } from './transfer-list.js';

@@ -3,7 +3,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IocpError } from '@overlapped/iocp-native';
-import { type CarriedError, describe, landError, threadEntry } from '@overlapped/iocp-native/internal';
+import {
+  type CarriedError,
+  createSharedPort,
+  describe,
+  landError,
+  openSharedPort,
+  type SharedPort,
+  type SharedPortToken,
+  threadEntry,
+} from '@overlapped/iocp-native/internal';
 import { Collector } from './collector.js';
 import { reportJobThreadLoss } from './diagnostics.js';
 import { Job } from './job.js';
@@ -13,7 +22,6 @@ import { checked, type JobPoolOptions } from './options.js';
 import { PoolThread, type PoolThreadOptions } from './pool-thread.js';
 import { FINISHED, type Report } from './protocol.js';
 import { refused, wrongInput } from './refusals.js';
-import { createSharedPort, openSharedPort, type SharedPort, type SharedPortToken } from './shared-port/index.js';
 import { JobSignals } from './signals.js';
 import type { TransferList } from './transfer-list.js';
 import { ValueCodec } from './values.js';

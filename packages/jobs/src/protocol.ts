@@ -1,8 +1,8 @@
 // What a pool and its threads tell each other in messages: what shared memory has no room for, and what wakes the owner.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { SharedPortToken } from '@overlapped/iocp-native/internal';
 import type { Form } from './job-table.js';
-import type { SharedPortToken } from './shared-port/index.js';
 
 /** What a thread is started with. */
 export interface ThreadStart {

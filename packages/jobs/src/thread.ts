@@ -4,11 +4,10 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { carryError, describe } from '@overlapped/iocp-native/internal';
+import { carryError, describe, openSharedPort } from '@overlapped/iocp-native/internal';
 import { abortCurrentJob, setCurrentJob, Transferred } from './context.js';
 import { Form, JobTable } from './job-table.js';
 import { FINISHED, type Order, type Report, type ThreadStart } from './protocol.js';
-import { openSharedPort } from './shared-port/index.js';
 import type { TransferList } from './transfer-list.js';
 
 // A test may put another clock in its place later, which would stop all jobs.

@@ -5,7 +5,7 @@ import assert from 'node:assert';
 import { AsyncResource } from 'node:async_hooks';
 import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
-import { threadId } from 'node:worker_threads';
+import { type ResourceLimits, threadId } from 'node:worker_threads';
 import {
   type BackendName,
   type CompletionPacket,
@@ -38,7 +38,7 @@ import { EventQuota } from './event-quota.js';
 import { leaveQuietly, sendAtExit } from './exit.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
-import type { IocpCore, IocpCoreOptions } from './iocp-core.js';
+import type { IocpCore, IocpCoreOptions, SharedSessions } from './iocp-core.js';
 import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionQuota } from './session-quota.js';
@@ -51,10 +51,13 @@ import { MESSAGE_KEY } from './workers/protocol.js';
 import { createControl, MEMORY_SIZE, MOST_BYTES, SharedMessages, threadIndexOf } from './workers/shared-messages.js';
 import { type WorkerPoolOptions, WorkerThreads } from './workers/worker-pool.js';
 
+/** Limit of a core's threads. */
+const MOST_THREADS = 256;
+
 const CHECKS: Checks<IocpCoreOptions> = {
   backend: text,
   concurrency: whole(1, 4096),
-  threads: whole(0, 256),
+  threads: whole(0, MOST_THREADS),
   resourceLimits: object,
   onWorkerLost: callback,
   maxSessions: whole(1, 500_000),
@@ -98,6 +101,13 @@ export class Core implements IocpCore {
   /** Statistics of this core alone; its thread writes them, any thread may read them. */
   readonly statsBlock: StatsBlock;
   readonly threads: number;
+  /** Threads of the shared port, and how many of them run at a time. */
+  readonly shared: { readonly threads: number; readonly concurrency: number };
+  readonly resourceLimits: ResourceLimits | undefined;
+  /** Tells the user that a thread has ended by itself. */
+  readonly lostThread: (error: Error, index: number) => void;
+  /** The shared sessions of this server, once there are some. */
+  sharedSessions: SharedSessions | null = null;
   /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. */
   onMessage: ((messages: SharedMessages, message: number) => void) | null = null;
   readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'onHung' | 'core'>;
@@ -123,6 +133,10 @@ export class Core implements IocpCore {
     const { backend, concurrency, maxSessions = DEFAULT_MAX_SESSIONS, dedicated = false, onPost } = options;
     const { threads = availableParallelism(), resourceLimits, onWorkerLost = warn, system = thisSystem } = options;
     const { receiveBuffers = RECEIVE_BUFFERS, sendBuffers = SEND_BUFFERS } = internals;
+    this.lostThread = (error, index) => {
+      reportLoss(this, index, error);
+      onWorkerLost(error, index);
+    };
     this.port = system.openPort({
       receiveBuffers,
       ...(backend && { backend }),
@@ -135,12 +149,12 @@ export class Core implements IocpCore {
     this.statsBlock = internals.statsBlock ?? new StatsBlock();
     this.#messages = internals.messages;
     this.threads = this.port.native ? threads : 0;
+    const slots = concurrency ?? availableParallelism();
+    this.shared = { threads: options.threads ?? Math.min(slots * 2, MOST_THREADS), concurrency: slots };
+    this.resourceLimits = resourceLimits;
     this.#workerOptions = {
       resourceLimits,
-      onLost: (error, index) => {
-        reportLoss(this, index, error);
-        onWorkerLost(error, index);
-      },
+      onLost: (error, index) => this.lostThread(error, index),
       onHung: (index, seconds) => reportHang(this, index, seconds),
       core: { backend: this.port.backend, maxSessions, threads: 0, ...(concurrency !== undefined && { concurrency }) },
     };
@@ -222,6 +236,14 @@ export class Core implements IocpCore {
     this.onMessage?.(messages, message);
     messages.release(message);
     return true;
+  }
+
+  send(id: number, data: Uint8Array | string): boolean {
+    return this.sharedSessions?.send(id, data) ?? false;
+  }
+
+  tell(id: number, message: Uint8Array | string): boolean {
+    return this.sharedSessions?.tell(id, message) ?? false;
   }
 
   stats(): ServerStats {

@@ -6,7 +6,7 @@
 
 // All of it: only then other packages can declare more in CoreStats.
 export type * from './core-stats.js';
-export { IocpCore, type IocpCoreOptions } from './iocp-core.js';
+export { IocpCore, type IocpCoreOptions, type SharedSessions } from './iocp-core.js';
 export type { Stoppable } from './owners.js';
 export type { Clock, System } from './system.js';
 export { Timer, type TimerQueue } from './timers.js';

@@ -8,6 +8,7 @@ export { Core } from './core.js';
 export { internalsOf } from './iocp-core.js';
 export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush } from './owners.js';
 export { registerStats, Stat, StatsBlock } from './stats.js';
+export { LoadGuard } from './workers/load-guard.js';
 export type { Service, WorkerModule } from './workers/protocol.js';
 export type { SharedMessages } from './workers/shared-messages.js';
 export type { WorkerService } from './workers/worker-pool.js';

@@ -15,11 +15,15 @@ import type { WorkerPool } from './workers/worker-pool.js';
 export interface IocpCoreOptions {
   /** Default: the best one that is available here. */
   readonly backend?: BackendName;
-  /** Informative: one thread reads a core's port, so it limits nothing here. A `JobPool` has such a limit. Default: the number of cores. */
+  /**
+   * How many threads of the shared port run at a time (`shared` of a listener). It limits nothing else: other sessions are served
+   * by one thread each. Default: the number of cores.
+   */
   readonly concurrency?: number;
   /**
    * Worker threads, each with a port and a dedicated pump of its own, 0 to 256. They are started when something is first
    * given to them. Default: the number of cores; 0 where the backend has no port that threads could share work by.
+   * For shared sessions it is the number of threads that wait on the shared port, by default twice the concurrency.
    */
   readonly threads?: number;
   /** Limits of each worker thread's heap, as `Worker` of node:worker_threads takes them. */
@@ -42,10 +46,21 @@ export interface IocpCoreOptions {
   readonly onPost?: (key: number, bytes: number) => void;
 }
 
+/** Reaches shared sessions by their ids. */
+export interface SharedSessions {
+  /**
+   * Sends bytes to a shared session. False if it is over or takes no more bytes (they are dropped), or if its queue is above the
+   * high watermark (they are queued).
+   */
+  send(id: number, data: Uint8Array | string): boolean;
+  /** Gives a shared session a message: its onMessage is called with a copy, in a turn of its own. False if it is over, or no memory is left. */
+  tell(id: number, message: Uint8Array | string): boolean;
+}
+
 /**
  * A completion port with its pump. It belongs to the thread that made it, and keeps the process alive until stop().
  */
-export interface IocpCore {
+export interface IocpCore extends SharedSessions {
   /** The kernel interface that serves the port. */
   readonly backend: BackendName;
   /** The most sessions at a time, in each thread. */

@@ -24,6 +24,7 @@ export {
   IocpCore,
   type IocpCoreOptions,
   type ServerStats,
+  type SharedSessions,
   type Stoppable,
   Timer,
   type TimerQueue,
@@ -37,6 +38,7 @@ export {
   type ListenOptions,
   type LocalListenerOptions,
   type LocalListenOptions,
+  type SharedListenerOptions,
 } from './accept/listener.js';
 export { ClientService, type ClientServiceOptions } from './connect/client-service.js';
 export type { ConnectOptions } from './connect/connecting.js';
@@ -62,5 +64,7 @@ export { Session } from './session/session.js';
 export type { SessionLimits, SessionOptions, Watermarks } from './session/session-set.js';
 export type { Timeouts } from './session/timeout-sweep.js';
 
+export type { SharedSessionOptions } from './shared/options.js';
+export { SharedSession } from './shared/shared-session.js';
 export type { SessionDuplex } from './stream/duplex.js';
 export type { WebStreams } from './stream/web.js';

@@ -24,7 +24,7 @@ import {
   wrongType,
 } from '@overlapped/iocp-native/internal';
 import type { AcceptLimits, AddressList, ProxyOptions } from './accept/accept-filter.js';
-import type { ListenOptions } from './accept/listener.js';
+import type { ListenOptions, SharedListenerOptions } from './accept/listener.js';
 import type { ClientServiceOptions } from './connect/client-service.js';
 import type { ConnectOptions } from './connect/connecting.js';
 import type { ConnectorOptions, ConnectTarget } from './connect/connector.js';
@@ -79,6 +79,18 @@ const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
   ...kind,
 };
 const { host: _host, port: _port, ipv6Only: _ipv6Only, ...local } = listen;
+const shared: Checks<SharedListenerOptions> = {
+  ...socketOptionChecks,
+  port: PORT,
+  host: text,
+  ipv6Only: bool,
+  backlog: whole(0, INT),
+  shared: any,
+  highWatermark: whole(0, INT),
+  lowWatermark: whole(0, INT),
+  queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
+  maxSessions: whole(1, INT),
+};
 const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };
 
@@ -105,7 +117,17 @@ const datagramTarget: Checks<DatagramConnectOptions> = { ...connected, port: POR
 /** Checks the options of listen(). Returns those that are given, with address lists as BlockLists. */
 export function checkListen<Options extends AcceptLimits>(options: Options): Options {
   object(options, 'the options');
-  const { path, session, module } = options as Partial<Record<'path' | 'session' | 'module', unknown>>;
+  const {
+    path,
+    session,
+    module,
+    shared: sharedModule,
+  } = options as Partial<Record<'path' | 'session' | 'module' | 'shared', unknown>>;
+  if (sharedModule !== undefined) {
+    checkOptions(options as Options & SharedListenerOptions, shared);
+    checkGiven(options as Options & SharedListenerOptions, 'port');
+    return given(options);
+  }
   if (path === undefined) {
     checkOptions(options, listen);
     checkGiven(options as Options & { port: number }, 'port');
@@ -115,7 +137,9 @@ export function checkListen<Options extends AcceptLimits>(options: Options): Opt
   if (session !== undefined && module !== undefined) {
     throw wrongType('module', 'absent where there is a session', module);
   }
-  if (session === undefined && module === undefined) throw wrongType('session or module', 'given', undefined);
+  if (session === undefined && module === undefined) {
+    throw wrongType('session, module or shared', 'given', undefined);
+  }
   const { allow, deny, proxy: by } = options;
   return {
     ...given(options),

@@ -22,7 +22,7 @@ const base = { host: '127.0.0.1', port: 0, session: {} };
 
 /** Of listen(): what it is given beside `base`, and what it says. */
 const listening: [options: object, message: string | RegExp][] = [
-  [{ session: undefined }, 'session or module must be given'],
+  [{ session: undefined }, 'session, module or shared must be given'],
   [{ session: () => {} }, 'session must be a subclass of Session, or an object of handlers, not a function'],
   [{ session: class {} }, 'session must be a subclass of Session'],
   [{ session: 5 }, 'session must be an object, not 5'],

@@ -79,7 +79,7 @@ const isAny = () => true;
 // The words that the rules look for are put together here, so that this file does not break its own rules.
 const UNFINISHED = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME'].join('|')})\\b`);
 const MACHINE_PATH = /(?<![\w.*])\/(work|root|home|Users)\//;
-const SHARED_FOLDER = new RegExp(`\\.\\./${'shared'}\\b`);
+const SHARED_FOLDER = new RegExp(`^(?!.* from ').*\\.\\./${'shared'}\\b`);
 const REGISTRY = new RegExp(`\\bregistry${'\\.'}[a-z-]+[.][a-z]{2}`);
 const ONLY = /\b(test|it|describe|suite|bench)(\.\w+)*\.only\b/;
 const SKIP = /\.(skip|skipIf|runIf|todo)\b/;

@@ -13,7 +13,7 @@ import { Session } from '../session/session.js';
 import type { SessionLimits } from '../session/session-set.js';
 import type { AcceptLimits } from './accept-filter.js';
 import { Admission } from './admission.js';
-import type { ListenOptions, LocalListenOptions } from './listener.js';
+import type { ListenerStats, ListenOptions, LocalListenOptions } from './listener.js';
 import type { WorkerOptions } from './worker-entry.js';
 
 /** Sessions in the core's worker threads. */
@@ -40,6 +40,10 @@ const WARN_AFTER = 5000;
 const NONE: ReadonlySet<Session> = new Set();
 
 export interface AcceptTarget {
+  /** The listener's statistics, where other threads count them. */
+  readonly stats?: ListenerStats;
+  /** Threads of a shared port. */
+  readonly threads?: number;
   /** Accepts give handles for other threads, not sockets of the listener's port. */
   readonly detached: boolean;
   /** No connection may be accepted before this settles. Null if sessions can be made at once. */

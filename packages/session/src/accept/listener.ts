@@ -18,6 +18,8 @@ import { checkListen } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
+import { type SharedSessionOptions, sharedLimits } from '../shared/options.js';
+import { SharedTarget } from '../shared/shared-target.js';
 import { socketOptions } from '../socket-options.js';
 import { refuse } from '../stats.js';
 import { AcceptFilter, type AcceptLimits } from './accept-filter.js';
@@ -41,8 +43,13 @@ export interface ListenOptions extends SocketOptions, AcceptLimits {
   readonly backlog?: number;
 }
 
-/** Sessions on the core's own thread (`session`), or in its worker threads (`module`). */
-export type ListenerOptions = ListenOptions & (SessionOptions | WorkerSessionOptions);
+/** Sessions on the core's own thread (`session`), in its worker threads (`module`), or on its shared port (`shared`). */
+export type ListenerOptions = (ListenOptions & (SessionOptions | WorkerSessionOptions)) | SharedListenerOptions;
+
+/** Sessions that any thread of the core's shared port serves (see SharedSession). */
+export interface SharedListenerOptions
+  extends Omit<ListenOptions, Exclude<keyof AcceptLimits, 'maxSessions'>>,
+    SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */
 export interface LocalListenOptions extends SocketOptions, Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'> {
@@ -86,7 +93,9 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** Where the listener is bound: an address and a port, or the path. */
   readonly endpoint: At;
   /** Kept up to date: the same object each time. */
-  readonly stats: ListenerStats = { accepted: 0, failed: 0, refused: 0 };
+  readonly stats: ListenerStats;
+  /** Threads that wait on the shared port for this listener's sessions; 0 if its sessions are not shared, or if the core's thread serves them. */
+  readonly threads: number;
   readonly #core: Core;
   /** Null if each worker thread has a listening socket of its own. */
   readonly #socket: PortSocket | null;
@@ -115,6 +124,8 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     this.#target = target;
     this.#filter = filter;
     this.endpoint = endpoint;
+    this.stats = target.stats ?? { accepted: 0, failed: 0, refused: 0 };
+    this.threads = target.threads ?? 0;
     core.attach(this);
     if (socket === null) return;
     socket.key = this;
@@ -142,6 +153,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   ): Promise<Listener<Endpoint> | Listener<PipeEndpoint>> {
     const options = checkListen(given);
     const internals = internalsOf(core);
+    if ('shared' in options) return Listener.#listenShared(internals, options);
     const filter = new AcceptFilter(options, internals.timers);
     if (!('module' in options))
       return Listener.#bind(internals, options, new LocalTarget(internals, options, options.session), filter);
@@ -152,6 +164,26 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     const target = await WorkerTarget.open(internals, options);
     if (target.endpoint) return new Listener(internals, null, target, target.endpoint, filter);
     return Listener.#bind(internals, options, target, filter);
+  }
+
+  /** The threads of the shared port accept the connections. */
+  static async #listenShared(core: Core, options: SharedListenerOptions): Promise<Listener> {
+    const target = await SharedTarget.open(core, options.shared, sharedLimits(core, options));
+    try {
+      const { host, port, ipv6Only, backlog } = options;
+      const rest = {
+        ...socketOptions(options),
+        ...(backlog !== undefined && { backlog }),
+        ...(ipv6Only && { ipv6Only }),
+      };
+      const endpoint = await openLocal(ipv6Only ? (host ?? '::') : host, port, async (local) =>
+        target.listen(local, rest),
+      );
+      return new Listener(core, null, target, endpoint, new AcceptFilter({}, core.timers));
+    } catch (error) {
+      await target.stop(0);
+      throw error;
+    }
   }
 
   /** Opens the socket and starts to accept. */

@@ -3,7 +3,7 @@
 import { afterAll, expect, it, vi } from 'vitest';
 
 const CreateIoCompletionPort = vi.hoisted(() => vi.fn(() => 77));
-vi.mock(import('@overlapped/iocp-native/win32'), async (original) => ({
+vi.mock(import('../src/win32/kernel32.js'), async (original) => ({
   ...(await original()),
   CreateIoCompletionPort: CreateIoCompletionPort as never,
 }));

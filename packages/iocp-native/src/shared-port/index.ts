@@ -1,8 +1,8 @@
 // Shared ports: made once, opened by each thread that posts or waits. Windows keeps them in the kernel, others in memory.
 
 import { availableParallelism } from 'node:os';
-import { IocpError } from '@overlapped/iocp-native';
-import { win32Backend } from '@overlapped/iocp-native/internal';
+import { IocpError } from '../contract/errors.js';
+import { win32Backend } from '../win32/backend.js';
 import type { SharedPort, SharedPortToken } from './contract.js';
 import { createKernelPort, KernelPort } from './kernel-port.js';
 import { createMemoryPort, MemoryPort } from './memory-port.js';

@@ -1,11 +1,11 @@
 // The shared port's two implementations against its rules, and its options.
 
-import { win32Backend } from '@overlapped/iocp-native/internal';
 import { describe, expect, it } from 'vitest';
 import { createSharedPort, openSharedPort } from '../src/shared-port/index.js';
 import { createKernelPort } from '../src/shared-port/kernel-port.js';
 import { createMemoryPort } from '../src/shared-port/memory-port.js';
 import { openThreadStat } from '../src/shared-port/thread-state.js';
+import { win32Backend } from '../src/win32/backend.js';
 import { sharedPortRules } from './shared-port/rules.js';
 
 const windows = win32Backend.available().available;

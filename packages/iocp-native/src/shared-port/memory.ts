@@ -1,12 +1,17 @@
-// What a shared port in memory consists of: the queue of packets, and the state of each thread. Layout, in 32-bit words:
-// the header (Word), MAX_THREADS records of one cache line (Field), and CAPACITY pairs of key and bytes.
+// What a shared port has in shared memory: the queue of posted packets, and the state of each thread. Layout, in 32-bit words:
+// the header (Word), MAX_THREADS records of one cache line (Field), and pairs of key and bytes, as many as the queue's capacity.
+//
+// A port of sockets has a second source of packets, the kernel. Its threads take a slot before they wait there, and nothing in
+// this memory says whether the kernel has packets. So free slots are filled as long as threads wait for one, and a thread
+// watches whenever no thread waits in the kernel.
 //
 // Everything but close() happens under a lock. The counts in the header follow from the threads' states, and a packet is
 // added or taken by one store; so when a thread was terminated inside the lock, counting anew restores order.
 
 import { threadId } from 'node:worker_threads';
-import { SharedLock } from '@overlapped/iocp-native/internal';
+import { SharedLock } from '../port/shared-lock.js';
 
+/** Packets that a queue has room for by default. A capacity is a power of two. */
 const CAPACITY = 4096;
 const MAX_THREADS = 256;
 
@@ -34,6 +39,10 @@ const Word = {
   Blocked: 11,
   /** When a thread last looked what the others are doing, in microseconds. */
   Looked: 12,
+  /** 1 where packets also come from the kernel. */
+  Sockets: 13,
+  /** Packets that the queue has room for. */
+  Capacity: 14,
 } as const;
 
 const RECORDS = 16;
@@ -103,9 +112,12 @@ export class PortMemory {
     this.#lock = new SharedLock(this.words, Word.Lock);
   }
 
-  static create(concurrency: number): PortMemory {
-    const memory = new PortMemory(new SharedArrayBuffer((PAIRS + CAPACITY * 2) * 4));
+  /** @param capacity a power of two */
+  static create(concurrency: number, sockets = false, capacity = CAPACITY): PortMemory {
+    const memory = new PortMemory(new SharedArrayBuffer((PAIRS + capacity * 2) * 4));
     memory.words[Word.Limit] = concurrency;
+    memory.words[Word.Sockets] = sockets ? 1 : 0;
+    memory.words[Word.Capacity] = capacity;
     return memory;
   }
 
@@ -120,6 +132,11 @@ export class PortMemory {
   /** A thread is about to take a packet: there is no need for another one to look out for it. */
   get expectsThread(): boolean {
     return Atomics.load(this.words, Word.Coming) > 0;
+  }
+
+  /** No slot is free. */
+  get full(): boolean {
+    return Atomics.load(this.words, Word.Holders) >= this.words[Word.Limit]!;
   }
 
   /** Threads in the waiting line, and whether one of them watches. */
@@ -145,10 +162,11 @@ export class PortMemory {
 
   /** False when there is no room. */
   push(key: number, bytes: number): boolean {
-    if (this.queued >= CAPACITY) return false;
     const { words } = this;
+    const capacity = words[Word.Capacity]!;
+    if (this.queued >= capacity) return false;
     const tail = words[Word.Tail]!;
-    const at = PAIRS + (tail & (CAPACITY - 1)) * 2;
+    const at = PAIRS + (tail & (capacity - 1)) * 2;
     words[at] = key;
     words[at + 1] = bytes;
     Atomics.store(words, Word.Tail, (tail + 1) | 0);
@@ -160,7 +178,7 @@ export class PortMemory {
     if (this.queued === 0) return false;
     const { words } = this;
     const head = words[Word.Head]!;
-    const at = PAIRS + (head & (CAPACITY - 1)) * 2;
+    const at = PAIRS + (head & (words[Word.Capacity]! - 1)) * 2;
     packet.key = words[at]! >>> 0;
     packet.bytes = words[at + 1]! >>> 0;
     words[record + Field.Packet] = head;
@@ -168,6 +186,19 @@ export class PortMemory {
     this.move(record, State.Running);
     Atomics.store(words, Word.Head, (head + 1) | 0);
     return true;
+  }
+
+  /** A port of sockets: the thread of this record works on a packet of the kernel. Needs no lock while it holds a slot. */
+  begin(record: number): void {
+    const { words } = this;
+    words[record + Field.Packet] = (words[record + Field.Packet]! + 1) | 0;
+    words[record + Field.Asleep] = 0;
+  }
+
+  /** Whether the thread of this record holds a slot, works, and may go on with another packet. Needs no lock. */
+  mayGoOn(record: number): boolean {
+    const { words } = this;
+    return this.state(record) === State.Running && Atomics.load(words, Word.Holders) <= words[Word.Limit]!;
   }
 
   /** A record for the calling thread; -1 when all are in use. */
@@ -220,7 +251,7 @@ export class PortMemory {
    */
   dispatch(): void {
     const { words } = this;
-    while (words[Word.Waiting]! > 0 && this.queued > words[Word.Coming]!) {
+    while (words[Word.Waiting]! > 0 && this.lacksThread) {
       const free = words[Word.Holders]! < words[Word.Limit]!;
       if (!free && words[Word.Watching]! > 0) return;
       const record = this.#newest();
@@ -228,6 +259,18 @@ export class PortMemory {
       this.move(record, free ? State.Coming : State.Watching);
       this.#toWake.push(record);
     }
+  }
+
+  /** Whether a thread of the waiting line is to come, or to watch until a slot is free. */
+  get lacksThread(): boolean {
+    const { words } = this;
+    if (words[Word.Sockets] === 0) return this.queued > words[Word.Coming]!;
+    return words[Word.Coming] === 0 || words[Word.Holders]! < words[Word.Limit]!;
+  }
+
+  /** Whether packets may be there that no thread comes for. */
+  get needsWatch(): boolean {
+    return this.words[Word.Sockets] === 0 ? this.queued > 0 : this.words[Word.Coming] === 0;
   }
 
   /** True when some thread is blocked, and nobody has looked for a while what they are doing. */

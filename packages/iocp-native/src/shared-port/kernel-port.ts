@@ -1,16 +1,16 @@
 // The shared port of Windows: a completion port of the kernel, which knows all the rules itself. A gate before its HANDLE
 // keeps late threads out.
 
-import { Gate } from '@overlapped/iocp-native/internal';
+import { Gate } from '../port/gate.js';
+import { WAIT_TIMEOUT } from '../win32/constants.js';
+import { win32Error } from '../win32/errors.js';
 import {
   CloseHandle,
   CreateIoCompletionPort,
   GetLastError,
   GetQueuedCompletionStatus,
   PostQueuedCompletionStatus,
-  WAIT_TIMEOUT,
-  win32Error,
-} from '@overlapped/iocp-native/win32';
+} from '../win32/kernel32.js';
 import type { SharedPacket, SharedPort, SharedPortToken } from './contract.js';
 
 /** Milliseconds that wait() stays in the kernel: worker.terminate() and process.exit() wait for it. */

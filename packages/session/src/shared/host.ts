@@ -1,0 +1,240 @@
+// SharedHost: what any thread of a server may do with its shared sessions: send, tell, end. Threads that run handlers add to it
+// (shared-thread.ts).
+
+import { threadId } from 'node:worker_threads';
+import { EPOLL, lengthOf, plainView, type SharedSockets, type SocketPort } from '@overlapped/iocp-native/internal';
+import type { SharedSessions } from '@overlapped/net-core';
+import { bytesOf } from '../bytes.js';
+import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
+
+/** The first word of data of a listening socket's event; the second is its service. No record has this number. */
+export const LISTENER = 0xfffffffe;
+/** The key of a posted packet that has a thread load a service, the packet's second number. */
+export const HOST = 0xfffffffd;
+
+const READS = EPOLL.IN | EPOLL.RDHUP;
+const LENGTH_SIZE = 4;
+
+export class SharedHost implements SharedSessions {
+  readonly table: SharedTable;
+  protected readonly port: SocketPort;
+  protected readonly sockets: SharedSockets;
+  readonly #header = new Uint8Array(LENGTH_SIZE);
+  readonly #length = new DataView(this.#header.buffer);
+
+  constructor(table: SharedTable, port: SocketPort, sockets: SharedSockets) {
+    this.table = table;
+    this.port = port;
+    this.sockets = sockets;
+  }
+
+  send(id: number, data: Uint8Array | string): boolean {
+    const bytes = bytesOf(data);
+    const slot = this.table.slotOf(id);
+    return slot >= 0 && this.sendTo(slot, id, bytes);
+  }
+
+  tell(id: number, message: Uint8Array | string): boolean {
+    const bytes = bytesOf(message);
+    const { table } = this;
+    const slot = table.slotOf(id);
+    if (slot < 0) return false;
+    const at = table.at(slot);
+    table.lock(slot);
+    const told =
+      table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0 && this.#append(slot, bytes);
+    table.unlock(slot);
+    if (told) this.wake(slot, Due.Message);
+    return told;
+  }
+
+  /** Sends, if `id` still names the session of the record. */
+  sendTo(slot: number, id: number, bytes: Uint8Array): boolean {
+    const { table } = this;
+    const at = table.at(slot);
+    table.lock(slot);
+    const flags = table.words[at + Field.Flags]!;
+    const open = (flags & (Flag.Open | Flag.Ending | Flag.Closing)) === Flag.Open && table.idOf(slot) === id;
+    const sent = open && this.#send(slot, at, bytes);
+    table.unlock(slot);
+    return sent;
+  }
+
+  /** Bytes that wait to be sent. */
+  queued(slot: number): number {
+    return this.table.queues.lengthOf(this.table.at(slot) + Field.Sends);
+  }
+
+  /** Sends what is queued, then ends the direction to the peer. */
+  end(slot: number, id: number): void {
+    const { table } = this;
+    const at = table.at(slot);
+    table.lock(slot);
+    if (table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0) {
+      table.words[at + Field.Flags]! |= Flag.Ending;
+      if (this.queued(slot) === 0) this.#drained(slot, at);
+    }
+    table.unlock(slot);
+  }
+
+  /** Ends a session at once, for a number of Reason or an errno. Inside a turn of that session, the turn's end does the rest. */
+  close(slot: number, id: number, reason: number): void {
+    const { table } = this;
+    const at = table.at(slot);
+    table.lock(slot);
+    const open = table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0;
+    if (open) this.#close(slot, at, reason);
+    table.unlock(slot);
+  }
+
+  /** Has a thread take a turn of the session, for a bit of Due. */
+  wake(slot: number, due: number): void {
+    const { words } = this.table;
+    const at = this.table.at(slot);
+    Atomics.or(words, at + Field.Pending, due);
+    // The thread that has the turn looks at the bits when it has given the turn up.
+    if (Atomics.load(words, at + Field.Turn) !== 0) return;
+    if (this.port.post(slot, this.table.generation(slot))) return;
+    // The queue of posts is full: an event of the socket does as well. EPOLLOUT comes at once unless the peer does not read.
+    const fd = words[at + Field.Socket]! - 1;
+    if (fd >= 0) this.port.arm(fd, READS | EPOLL.OUT | EPOLL.ONESHOT, slot, this.table.generation(slot));
+  }
+
+  /** Has a thread take the next connection. */
+  armListener(service: number): void {
+    const listener = this.table.words[this.table.serviceAt(service) + ServiceField.Listener]! - 1;
+    // Fails only when the listening socket has just been closed.
+    if (listener >= 0) this.port.arm(listener, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
+  }
+
+  /** Inside the record's lock: watches the socket for what the session waits for. */
+  arm(slot: number): void {
+    const { words } = this.table;
+    const at = this.table.at(slot);
+    const fd = words[at + Field.Socket]! - 1;
+    if (fd < 0) return;
+    const flags = words[at + Field.Flags]!;
+    const reads = Atomics.load(words, at + Field.Turn) === 0 && (flags & (Flag.PeerEnded | Flag.Closing)) === 0;
+    const mask = (reads ? READS : 0) | (this.queued(slot) > 0 ? EPOLL.OUT : 0);
+    if (mask === 0) return;
+    const failed = this.port.arm(fd, mask | EPOLL.ONESHOT, slot, this.table.generation(slot));
+    if (failed !== 0) this.#close(slot, at, failed);
+  }
+
+  /** The socket is writable: sends what is queued, as far as the kernel takes it. */
+  protected flush(slot: number): void {
+    const { table } = this;
+    const { words, queues } = table;
+    const at = table.at(slot);
+    const queue = at + Field.Sends;
+    table.lock(slot);
+    const fd = words[at + Field.Socket]! - 1;
+    for (let left = queues.lengthOf(queue); left > 0 && fd >= 0; left = queues.lengthOf(queue)) {
+      const length = queues.headLength(queue);
+      const sent = this.sockets.sendBlock(fd, table.block, queues.headOffset(queue), length);
+      if (sent < 0) {
+        this.#close(slot, at, -sent);
+        break;
+      }
+      words[at + Field.Sent]! += sent;
+      if (sent > 0) queues.consume(queue, sent);
+      if (sent < length) break;
+    }
+    const left = queues.lengthOf(queue);
+    const service = table.serviceAt(words[at + Field.Service]!);
+    if ((words[at + Field.Flags]! & Flag.Congested) !== 0 && left <= words[service + ServiceField.LowWatermark]!) {
+      words[at + Field.Flags]! &= ~Flag.Congested;
+      Atomics.or(words, at + Field.Pending, Due.Drain);
+    }
+    if (left === 0) this.#drained(slot, at);
+    table.unlock(slot);
+  }
+
+  #send(slot: number, at: number, bytes: Uint8Array): boolean {
+    const { table } = this;
+    const { words, queues } = table;
+    const queue = at + Field.Sends;
+    const length = lengthOf(bytes);
+    const before = queues.lengthOf(queue);
+    let sent = 0;
+    if (before === 0) {
+      sent = this.sockets.send(words[at + Field.Socket]! - 1, bytes, length);
+      if (sent < 0) {
+        this.#close(slot, at, -sent);
+        return false;
+      }
+      words[at + Field.Sent]! += sent;
+      if (sent === length) return true;
+    }
+    const service = table.serviceAt(words[at + Field.Service]!);
+    const limit = words[service + ServiceField.QueueLimit]!;
+    const rest = sent === 0 ? bytes : plainView(bytes, length).subarray(sent);
+    const queued = before + length - sent;
+    if ((limit > 0 && queued > limit) || !queues.append(queue, slot + 1, rest)) {
+      this.#close(slot, at, Reason.QueueFull);
+      return false;
+    }
+    if (before === 0) this.arm(slot);
+    if (queued <= words[service + ServiceField.HighWatermark]!) return true;
+    words[at + Field.Flags]! |= Flag.Congested;
+    return false;
+  }
+
+  /** The queue is empty. */
+  #drained(slot: number, at: number): void {
+    const { words } = this.table;
+    const flags = words[at + Field.Flags]!;
+    if ((flags & Flag.PeerEnded) !== 0) {
+      this.wake(slot, Due.Close);
+    } else if ((flags & (Flag.Ending | Flag.Ended)) === Flag.Ending) {
+      words[at + Field.Flags]! |= Flag.Ended;
+      this.sockets.end(words[at + Field.Socket]! - 1);
+    }
+  }
+
+  #close(slot: number, at: number, reason: number): void {
+    const { words } = this.table;
+    if ((words[at + Field.Flags]! & Flag.Closing) !== 0) return;
+    words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
+    words[at + Field.Reason] = reason;
+    if (Atomics.load(words, at + Field.Turn) !== threadId + 1) this.wake(slot, Due.Close);
+    else Atomics.or(words, at + Field.Pending, Due.Close);
+  }
+
+  /** A message is its length, and its bytes. */
+  #append(slot: number, bytes: Uint8Array): boolean {
+    const { queues } = this.table;
+    const queue = this.table.at(slot) + Field.Messages;
+    const length = lengthOf(bytes);
+    this.#length.setUint32(0, length, true);
+    const message = new Uint8Array(LENGTH_SIZE + length);
+    message.set(this.#header);
+    message.set(plainView(bytes, length), LENGTH_SIZE);
+    return queues.append(queue, slot + 1, message);
+  }
+
+  /** Takes the oldest message; null when there is none. */
+  protected takeMessage(slot: number): Buffer | null {
+    const { table } = this;
+    const queue = table.at(slot) + Field.Messages;
+    table.lock(slot);
+    let message: Buffer | null = null;
+    if (table.queues.lengthOf(queue) > 0) message = this.take(queue, this.take(queue, LENGTH_SIZE).readUInt32LE(0));
+    table.unlock(slot);
+    return message;
+  }
+
+  /** Inside the lock: removes bytes from a queue, and gives a copy. */
+  protected take(queue: number, length: number): Buffer {
+    const { queues, block } = this.table;
+    const bytes = Buffer.alloc(length);
+    for (let done = 0; done < length; ) {
+      const from = queues.headOffset(queue);
+      const size = Math.min(length - done, queues.headLength(queue));
+      block.bytes.copy(bytes, done, from, from + size);
+      queues.consume(queue, size);
+      done += size;
+    }
+    return bytes;
+  }
+}

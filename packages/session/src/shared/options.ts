@@ -1,0 +1,37 @@
+// The options of shared sessions.
+
+import type { Core } from '@overlapped/net-core/internal';
+import type { QueueLimitOptions } from '../session/queue-limit.js';
+import type { Watermarks } from '../session/session-set.js';
+import type { SharedLimits } from './shared-threads.js';
+
+/** Sessions of the core's shared port. */
+export interface SharedSessionOptions extends Watermarks {
+  /**
+   * The module that each thread of the shared port loads: a URL, or an absolute path. Its default export is a subclass of
+   * SharedSession.
+   */
+  readonly shared: URL | string;
+  /** A session that queues more is closed with an IocpError (ENOBUFS). Default: no limit but the memory of all queues, 64 MiB. */
+  readonly queueLimit?: Pick<QueueLimitOptions, 'perSession'>;
+  /** Limit of this listener's sessions. At least 1. Default: the core's limit. */
+  readonly maxSessions?: number;
+}
+
+const DEFAULT_HIGH_WATERMARK = 262_144;
+
+/** Throws a RangeError for watermarks that contradict each other, or the queue's limit. */
+export function sharedLimits(core: Core, options: SharedSessionOptions): SharedLimits {
+  const { perSession = 0 } = options.queueLimit ?? {};
+  const most = perSession > 0 ? perSession : Number.POSITIVE_INFINITY;
+  const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = Math.floor(highWatermark / 4) } =
+    options;
+  if (lowWatermark > highWatermark) {
+    throw new RangeError(`the watermarks must be 0 <= low <= high, not ${lowWatermark} and ${highWatermark}`);
+  }
+  if (highWatermark > most) {
+    throw new RangeError(`the high watermark, ${highWatermark}, must be no more than the queue's limit, ${most}`);
+  }
+  const { maxSessions = core.maxSessions } = options;
+  return { highWatermark, lowWatermark, queueLimit: perSession, maxSessions: Math.min(maxSessions, core.maxSessions) };
+}

@@ -1,0 +1,30 @@
+// What the owner of a shared port's threads and the threads say to each other.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { CarriedError, SocketPortToken } from '@overlapped/iocp-native/internal';
+import type { TableToken } from './table.js';
+
+/** A listener's sessions, for a thread that is to serve them. */
+export interface HostedService {
+  readonly index: number;
+  /** The URL of the user's module. */
+  readonly module: string;
+}
+
+/** What a thread is started with. */
+export interface SharedStart {
+  readonly token: SocketPortToken;
+  readonly table: TableToken;
+  readonly services: readonly HostedService[];
+  readonly port: MessagePort;
+  /** Of a ledger, and of a LoadGuard. */
+  readonly ledger: SharedArrayBuffer;
+  readonly guard: SharedArrayBuffer;
+  /** Where it stores the descriptor of a connection that no record has yet; -1 for none. */
+  readonly accepted: Int32Array;
+}
+
+/** From a thread: it has loaded the modules that it was started with, or that of one service; or it cannot. */
+export type SharedReport =
+  | { readonly loaded: true; readonly service?: number }
+  | { readonly error: CarriedError; readonly service?: number };

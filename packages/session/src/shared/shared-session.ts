@@ -1,0 +1,152 @@
+// SharedSession: a session whose handlers run in whichever thread took its packet. Users subclass it, in a module of its own. An
+// instance is a view: a thread takes it from a pool and binds it to a session for one turn.
+
+import assert from 'node:assert';
+import type { Endpoint } from '@overlapped/iocp-native';
+import { debugging } from '@overlapped/iocp-native/internal';
+import type { SharedSessions } from '@overlapped/net-core';
+import { bytesOf } from '../bytes.js';
+
+/** What a view needs of the thread, or of the core, that runs its handlers. */
+export interface TurnHost extends SharedSessions {
+  sendTo(slot: number, id: number, bytes: Uint8Array): boolean;
+  end(slot: number, id: number): void;
+  /** Ends the session of the turn at once. */
+  destroy(view: SharedSession, error: Error | undefined): void;
+  queued(slot: number): number;
+  endpoint(slot: number, which: 'remote' | 'local'): Endpoint | undefined;
+}
+
+// For the hosts of turns.
+export const kBind = Symbol('bind');
+export const kUnbind = Symbol('unbind');
+export const kSlot = Symbol('slot');
+export const kError = Symbol('error');
+
+/**
+ * One connection that any worker thread of the core serves. Handlers of one session run one at a time, in order, an async one
+ * until its promise settles; those of different sessions run at the same time, in different threads. A handler may block its
+ * thread: another thread then runs in its place.
+ *
+ * The object is valid for one turn: a handler, until it returns or its promise settles. It has no fields of its own; what a
+ * session is to keep lies in shared memory. Keep `id` to reach the session later. In debug mode an object that is used after
+ * its turn throws.
+ */
+export class SharedSession {
+  #host: TurnHost | null = null;
+  #slot = -1;
+  #id = -1;
+  /** Debug mode: where the turn ended. */
+  #turn: Error | null = null;
+  /** What destroy() was given, and what a handler threw. @internal */
+  [kError]: Error | undefined = undefined;
+
+  // Handlers, for subclasses to override.
+
+  /** The connection is open. Nothing has been received yet. */
+  onConnected(): unknown {
+    return undefined;
+  }
+
+  /**
+   * Bytes have arrived. `data` is borrowed: it is valid until this returns, or, in an async handler, until its first await.
+   * The next bytes are received when this has returned, and its promise has settled.
+   */
+  onReceive(data: Buffer): unknown;
+  onReceive(): unknown {
+    return undefined;
+  }
+
+  /** After a send that returned false: the queue has drained to the low watermark. */
+  onDrain(): unknown {
+    return undefined;
+  }
+
+  /** Another session, or the core, has told this one something: see {@link SharedSessions.tell}. `message` is a copy. */
+  onMessage(message: Buffer): unknown;
+  onMessage(): unknown {
+    return undefined;
+  }
+
+  /**
+   * The session is over: the last handler to run. `error` is the reason, undefined after an orderly end: an IocpError, what a
+   * handler threw, or what destroy() was given.
+   */
+  onDisconnected(error?: Error): unknown;
+  onDisconnected(): unknown {
+    return undefined;
+  }
+
+  /** What names the session in all threads, for ever: a whole number below 2^53. */
+  get id(): number {
+    void this.#bound;
+    return this.#id;
+  }
+
+  /** Reaches other sessions by their ids. */
+  get core(): SharedSessions {
+    return this.#bound;
+  }
+
+  /**
+   * Sends bytes: the kernel takes them at once, or they are copied and sent when the socket is writable. False if the queue is
+   * above the high watermark (the bytes are queued; wait for onDrain), or if the session takes no more bytes (they are dropped).
+   */
+  send(data: Uint8Array | string): boolean {
+    return this.#bound.sendTo(this.#slot, this.#id, bytesOf(data));
+  }
+
+  /** Sends `data` and all queued bytes, then half-closes. The session closes when the peer has ended too. */
+  end(data?: Uint8Array | string): void {
+    const host = this.#bound;
+    if (data !== undefined) host.sendTo(this.#slot, this.#id, bytesOf(data));
+    host.end(this.#slot, this.#id);
+  }
+
+  /** Closes at the end of this turn: queued bytes are dropped, and the peer sees a reset. `error` goes to onDisconnected. */
+  destroy(error?: Error): void {
+    this.#bound.destroy(this, error);
+  }
+
+  /** Bytes that wait to be sent. */
+  get bytesQueued(): number {
+    return this.#bound.queued(this.#slot);
+  }
+
+  /** The peer. Undefined once the connection is gone. Each access asks the operating system. */
+  get remote(): Endpoint | undefined {
+    return this.#bound.endpoint(this.#slot, 'remote');
+  }
+
+  /** This end of the connection. Undefined as `remote` is. */
+  get local(): Endpoint | undefined {
+    return this.#bound.endpoint(this.#slot, 'local');
+  }
+
+  /** @internal */
+  get [kSlot](): number {
+    return this.#slot;
+  }
+
+  /** @internal */
+  [kBind](host: TurnHost, slot: number, id: number): void {
+    this.#host = host;
+    this.#slot = slot;
+    this.#id = id;
+    this[kError] = undefined;
+  }
+
+  /** @internal */
+  [kUnbind](): void {
+    this.#host = null;
+    this.#slot = -1;
+    if (debugging) this.#turn = new Error(`the turn of session ${this.#id} ended here`);
+  }
+
+  get #bound(): TurnHost {
+    if (this.#host === null) {
+      assert.fail(`a shared session used after its turn${this.#turn === null ? '' : `: ${this.#turn.stack}`}`);
+    }
+    return this.#host;
+  }
+}

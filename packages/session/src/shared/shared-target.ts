@@ -1,0 +1,65 @@
+// SharedTarget: where the connections of a listener with shared sessions go. The threads of the shared port accept them themselves.
+
+import type { CompletionPacket, Endpoint, ListenOptions as PortListenOptions } from '@overlapped/iocp-native';
+import { listenShared, moduleUrl } from '@overlapped/iocp-native/internal';
+import type { Core } from '@overlapped/net-core/internal';
+import type { AcceptTarget } from '../accept/accept-target.js';
+import type { ListenerStats } from '../accept/listener.js';
+import type { Session } from '../session/session.js';
+import { type SharedLimits, SharedThreads } from './shared-threads.js';
+import { ServiceField } from './table.js';
+
+export class SharedTarget implements AcceptTarget {
+  readonly detached = true;
+  readonly opening = null;
+  readonly sessions: ReadonlySet<Session> = new Set();
+  readonly stats: ListenerStats;
+  readonly threads: number;
+  readonly #pool: SharedThreads;
+  readonly #service: number;
+
+  private constructor(pool: SharedThreads, service: number) {
+    this.#pool = pool;
+    this.#service = service;
+    this.threads = pool.threads;
+    const { words } = pool.table;
+    const at = pool.table.serviceAt(service);
+    const counter = (field: number) => ({ get: () => Atomics.load(words, at + field) >>> 0, enumerable: true });
+    this.stats = Object.defineProperties({} as ListenerStats, {
+      accepted: counter(ServiceField.Accepted),
+      failed: counter(ServiceField.Failed),
+      refused: counter(ServiceField.Refused),
+    });
+  }
+
+  /** Loads the module in the threads of the shared port. Rejects with what the module throws. */
+  static async open(core: Core, module: URL | string, limits: SharedLimits): Promise<SharedTarget> {
+    const pool = SharedThreads.of(core);
+    return new SharedTarget(pool, await pool.open(moduleUrl(module, 'listen'), limits));
+  }
+
+  get count(): number {
+    return Atomics.load(this.#pool.table.words, this.#pool.table.serviceAt(this.#service) + ServiceField.Sessions);
+  }
+
+  /** Begins to accept. Throws an IocpError. */
+  listen(local: Endpoint, options: PortListenOptions): Endpoint {
+    const { fd, endpoint } = listenShared(local, options);
+    this.#pool.listen(this.#service, fd);
+    return endpoint;
+  }
+
+  addressOf(): undefined {
+    return undefined;
+  }
+
+  take(_packet: CompletionPacket): boolean {
+    return false;
+  }
+
+  refuse(): void {}
+
+  stop(grace: number): Promise<void> {
+    return this.#pool.close(this.#service, grace);
+  }
+}

@@ -1,0 +1,410 @@
+// SharedThread: a thread of the shared port. It takes one packet after the other, of any session, and runs that session's handlers.
+//
+// A turn begins with a compare-and-swap of the record's Turn, and ends when nothing is due any more: then the socket is armed again,
+// and from then on any thread may take the next packet. An async handler keeps the turn until its promise settles.
+
+import { threadId } from 'node:worker_threads';
+import { type Endpoint, IocpError, isIocpError } from '@overlapped/iocp-native';
+import {
+  debugging,
+  EAGAIN,
+  ECONNABORTED,
+  EPOLL,
+  linuxPacketError,
+  type SharedSockets,
+  type SocketPort,
+} from '@overlapped/iocp-native/internal';
+import { ObjectPool } from '@overlapped/object-pool';
+import { asError, isThenable } from '../outcomes.js';
+import { HOST, LISTENER, SharedHost } from './host.js';
+import type { SharedKind } from './load-kind.js';
+import { kBind, kError, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
+import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
+
+/** Milliseconds that a thread waits for the lock of a listening socket. */
+const LOCK_PATIENCE = 1000;
+/** Milliseconds after which a busy thread lets its event loop turn. */
+const BUSY = 10;
+/** Milliseconds without a packet until an idle thread lets its event loop turn, once, before it sleeps. */
+const IDLE = 1;
+/** A turn has a view; a thread has one turn, and one for each promise that has not settled. */
+const MOST_VIEWS = 2 ** 20;
+
+const { Read, Close, Open, Drain, Message } = Due;
+
+// A test may put another clock in its place later, which would stop all sessions.
+const { setImmediate } = globalThis;
+
+/** What runs the sessions of one listener, in this thread. */
+interface Service {
+  acquire(): SharedSession;
+  release(view: SharedSession): void;
+}
+
+export class SharedThread extends SharedHost implements TurnHost {
+  readonly #services = new Map<number, Service>();
+  /** Handlers whose promises have not settled. */
+  #pending = 0;
+  /** The event loop has turned since the last packet. */
+  #turned = true;
+  #turnAt = 0;
+  /** Where accept() stores a descriptor that no record has yet: whoever sees this thread end closes it. */
+  readonly #accepted: Int32Array;
+  readonly #load: (service: number) => Promise<SharedKind>;
+  readonly #serve = () => this.#next();
+  readonly #requeue = () => queueMicrotask(this.#serve);
+  /** The view of the last received bytes: messages of equal length get the same object. */
+  #data: Buffer;
+
+  /** @param load gives the class of a service's sessions */
+  constructor(
+    table: SharedTable,
+    port: SocketPort,
+    sockets: SharedSockets,
+    accepted: Int32Array,
+    load: (service: number) => Promise<SharedKind>,
+  ) {
+    super(table, port, sockets);
+    this.#load = load;
+    this.#accepted = accepted;
+    this.#data = sockets.received;
+  }
+
+  /** From now on this thread serves the sessions of a service. */
+  host(service: number, kind: SharedKind): void {
+    const create = () => new kind();
+    const pool = new ObjectPool({ create, capacity: MOST_VIEWS });
+    // In debug mode a view serves one turn, so that its use after that is noticed.
+    const views = debugging
+      ? { acquire: create, release() {} }
+      : { acquire: () => pool.acquire()!, release: pool.release.bind(pool) };
+    this.#services.set(service, views);
+  }
+
+  /** Serves until the port is closed. */
+  start(): void {
+    setImmediate(this.#serve);
+  }
+
+  // TurnHost.
+
+  destroy(view: SharedSession, error: Error | undefined): void {
+    view[kError] ??= error;
+    this.close(view[kSlot], view.id, Reason.Destroyed);
+  }
+
+  endpoint(slot: number, which: 'remote' | 'local'): Endpoint | undefined {
+    const fd = this.table.words[this.table.at(slot) + Field.Socket]! - 1;
+    try {
+      return fd < 0 ? undefined : this.sockets.endpoint(fd, which);
+    } catch (error) {
+      if (isIocpError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  // The loop.
+
+  /** Takes one packet. Between two packets all ticks and microtasks run; now and then the event loop turns. */
+  #next(): void {
+    if (!this.port.wait(this.#pending > 0 ? 0 : this.#turned ? -1 : IDLE)) {
+      if (this.port.closed) process.exit();
+      if (this.#pending > 0 && this.#turned) this.port.waitForLoop();
+      this.#loopTurn();
+      return;
+    }
+    if (this.#turned) this.#turnAt = performance.now() + BUSY;
+    this.#turned = false;
+    this.#dispatch();
+    if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#loopTurn();
+    // The microtasks of this packet run before the next tick, so all of them are done when the next packet is taken.
+    else process.nextTick(this.#requeue);
+  }
+
+  #loopTurn(): void {
+    this.#turned = true;
+    setImmediate(this.#serve);
+  }
+
+  #dispatch(): void {
+    const { low, high, flags } = this.port;
+    if (low === LISTENER) {
+      this.#accept(high);
+      return;
+    }
+    if (low === HOST) {
+      this.#whenLoaded(high, () => {});
+      return;
+    }
+    const { table } = this;
+    if (table.generation(low) !== high) return;
+    if ((flags & EPOLL.OUT) !== 0) this.flush(low);
+    const at = table.at(low);
+    if ((flags & ~EPOLL.OUT) !== 0) Atomics.or(table.words, at + Field.Pending, Read);
+    if (Atomics.load(table.words, at + Field.Pending) !== 0) this.#enter(low, high);
+    // The event was EPOLLOUT alone, and has disarmed the socket.
+    else if (flags !== 0) this.#rearm(low, high);
+  }
+
+  #accept(service: number): void {
+    const { table } = this;
+    const { words } = table;
+    const record = table.serviceAt(service);
+    const lock = table.serviceLock(service);
+    if (!this.#services.has(service)) {
+      this.#whenLoaded(service, () => this.armListener(service));
+      return;
+    }
+    // Its owner closes the listening socket inside this lock: the descriptor's number may serve anew after that.
+    if (!lock.lock(LOCK_PATIENCE)) return;
+    const listener = words[record + ServiceField.Listener]! - 1;
+    const fd = listener < 0 ? -EAGAIN : this.sockets.accept(listener, this.#accepted, 0);
+    lock.unlock();
+    // Another thread may take the next connection at once.
+    this.armListener(service);
+    if (fd < 0) {
+      this.#accepted[0] = -1;
+      if (fd !== -EAGAIN && fd !== -ECONNABORTED) Atomics.add(words, record + ServiceField.Failed, 1);
+      return;
+    }
+    const sessions = Atomics.load(words, record + ServiceField.Sessions);
+    const slot = sessions < words[record + ServiceField.MaxSessions]! ? table.acquire(service) : -1;
+    if (slot < 0) {
+      Atomics.add(words, record + ServiceField.Refused, 1);
+      this.#accepted[0] = -1;
+      this.sockets.close(fd, true);
+      return;
+    }
+    const at = table.at(slot);
+    words[at + Field.Socket] = fd + 1;
+    words[at + Field.Flags] = Flag.Open;
+    this.#accepted[0] = -1;
+    Atomics.add(words, record + ServiceField.Accepted, 1);
+    const failed = this.port.watch(fd, EPOLL.ONESHOT, slot, table.generation(slot));
+    Atomics.or(words, at + Field.Pending, Open);
+    if (failed !== 0) this.close(slot, table.idOf(slot), failed);
+    this.#turn(slot, this.#view(slot));
+  }
+
+  // Turns.
+
+  /** Begins a turn, unless another thread has it: then that one looks what is due before it ends. */
+  #enter(slot: number, generation: number): void {
+    const { table } = this;
+    const turn = table.at(slot) + Field.Turn;
+    if (Atomics.compareExchange(table.words, turn, 0, threadId + 1) !== 0) return;
+    if (table.generation(slot) !== generation) {
+      Atomics.store(table.words, turn, 0);
+      return;
+    }
+    const service = table.words[table.at(slot) + Field.Service]!;
+    if (this.#services.has(service)) this.#turn(slot, this.#view(slot));
+    else this.#whenLoaded(service, () => this.#turn(slot, this.#view(slot)));
+  }
+
+  /** Loads the module of a service that has begun since this thread was started. A module that fails here ends the thread. */
+  #whenLoaded(service: number, act: () => void): void {
+    this.#pending++;
+    void this.#load(service).then((kind) => {
+      if (!this.#services.has(service)) this.host(service, kind);
+      this.#pending--;
+      act();
+    });
+  }
+
+  #view(slot: number): SharedSession {
+    const { table } = this;
+    const view = this.#services.get(table.words[table.at(slot) + Field.Service]!)!.acquire();
+    view[kBind](this, slot, table.idOf(slot));
+    return view;
+  }
+
+  /** Calls handlers until nothing is due, or a promise is to be waited for. */
+  #turn(slot: number, view: SharedSession): void {
+    const { table } = this;
+    const { words } = table;
+    const at = table.at(slot);
+    for (;;) {
+      const due = Atomics.exchange(words, at + Field.Pending, 0);
+      if (due === 0) {
+        if (this.#leave(slot, view)) return;
+        continue;
+      }
+      if ((words[at + Field.Flags]! & Flag.Over) !== 0) {
+        this.#free(slot, view);
+        return;
+      }
+      if ((due & Close) !== 0 || (words[at + Field.Flags]! & Flag.Closing) !== 0) {
+        const result = this.#run(view, () => view.onDisconnected(this.#finish(slot, view)));
+        if (this.#follow(slot, view, result, Close)) return;
+        this.#free(slot, view);
+        return;
+      }
+      const result = this.#handle(slot, at, view, due);
+      if (this.#follow(slot, view, result, 0)) return;
+    }
+  }
+
+  /** Calls the handler of one bit; the others stay due. */
+  #handle(slot: number, at: number, view: SharedSession, due: number): unknown {
+    const { words } = this.table;
+    const bit = due & Open || due & Drain || due & Message || Read;
+    if (due !== bit) Atomics.or(words, at + Field.Pending, due & ~bit);
+    switch (bit) {
+      case Open:
+        return this.#run(view, () => view.onConnected());
+      case Drain:
+        return this.#run(view, () => view.onDrain());
+      case Message: {
+        const message = this.takeMessage(slot);
+        if (message === null) return undefined;
+        Atomics.or(words, at + Field.Pending, Message);
+        return this.#run(view, () => view.onMessage(message));
+      }
+      default:
+        return this.#receive(slot, at, view);
+    }
+  }
+
+  #receive(slot: number, at: number, view: SharedSession): unknown {
+    const { words } = this.table;
+    if ((words[at + Field.Flags]! & Flag.PeerEnded) !== 0) return undefined;
+    const count = this.sockets.receive(words[at + Field.Socket]! - 1);
+    if (count > 0) {
+      words[at + Field.Received]! += count;
+      if (this.#data.length !== count) this.#data = this.sockets.received.subarray(0, count);
+      try {
+        return view.onReceive(this.#data);
+      } catch (thrown) {
+        this.#failed(view, thrown);
+      }
+    } else if (count === 0) {
+      this.#peerEnded(slot, at);
+    } else if (count !== -EAGAIN) {
+      view[kError] ??= linuxPacketError('receive', 'recv', -count);
+      this.close(slot, view.id, Reason.Destroyed);
+    }
+    return undefined;
+  }
+
+  #peerEnded(slot: number, at: number): void {
+    const { table } = this;
+    table.lock(slot);
+    table.words[at + Field.Flags]! |= Flag.PeerEnded;
+    if (this.queued(slot) === 0) Atomics.or(table.words, at + Field.Pending, Close);
+    table.unlock(slot);
+  }
+
+  #run(view: SharedSession, handler: () => unknown): unknown {
+    try {
+      return handler();
+    } catch (thrown) {
+      this.#failed(view, thrown);
+      return undefined;
+    }
+  }
+
+  /** A handler has failed: its session ends with the error. One that is over already has no one else to tell. */
+  #failed(view: SharedSession, thrown: unknown): void {
+    const error = asError(thrown);
+    const { table } = this;
+    const over = (table.words[table.at(view[kSlot]) + Field.Flags]! & Flag.Over) !== 0;
+    if (over || view.onDisconnected === SharedSession.prototype.onDisconnected) warn(error);
+    if (!over) this.destroy(view, error);
+  }
+
+  /** True if a handler returned a promise: the turn goes on when that has settled. */
+  #follow(slot: number, view: SharedSession, result: unknown, last: number): boolean {
+    if (result === undefined || !isThenable(result)) return false;
+    this.#pending++;
+    const settled = () => {
+      this.#pending--;
+      if (last === 0) this.#turn(slot, view);
+      else this.#free(slot, view);
+    };
+    result.then(settled, (thrown: unknown) => {
+      this.#failed(view, thrown);
+      settled();
+    });
+    return true;
+  }
+
+  /** Ends the turn. False when something has become due meanwhile, and this thread goes on. */
+  #leave(slot: number, view: SharedSession): boolean {
+    const { table } = this;
+    const { words } = table;
+    const at = table.at(slot);
+    table.lock(slot);
+    Atomics.store(words, at + Field.Turn, 0);
+    const due = Atomics.load(words, at + Field.Pending) !== 0;
+    const again = due && Atomics.compareExchange(words, at + Field.Turn, 0, threadId + 1) === 0;
+    if (!again) this.arm(slot);
+    table.unlock(slot);
+    if (again) return false;
+    this.#giveBack(slot, view);
+    return true;
+  }
+
+  #rearm(slot: number, generation: number): void {
+    const { table } = this;
+    table.lock(slot);
+    if (table.generation(slot) === generation) this.arm(slot);
+    table.unlock(slot);
+  }
+
+  /** Closes the descriptor. Gives the reason of the end, undefined if that is in order. */
+  #finish(slot: number, view: SharedSession): Error | undefined {
+    const { table } = this;
+    const { words } = table;
+    const at = table.at(slot);
+    table.lock(slot);
+    const flags = words[at + Field.Flags]!;
+    const lost = this.queued(slot) > 0;
+    words[at + Field.Flags] = (flags & ~Flag.Open) | Flag.Over;
+    const fd = words[at + Field.Socket]! - 1;
+    words[at + Field.Socket] = 0;
+    if (fd >= 0) this.sockets.close(fd, lost || (flags & Flag.Reset) !== 0);
+    table.unlock(slot);
+    return view[kError] ?? errorOf(words[at + Field.Reason]!);
+  }
+
+  #free(slot: number, view: SharedSession): void {
+    this.#giveBack(slot, view);
+    this.table.release(slot);
+  }
+
+  #giveBack(slot: number, view: SharedSession): void {
+    const { table } = this;
+    view[kUnbind]();
+    this.#services.get(table.words[table.at(slot) + Field.Service]!)!.release(view);
+  }
+}
+
+/** Why a session ended, if no error object says so. */
+function errorOf(reason: number): Error | undefined {
+  switch (reason) {
+    case Reason.None:
+    case Reason.Destroyed:
+      return undefined;
+    case Reason.ThreadLost:
+      return new IocpError('serve the session', 'the thread that handled it has ended', 'ECHILD', 'Worker');
+    case Reason.QueueFull:
+      return new IocpError('send', 'too many bytes wait already', 'ENOBUFS', 'send');
+    case Reason.ReadTimeout:
+      return new IocpError('go on with the session', 'nothing was received in time', 'ETIMEDOUT', 'receive');
+    case Reason.FirstByteTimeout:
+      return new IocpError('go on with the session', 'the first byte was not received in time', 'ETIMEDOUT', 'receive');
+    case Reason.WriteTimeout:
+      return new IocpError('go on with the session', 'the peer has taken no bytes in time', 'ETIMEDOUT', 'send');
+    default:
+      return linuxPacketError('send', 'send', reason);
+  }
+}
+
+function warn(error: Error): void {
+  process.emitWarning(`A shared session was closed, as its handler failed: ${error.message}`, {
+    type: 'OverlappedWarning',
+    code: 'OVERLAPPED_FAILED',
+    detail: error.stack ?? '',
+  });
+}

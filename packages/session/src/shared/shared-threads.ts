@@ -1,0 +1,347 @@
+// SharedThreads: the threads of a core's shared port, as the core's own thread sees them. It opens the port and the table, starts
+// the threads, puts another one in the place of one that ended, and ends all of it.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { IocpError } from '@overlapped/iocp-native';
+import {
+  closeHandle,
+  createLedger,
+  createSocketPort,
+  destroySocketPort,
+  EPOLL,
+  landError,
+  reap,
+  SharedSockets,
+  SocketPort,
+  type SocketPortToken,
+  shareBlock,
+  startThread,
+  threadEntry,
+} from '@overlapped/iocp-native/internal';
+import type { Stoppable } from '@overlapped/net-core';
+import { type Core, LoadGuard } from '@overlapped/net-core/internal';
+import { HOST, LISTENER, SharedHost } from './host.js';
+import type { HostedService, SharedReport, SharedStart } from './protocol.js';
+import {
+  blocksSize,
+  createTable,
+  Due,
+  Field,
+  Flag,
+  MOST_SERVICES,
+  Reason,
+  ServiceField,
+  SharedTable,
+} from './table.js';
+
+/** Blocks for bytes that wait: 64 MiB of address space. Pages that no block has used take no memory. */
+const BLOCKS = 16_384;
+/** The queue of posted packets has room for so many of each session, in a power of two. */
+const POSTS = 4;
+/** Milliseconds between two looks whether sessions or threads are over. */
+const LOOK = 5;
+/** Milliseconds beyond its grace that a handler gets to return, before its thread is terminated. */
+const PATIENCE = 2000;
+/** A thread that lived shorter than this, in milliseconds, is replaced after a pause, which doubles each time. */
+const SHORT_LIFE = 1000;
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 5000;
+
+/** Limits of a listener's sessions. */
+export interface SharedLimits {
+  readonly highWatermark: number;
+  readonly lowWatermark: number;
+  /** Bytes; 0 for none. */
+  readonly queueLimit: number;
+  readonly maxSessions: number;
+}
+
+/** One thread, and its place. */
+interface Place {
+  readonly index: number;
+  worker: Worker;
+  threadId: number;
+  port: MessagePort;
+  readonly accepted: Int32Array;
+  /** It has loaded all modules. */
+  ready: Promise<void>;
+  pause: number;
+  /** Its thread has ended, and no other is there yet. */
+  empty: boolean;
+}
+
+const pools = new WeakMap<Core, SharedThreads>();
+
+export class SharedThreads implements Stoppable {
+  readonly table: SharedTable;
+  readonly host: SharedHost;
+  readonly #core: Core;
+  readonly #token: SocketPortToken;
+  readonly #port: SocketPort;
+  readonly #places: Place[] = [];
+  readonly #services = new Map<number, HostedService>();
+  readonly #ends = new Map<number, Promise<void>>();
+  /** Who waits until a thread has loaded a service. */
+  readonly #loading = new Map<number, { resolve(): void; reject(error: unknown): void }>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #wakeAll = () => this.#port.close();
+  #nextService = 0;
+  #stopping = false;
+
+  private constructor(core: Core) {
+    this.#core = core;
+    const block = core.port.allocate(blocksSize(BLOCKS), true);
+    shareBlock(block);
+    this.table = new SharedTable(createTable(core.maxSessions, BLOCKS, block.address), block);
+    const posts = 2 ** Math.ceil(Math.log2(Math.max(4096, core.maxSessions * POSTS)));
+    this.#token = createSocketPort(core.shared.concurrency, posts);
+    this.#port = new SocketPort(this.#token);
+    this.host = new SharedHost(this.table, this.#port, new SharedSockets());
+    core.sharedSessions = this.host;
+    core.attach(this);
+    // A thread that waits in the kernel would keep the process from its end for a while.
+    process.on('exit', this.#wakeAll);
+  }
+
+  /** Those of a core; made when it has none. */
+  static of(core: Core): SharedThreads {
+    let pool = pools.get(core);
+    if (pool === undefined) {
+      pool = new SharedThreads(core);
+      pools.set(core, pool);
+    }
+    return pool;
+  }
+
+  /** Threads that wait on the port. */
+  get threads(): number {
+    return this.#core.shared.threads;
+  }
+
+  /** Loads a module in the threads. Gives the index of its service. Rejects with what the module throws. */
+  async open(module: string, limits: SharedLimits): Promise<number> {
+    const index = this.#nextService++;
+    if (index >= MOST_SERVICES) {
+      throw new IocpError('listen', `a core has at most ${MOST_SERVICES} shared listeners`, 'ENOBUFS', 'listen');
+    }
+    const { words } = this.table;
+    const at = this.table.serviceAt(index);
+    words[at + ServiceField.HighWatermark] = limits.highWatermark;
+    words[at + ServiceField.LowWatermark] = limits.lowWatermark;
+    words[at + ServiceField.QueueLimit] = limits.queueLimit;
+    words[at + ServiceField.MaxSessions] = limits.maxSessions;
+    const service = { index, module };
+    this.#services.set(index, service);
+    try {
+      if (this.#places.length === 0) await this.#startAll();
+      else await this.#loadLater(service);
+    } catch (error) {
+      this.#services.delete(index);
+      throw error;
+    }
+    return index;
+  }
+
+  /** Has the threads accept the connections of a listening socket, which is the service's from now on. */
+  listen(service: number, fd: number): void {
+    this.table.words[this.table.serviceAt(service) + ServiceField.Listener] = fd + 1;
+    const failed = this.#port.watch(fd, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
+    if (failed !== 0) throw new IocpError('listen', `epoll_ctl failed with ${failed}`, 'ENOMEM', 'epoll_ctl', failed);
+  }
+
+  /** Closes the listening socket of a service, and ends its sessions within `grace` milliseconds. */
+  close(service: number, grace: number): Promise<void> {
+    let end = this.#ends.get(service);
+    if (end === undefined) {
+      end = this.#close(service, grace);
+      this.#ends.set(service, end);
+    }
+    return end;
+  }
+
+  /** Of all services: called by the core, with the stop() of each listener. */
+  async stop(grace: number): Promise<void> {
+    await Promise.all([...this.#services.keys()].map((service) => this.close(service, grace)));
+    this.#stopping = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#port.close();
+    const exits = this.#places.filter(({ empty }) => !empty).map(({ worker }) => exited(worker));
+    const late = setTimeout(() => {
+      for (const { worker, empty } of this.#places) if (!empty) void worker.terminate();
+    }, PATIENCE);
+    await Promise.all(exits);
+    clearTimeout(late);
+    process.off('exit', this.#wakeAll);
+    this.#core.sharedSessions = null;
+    pools.delete(this.#core);
+    this.#port.release();
+    destroySocketPort(this.#token);
+    this.#core.detach(this);
+  }
+
+  async #startAll(): Promise<void> {
+    for (let index = 0; index < this.#core.shared.threads; index++) {
+      const accepted = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
+      this.#places.push(this.#start({ index, accepted, pause: FIRST_PAUSE, empty: true } as unknown as Place));
+    }
+    try {
+      await Promise.all(this.#places.map(({ ready }) => ready));
+    } catch (error) {
+      // None of them has begun to serve a session. The next listener starts them anew.
+      const places = this.#places.splice(0);
+      await Promise.all(places.map(({ worker }) => worker.terminate()));
+      throw error;
+    }
+  }
+
+  #start(place: Place): Place {
+    const ledger = createLedger();
+    const guard = new LoadGuard();
+    const { port1, port2 } = new MessageChannel();
+    const start: SharedStart = {
+      token: this.#token,
+      table: this.table.token,
+      services: [...this.#services.values()],
+      port: port2,
+      ledger,
+      guard: guard.memory,
+      accepted: place.accepted,
+    };
+    const { resourceLimits } = this.#core;
+    const worker = startThread(threadEntry('#overlapped/shared-entry', import.meta.url), {
+      workerData: start,
+      transferList: [port2],
+      name: `overlapped-shared-${place.index}`,
+      ...(resourceLimits && { resourceLimits }),
+    });
+    worker.unref();
+    guard.watch();
+    const { threadId } = worker;
+    const born = performance.now();
+    Object.assign(place, { worker, threadId, port: port1, empty: false });
+    let failure: Error | undefined;
+    place.ready = new Promise((resolve, reject) => {
+      port1.on('message', (report: SharedReport) => {
+        if (report.service !== undefined) this.#loaded(report.service, report);
+        else if ('error' in report) reject(landError(report.error));
+        else resolve();
+      });
+      worker.once('exit', (code) => reject(failure ?? new Error(`a thread ended with exit code ${code}`)));
+    });
+    place.ready.catch(() => {});
+    port1.unref();
+    worker.once('error', (error) => {
+      failure = error instanceof Error ? error : new Error(`a thread threw ${String(error)}`);
+    });
+    worker.once('exit', (code) => {
+      guard.unwatch();
+      port1.close();
+      place.empty = true;
+      this.#recover(place);
+      reap(ledger);
+      if (this.#stopping || this.#places[place.index] !== place) return;
+      this.#core.lostThread(failure ?? new Error(`a thread ended with exit code ${code}`), place.index);
+      place.pause = performance.now() - born < SHORT_LIFE ? Math.min(place.pause * 2, LONGEST_PAUSE) : FIRST_PAUSE;
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        this.#start(place);
+      }, place.pause);
+      this.#timers.add(timer);
+    });
+    return place;
+  }
+
+  /** Takes back what a thread held that has ended, and ends the sessions whose turn it had. */
+  #recover({ threadId, accepted }: Place): void {
+    const { table, host } = this;
+    const { words } = table;
+    this.#port.recover(threadId);
+    const lost = table.recover(threadId);
+    // A connection that it had accepted, and that is in no record.
+    const fd = accepted[0]!;
+    accepted[0] = -1;
+    if (fd >= 0 && !lost.some((slot) => words[table.at(slot) + Field.Socket] === fd + 1)) {
+      closeHandle(this.#core.backend, fd);
+    }
+    for (const slot of lost) {
+      const at = table.at(slot);
+      if ((words[at + Field.Flags]! & (Flag.Open | Flag.Over)) === 0) {
+        // It was about to serve a session, or has served one.
+        table.giveBack(slot);
+        continue;
+      }
+      words[at + Field.Reason] ||= Reason.ThreadLost;
+      words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
+      Atomics.store(words, at + Field.Turn, 0);
+      host.wake(slot, Due.Close);
+    }
+    // A packet that it had taken and not begun is lost: whatever it was for is asked for again.
+    for (const service of this.#services.keys()) host.armListener(service);
+    for (let slot = 0; slot < table.used; slot++) {
+      table.lock(slot);
+      if (Atomics.load(words, table.at(slot) + Field.Turn) === 0) host.arm(slot);
+      table.unlock(slot);
+      if (Atomics.load(words, table.at(slot) + Field.Pending) !== 0) host.wake(slot, 0);
+    }
+  }
+
+  #loaded(service: number, report: SharedReport): void {
+    const waiting = this.#loading.get(service);
+    this.#loading.delete(service);
+    if ('error' in report) waiting?.reject(landError(report.error));
+    else waiting?.resolve();
+  }
+
+  /** The threads wait in the kernel: each loads the module with the first packet of that service. One loads it now. */
+  #loadLater(service: HostedService): Promise<void> {
+    for (const { port, empty } of this.#places) if (!empty) port.postMessage(service);
+    return new Promise((resolve, reject) => {
+      this.#loading.set(service.index, { resolve, reject });
+      this.#port.post(HOST, service.index);
+    });
+  }
+
+  async #close(service: number, grace: number): Promise<void> {
+    const { table, host } = this;
+    const { words } = table;
+    const at = table.serviceAt(service);
+    await this.#closeListener(service);
+    const cut = performance.now() + grace;
+    for (let ended = false; Atomics.load(words, at + ServiceField.Sessions) > 0; ended = true) {
+      const late = performance.now() - cut;
+      for (let slot = 0; slot < table.used; slot++) {
+        const record = table.at(slot);
+        if (words[record + Field.Service] !== service || (words[record + Field.Flags]! & Flag.Open) === 0) continue;
+        if (late >= 0) host.close(slot, table.idOf(slot), Reason.Destroyed);
+        else if (!ended) host.end(slot, table.idOf(slot));
+        if (late >= PATIENCE) this.#terminate(words[record + Field.Turn]! - 1);
+      }
+      await sleep(LOOK);
+    }
+    this.#services.delete(service);
+  }
+
+  async #closeListener(service: number): Promise<void> {
+    const { words } = this.table;
+    const at = this.table.serviceAt(service);
+    const lock = this.table.serviceLock(service);
+    // A thread holds it for one call of accept4().
+    while (!lock.lock(0)) await sleep(1);
+    const fd = words[at + ServiceField.Listener]! - 1;
+    words[at + ServiceField.Listener] = 0;
+    if (fd >= 0) closeHandle(this.#core.backend, fd);
+    lock.unlock();
+  }
+
+  /** A handler does not return. */
+  #terminate(threadId: number): void {
+    const place = this.#places.find((one) => !one.empty && one.threadId === threadId);
+    void place?.worker.terminate();
+  }
+}
+
+function exited(worker: Worker): Promise<unknown> {
+  worker.ref();
+  return new Promise((resolve) => worker.once('exit', resolve));
+}

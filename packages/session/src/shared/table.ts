@@ -1,0 +1,289 @@
+// The table of a server's shared sessions, in memory that all threads see: a record for each session, and the blocks of bytes
+// that wait to be sent, to be read, or to be given to a session.
+//
+//   words    header, services, records of WIDTH words, words of the blocks
+//   bytes    the blocks, in native memory: the kernel reads them there
+//
+// Who may write what in a record:
+//   Turn     a compare-and-swap from 0 by the thread that begins a turn; that thread alone has handlers run for the session
+//   Pending  Atomics.or() by any thread; the thread of the turn takes the bits
+//   the rest under the record's lock; the thread of the turn may read it without
+
+import { threadId } from 'node:worker_threads';
+import type { NativeBlock } from '@overlapped/iocp-native';
+import { SharedLock } from '@overlapped/iocp-native/internal';
+import { ByteQueues, blockWords, QUEUE_WORDS } from './memory/byte-queues.js';
+
+/** The words of a record. */
+export const Field = {
+  /** A SharedLock. */
+  Lock: 0,
+  /** Counts the sessions that the record has served. */
+  Generation: 1,
+  /** Bits of Flag. */
+  Flags: 2,
+  /** threadId + 1 of the thread that handles the session now, or 0. */
+  Turn: 3,
+  /** Bits of Due. */
+  Pending: 4,
+  /** The descriptor plus one; 0 when there is none. */
+  Socket: 5,
+  /** The index of the service whose session it is. */
+  Service: 6,
+  /** Why the session ends: a number of Reason. */
+  Reason: 7,
+  /** Bytes received and sent, modulo 2^32. */
+  Received: 8,
+  Sent: 9,
+  /** The next free record plus one. */
+  Next: 10,
+  /** Bytes that the frame which is being gathered has; 0 while unknown. */
+  FrameLength: 11,
+  /** The queues: what the kernel has not taken, bytes of an incomplete frame, messages of other sessions. */
+  Sends: 12,
+  Frame: 12 + QUEUE_WORDS,
+  Messages: 12 + 2 * QUEUE_WORDS,
+} as const;
+const WIDTH = 32;
+
+export const Flag = {
+  /** Handlers may be called; send() takes bytes. */
+  Open: 1,
+  /** end() was called: no more bytes are taken; the direction to the peer ends when the queue is empty. */
+  Ending: 2,
+  /** That has happened. */
+  Ended: 4,
+  /** The peer has ended its direction. */
+  PeerEnded: 8,
+  /** The session is to end at once. */
+  Closing: 16,
+  /** send() has returned false: onDrain is owed. */
+  Congested: 32,
+  /** The descriptor is closed with RST. */
+  Reset: 64,
+  /** onDisconnected was called. */
+  Over: 128,
+} as const;
+
+/** What a session's next turn is for. */
+export const Due = { Open: 1, Close: 2, Drain: 4, Message: 8, Read: 16 } as const;
+
+/** Why a thread that is not in the turn has a session end. The numbers of errno begin at 1. */
+export const Reason = {
+  None: 0,
+  ThreadLost: -1,
+  ReadTimeout: -2,
+  WriteTimeout: -3,
+  FirstByteTimeout: -4,
+  QueueFull: -5,
+  Destroyed: -6,
+} as const;
+
+const Header = {
+  /** A SharedLock, for the list of free records. */
+  Lock: 0,
+  /** The first free record plus one. */
+  Free: 1,
+  /** Records that were ever used. */
+  Used: 2,
+} as const;
+const RECORDS = 16;
+export const MOST_SERVICES = 64;
+const SERVICES = RECORDS;
+const SERVICE_WIDTH = 16;
+
+/** The words of a service. */
+export const ServiceField = {
+  /** Sessions that are open. */
+  Sessions: 0,
+  /** Connections that became sessions, and that were reset, modulo 2^32. */
+  Accepted: 1,
+  Refused: 2,
+  /** Accepts that failed. */
+  Failed: 3,
+  /** The descriptor of the listening socket plus one; 0 once it is closed. */
+  Listener: 4,
+  /** Limits in bytes: watermarks, and the queue's limit (0: none). */
+  HighWatermark: 5,
+  LowWatermark: 6,
+  QueueLimit: 7,
+  /** The most sessions. */
+  MaxSessions: 8,
+  /** A SharedLock: held while the listening socket is used, or closed. */
+  Lock: 9,
+} as const;
+
+/** Milliseconds that a thread waits for a record's lock at a time, until it looks whether the holder has been replaced. */
+const PATIENCE = 60_000;
+const SLOT_RANGE = 2 ** 20;
+const BLOCK_SIZE = 4096;
+
+/** The table, as it crosses to another thread. */
+export interface TableToken {
+  readonly words: SharedArrayBuffer;
+  readonly records: number;
+  readonly blocks: number;
+  /** The address of the blocks: blockAt(). */
+  readonly address: number;
+}
+
+/** Bytes of native memory for so many blocks. */
+export const blocksSize = (blocks: number): number => blocks * BLOCK_SIZE;
+
+const FIRST = SERVICES + MOST_SERVICES * SERVICE_WIDTH;
+
+export function createTable(records: number, blocks: number, address: number): TableToken {
+  const words = FIRST + records * WIDTH + blockWords(blocks);
+  return {
+    words: new SharedArrayBuffer(words * 4),
+    records,
+    blocks,
+    address,
+  };
+}
+
+/** One thread's view of the table. */
+export class SharedTable {
+  readonly token: TableToken;
+  readonly words: Int32Array;
+  readonly block: NativeBlock;
+  readonly queues: ByteQueues;
+  readonly #free: SharedLock;
+
+  constructor(token: TableToken, block: NativeBlock) {
+    this.token = token;
+    this.words = new Int32Array(token.words);
+    this.block = block;
+    this.#free = new SharedLock(this.words, Header.Lock);
+    this.queues = new ByteQueues({
+      words: this.words,
+      at: FIRST + token.records * WIDTH,
+      queues: this.words,
+      bytes: block.bytes.subarray(0, blocksSize(token.blocks)),
+      blockSize: BLOCK_SIZE,
+    });
+  }
+
+  /** The first word of a record. */
+  at(slot: number): number {
+    return FIRST + slot * WIDTH;
+  }
+
+  serviceAt(service: number): number {
+    return SERVICES + service * SERVICE_WIDTH;
+  }
+
+  /** What names a session in all threads, for ever: its record, and how many sessions that has served. */
+  idOf(slot: number): number {
+    return (this.words[this.at(slot) + Field.Generation]! >>> 0) * SLOT_RANGE + slot;
+  }
+
+  /** The record of a session that is there; -1 when it is over, or the number names none. */
+  slotOf(id: number): number {
+    if (!Number.isSafeInteger(id) || id < 0) return -1;
+    const slot = id % SLOT_RANGE;
+    if (slot >= this.token.records) return -1;
+    return this.generation(slot) === (id - slot) / SLOT_RANGE ? slot : -1;
+  }
+
+  generation(slot: number): number {
+    return Atomics.load(this.words, this.at(slot) + Field.Generation) >>> 0;
+  }
+
+  /** Waits for the lock of a record. */
+  lock(slot: number): void {
+    const { words } = this;
+    const at = this.at(slot) + Field.Lock;
+    if (Atomics.compareExchange(words, at, 0, threadId + 1) === 0) return;
+    // The holder is in a call of the kernel. One that has ended there loses the lock to the thread that sees it end.
+    while (!new SharedLock(words, at).lock(PATIENCE));
+  }
+
+  unlock(slot: number): void {
+    Atomics.store(this.words, this.at(slot) + Field.Lock, 0);
+  }
+
+  /** Takes a free record for a session of a service, with its turn. It is not open yet. -1 when there is none. */
+  acquire(service: number): number {
+    const { words } = this;
+    while (!this.#free.lock(PATIENCE));
+    let slot = words[Header.Free]! - 1;
+    if (slot >= 0) words[Header.Free] = words[this.at(slot) + Field.Next]!;
+    else if (words[Header.Used]! < this.token.records) slot = words[Header.Used]!++;
+    if (slot >= 0) {
+      const at = this.at(slot);
+      words[at + Field.Turn] = threadId + 1;
+      words[at + Field.Service] = service;
+      Atomics.add(words, this.serviceAt(service) + ServiceField.Sessions, 1);
+    }
+    this.#free.unlock();
+    if (slot < 0) return -1;
+    const at = this.at(slot);
+    words.fill(0, at + Field.Reason, at + WIDTH);
+    // A bit that was set for the session before is none of this one's.
+    Atomics.store(words, at + Field.Pending, 0);
+    return slot;
+  }
+
+  /** The session of a record is over, and its descriptor closed. The thread has its turn. */
+  release(slot: number): void {
+    const { words } = this;
+    const at = this.at(slot);
+    this.lock(slot);
+    for (const queue of [Field.Sends, Field.Frame, Field.Messages]) this.queues.clear(at + queue);
+    words[at + Field.Flags] = 0;
+    Atomics.add(words, at + Field.Generation, 1);
+    this.unlock(slot);
+    this.giveBack(slot);
+  }
+
+  /** Puts a record that serves no session back into the list of free ones. */
+  giveBack(slot: number): void {
+    const { words } = this;
+    const at = this.at(slot);
+    const service = words[at + Field.Service]!;
+    while (!this.#free.lock(PATIENCE));
+    words[at + Field.Next] = words[Header.Free]!;
+    words[Header.Free] = slot + 1;
+    Atomics.store(words, at + Field.Turn, 0);
+    Atomics.sub(words, this.serviceAt(service) + ServiceField.Sessions, 1);
+    this.#free.unlock();
+  }
+
+  /** The records that were ever used. */
+  get used(): number {
+    return Atomics.load(this.words, Header.Used);
+  }
+
+  /** The lock of a service's listening socket. */
+  serviceLock(service: number): SharedLock {
+    return new SharedLock(this.words, this.serviceAt(service) + ServiceField.Lock);
+  }
+
+  /** A thread has ended: opens the locks that it held. Gives the records that it was changing, or whose turn it had. */
+  recover(thread: number): number[] {
+    const { words } = this;
+    const lost: number[] = [];
+    if (this.#free.inherit(thread)) this.#free.unlock();
+    for (let service = 0; service < MOST_SERVICES; service++) {
+      const lock = this.serviceLock(service);
+      if (lock.inherit(thread)) lock.unlock();
+    }
+    for (let slot = 0; slot < this.used; slot++) {
+      const at = this.at(slot);
+      const lock = new SharedLock(words, at + Field.Lock);
+      if (lock.inherit(thread)) {
+        // A queue that was being changed is lost, and with it the session.
+        this.queues.reclaim(slot + 1);
+        words.fill(0, at + Field.Sends, at + WIDTH);
+        words[at + Field.Reason] = Reason.ThreadLost;
+        words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
+        Atomics.or(words, at + Field.Pending, Due.Close);
+        lock.unlock();
+        if (!lost.includes(slot)) lost.push(slot);
+      }
+      if (Atomics.load(words, at + Field.Turn) === thread + 1 && !lost.includes(slot)) lost.push(slot);
+    }
+    return lost;
+  }
+}

@@ -1,0 +1,27 @@
+// What the tests of shared sessions have in common.
+
+import { candidates } from '@overlapped/iocp-native';
+import type { IocpCoreOptions } from '@overlapped/net-core';
+import { Core } from '@overlapped/net-core/internal';
+// The built package, as the threads' modules see it: a class of another copy is no class of ours.
+import { Listener, type SharedListenerOptions } from '@overlapped/session';
+import { onTestFinished } from 'vitest';
+
+export { connect } from '../threads.js';
+
+/** Whether this system has a shared port for sockets. */
+export const available = candidates().some(({ name, availability }) => name === 'epoll' && availability.available);
+
+/** A listener with shared sessions of one of the modules beside this file. It ends with the test. */
+export async function serveShared(
+  module: string,
+  options: IocpCoreOptions = {},
+  more: Partial<SharedListenerOptions> = {},
+) {
+  const losses: Error[] = [];
+  const core = new Core({ concurrency: 2, maxSessions: 1024, onWorkerLost: (error) => losses.push(error), ...options });
+  onTestFinished(() => core.stop(500));
+  const shared = new URL(`./modules/${module}.js`, import.meta.url);
+  const listener = await Listener.listen(core, { host: '127.0.0.1', port: 0, shared, ...more });
+  return { core, listener, losses, port: listener.endpoint.port };
+}
