@@ -91,8 +91,6 @@ const EXPORTED_FOR_TESTS = [
   'packages/iocp-native: probe',
   'packages/session: interleave',
   // The state and the memory of shared sessions, which nothing else uses yet.
-  'packages/session: QUEUE_WORDS',
-  'packages/session: blockWords',
   'packages/session: GroupTable',
   'packages/session: createGroupMemory',
   'packages/session: MessageBox',
