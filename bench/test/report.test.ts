@@ -1,7 +1,7 @@
 // The table that a command prints, for one rival and for several.
 
 import { expect, test } from 'vitest';
-import { atLeast, atMost, compare, cpu, rate, report } from '../src/measuring/report.js';
+import { atLeast, atMost, compare, cpu, rate, report, switches, table } from '../src/measuring/report.js';
 import type { Series } from '../src/measuring/rounds.js';
 
 const ours: Series = { by: 'ours', samples: [30, 20, 10].map((rate) => ({ rate, cpu: 1, clientBusy: 0.5 })) };
@@ -51,6 +51,12 @@ test('a comparison has a line for each, with the ratios to the last', () => {
     'ours 20 x 2.00 1 x 0.25 3 9 50 %',
     'theirs 10 x 1.00 4 x 1.00',
   ]);
+});
+
+test('a table has a line for each, and a column for each figure', () => {
+  const samples = [1, 3, 2].map((switches) => ({ rate: 1000, cpu: 2, switches }));
+  const text = table('work', [{ by: 'ours', samples }], [rate('messages'), cpu('message'), switches]);
+  expect(wordsOf(text)).toEqual(['work messages/s CPU us/message switches/message', 'ours 1,000 2 2']);
 });
 
 test('where nobody says how busy the client was there is no line for it', () => {

@@ -3,10 +3,11 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
-import { agents } from '../src/measured/agent.js';
+import { Agent, agents } from '../src/measured/agent.js';
 import { withServers } from '../src/measured/server.js';
-import { burst, drain, idleMemory, ofSize, underLoad } from '../src/measuring/measures.js';
+import { asking, besideSleepers, burst, drain, idleMemory, ofSize, underLoad } from '../src/measuring/measures.js';
 import { type Series, spread, takeTurns } from '../src/measuring/rounds.js';
+import { COMPUTE, PAUSE } from '../src/servers/asked.js';
 import { expectEcho } from './support.js';
 
 const everything = process.env.OVERLAPPED_REQUIRE === 'all';
@@ -56,6 +57,18 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
       for (const mode of ['crowd', 'choir'] as const) {
         expectSamples(await takeTurns(servers, 1, underLoad(mode, 20, 0.1), 0));
       }
+    });
+  });
+
+  test('shared sessions', { timeout: 180_000 }, async () => {
+    const starts = [() => Agent.start('shared', 'asked', 2), () => Agent.start('node-net', 'asked')];
+    await withServers(starts, async (servers) => {
+      expect(servers.map(({ by }) => by)).toEqual([expect.stringMatching(/^shared, 2 of [04]$/), 'node:net']);
+      for (const { port } of servers) await expectEcho(port);
+      const measures = [besideSleepers(5, 1, 0.1), ...[COMPUTE, PAUSE].map((letter) => asking(letter, 5, 0.1))];
+      for (const measure of measures) expectSamples(await takeTurns(servers, 1, measure, 0));
+      const { p50, p99 } = await besideSleepers(5, 1, 0.1)(servers[0]!);
+      expect(p99!).toBeGreaterThanOrEqual(p50!);
     });
   });
 

@@ -32,7 +32,7 @@ export interface HeldConnections {
   release(): Promise<void>;
 }
 
-const MESSAGE_BYTES = 64;
+export const MESSAGE_BYTES = 64;
 /** Seconds that idle connections are held at most, and that a generator may take beyond its time. */
 const LONGEST_HOLD = 120;
 const GRACE = 60;

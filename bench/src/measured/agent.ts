@@ -11,6 +11,7 @@ import { kill, type Server } from './server.js';
 export type Program =
   | 'overlapped'
   | 'dedicated'
+  | 'shared'
   | 'duplex'
   | 'node-net'
   | 'datagrams'
@@ -32,7 +33,7 @@ export class Agent implements Server {
     this.#process = child;
   }
 
-  /** `threads` is for the dedicated server alone: how many of them serve. `backend` is what a core opens by default. */
+  /** `threads` is for the dedicated server, how many of them serve, and for the shared one: how many run at a time. `backend` is what a core opens by default. */
   static async start(program: Program, behaviour: Behaviour, threads = 1, backend?: string): Promise<Agent> {
     const child = fork(pathOf(`dist/servers/${program}.js`), [behaviour, String(threads)], {
       execArgv: ['--expose-gc'],

@@ -1,10 +1,11 @@
 // What is measured, one function for each figure. README.md says what they mean.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type HeldConnections, holdConnections, type LoadMode, runLoad } from '../load/load.js';
+import { type HeldConnections, holdConnections, type LoadMode, MESSAGE_BYTES, runLoad } from '../load/load.js';
 import { runSizes, type SizesMode } from '../load/sizes.js';
 import type { Agent } from '../measured/agent.js';
 import type { Server } from '../measured/server.js';
+import { SLEEP } from '../servers/asked.js';
 import type { Sample } from './rounds.js';
 
 type Measure<S> = (server: S) => Promise<Sample>;
@@ -41,6 +42,42 @@ export function ofSize(mode: SizesMode, connections: number, bytes: number, seco
       cpu: (after - before) / count,
       clientBusy: load.cpuSeconds / load.seconds,
       ...(mode === 'echo' && { p50: load.p50, p99: load.p99 }),
+    };
+  };
+}
+
+/** Messages of 64 bytes of `connections` clients, while `sleepers` others ask for nothing but sleep. */
+export function besideSleepers(connections: number, sleepers: number, seconds: number): Measure<Server> {
+  return async (server) => {
+    const { port } = server;
+    const before = await server.cpu();
+    const [load] = await Promise.all([
+      runSizes({ mode: 'echo', port, connections, bytes: MESSAGE_BYTES, seconds }),
+      runLoad({ mode: 'echo', port, connections: sleepers, seconds, message: SLEEP.repeat(MESSAGE_BYTES) }),
+    ]);
+    const after = await server.cpu();
+    return {
+      rate: load.messages / load.seconds,
+      cpu: (after - before) / load.messages,
+      clientBusy: load.cpuSeconds / load.seconds,
+      p50: load.p50,
+      p99: load.p99,
+    };
+  };
+}
+
+/** Messages that all ask for the same, with the context switches of the server. */
+export function asking(letter: string, connections: number, seconds: number): Measure<Agent> {
+  return async (server) => {
+    const before = await server.figures();
+    const message = letter.repeat(MESSAGE_BYTES);
+    const load = await runLoad({ mode: 'echo', port: server.port, connections, seconds, message });
+    const after = await server.figures();
+    return {
+      rate: load.messages / load.seconds,
+      cpu: (after.cpu - before.cpu) / load.messages,
+      switches: (after.switches - before.switches) / load.messages,
+      clientBusy: load.cpuSeconds / load.seconds,
     };
   };
 }

@@ -20,6 +20,8 @@ export interface Figure {
 
 const NAME = 24;
 const VALUE = 14;
+/** Where a column has the name of a figure. */
+const COLUMN = 20;
 
 export const atLeast = (ratio: number): Target => ({ kind: '>=', ratio });
 export const atMost = (ratio: number): Target => ({ kind: '<=', ratio });
@@ -27,6 +29,10 @@ export const atMost = (ratio: number): Target => ({ kind: '<=', ratio });
 export function rate(unit: string, targets: Targets = {}): Figure {
   return { name: `${unit}/s`, of: (sample) => sample.rate, targets };
 }
+
+export const p50: Figure = { name: 'half within us', of: (sample) => sample.p50!, targets: {} };
+export const p99: Figure = { name: '99 % within us', of: (sample) => sample.p99!, targets: {} };
+export const switches: Figure = { name: 'switches/message', of: (sample) => sample.switches!, targets: {} };
 
 export function cpu(unit: string, targets: Targets = {}): Figure {
   return { name: `server CPU us/${unit}`, of: (sample) => sample.cpu, targets };
@@ -84,13 +90,23 @@ export function compare(title: string, all: readonly Series[], unit: string): st
   ].join('\n');
 }
 
+/** A table with a line for each contender and a column for each figure: the medians. */
+export function table(title: string, all: readonly Series[], figures: readonly Figure[]): string {
+  const lines = all.map(({ by, samples }) => {
+    const values = figures.map(({ of }) => number(spread(samples.map(of)).median));
+    return row(`  ${by}`, values, COLUMN);
+  });
+  const names = figures.map(({ name }) => name.replace('server ', ''));
+  return [row(title, names, COLUMN), ...lines].join('\n');
+}
+
 function against(rival: Series, ours: Series, of: Figure['of'], target?: Target): string {
   const { median, least, most } = spread(ours.samples.map((sample, round) => of(sample) / of(rival.samples[round]!)));
   return `x ${median.toFixed(2)} (${least.toFixed(2)} to ${most.toFixed(2)}) of ${rival.by}${verdict(median, target)}`;
 }
 
-function row(name: string, values: readonly string[]): string {
-  return name.padEnd(NAME) + values.map((value) => value.padStart(VALUE)).join('');
+function row(name: string, values: readonly string[], width = VALUE): string {
+  return name.padEnd(NAME) + values.map((value) => value.padStart(width)).join('');
 }
 
 export function verdict(value: number, target?: Target): string {

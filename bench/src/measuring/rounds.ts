@@ -14,6 +14,8 @@ export interface Sample {
   /** Microseconds that half of the round trips, and 99 of 100, took at most, where they are measured. */
   readonly p50?: number;
   readonly p99?: number;
+  /** How often a thread of the server gave up its core for each unit, where it is measured. */
+  readonly switches?: number;
 }
 
 /** The samples of one contender, by round. */

@@ -2,6 +2,7 @@
 
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { behaviour, countConnection, GREETING, ready } from './agent.js';
+import { doAsAsked } from './asked.js';
 import { ASK, life } from './life.js';
 import { streams } from './streams.js';
 
@@ -11,6 +12,13 @@ function knock(socket: Socket): void {
 
 function echoAndReport(socket: Socket): void {
   socket.on('data', async (data) => socket.write(data.length === ASK.length ? await life() : data));
+}
+
+function serveAsked(socket: Socket): void {
+  socket.on('data', (data) => {
+    doAsAsked(data);
+    socket.write(data);
+  });
 }
 
 const crowd = new Set<Socket>();
@@ -24,7 +32,7 @@ function join(socket: Socket): void {
   });
 }
 
-const serves = { ...streams, knock, life: echoAndReport, crowd: join };
+const serves = { ...streams, knock, life: echoAndReport, crowd: join, asked: serveAsked };
 const serve = serves[behaviour as keyof typeof serves];
 const server = createServer({ noDelay: true }, (socket) => {
   countConnection();
