@@ -57,6 +57,7 @@ function table(symbol: ts.Symbol, own: boolean, checker: ts.TypeChecker): string
     ...fixed.map((each) => ({ ...rowOf(each, checker), isStatic: true })),
     ...members.map((each) => ({ ...rowOf(each, checker), isStatic: false })),
   ];
+  if (rows.length === 0) throw new Error(`${symbol.name} has no members to show`);
   const isOptions = rows.some((row) => row.fallback !== '');
   const head = isOptions ? ['option', 'type', 'default', ''] : ['member', ''];
   const lines = rows.map(({ name, type: text, isMethod, fallback, says, isStatic }) => {
