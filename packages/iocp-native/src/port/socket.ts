@@ -23,6 +23,11 @@ export interface Origin {
   dequeued(packet: CompletionPacket): void;
 }
 
+const SHUT_DOWN = 1;
+const CLOSING = 2;
+/** The first bit that a driver's socket may use; the others are to the left of it. */
+export const FIRST_BIT = 4;
+
 export abstract class Socket implements PortSocket, Origin {
   handle: number;
   key: unknown = undefined;
@@ -34,10 +39,8 @@ export abstract class Socket implements PortSocket, Origin {
   receiving: Overlapped | null = null;
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
-  /** shutdown() was called. */
-  shutDown = false;
-  /** close() was called. */
-  closing = false;
+  /** All that is true or false of a socket, a bit each: a field for each would cost an idle connection 8 bytes. */
+  private bits = 0;
   readonly port: Port<Socket>;
   readonly kind: Kind;
   /** Set for Kind.Datagrams only. */
@@ -49,6 +52,24 @@ export abstract class Socket implements PortSocket, Origin {
     this.kind = kind;
     this.handle = handle;
     this.datagrams = datagrams;
+  }
+
+  /** shutdown() was called. */
+  get shutDown(): boolean {
+    return this.has(SHUT_DOWN);
+  }
+
+  set shutDown(on: boolean) {
+    this.mark(SHUT_DOWN, on);
+  }
+
+  /** close() was called. */
+  get closing(): boolean {
+    return this.has(CLOSING);
+  }
+
+  set closing(on: boolean) {
+    this.mark(CLOSING, on);
   }
 
   abstract localEndpoint(): Endpoint;
@@ -72,6 +93,15 @@ export abstract class Socket implements PortSocket, Origin {
   /** Its queued packets are the last ones of their operations. */
   dequeued(packet: CompletionPacket): void {
     this.port.finish(this, packet.event);
+  }
+
+  /** Whether a bit is set. Those from FIRST_BIT on are the driver's. */
+  protected has(bit: number): boolean {
+    return (this.bits & bit) !== 0;
+  }
+
+  protected mark(bit: number, on: boolean): void {
+    this.bits = on ? this.bits | bit : this.bits & ~bit;
   }
 
   /** Throws an IocpError (EBADF) when close() was called. */

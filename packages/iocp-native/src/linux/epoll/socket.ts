@@ -11,7 +11,7 @@ import {
 import { disown, Owned } from '../../native/ledger.js';
 import type { DatagramState } from '../../port/datagrams.js';
 import type { Port } from '../../port/port.js';
-import type { Kind } from '../../port/socket.js';
+import { FIRST_BIT, type Kind } from '../../port/socket.js';
 import { SocketFile } from '../../port/socket-file.js';
 import { LinuxSocket } from '../socket.js';
 
@@ -28,22 +28,18 @@ export const Sending = {
 } as const;
 export type Sending = (typeof Sending)[keyof typeof Sending];
 
+const READABLE = FIRST_BIT;
+const PRESSING = FIRST_BIT << 1;
+const LISTED = FIRST_BIT << 2;
+const STREAMING = FIRST_BIT << 3;
+const STARVED = FIRST_BIT << 4;
+const CONNECTS = FIRST_BIT << 5;
+const NON_BLOCKING = FIRST_BIT << 6;
+const SHORT_IS_ALL = FIRST_BIT << 7;
+
 export class EpollSocket extends LinuxSocket {
   /** What the epoll watches it for; 0 while it does not know the socket. */
   interest = 0;
-  /** There may be something to read, or to accept: no call has said otherwise since the last event. */
-  readable = false;
-  /** There may be more to read although a call gave less than was asked for: an end, an error, or urgent data. */
-  pressing = false;
-  /** It is in the driver's list of sockets to be served. */
-  listed = false;
-
-  /** The receive stream runs. */
-  streaming = false;
-  /** It waits for a free buffer. */
-  starved = false;
-  /** A connect is under way in the kernel. */
-  connects = false;
 
   sendState: Sending = Sending.None;
   /** Bytes that the kernel has not taken yet, and those that it has. */
@@ -57,10 +53,6 @@ export class EpollSocket extends LinuxSocket {
   file = -1;
   fileOffset = 0;
 
-  /** A call that gives less than was asked for has given all that there is. Of TCP only: see receiver.ts. */
-  readonly shortIsAll: boolean;
-  /** The descriptor has O_NONBLOCK. */
-  nonBlocking: boolean;
   /** A listener's own state; null for others. */
   readonly listener: ListenerState | null;
   /** Datagrams that the kernel had no room for, oldest first; null for what is no datagram socket. */
@@ -76,11 +68,80 @@ export class EpollSocket extends LinuxSocket {
     datagrams: DatagramState | null = null,
   ) {
     super(port, kind, handle, datagrams);
-    this.shortIsAll = shortIsAll;
+    this.mark(SHORT_IS_ALL, shortIsAll);
     this.nonBlocking = nonBlocking;
     this.listener = listener;
     this.blocked = datagrams === null ? null : [];
   }
+
+  /** There may be something to read, or to accept: no call has said otherwise since the last event. */
+  get readable(): boolean {
+    return this.has(READABLE);
+  }
+
+  set readable(on: boolean) {
+    this.mark(READABLE, on);
+  }
+
+  /** There may be more to read although a call gave less than was asked for: an end, an error, or urgent data. */
+  get pressing(): boolean {
+    return this.has(PRESSING);
+  }
+
+  set pressing(on: boolean) {
+    this.mark(PRESSING, on);
+  }
+
+  /** It is in the driver's list of sockets to be served. */
+  get listed(): boolean {
+    return this.has(LISTED);
+  }
+
+  set listed(on: boolean) {
+    this.mark(LISTED, on);
+  }
+
+  /** The receive stream runs. */
+  get streaming(): boolean {
+    return this.has(STREAMING);
+  }
+
+  set streaming(on: boolean) {
+    this.mark(STREAMING, on);
+  }
+
+  /** The stream waits for a free buffer. */
+  get starved(): boolean {
+    return this.has(STARVED);
+  }
+
+  set starved(on: boolean) {
+    this.mark(STARVED, on);
+  }
+
+  /** A connect is under way in the kernel. */
+  get connects(): boolean {
+    return this.has(CONNECTS);
+  }
+
+  set connects(on: boolean) {
+    this.mark(CONNECTS, on);
+  }
+
+  /** The descriptor has O_NONBLOCK. */
+  get nonBlocking(): boolean {
+    return this.has(NON_BLOCKING);
+  }
+
+  set nonBlocking(on: boolean) {
+    this.mark(NON_BLOCKING, on);
+  }
+
+  /** A call that gives less than was asked for has given all that there is. Of TCP only: see receiver.ts. */
+  get shortIsAll(): boolean {
+    return this.has(SHORT_IS_ALL);
+  }
+
   override dequeued(packet: CompletionPacket): void {
     if (this.datagrams !== null && packet.operation === Operation.Send) this.datagrams.remove(packet.event!.tag | 0);
     if (packet.handle >= 0) disown(Owned.Handle, packet.handle);

@@ -5,11 +5,20 @@ import type { CompletionPacket, Overlapped } from '../../contract/port.js';
 import { disown, Owned } from '../../native/ledger.js';
 import type { DatagramState } from '../../port/datagrams.js';
 import type { Port } from '../../port/port.js';
-import type { Kind, Socket } from '../../port/socket.js';
+import { FIRST_BIT, type Kind, type Socket } from '../../port/socket.js';
 import type { SocketFile } from '../../port/socket-file.js';
 import { LinuxSocket } from '../socket.js';
 import { setReset } from '../sockets.js';
 import type { FileInFlight } from './file-sender.js';
+
+const SEND_CANCELED = FIRST_BIT;
+const WAITS_TO_SEND = FIRST_BIT << 1;
+const IN_EPOLL = FIRST_BIT << 2;
+const RECEIVE_ARMED = FIRST_BIT << 3;
+const RECEIVE_STARVED = FIRST_BIT << 4;
+const RECEIVE_CANCELED = FIRST_BIT << 5;
+const CONNECT_ARMED = FIRST_BIT << 6;
+const CLOSE_ARMED = FIRST_BIT << 7;
 
 export class UringSocket extends LinuxSocket {
   // The fields lie in the socket itself, in groups by the class that writes them: an object for each group would cost an idle
@@ -22,33 +31,13 @@ export class UringSocket extends LinuxSocket {
   sendDone = 0;
   /** Where the rest lies in memory; 0 when the msghdr in the event says it. */
   sendAddress = 0;
-  sendCanceled = false;
   /** The file that is sent; null when the send is from memory. */
   file: FileInFlight | null = null;
-
-  // Writability's.
-
-  /** The send waits until the socket is writable, and the kernel does not have it. */
-  waitsToSend = false;
-  /** The epoll knows the socket. */
-  inEpoll = false;
-
-  // The receiver's.
-
-  /** The kernel has the receive stream. */
-  receiveArmed = false;
-  /** The stream waits for a free receive buffer, and the kernel does not have it. */
-  receiveStarved = false;
-  receiveCanceled = false;
 
   // Of other classes.
 
   /** Set for a listener only. */
   readonly accepting: AcceptState | null;
-  /** The kernel has the connect. The connector's. */
-  connectArmed = false;
-  /** The kernel has the close. The driver's, as is the next one. */
-  closeArmed = false;
   /** The ledger's record of the handle while the kernel has the close; -1 for none. */
   closeRecord = -1;
 
@@ -61,6 +50,78 @@ export class UringSocket extends LinuxSocket {
   ) {
     super(port as unknown as Port<Socket>, kind, handle, datagrams);
     this.accepting = accepting;
+  }
+
+  /** The send was canceled. */
+  get sendCanceled(): boolean {
+    return this.has(SEND_CANCELED);
+  }
+
+  set sendCanceled(on: boolean) {
+    this.mark(SEND_CANCELED, on);
+  }
+
+  /** The send waits until the socket is writable, and the kernel does not have it. Writability's. */
+  get waitsToSend(): boolean {
+    return this.has(WAITS_TO_SEND);
+  }
+
+  set waitsToSend(on: boolean) {
+    this.mark(WAITS_TO_SEND, on);
+  }
+
+  /** The epoll knows the socket. Writability's. */
+  get inEpoll(): boolean {
+    return this.has(IN_EPOLL);
+  }
+
+  set inEpoll(on: boolean) {
+    this.mark(IN_EPOLL, on);
+  }
+
+  /** The kernel has the receive stream. The receiver's. */
+  get receiveArmed(): boolean {
+    return this.has(RECEIVE_ARMED);
+  }
+
+  set receiveArmed(on: boolean) {
+    this.mark(RECEIVE_ARMED, on);
+  }
+
+  /** The stream waits for a free receive buffer, and the kernel does not have it. The receiver's. */
+  get receiveStarved(): boolean {
+    return this.has(RECEIVE_STARVED);
+  }
+
+  set receiveStarved(on: boolean) {
+    this.mark(RECEIVE_STARVED, on);
+  }
+
+  /** The receive stream was canceled. The receiver's. */
+  get receiveCanceled(): boolean {
+    return this.has(RECEIVE_CANCELED);
+  }
+
+  set receiveCanceled(on: boolean) {
+    this.mark(RECEIVE_CANCELED, on);
+  }
+
+  /** The kernel has the connect. The connector's. */
+  get connectArmed(): boolean {
+    return this.has(CONNECT_ARMED);
+  }
+
+  set connectArmed(on: boolean) {
+    this.mark(CONNECT_ARMED, on);
+  }
+
+  /** The kernel has the close. The driver's. */
+  get closeArmed(): boolean {
+    return this.has(CLOSE_ARMED);
+  }
+
+  set closeArmed(on: boolean) {
+    this.mark(CLOSE_ARMED, on);
   }
 
   override dequeued(packet: CompletionPacket): void {
