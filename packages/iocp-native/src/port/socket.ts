@@ -40,7 +40,7 @@ export abstract class Socket implements PortSocket, Origin {
   sending: Overlapped | null = null;
   connecting: Overlapped | null = null;
   /** All that is true or false of a socket, a bit each: a field for each would cost an idle connection 8 bytes. */
-  private bits = 0;
+  #bits = 0;
   readonly port: Port<Socket>;
   readonly kind: Kind;
   /** Set for Kind.Datagrams only. */
@@ -97,11 +97,11 @@ export abstract class Socket implements PortSocket, Origin {
 
   /** Whether a bit is set. Those from FIRST_BIT on are the driver's. */
   protected has(bit: number): boolean {
-    return (this.bits & bit) !== 0;
+    return (this.#bits & bit) !== 0;
   }
 
   protected mark(bit: number, on: boolean): void {
-    this.bits = on ? this.bits | bit : this.bits & ~bit;
+    this.#bits = on ? this.#bits | bit : this.#bits & ~bit;
   }
 
   /** Throws an IocpError (EBADF) when close() was called. */
