@@ -6,9 +6,17 @@ import { createBatch } from '../src/contract/port.js';
 import { contract } from './contract.js';
 
 const notNative = 'node:net has no handles to move or share';
+const notDirect = 'node:net reads the memory later';
 const cannotWait = 'node:net needs the event loop, so dequeue() cannot wait';
 
 contract('portable', (options) => openPort({ ...options, backend: 'portable' }), {
+  'a direct send takes bytes at once: they may change or go when it has returned': notDirect,
+  'a direct send to a peer that does not read takes what there is room for, and completes when there is more':
+    notDirect,
+  'a direct send whose pieces have to wait takes nothing else': notDirect,
+  'a direct send that waits ends with its socket, and with a reset': notDirect,
+  'a direct send to a peer that has reset the connection fails': notDirect,
+  'a direct send reads no memory but that of its array': notDirect,
   'dequeue with a timeout waits about that long': cannotWait,
   'a post of another thread wakes dequeue': cannotWait,
   'I/O wakes dequeue': cannotWait,

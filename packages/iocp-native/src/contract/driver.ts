@@ -88,6 +88,11 @@ export interface Driver<S extends Socket> {
   connect(socket: S, event: Overlapped, remote: Endpoint | PipeEndpoint, options: SocketOptions): void;
   receive(socket: S, event: Overlapped): void;
   send(socket: S, event: Overlapped, pieces: GatherList): void;
+  /**
+   * As CompletionPort.sendDirect(). `bytes` is an array that the port has made, and `length` its length. A kernel that reads memory
+   * after the start has none.
+   */
+  sendDirect?(socket: S, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number;
   sendTo(socket: S, event: Overlapped, pieces: GatherList, to: Endpoint | null): void;
   sendFile(socket: S, event: Overlapped, file: number, offset: number, length: number): void;
   shutdown(socket: S): void;

@@ -289,6 +289,19 @@ export interface CompletionPort {
   /** Sends all of the pieces, in order. One packet, when all bytes are with the kernel, or an error. */
   send(socket: PortSocket, event: Overlapped, pieces: GatherList): void;
 
+  /** Whether sendDirect() can be used: true on Linux. */
+  readonly sendsDirectly: boolean;
+
+  /**
+   * Sends all of the pieces (none, if you like), and then as many of `bytes`, 1 or more, as the kernel takes at once. Returns how
+   * many of `bytes` it took. They are read before this returns, and not after it: their memory is the caller's again. None is
+   * taken while a part of the pieces has to wait, or when the send fails.
+   *
+   * One Send packet: when all is with the kernel, or when the socket has room for more of `bytes`. Its number counts the pieces
+   * and what was taken of `bytes`. Asserts that there are some; an array whose memory is detached has none.
+   */
+  sendDirect(socket: PortSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number;
+
   /**
    * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
    * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had. On

@@ -131,6 +131,7 @@ export const SHUT_RDWR = 2;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
+export const MSG_MORE = 0x8000;
 export const POLLIN = 1;
 export const CLOCK_MONOTONIC = 1;
 export const TFD_CLOEXEC = 0x80000;

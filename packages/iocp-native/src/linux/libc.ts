@@ -6,7 +6,7 @@ import { koffi } from '../native/koffi.js';
 import { linuxError } from './errors.js';
 import { SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup } from './layout.js';
 
-type Arguments = readonly (number | Buffer | null)[];
+type Arguments = readonly (number | Uint8Array | null)[];
 export type Native<A extends Arguments> = (...args: A) => number;
 
 /** The C library of this process, glibc or musl. */

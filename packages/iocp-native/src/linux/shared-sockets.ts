@@ -5,7 +5,7 @@ import type { Endpoint, ListenOptions } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
 import type { NativeBlock } from '../native/memory.js';
 import { byteOffsetOf, copyInto, memoryOf, plainView } from '../typed-arrays.js';
-import { bindCalls } from './epoll/calls.js';
+import { bindCalls } from './calls.js';
 import { EAGAIN, EINTR } from './errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK } from './layout.js';
 import { close, errno, getpeername, getsockname, shutdown } from './libc.js';

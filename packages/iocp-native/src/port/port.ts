@@ -21,6 +21,7 @@ import {
   type SocketOptions,
 } from '../contract/port.js';
 import type { BlockStore, NativeBlock } from '../native/memory.js';
+import { lengthOf, plainView } from '../typed-arrays.js';
 import { checkEvent, checkFileRange, checkHandle } from './checks.js';
 import { PacketQueue } from './packet-queue.js';
 import { ReceiveBuffers } from './receive-buffers.js';
@@ -139,6 +140,19 @@ export class Port<S extends Socket> implements CompletionPort {
   send(of: PortSocket, event: Overlapped, pieces: GatherList): void {
     const socket = this.#startSend(of, event);
     this.#driver.send(socket, event, pieces);
+  }
+
+  get sendsDirectly(): boolean {
+    return this.#driver.sendDirect !== undefined;
+  }
+
+  sendDirect(of: PortSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
+    const length = lengthOf(bytes);
+    assert(this.#driver.sendDirect !== undefined && length > 0, 'sendDirect() of nothing, or where it cannot be used');
+    // The last check: the constructor throws if the memory is detached, or shorter than the array says.
+    const plain = plainView(bytes, length);
+    const socket = this.#startSend(of, event);
+    return this.#driver.sendDirect(socket, event, pieces, plain, length);
   }
 
   sendFile(of: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {

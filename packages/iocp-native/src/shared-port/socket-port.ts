@@ -5,7 +5,7 @@
 // Posted packets lie in the shared memory. An eventfd in the same epoll, edge-triggered, wakes one thread for them; a thread
 // that takes a posted packet and leaves others wakes the next.
 
-import { bindCalls } from '../linux/epoll/calls.js';
+import { bindCalls } from '../linux/calls.js';
 import { EINTR, linuxError } from '../linux/errors.js';
 import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL, EPOLL_EVENT, POLLIN } from '../linux/layout.js';
 import { bound, check, close, epoll_create1, errno, eventfd, type Native } from '../linux/libc.js';

@@ -5,8 +5,10 @@ import { endpointText, isPipe } from '../contract/endpoint.js';
 import {
   type CompletionPacket,
   type Endpoint,
+  type GatherList,
   type ListenOptions,
   Operation,
+  type Overlapped,
   type PipeEndpoint,
   type PortOptions,
 } from '../contract/port.js';
@@ -55,6 +57,10 @@ export class SimulatedDriver extends LoopDriver {
 
   override async bind(local: Endpoint): Promise<never> {
     throw lacks(`bind to ${endpointText(local)}`, 'bind');
+  }
+
+  sendDirect(socket: LoopSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
+    return (socket as SimulatedSocket).sendDirect(event, pieces, bytes);
   }
 
   override adopt(handle: number): LoopSocket {

@@ -102,6 +102,23 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     });
   }
 
+  sendDirect(_event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
+    const end = this.#end;
+    this.#isSending = true;
+    this.#sendingBytes = totalOf(pieces);
+    this.#pieces = Array.from({ length: countOf(pieces) }, (_, i) => pieceOf(this.port.buffers, pieces, i));
+    if (end === null || end.broken !== null) {
+      this.#endSend(this.driver.world.random.pick(['EPIPE', 'ECONNRESET']));
+      return 0;
+    }
+    if (!this.#writePieces(end)) return 0;
+    const taken = end.write(bytes);
+    this.#sendingBytes += taken;
+    // Otherwise it ends when there is room: see onWritable().
+    if (taken === bytes.length) this.#endSend(null);
+    return taken;
+  }
+
   override sendFile(event: Overlapped): void {
     this.port.queue(Operation.Send, this, event, lacks('send a file', 'sendFile'));
   }
@@ -163,15 +180,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
       this.#endSend(this.driver.world.random.pick(['EPIPE', 'ECONNRESET']));
       return;
     }
-    for (let piece = this.#pieces[0]; piece !== undefined; piece = this.#pieces[0]) {
-      const written = end.write(piece);
-      if (written < piece.length) {
-        this.#pieces[0] = piece.subarray(written);
-        return;
-      }
-      this.#pieces.shift();
-    }
-    this.#endSend(null);
+    if (this.#writePieces(end)) this.#endSend(null);
   }
 
   onBroken(): void {
@@ -194,6 +203,19 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
   #attach(end: End): void {
     this.#end = end;
     end.owner = this;
+  }
+
+  /** False if there is no room for all of them. */
+  #writePieces(end: End): boolean {
+    for (let piece = this.#pieces[0]; piece !== undefined; piece = this.#pieces[0]) {
+      const written = end.write(piece);
+      if (written < piece.length) {
+        this.#pieces[0] = piece.subarray(written);
+        return false;
+      }
+      this.#pieces.shift();
+    }
+    return true;
   }
 
   #runs(stream: number): boolean {

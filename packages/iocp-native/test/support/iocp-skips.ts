@@ -1,6 +1,15 @@
 // The rules that the Windows backend does not follow, and those that Wine does not, in which it is tested on Linux; and why.
 
+const notDirect = 'Windows reads the memory until the send completes';
+
 const everywhere = {
+  'a direct send takes bytes at once: they may change or go when it has returned': notDirect,
+  'a direct send to a peer that does not read takes what there is room for, and completes when there is more':
+    notDirect,
+  'a direct send whose pieces have to wait takes nothing else': notDirect,
+  'a direct send that waits ends with its socket, and with a reset': notDirect,
+  'a direct send to a peer that has reset the connection fails': notDirect,
+  'a direct send reads no memory but that of its array': notDirect,
   'packets have the type of service asked for, at the start and later':
     'Windows marks packets by its QoS policies only',
   'datagrams have the type of service asked for, at the start and later':

@@ -5,7 +5,8 @@
 //
 // A segment's bytes lie in a receive buffer (borrowed bytes, kept without a copy), in a send buffer (a copy), in an overflow block
 // (a copy, made if no send buffer was free for too long), in a shared message (a broadcast, which many sessions send), or in the
-// caller's own memory (an array larger than a send buffer; it is copied piece by piece as it is sent). A file is a segment without
+// caller's own memory (an array larger than a send buffer). A port that sends directly reads that memory when the send starts, and
+// takes as much as the kernel has room for. For other ports it is copied piece by piece as it is sent. A file is a segment without
 // bytes; it is sent by an operation of its own when it is at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
@@ -19,6 +20,9 @@ import type { FileQueue, FileSend } from './file-send.js';
 
 /** Limit of one send's bytes: one session must not take all send buffers. */
 const BYTES_PER_SEND = 65536;
+
+/** Limit of what a direct send offers to the kernel, so that a session does not keep the thread for long. */
+const BYTES_PER_DIRECT_SEND = 1 << 20;
 
 /** A queued message of up to this many bytes is copied: that costs less than keeping a shared message. */
 const SHORT_MESSAGE = 4096;
@@ -96,6 +100,8 @@ export class SendQueue implements FileQueue {
   bytes = 0;
   /** Set if the bytes at the head are lost: the caller has detached or shrunk their ArrayBuffer. */
   gone: IocpError | null = null;
+  /** What the next send offers to the kernel behind its segments: the memory of the bytes at the head. */
+  offered: Uint8Array | null = null;
   readonly #core: Core;
   #head: Segment | null = null;
   #tail: Segment | null = null;
@@ -197,14 +203,20 @@ export class SendQueue implements FileQueue {
 
   /**
    * Takes the segments of the next send. Null if nothing is queued, if no send buffer is free (then `bytes` is above 0), or if
-   * the bytes at the head are lost (`gone`). The list is valid until the next call.
+   * the bytes at the head are lost (`gone`). The list is valid until the next call. If `offered` is set then, the caller must
+   * send it directly behind the list, and say how much of it was taken.
    */
   gather(): GatherList | null {
+    this.offered = null;
     pieces.clear();
     const { port, sendBuffers } = this.#core;
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
       if (this.#head.place === FILE) break;
+      if (this.#head.place === CALLER && port.sendsDirectly) {
+        this.offered = this.#offer(this.#head);
+        break;
+      }
       // Otherwise peers that do not read hold four buffers each, and peers that read get an overflow block every 100 ms.
       if (last !== null && this.#head.place === CALLER && areShort(sendBuffers)) break;
       const segment: Segment | null = this.#head.place === CALLER ? this.#copyPiece(last === null) : this.#takeHead();
@@ -215,10 +227,28 @@ export class SendQueue implements FileQueue {
       const block = segment.place === RECEIVE_BUFFER ? port.receiveBlock : sendBuffers.block;
       pieces.add(segment.messages?.block ?? segment.overflow ?? block, segment.offset, segment.length);
     }
-    if (last === null) return null;
-    last.next = null;
+    if (last !== null) last.next = null;
     this.#bytesInFlight = pieces.bytes;
-    return pieces;
+    return last === null && this.offered === null ? null : pieces;
+  }
+
+  /** The kernel has taken so many of the offered bytes. Their send is in flight until its packet has come. */
+  took(bytes: number): void {
+    this.offered = null;
+    this.#bytesInFlight += bytes;
+    const head = this.#head!;
+    head.offset += bytes;
+    head.length -= bytes;
+    if (head.length > 0) return;
+    this.#takeHead().next = null;
+    this.#recycle(head);
+  }
+
+  /** The memory of a caller's bytes; null if they are lost. */
+  #offer({ source, offset, length }: Segment): Uint8Array | null {
+    const part = partOf(source!, offset, Math.min(length, BYTES_PER_DIRECT_SEND));
+    if (part === null) this.gone = arrayGone();
+    return part;
   }
 
   /** The send has completed: releases its buffers. Returns the error that ends the session, or null. */
@@ -345,7 +375,7 @@ export class SendQueue implements FileQueue {
     if (buffer < 0 && block === null) return null;
     const length = this.#fill(block === null ? sendBuffers.bytes(buffer) : block.bytes, sendBuffers.size);
     if (length === 0) {
-      this.gone = new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
+      this.gone = arrayGone();
       if (block === null) this.#core.releaseSendBuffer(buffer, SENDER);
       else bufferWaiters.releaseOverflow(block);
       return null;
@@ -398,12 +428,20 @@ export class SendQueue implements FileQueue {
 
 /** Copies a part of a plain array; false if the array no longer has that part. */
 function copyPart(to: Uint8Array, at: number, from: Uint8Array, start: number, length: number): boolean {
+  const part = partOf(from, start, length);
+  return part !== null && copyInto(to, at, part);
+}
+
+/** A part of a plain array; null if the array no longer has that part. */
+function partOf(from: Uint8Array, start: number, length: number): Uint8Array | null {
   try {
     const part = from.subarray(start, start + length);
-    if (lengthOf(part) !== length) return false;
-    to.set(part, at);
-    return true;
+    return lengthOf(part) === length ? part : null;
   } catch {
-    return false;
+    return null;
   }
+}
+
+function arrayGone(): IocpError {
+  return new IocpError('send', 'the array that was to be sent is gone', 'EFAULT', 'send');
 }

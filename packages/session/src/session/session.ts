@@ -649,8 +649,11 @@ export class Session {
     }
     const event = takeEvent(this.#core!, this, Operation.Send);
     this.#sendEvent = event;
-    if (pieces !== null) this.#core!.port.send(this.#socket!, event, pieces);
-    else file!.start(this.#core!.port, this.#socket!, event);
+    const { port } = this.#core!;
+    const { offered } = this.#queue!;
+    if (pieces === null) file!.start(port, this.#socket!, event);
+    else if (offered === null) port.send(this.#socket!, event, pieces);
+    else this.#queue!.took(port.sendDirect(this.#socket!, event, pieces, offered));
   }
 
   #sent(bytes: number, error: IocpError | null): void {

@@ -5,11 +5,11 @@ import { type CompletionPacket, Operation, type Overlapped } from '../../contrac
 import { disown, Owned, own, taken } from '../../native/ledger.js';
 import type { Port } from '../../port/port.js';
 import { Kind } from '../../port/socket.js';
+import { bindCalls } from '../calls.js';
 import { EAGAIN, ECANCELED, ECONNABORTED, EINTR, linuxPacketError } from '../errors.js';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../layout.js';
 import { errno } from '../libc.js';
 import { fill } from '../packets.js';
-import { bindCalls } from './calls.js';
 import { EpollSocket } from './socket.js';
 import type { Watching } from './watching.js';
 

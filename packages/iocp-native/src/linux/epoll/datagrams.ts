@@ -9,13 +9,13 @@ import { type CompletionPacket, type GatherList, Operation, type Overlapped } fr
 import type { NativeBlock } from '../../native/memory.js';
 import { AddressCache, sendAction } from '../../port/datagrams.js';
 import type { Port } from '../../port/port.js';
+import { bindCalls } from '../calls.js';
 import { EAFNOSUPPORT, EAGAIN, ECANCELED, EINTR, EMSGSIZE, linuxPacketError } from '../errors.js';
 import { IOVEC, MMSGHDR, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_TRUNC, MSGHDR } from '../layout.js';
 import { errno } from '../libc.js';
 import { argumentsOf, readTarget, writeAddress64, writeMessage, writeTarget } from '../messages.js';
 import { fill } from '../packets.js';
 import { linuxZones } from '../zones.js';
-import { bindCalls } from './calls.js';
 import type { FreeBuffers } from './free-buffers.js';
 import type { EpollSocket } from './socket.js';
 import type { Watching } from './watching.js';

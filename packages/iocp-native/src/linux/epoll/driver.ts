@@ -133,6 +133,10 @@ export class EpollDriver implements Driver<EpollSocket> {
     this.#sender.send(socket, event, pieces);
   }
 
+  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+    return this.#sender.sendDirect(socket, event, pieces, bytes, length);
+  }
+
   sendTo(socket: EpollSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
     this.#datagrams.send(socket, event, pieces, to);
   }

@@ -4,10 +4,10 @@
 
 import { disown, Owned, own } from '../../native/ledger.js';
 import type { NativeBlock } from '../../native/memory.js';
+import { bindCalls, type Calls } from '../calls.js';
 import { EINTR, linuxError } from '../errors.js';
 import { EPOLL, EPOLL_EVENT } from '../layout.js';
 import { check, close, epoll_create1, epoll_ctl, errno } from '../libc.js';
-import { bindCalls, type Calls } from './calls.js';
 
 /** Events that one call gives. */
 const MOST = 256;

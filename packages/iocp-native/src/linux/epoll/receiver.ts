@@ -7,11 +7,11 @@
 import type { IocpError } from '../../contract/errors.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
 import type { Port } from '../../port/port.js';
+import { bindCalls } from '../calls.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
 import { MSG_DONTWAIT } from '../layout.js';
 import { errno } from '../libc.js';
 import { fill } from '../packets.js';
-import { bindCalls } from './calls.js';
 import type { FreeBuffers } from './free-buffers.js';
 import type { EpollSocket } from './socket.js';
 import type { Watching } from './watching.js';

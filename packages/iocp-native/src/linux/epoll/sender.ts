@@ -6,13 +6,13 @@ import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
 import type { NativeBlock } from '../../native/memory.js';
 import type { Port } from '../../port/port.js';
+import { bindCalls } from '../calls.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
-import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
+import { F_SETFL, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
 import { errno, fcntl, shutdown } from '../libc.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setReset } from '../sockets.js';
-import { bindCalls } from './calls.js';
 import { type EpollSocket, Sending } from './socket.js';
 import type { Watching } from './watching.js';
 
@@ -49,16 +49,26 @@ export class Sender {
   }
 
   send(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
-    socket.file = -1;
-    socket.sendLeft = totalOf(pieces);
-    socket.sent = 0;
-    if (countOf(pieces) === 1) {
-      socket.sendAddress = blockOf(pieces, 0).address + offsetOf(pieces, 0);
-    } else {
-      socket.sendAddress = 0;
-      writeMessage(event, pieces);
+    this.#prepare(socket, event, pieces);
+    this.#send(socket);
+  }
+
+  /** As CompletionPort.sendDirect(). */
+  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+    this.#prepare(socket, event, pieces);
+    const code = socket.sendLeft > 0 ? this.#push(socket, FLAGS | MSG_MORE) : 0;
+    if (code !== 0) {
+      this.#settle(socket, code);
+      return 0;
     }
-    this.resume(socket);
+    for (;;) {
+      const taken = this.#calls.sendArray(socket.handle, bytes, length, FLAGS);
+      const failed = taken < 0 ? errno() : taken < length ? EAGAIN : 0;
+      if (failed === EINTR) continue;
+      socket.sent += Math.max(taken, 0);
+      this.#settle(socket, failed);
+      return Math.max(taken, 0);
+    }
   }
 
   sendFile(socket: EpollSocket, file: number, offset: number, length: number): void {
@@ -114,31 +124,48 @@ export class Sender {
     return next;
   }
 
+  #prepare(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
+    socket.file = -1;
+    socket.sendLeft = totalOf(pieces);
+    socket.sent = 0;
+    if (countOf(pieces) === 1) {
+      socket.sendAddress = blockOf(pieces, 0).address + offsetOf(pieces, 0);
+    } else {
+      socket.sendAddress = 0;
+      writeMessage(event, pieces);
+    }
+  }
+
   #send(socket: EpollSocket): void {
+    // A direct send that waited for room has nothing left of its own.
+    this.#settle(socket, socket.sendLeft > 0 ? this.#push(socket, FLAGS) : 0);
+  }
+
+  /** Hands the kernel the pieces. Gives 0 when it has taken all, EAGAIN when it has not, or another errno. */
+  #push(socket: EpollSocket, flags: number): number {
     const { sendAddress, sendLeft, handle } = socket;
     const event = socket.sending!;
     for (;;) {
       const length =
         sendAddress !== 0
-          ? this.#calls.send(handle, sendAddress, sendLeft, FLAGS)
-          : this.#calls.sendmsg(handle, argumentsOf(event), FLAGS);
-      if (length === sendLeft) {
-        socket.sent += length;
-        this.#end(socket, 0);
-        return;
-      }
-      const code = length < 0 ? errno() : EAGAIN;
+          ? this.#calls.send(handle, sendAddress, sendLeft, flags)
+          : this.#calls.sendmsg(handle, argumentsOf(event), flags);
+      const code = length < 0 ? errno() : length < sendLeft ? EAGAIN : 0;
       if (code === EINTR) continue;
       if (length > 0) {
         socket.sent += length;
         socket.sendLeft = sendLeft - length;
-        if (sendAddress !== 0) socket.sendAddress = sendAddress + length;
-        else skip(event, length);
+        if (code !== 0 && sendAddress !== 0) socket.sendAddress = sendAddress + length;
+        else if (code !== 0) skip(event, length);
       }
-      if (code === EAGAIN) this.#block(socket);
-      else this.#end(socket, code);
-      return;
+      return code;
     }
+  }
+
+  /** What a call has given: the send has ended, or waits for room. */
+  #settle(socket: EpollSocket, code: number): void {
+    if (code === EAGAIN) this.#block(socket);
+    else this.#end(socket, code);
   }
 
   #sendFile(socket: EpollSocket): void {

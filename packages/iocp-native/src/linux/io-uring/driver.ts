@@ -153,6 +153,12 @@ export class UringDriver implements Driver<UringSocket> {
     this.wake();
   }
 
+  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+    const taken = this.#sender.sendDirect(socket, event, pieces, bytes, length);
+    this.wake();
+    return taken;
+  }
+
   sendTo(socket: UringSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
     this.#datagrams.send(socket, event, pieces, to);
     this.wake();

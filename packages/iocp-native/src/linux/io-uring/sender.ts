@@ -6,8 +6,10 @@ import type { IocpError } from '../../contract/errors.js';
 import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
 import type { Port } from '../../port/port.js';
-import { canceled, EAGAIN, linuxPacketError } from '../errors.js';
-import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../layout.js';
+import { bindCalls } from '../calls.js';
+import { canceled, EAGAIN, EINTR, linuxPacketError } from '../errors.js';
+import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL } from '../layout.js';
+import { errno } from '../libc.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setOwner } from './completions.js';
@@ -23,6 +25,7 @@ export class Sender {
   readonly #port: Port<UringSocket>;
   readonly #ring: Ring;
   readonly #writability: Writability;
+  readonly #calls = bindCalls();
 
   constructor(port: Port<UringSocket>, ring: Ring, writability: Writability) {
     this.#port = port;
@@ -31,18 +34,37 @@ export class Sender {
   }
 
   send(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
-    const one = countOf(pieces) === 1;
-    socket.sendCanceled = false;
-    socket.sendLeft = totalOf(pieces);
-    socket.sendDone = 0;
-    socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
-    if (!one) writeMessage(event, pieces);
+    this.#prepare(socket, event, pieces);
     this.#submit(socket, event);
+  }
+
+  /**
+   * As CompletionPort.sendDirect(). The calls are made here, and not by the ring: it would read the array after this has
+   * returned.
+   */
+  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+    this.#prepare(socket, event, pieces);
+    const code = socket.sendLeft > 0 ? this.#push(socket, event) : 0;
+    if (code !== 0) {
+      this.#settle(socket, event, code);
+      return 0;
+    }
+    for (;;) {
+      const taken = this.#calls.sendArray(socket.handle, bytes, length, SEND_FLAGS);
+      const failed = taken < 0 ? errno() : taken < length ? EAGAIN : 0;
+      if (failed === EINTR) continue;
+      socket.sendDone += Math.max(taken, 0);
+      this.#settle(socket, event, failed);
+      return Math.max(taken, 0);
+    }
   }
 
   /** The socket is writable again. */
   resume(socket: UringSocket): void {
-    this.#submit(socket, socket.sending!);
+    const event = socket.sending!;
+    // A direct send that waited for room has nothing left of its own.
+    if (socket.sendLeft > 0) this.#submit(socket, event);
+    else this.#settle(socket, event, 0);
   }
 
   /** A send's completion. True when it filled the packet. */
@@ -68,6 +90,15 @@ export class Sender {
     this.#port.queue(Operation.Send, socket, event, error).bytes = socket.sendDone;
   }
 
+  #prepare(socket: UringSocket, event: Overlapped, pieces: GatherList): void {
+    const one = countOf(pieces) === 1;
+    socket.sendCanceled = false;
+    socket.sendLeft = totalOf(pieces);
+    socket.sendDone = 0;
+    socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
+    if (!one) writeMessage(event, pieces);
+  }
+
   /** Hands the kernel what it has not taken yet. */
   #submit(socket: UringSocket, event: Overlapped): void {
     const ring = this.#ring;
@@ -85,12 +116,39 @@ export class Sender {
     if (socket.sendCanceled) return canceled('send', 'send');
     const errno = this.#writability.wait(socket);
     if (errno !== 0) return linuxPacketError('send', 'epoll_ctl', errno);
-    if (result > 0) {
-      socket.sendDone += result;
-      socket.sendLeft -= result;
-      if (socket.sendAddress !== 0) socket.sendAddress += result;
-      else skip(event, result);
-    }
+    this.#advance(socket, event, result);
     return null;
+  }
+
+  #advance(socket: UringSocket, event: Overlapped, taken: number): void {
+    if (taken <= 0) return;
+    socket.sendDone += taken;
+    socket.sendLeft -= taken;
+    if (socket.sendAddress !== 0) socket.sendAddress += taken;
+    else skip(event, taken);
+  }
+
+  /** Hands the kernel the pieces of a direct send, at once. Gives 0 when it has taken all, EAGAIN when it has not, or another errno. */
+  #push(socket: UringSocket, event: Overlapped): number {
+    const { sendAddress, sendLeft, handle } = socket;
+    const flags = SEND_FLAGS | MSG_MORE;
+    for (;;) {
+      const taken =
+        sendAddress !== 0
+          ? this.#calls.send(handle, sendAddress, sendLeft, flags)
+          : this.#calls.sendmsg(handle, argumentsOf(event), flags);
+      const code = taken < 0 ? errno() : taken < sendLeft ? EAGAIN : 0;
+      if (code === EINTR) continue;
+      this.#advance(socket, event, taken);
+      return code;
+    }
+  }
+
+  /** What a call of a direct send has given: the send has ended, or waits for room. */
+  #settle(socket: UringSocket, event: Overlapped, code: number): void {
+    const failed = code === EAGAIN ? this.#writability.wait(socket) : code;
+    if (socket.waitsToSend) return;
+    const error = failed === 0 ? null : linuxPacketError('send', 'send', failed);
+    this.#port.queue(Operation.Send, socket, event, error).bytes = socket.sendDone;
   }
 }

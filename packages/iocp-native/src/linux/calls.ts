@@ -1,6 +1,6 @@
 // The system calls of the hot path, through koffi. Each takes and gives numbers only, so a call allocates nothing.
 
-import { bound, type Native } from '../libc.js';
+import { bound, type Native } from './libc.js';
 
 /** System calls that operations make. Each gives -1 for an error; errno() tells which. */
 export interface Calls {
@@ -8,6 +8,8 @@ export interface Calls {
   readonly accept4: Native<[fd: number, address: number, length: number, flags: number]>;
   readonly recv: Native<[fd: number, into: number, length: number, flags: number]>;
   readonly send: Native<[fd: number, from: number, length: number, flags: number]>;
+  /** The same from an array's own memory, which is read before the call returns. */
+  readonly sendArray: Native<[fd: number, from: Uint8Array, length: number, flags: number]>;
   readonly sendmsg: Native<[fd: number, message: number, flags: number]>;
   readonly recvmmsg: Native<[fd: number, messages: number, count: number, flags: number, timeout: number]>;
   readonly sendfile: Native<[to: number, file: number, offset: number, count: number]>;
@@ -22,6 +24,7 @@ export function bindCalls(): Calls {
     accept4: bound('int accept4(int, intptr_t, intptr_t, int)'),
     recv: bound('long recv(int, intptr_t, size_t, int)'),
     send: bound('long send(int, intptr_t, size_t, int)'),
+    sendArray: bound('long send(int, void *, size_t, int)'),
     sendmsg: bound('long sendmsg(int, intptr_t, int)'),
     recvmmsg: bound('int recvmmsg(int, intptr_t, uint32_t, int, intptr_t)'),
     sendfile: bound('long sendfile(int, int, intptr_t, size_t)'),
