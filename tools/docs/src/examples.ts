@@ -1,4 +1,4 @@
-// The examples of the READMEs and of docs/DEPLOY.md: the blocks marked ```ts, which become modules, and those marked ```sh test.
+// The examples of the READMEs, of docs/DEPLOY.md and of docs/guide: the blocks marked ```ts, which become modules, and those marked ```sh test.
 // An example that says "prints: TEXT" in a comment must print TEXT; one whose first line is "// NAME.mts" is a file of that name.
 
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ export interface CompiledExample {
 }
 
 const OPENING = /^```(?:(ts)|(sh) test)$/;
-const README = /^(?:(?:(?:packages|apps)\/[^/]+\/)?README|docs\/DEPLOY)\.md$/;
+const README = /^(?:(?:(?:packages|apps)\/[^/]+\/)?README|docs\/DEPLOY|docs\/guide\/en\/[\w-]+)\.md$/;
 
 export function examplesOf(files: readonly RepositoryFile[]): Example[] {
   return files.filter(({ path }) => README.test(path)).flatMap(examplesIn);
