@@ -1,6 +1,6 @@
 // The client for the terminal: what is typed is said, and what is said in the room is shown.
 
-import { clearLine, createInterface, cursorTo, moveCursor } from 'node:readline';
+import { clearScreenDown, createInterface, cursorTo, moveCursor } from 'node:readline';
 import { type BackendName, Connector, framed, IocpCore, IocpError } from '@overlapped/session';
 import { encode, framer, isText, type Notice, parse, printable } from './protocol.js';
 
@@ -35,8 +35,8 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
   lines.on('line', (text) => {
     // The server says it again, with the name.
     if (isTTY) {
-      moveCursor(output, 0, -1);
-      clearLine(output, 0);
+      moveCursor(output, 0, -1 - rowsOf(text));
+      clearScreenDown(output);
     }
     if (!isText(text)) show('(too short, or too long, to be said)');
     else if (!session.send(encode({ type: 'say', text }))) lines.pause();
@@ -45,10 +45,18 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
     left = true;
     session.end();
   });
+  /** Rows of the terminal that a text takes besides its first one: the prompt is what readline measures. */
+  function rowsOf(text: string): number {
+    lines.setPrompt(text);
+    const { rows } = lines.getCursorPos();
+    lines.setPrompt('');
+    return rows;
+  }
   function show(line: string): void {
     if (isTTY) {
+      moveCursor(output, 0, -lines.getCursorPos().rows);
       cursorTo(output, 0);
-      clearLine(output, 0);
+      clearScreenDown(output);
     }
     console.log(line);
     if (isTTY && !left) lines.prompt(true);

@@ -1,11 +1,12 @@
 // The command as its users run it: the built one, in a process of its own.
 
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
-import { Client, run, serve, startCommand, ways } from './support.js';
+import { CLI, Client, run, serve, startCommand, ways } from './support.js';
 
 /** Windows has no signals that another process could send: kill() just terminates it. */
 const noSignals = process.platform === 'win32';
@@ -77,6 +78,37 @@ describe('the command', { timeout: 60_000 }, () => {
     child.stdin!.end();
     expect([await exited, complaints()]).toEqual([0, '']);
   });
+
+  // A terminal by script(1) of util-linux, whose options other systems do not have.
+  test.skipIf(process.platform !== 'linux')(
+    'in a terminal, a line that was typed over several rows is cleared',
+    async () => {
+      const { port } = await serve('--backend', 'portable');
+      const command = `stty cols 20 rows 24 -echo; exec node ${CLI} join garden --name ann --port ${port}`;
+      const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const exited = once(terminal, 'exit');
+      onTestFinished(() => void terminal.kill('SIGKILL'));
+      let screen = '';
+      terminal.stdout.on('data', (data) => {
+        screen += data;
+      });
+      await expect.poll(() => screen, { timeout: 30_000 }).toContain('you are in garden');
+      // 50 columns are three rows of 20: the cursor goes back over all of them.
+      terminal.stdin.write(`${'x'.repeat(50)}\r`);
+      await expect.poll(() => screen, { timeout: 30_000 }).toContain(`ann: ${'x'.repeat(50)}`);
+      expect(screen).toContain('\x1b[3A\x1b[0J');
+      // What is half typed is in two rows when somebody speaks: the line that is shown begins where it began.
+      terminal.stdin.write('y'.repeat(30));
+      await expect.poll(() => screen, { timeout: 30_000 }).toContain('y'.repeat(30));
+      const bob = await Client.connect(port, 'bob', 'garden');
+      screen = '';
+      bob.say('hello');
+      await expect.poll(() => screen, { timeout: 30_000 }).toContain('bob: hello');
+      expect(screen.startsWith('\x1b[1A\x1b[1G\x1b[0Jbob: hello')).toBe(true);
+      terminal.stdin.write('\x15\x04'); // clears the line, and ends the input
+      expect(await exited).toEqual([0, null]);
+    },
+  );
 
   // Windows has no signals to send.
   test.skipIf(noSignals)('a signal ends the server in order, and its clients say why they end', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { candidates } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 const available = candidates().filter(({ availability }) => availability.available);
 

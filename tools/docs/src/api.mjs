@@ -1,4 +1,4 @@
-// Builds the pages of the API into docs/api, from the docstrings of what the packages export. Fails when a public name has
+// Builds the site into docs/api: the pages of docs/, and those of the API, from the docstrings of what the packages export. Fails when a public name has
 // none, when one names a type that is not exported, or when a link leads nowhere. A folder may be given in the place of docs/api.
 
 import { fileURLToPath } from 'node:url';
