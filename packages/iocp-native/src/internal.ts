@@ -11,6 +11,7 @@ export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.j
 export { EAGAIN, ECONNABORTED, linuxPacketError } from './linux/errors.js';
 export { EPOLL } from './linux/layout.js';
 export { listenShared, PIECE, SharedSockets } from './linux/shared-sockets.js';
+export { koffi } from './native/koffi.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';
 export { shareBlock } from './native/shared-blocks.js';

@@ -3,6 +3,7 @@
 //
 //   overlapped:session-failed    { core, session, error }: a handler threw, or its promise rejected. `session` is a Session, a
 //                                DatagramSession, or null if the session's constructor threw
+//   overlapped:tls-failed        { core, error }: the TLS handshake of a connection that a listener accepted has failed
 
 import { channel } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
@@ -27,6 +28,13 @@ interface WarningCount {
 }
 
 const counts = new WeakMap<Core, WarningCount>();
+
+const tlsFailed = channel('overlapped:tls-failed');
+
+/** Publishes the error of a handshake. The listener counts it. */
+export function reportTls(core: Core, error: Error): void {
+  tlsFailed.publish({ core, error });
+}
 
 /** Counts and publishes an error of user code. */
 export function report(core: Core, session: object | null, error: Error): void {

@@ -39,6 +39,7 @@ export {
   type LocalListenerOptions,
   type LocalListenOptions,
   type SharedListenerOptions,
+  type TlsListenOptions,
 } from './accept/listener.js';
 export { ClientService, type ClientServiceOptions } from './connect/client-service.js';
 export type { ConnectOptions } from './connect/connecting.js';
@@ -68,3 +69,12 @@ export type { SharedSessionOptions } from './shared/options.js';
 export { SharedSession } from './shared/shared-session.js';
 export type { SessionDuplex } from './stream/duplex.js';
 export type { WebStreams } from './stream/web.js';
+export type {
+  Pem,
+  TlsClientOptions,
+  TlsCredentials,
+  TlsInfo,
+  TlsOptions,
+  TlsServerOptions,
+  TlsVersion,
+} from './tls/options.js';

@@ -32,6 +32,8 @@ import type { DatagramBindOptions, DatagramConnectOptions } from './datagram/dat
 import type { QueueLimitOptions } from './session/queue-limit.js';
 import type { SessionLimits } from './session/session-set.js';
 import type { Timeouts } from './session/timeout-sweep.js';
+import { TICKET_KEYS } from './tls/context.js';
+import type { TlsClientOptions, TlsCredentials, TlsOptions, TlsServerOptions } from './tls/options.js';
 
 const INT = 2 ** 31 - 1;
 /** Any value: it is checked elsewhere, with a better message. */
@@ -52,6 +54,43 @@ const session: Checks<SessionLimits> = {
   slowMembers: oneOf('skip', 'close'),
   queueLimit: group(queueLimit),
 };
+
+const pem: Check = (value, name) => {
+  const all = Array.isArray(value) ? value : [value];
+  for (const each of all) {
+    if (typeof each !== 'string' && !(each instanceof Uint8Array))
+      throw wrongType(name, 'PEM: a text or its bytes', each);
+  }
+};
+const texts: Check = (value, name) => {
+  const right = Array.isArray(value) && value.every((each) => typeof each === 'string');
+  if (!right) throw wrongType(name, 'an array of texts', value);
+};
+const credentials: Checks<TlsCredentials> = { cert: pem, key: pem, passphrase: text };
+const tlsBoth: Checks<TlsOptions> = {
+  ...credentials,
+  ca: pem,
+  ciphers: text,
+  minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
+  maxVersion: oneOf('TLSv1.2', 'TLSv1.3'),
+  ALPNProtocols: texts,
+  rejectUnauthorized: bool,
+  handshakeTimeout: above(0),
+};
+const tlsServer: Checks<TlsServerOptions> = {
+  ...tlsBoth,
+  contexts: (value, name) => {
+    object(value, name);
+    for (const [host, each] of Object.entries(value as object)) checkOptions(each, credentials, `${name}.${host}`);
+  },
+  requestCert: bool,
+  sessionTimeout: whole(1, INT),
+  ticketKeys: (value, name) => {
+    if (!(value instanceof Uint8Array)) throw wrongType(name, 'bytes', value);
+    if (value.length !== TICKET_KEYS) throw outOfRange(name, `${TICKET_KEYS} bytes`, value.length);
+  },
+};
+const tlsClient: Checks<TlsClientOptions> = { ...tlsBoth, servername: text };
 
 /** A BlockList, or an array that addressList() converts to one. */
 const list: Check = (value, name) => void addressList(value as AddressList, name);
@@ -76,6 +115,7 @@ const listen: Checks<ListenOptions & SessionLimits> & Checks<typeof kind> = {
   host: text,
   ipv6Only: bool,
   backlog: whole(0, INT),
+  tls: group(tlsServer),
   ...kind,
 };
 const { host: _host, port: _port, ipv6Only: _ipv6Only, ...local } = listen;
@@ -91,7 +131,7 @@ const shared: Checks<SharedListenerOptions> = {
   queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
   maxSessions: whole(1, INT),
 };
-const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any };
+const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any, tls: group(tlsClient) };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };
 
 const abortSignal: Check = (value, name) => {
@@ -147,6 +187,10 @@ export function checkListen<Options extends AcceptLimits>(options: Options): Opt
     ...(deny && { deny: addressList(deny, 'deny') }),
     ...(by && { proxy: { ...by, trusted: addressList(by.trusted, 'proxy.trusted') } }),
   };
+}
+
+export function checkTls(options: TlsServerOptions): void {
+  checkOptions(options, tlsServer);
 }
 
 export function checkConnector(options: ConnectorOptions): void {

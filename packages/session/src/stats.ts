@@ -10,7 +10,7 @@ declare module '@overlapped/net-core' {
     readonly accepted: number;
     /** Sessions that are over. */
     readonly ended: number;
-    /** Connections that were reset before they became sessions, for any of the next five reasons. */
+    /** Connections that were reset before they became sessions, for any of the next six reasons. */
     readonly refused: number;
     /** The core, or the listener, had as many sessions as it may have. */
     readonly refusedFull: number;
@@ -22,6 +22,8 @@ declare module '@overlapped/net-core' {
     readonly refusedAddress: number;
     /** No trusted, well-formed PROXY header came in time. */
     readonly refusedProxy: number;
+    /** The TLS handshake failed, or took too long. */
+    readonly refusedTls: number;
     /** Sessions that a timeout closed. */
     readonly timedOut: number;
     /** Handlers of sessions and datagram sessions that threw, or whose promises rejected. */
@@ -51,6 +53,7 @@ export const Stat = {
       'refusedDenied',
       'refusedAddress',
       'refusedProxy',
+      'refusedTls',
       'timedOut',
       'failed',
       'overflowed',

@@ -1,9 +1,10 @@
 // AcceptTarget: where a listener's connections go, to sessions on the core's own thread or to its worker threads.
 
+import { randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
+import { type CompletionPacket, type Endpoint, IocpError, isIocpError } from '@overlapped/iocp-native';
 import { moduleUrl, remoteEndpointOf, threadEntry } from '@overlapped/iocp-native/internal';
 import type { Core, WorkerService } from '@overlapped/net-core/internal';
 import { endpointOf } from '../endpoints.js';
@@ -11,9 +12,12 @@ import { reset } from '../reset.js';
 import type { SessionKind } from '../session/handlers.js';
 import { Session } from '../session/session.js';
 import type { SessionLimits } from '../session/session-set.js';
+import { TICKET_KEYS } from '../tls/context.js';
+import type { TlsServerOptions } from '../tls/options.js';
+import { ServerTls } from '../tls/server-tls.js';
 import type { AcceptLimits } from './accept-filter.js';
 import { Admission } from './admission.js';
-import type { ListenerStats, ListenOptions, LocalListenOptions } from './listener.js';
+import type { ListenerStats, ListenOptions, LocalListenOptions, TlsListenOptions } from './listener.js';
 import type { WorkerOptions } from './worker-entry.js';
 
 /** Sessions in the core's worker threads. */
@@ -58,6 +62,8 @@ export interface AcceptTarget {
   take(packet: CompletionPacket): boolean;
   /** Resets a new connection. */
   refuse(packet: CompletionPacket): void;
+  /** Replaces the certificates and options of TLS, for later connections. Throws an IocpError. */
+  setTls(options: TlsServerOptions): void;
   /** Called when the listener has closed: ends the sessions within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
@@ -66,12 +72,19 @@ export class LocalTarget implements AcceptTarget {
   readonly detached = false;
   readonly #core: Core;
   readonly opening: Promise<void> | null;
+  readonly #tls: ServerTls | null;
   #admission: Admission | null = null;
 
-  constructor(core: Core, options: SessionLimits & AcceptLimits, kind: SessionKind | { late: Promise<SessionKind> }) {
+  /** Throws an IocpError for certificates or options of TLS that OpenSSL does not take. */
+  constructor(
+    core: Core,
+    options: SessionLimits & AcceptLimits & TlsListenOptions,
+    kind: SessionKind | { late: Promise<SessionKind> },
+  ) {
     this.#core = core;
+    this.#tls = options.tls ? new ServerTls(options.tls) : null;
     const open = (session: SessionKind) => {
-      this.#admission = new Admission(core, { ...options, session }, () => {});
+      this.#admission = new Admission(core, { ...options, session }, this.#tls, () => {});
     };
     this.opening = isLate(kind) ? kind.late.then(open) : null;
     if (!isLate(kind)) open(kind);
@@ -97,8 +110,14 @@ export class LocalTarget implements AcceptTarget {
     reset(this.#core, packet.socket!);
   }
 
+  setTls(options: TlsServerOptions): void {
+    if (this.#tls === null) throw notTls();
+    this.#tls.replace(options);
+  }
+
   async stop(grace: number): Promise<void> {
     await this.#admission?.stop(grace);
+    this.#tls?.free();
   }
 }
 
@@ -122,7 +141,11 @@ export class WorkerTarget implements AcceptTarget {
     core: Core,
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
   ): Promise<WorkerTarget> {
-    const data: WorkerOptions = { ...options, module: moduleUrl(options.module, 'listen') };
+    const data: WorkerOptions = {
+      ...options,
+      module: moduleUrl(options.module, 'listen'),
+      ...(options.tls && { tls: checkedTls(options.tls) }),
+    };
     const entry = threadEntry('#overlapped/worker-entry', import.meta.url);
     return new WorkerTarget(core, await core.workers.host(entry.href, data));
   }
@@ -154,9 +177,24 @@ export class WorkerTarget implements AcceptTarget {
     }
   }
 
+  setTls(): never {
+    const reason = 'its sessions are in worker threads';
+    throw new IocpError("replace the listener's certificates", reason, 'ENOTSUP', 'setTls');
+  }
+
   stop(grace: number): Promise<void> {
     return this.#service.stop(grace);
   }
+}
+
+/** The options for the worker threads. Any of them accepts the tickets of the others. Throws what they would throw. */
+function checkedTls(options: TlsServerOptions): TlsServerOptions {
+  new ServerTls(options).free();
+  return { ticketKeys: randomBytes(TICKET_KEYS), ...options };
+}
+
+function notTls(): IocpError {
+  return new IocpError("replace the listener's certificates", 'it has been opened without TLS', 'EINVAL', 'setTls');
 }
 
 /** The default export of a user's module. Rejects with a TypeError if it is neither a subclass of Session nor an object. */

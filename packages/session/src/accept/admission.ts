@@ -1,17 +1,20 @@
 // Admission: makes accepted connections sessions of this thread, or refuses them. It enforces the limit for each address and the
 // core's own limit, and reads the PROXY header first if clients come through proxies.
 
-import type { PortSocket } from '@overlapped/iocp-native';
+import { type Endpoint, IocpError, type PortSocket } from '@overlapped/iocp-native';
 import type { Stoppable } from '@overlapped/net-core';
 import type { Core } from '@overlapped/net-core/internal';
 import { endpointOf, isListed, plainAddress } from '../endpoints.js';
-import { report, warn } from '../failures.js';
+import { report, reportTls, warn } from '../failures.js';
 import { asError } from '../outcomes.js';
 import { reset } from '../reset.js';
 import { EVERYONE } from '../session/groups.js';
+import { Origin } from '../session/origin.js';
 import type { Session } from '../session/session.js';
 import { type SessionOptions, SessionSet } from '../session/session-set.js';
 import { admit, dismiss, refuse, Stat } from '../stats.js';
+import type { ServerTls } from '../tls/server-tls.js';
+import { TlsHandshake } from '../tls/tls-handshake.js';
 import { type AcceptLimits, isRefused } from './accept-filter.js';
 import { ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
 
@@ -23,18 +26,24 @@ export class Admission implements Stoppable {
   readonly #limits: AcceptLimits;
   readonly #set: SessionSet;
   readonly #onEnd: () => void;
-  readonly #handshakes = new Set<ProxyHandshake>();
+  /** Connections whose PROXY header, or TLS handshake, is not complete. */
+  readonly #handshakes = new Set<ProxyHandshake | TlsHandshake>();
+  readonly #tls: ServerTls | null;
   /** For stop(): called when the last handshake is over. */
   #handshakesOver: (() => void) | undefined;
   /** Number of sessions of each address, and the address of each session. Empty if there is no limit. */
   readonly #counts = new Map<string, number>();
   readonly #addresses = new Map<Session, string>();
 
-  /** @param onEnd is called once for each connection that was taken, when it is over */
-  constructor(core: Core, options: SessionOptions & AcceptLimits, onEnd: () => void) {
+  /**
+   * @param tls the context that new connections get; null without TLS
+   * @param onEnd is called once for each connection that was taken, when it is over
+   */
+  constructor(core: Core, options: SessionOptions & AcceptLimits, tls: ServerTls | null, onEnd: () => void) {
     this.#core = core;
     this.#limits = options;
     this.#onEnd = onEnd;
+    this.#tls = tls;
     this.#set = new SessionSet(core, options, EVERYONE, (session) => {
       this.#countOut(session);
       onEnd();
@@ -64,7 +73,8 @@ export class Admission implements Stoppable {
     const plain = address && plainAddress(address);
     if (this.#isFull(plain)) return this.#refuse(socket, Stat.refusedAddress);
     if (!admit(this.#core)) return reset(this.#core, socket);
-    this.#open(socket, plain, null);
+    if (this.#tls === null) this.#open(socket, plain, null);
+    else this.#secure(socket, plain, null, null);
     return true;
   }
 
@@ -77,8 +87,10 @@ export class Admission implements Stoppable {
     if (denied || this.#isFull(address)) {
       this.#refuse(socket, denied ? Stat.refusedDenied : Stat.refusedAddress);
       this.#dismiss();
+    } else if (this.#tls === null) {
+      this.#open(socket, address, new Origin(source, proxied.rest, null, null));
     } else {
-      this.#open(socket, address, proxied);
+      this.#secure(socket, address, source, proxied.rest);
     }
     this.#over(handshake);
   }
@@ -90,21 +102,51 @@ export class Admission implements Stoppable {
     this.#over(handshake);
   }
 
+  /** For a handshake of TLS that is done. */
+  #onSecured(handshake: TlsHandshake, address: string | undefined, client: Endpoint | null): void {
+    const { socket } = handshake;
+    const origin = handshake.origin(client);
+    if (this.#isFull(address)) {
+      origin.abandon(this.#core);
+      this.#refuse(socket, Stat.refusedAddress);
+      this.#dismiss();
+    } else {
+      this.#open(socket, address, origin);
+    }
+    this.#over(handshake);
+  }
+
   /** Ends the sessions within `grace` milliseconds, and closes connections that are no sessions yet at once. */
   async stop(grace: number): Promise<void> {
     if (this.#handshakes.size > 0) {
       await new Promise<void>((resolve) => {
         this.#handshakesOver = resolve;
-        for (const handshake of this.#handshakes) handshake.close();
+        for (const handshake of this.#handshakes) handshake.close(listenerStopped());
       });
     }
     await this.#set.stop(grace);
+    this.#tls?.free();
   }
 
-  #open(socket: PortSocket, address: string | undefined, proxied: ProxyInfo | null): void {
+  #secure(socket: PortSocket, address: string | undefined, client: Endpoint | null, rest: Buffer[] | null): void {
+    const { context } = this.#tls!;
+    const handshake = new TlsHandshake(this.#core, socket, context, {
+      onSecured: () => this.#onSecured(handshake, address, client),
+      onFailed: (error) => {
+        refuse(this.#core, Stat.refusedTls);
+        reportTls(this.#core, error);
+        this.#dismiss();
+        this.#over(handshake);
+      },
+    });
+    this.#handshakes.add(handshake);
+    handshake.start(rest);
+  }
+
+  #open(socket: PortSocket, address: string | undefined, origin: Origin | null): void {
     let session: Session;
     try {
-      session = this.#set.open(socket, proxied);
+      session = this.#set.open(socket, origin);
     } catch (error) {
       // The session's constructor has thrown. That must not affect other connections.
       report(this.#core, null, asError(error));
@@ -142,8 +184,12 @@ export class Admission implements Stoppable {
     this.#onEnd();
   }
 
-  #over(handshake: ProxyHandshake): void {
+  #over(handshake: ProxyHandshake | TlsHandshake): void {
     this.#handshakes.delete(handshake);
     if (this.#handshakes.size === 0) this.#handshakesOver?.();
   }
+}
+
+function listenerStopped(): IocpError {
+  return new IocpError('accept the connection', 'the listener has stopped', 'ECANCELED', 'accept');
 }

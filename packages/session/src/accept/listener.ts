@@ -14,7 +14,7 @@ import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type CompletionOwner, type Core, checkGrace, internalsOf, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { openLocal } from '../hosts.js';
-import { checkListen } from '../options.js';
+import { checkListen, checkTls } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
@@ -22,6 +22,7 @@ import { type SharedSessionOptions, sharedLimits } from '../shared/options.js';
 import { SharedTarget } from '../shared/shared-target.js';
 import { socketOptions } from '../socket-options.js';
 import { refuse } from '../stats.js';
+import type { TlsServerOptions } from '../tls/options.js';
 import { AcceptFilter, type AcceptLimits } from './accept-filter.js';
 import {
   type AcceptTarget,
@@ -31,8 +32,17 @@ import {
   WorkerTarget,
 } from './accept-target.js';
 
+/** TLS of a listener's connections. */
+export interface TlsListenOptions {
+  /**
+   * The connections are TLS: sessions open after the handshake, and send and receive plain bytes; see Session.tls. Default: no
+   * TLS. Rejects with an IocpError (ENOTSUP) where Node.js does not export OpenSSL's functions.
+   */
+  readonly tls?: TlsServerOptions;
+}
+
 /** Where a listener listens, which connections it accepts, and the options of their sockets. */
-export interface ListenOptions extends SocketOptions, AcceptLimits {
+export interface ListenOptions extends SocketOptions, AcceptLimits, TlsListenOptions {
   /** 0 chooses a free port: see `listener.endpoint`. */
   readonly port: number;
   /** A name or an address. Default `::`, which accepts IPv4 clients too; `0.0.0.0` on a system without IPv6. */
@@ -52,7 +62,10 @@ export interface SharedListenerOptions
     SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */
-export interface LocalListenOptions extends SocketOptions, Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'> {
+export interface LocalListenOptions
+  extends SocketOptions,
+    TlsListenOptions,
+    Pick<AcceptLimits, 'maxSessions' | 'rate' | 'whenFull'> {
   /**
    * The file of a Unix-domain socket; it is removed when the listener closes. On Linux also an abstract name, which begins with
    * "\0". On Windows a named pipe, `\\.\pipe\NAME`.
@@ -216,6 +229,16 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** The open sessions of the core's own thread. */
   get sessions(): ReadonlySet<Session> {
     return this.#target.sessions;
+  }
+
+  /**
+   * Replaces the certificates and the other options of TLS, for connections that are accepted from now on; tickets of before are
+   * no longer valid unless `ticketKeys` are the same. Throws an IocpError, and goes on with the former options, for a certificate or an option that OpenSSL does not
+   * take (`ERR_OSSL_...`, `ERR_SSL_...`), EINVAL without TLS, ENOTSUP if the sessions are in worker threads.
+   */
+  setTls(options: TlsServerOptions): void {
+    checkTls(options);
+    this.#target.setTls(options);
   }
 
   /**

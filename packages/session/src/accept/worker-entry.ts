@@ -4,10 +4,11 @@
 import { type Endpoint, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import type { Core, Service } from '@overlapped/net-core/internal';
 import type { SessionLimits, SessionOptions } from '../session/session-set.js';
+import { ServerTls } from '../tls/server-tls.js';
 import type { AcceptLimits } from './accept-filter.js';
 import { loadKind } from './accept-target.js';
 import { Admission } from './admission.js';
-import { Listener, type ListenOptions, type LocalListenOptions } from './listener.js';
+import { Listener, type ListenOptions, type LocalListenOptions, type TlsListenOptions } from './listener.js';
 
 /** The listener's options, as they are passed to the worker threads. */
 export type WorkerOptions = (ListenOptions | LocalListenOptions) &
@@ -32,11 +33,15 @@ async function listen(core: Core, options: ListenOptions & SessionOptions, first
 }
 
 /** The thread adopts connections that another thread accepted. The limits for all threads have been applied there. */
-export function adopt(core: Core, options: SessionOptions & AcceptLimits, ended: Int32Array): Service {
+export function adopt(
+  core: Core,
+  options: SessionOptions & AcceptLimits & TlsListenOptions,
+  ended: Int32Array,
+): Service {
   const over = () => {
     Atomics.add(ended, 0, 1);
   };
-  const admission = new Admission(core, options, over);
+  const admission = new Admission(core, options, options.tls ? new ServerTls(options.tls) : null, over);
   core.attach(admission);
   return {
     onSocket(handle) {

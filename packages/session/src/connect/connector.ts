@@ -6,13 +6,23 @@ import type { IocpCore, Stoppable } from '@overlapped/net-core';
 import { type Core, checkGrace, internalsOf } from '@overlapped/net-core/internal';
 import { addressesOf } from '../hosts.js';
 import { checkConnect, checkConnector, checkTarget } from '../options.js';
+import type { Origin } from '../session/origin.js';
 import type { Session } from '../session/session.js';
 import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from '../session/session-set.js';
 import { socketOptions } from '../socket-options.js';
+import { TlsContext } from '../tls/context.js';
+import type { TlsClientOptions } from '../tls/options.js';
 import { Connecting, type ConnectOptions } from './connecting.js';
+import { Securing } from './securing.js';
 
 /** A connector's sessions, and the options of their sockets. */
-export interface ConnectorOptions<Kind extends Session = Session> extends SessionOptions<Kind>, SocketOptions {}
+export interface ConnectorOptions<Kind extends Session = Session> extends SessionOptions<Kind>, SocketOptions {
+  /**
+   * The connections are TLS: connect() resolves after the handshake, and sessions send and receive plain bytes; see Session.tls.
+   * Default: no TLS.
+   */
+  readonly tls?: TlsClientOptions;
+}
 
 /** Where to connect to. */
 export interface ConnectTarget {
@@ -30,13 +40,17 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
   readonly #core: Core;
   readonly #set: SessionSet;
   readonly #options: SocketOptions;
-  readonly #connecting = new Set<Connecting>();
+  readonly #tls: TlsContext | null;
+  readonly #connecting = new Set<Connecting | Securing>();
   /** Number of connect() calls that have not settled. */
   #calls = 0;
   #connectingOver: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** Throws a TypeError or RangeError for an unknown or invalid option. */
+  /**
+   * Throws a TypeError or RangeError for an unknown or invalid option. With `tls`, an IocpError for a certificate or an option that
+   * OpenSSL does not take, or ENOTSUP where Node.js does not export OpenSSL's functions.
+   */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>);
   /** @internal `onEnd` is called for each session that is over, before its onDisconnected. */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>, onEnd: SessionEnd);
@@ -49,6 +63,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
       this.#detachIfIdle();
     });
     this.#options = socketOptions(options);
+    this.#tls = options.tls ? TlsContext.forClient(options.tls) : null;
   }
 
   /** The open sessions. */
@@ -60,16 +75,19 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
    * Connects, and resolves with the session after its onConnected. A name's addresses are tried 250 ms apart, IPv6 and IPv4 in
    * turns; the first that connects is used (RFC 8305). A path is that of a Unix-domain socket or a named pipe. Rejects, when all
    * attempts have ended, with an IocpError: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EMFILE ..., ENOENT for a path, ECANCELED if the
-   * connector or its core stops. With several addresses it has the first one's code, and all errors in `cause`. Or rejects with
+   * connector or its core stops; with `tls` also with the handshake's error, whose code is that of node:tls.
+   * (DEPTH_ZERO_SELF_SIGNED_CERT, ERR_TLS_CERT_ALTNAME_INVALID, ERR_SSL_...). With several addresses it has the first one's code, and all errors in `cause`. Or rejects with
    * the signal's reason, or with the resolver's error.
    */
   async connect(to: ConnectTarget | PipeEndpoint, options: ConnectOptions<Kind> = {}): Promise<Kind> {
     const target = checkTarget(to);
     checkConnect(options);
-    const connecting = new Connecting(this.#core, textOf(target), this.#options, options, (over) => {
-      this.#connecting.delete(over);
+    const over = (done: Connecting | Securing) => {
+      this.#connecting.delete(done);
       if (this.#connecting.size === 0) this.#connectingOver?.();
-    });
+    };
+    const { now } = this.#core.timers;
+    const connecting = new Connecting(this.#core, textOf(target), this.#options, options, over);
     this.#connecting.add(connecting);
     this.#calls++;
     if (this.#stopped || this.#core.stopping) {
@@ -79,7 +97,17 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
       connecting.start(resolve(target));
     }
     try {
-      return this.#set.open(await connecting.socket, null, true, options.session) as Kind;
+      const socket = await connecting.socket;
+      let origin: Origin | null = null;
+      if (this.#tls !== null) {
+        const host = this.#tls.servername ?? ('host' in target ? target.host : undefined);
+        const securing = new Securing(this.#core, socket, this.#tls, host, options, now, over);
+        this.#connecting.add(securing);
+        if (this.#stopped) securing.cancel(stopped());
+        await securing.done;
+        origin = securing.origin();
+      }
+      return this.#set.open(socket, origin, true, options.session) as Kind;
     } finally {
       this.#calls--;
       this.#detachIfIdle();
@@ -114,6 +142,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
       });
     }
     await this.#set.stop(grace);
+    this.#tls?.free();
     this.#core.detach(this);
   }
 }

@@ -17,6 +17,8 @@ export interface FileRange {
 
 /** Limit of one operation's bytes: the packets in between show the write timeout that the peer still reads. */
 const PIECE = 1 << 20;
+/** Bytes that are read at once to be encrypted. */
+const CHUNK = 65_536;
 
 /** The send queue, as a file sees it. */
 export interface FileQueue {
@@ -31,9 +33,16 @@ export class FileSend {
   /** The file is open: it can be sent. */
   open = false;
   inFlight = false;
+  /** Bytes that were read to be encrypted, and are not encrypted yet; null if there are none. */
+  chunk: Buffer | null = null;
+  /** Bytes that are encrypted, and in flight. */
+  sealed = 0;
+  /** Why it could not be read: the session must close, since the peer would take later bytes for the file's. */
+  failed: Error | null = null;
   over = false;
   #resolve!: (bytes: number) => void;
   #reject!: (error: Error) => void;
+  #reading = false;
   #handle: FileHandle | null = null;
   /** Whether this opened the file, and so must close it. */
   readonly #ours: boolean;
@@ -74,9 +83,37 @@ export class FileSend {
     port.sendFile(socket, event, this.#handle!.fd, this.#offset, Math.min(this.#left, PIECE));
   }
 
+  /** For a TLS connection, instead of start(): true if there is a chunk. Else it reads one, and then calls `wake`. */
+  fetch(wake: () => void): boolean {
+    if (this.chunk !== null) return true;
+    if (this.open && !this.#reading && this.failed === null) void this.#read(wake);
+    return false;
+  }
+
+  /** The first `bytes` bytes of the chunk are being sent. */
+  seal(bytes: number): void {
+    this.sealed += bytes;
+    this.chunk = bytes < this.chunk!.length ? this.chunk!.subarray(bytes) : null;
+  }
+
+  async #read(wake: () => void): Promise<void> {
+    this.#reading = true;
+    try {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(this.#left, CHUNK));
+      const { bytesRead } = await this.#handle!.read(buffer, 0, buffer.length, this.#offset);
+      if (bytesRead === 0) throw failure('it has become shorter', 'ENODATA', 'read');
+      this.chunk = buffer.subarray(0, bytesRead);
+    } catch (error) {
+      this.failed = error as Error;
+    }
+    this.#reading = false;
+    if (!this.over) wake();
+  }
+
   /** The packet of an operation has come. */
   sent(bytes: number, error: Error | null): void {
     this.inFlight = false;
+    this.sealed = 0;
     this.#offset += bytes;
     this.#left -= bytes;
     this.#bytes += bytes;

@@ -10,12 +10,13 @@
 // bytes; it is sent by an operation of its own when it is at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
-import { copyInto, lengthOf, plainView } from '@overlapped/iocp-native/internal';
+import { copyInto, lengthOf, memoryOf, plainView } from '@overlapped/iocp-native/internal';
 import type { Core, SharedMessages } from '@overlapped/net-core/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import { borrowed } from '../borrowed.js';
 import { SENDER } from '../sender.js';
 import { Stat } from '../stats.js';
+import type { TlsEngine } from '../tls/engine.js';
 import type { FileQueue, FileSend } from './file-send.js';
 
 /** Limit of one send's bytes: one session must not take all send buffers. */
@@ -59,6 +60,9 @@ type Place =
 
 /** Limit of unused segments that are kept. Peers that do not read can have many segments. */
 const MAX_FREE = 4096;
+
+/** Marks a segment whose bytes are encrypted already. */
+const SEALED = new Uint8Array(0);
 
 class Segment {
   place: Place = CALLER;
@@ -151,6 +155,23 @@ export class SendQueue implements FileQueue {
    */
   push(data: Uint8Array, length: number): void {
     if (length === 0 || !this.#add(data, length)) return;
+    this.bytes += length;
+    this.#core.statsBlock.values[QUEUED]! += length;
+  }
+
+  /** push() for a TLS connection, whose bytes are encrypted in a send buffer: no receive buffer is kept. */
+  pushCopy(data: Uint8Array, length: number): void {
+    if (length === 0) return;
+    const at = this.#freeInTail(length);
+    const lent = borrowed.data !== null && memoryOf(data) === memoryOf(borrowed.data);
+    const copied = lent || length <= this.#core.sendBuffers.size || this.#core.port.bufferOf(data) >= 0;
+    const added =
+      at >= 0
+        ? this.#appendToTail(data, length, at)
+        : copied
+          ? this.#appendCopy(data, length)
+          : this.#appendView(data, length);
+    if (!added) return;
     this.bytes += length;
     this.#core.statsBlock.values[QUEUED]! += length;
   }
@@ -251,6 +272,95 @@ export class SendQueue implements FileQueue {
     return part;
   }
 
+  /**
+   * gather() for a TLS connection: bytes are encrypted in their send buffers. What the connection has to say itself goes first.
+   * Throws an IocpError of the engine.
+   */
+  gatherSealed(tls: TlsEngine): GatherList | null {
+    pieces.clear();
+    this.#bytesInFlight = 0;
+    let last: Segment | null = null;
+    while (pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
+      const segment = this.#nextSealed(tls, last === null);
+      if (segment === null) break;
+      if (last === null) this.#inFlight = segment;
+      else last.next = segment;
+      segment.next = null;
+      last = segment;
+      try {
+        if (segment.source !== SEALED) {
+          if (segment.file === null) this.#bytesInFlight += segment.length;
+          this.#seal(tls, segment);
+        }
+      } catch (error) {
+        this.#dropInFlight();
+        throw error;
+      }
+      segment.source = null;
+      segment.file = null;
+      pieces.add(segment.overflow ?? this.#core.sendBuffers.block, segment.offset, segment.length);
+    }
+    return last === null ? null : pieces;
+  }
+
+  /** What is sent next, in a send buffer or an overflow block, which it fills from the start. Null if there is nothing, or no buffer. */
+  #nextSealed(tls: TlsEngine, first: boolean): Segment | null {
+    if (tls.output !== null) return this.#copyOutput(tls, first);
+    const head = this.#head;
+    if (head === null || tls.failed) return null;
+    if (head.place === SEND_BUFFER) return this.#takeHead();
+    if (head.file === null) return this.#copyPiece(first, true);
+    const { chunk } = head.file;
+    if (chunk === null) return null;
+    const segment = this.#copied(chunk, first);
+    if (segment === null) return null;
+    head.file.seal(segment.length);
+    segment.file = head.file;
+    return segment;
+  }
+
+  /** Encrypts a segment in its place. What does not fit follows as the engine's output. */
+  #seal(tls: TlsEngine, segment: Segment): void {
+    const { sendBuffers } = this.#core;
+    const bytes = segment.overflow === null ? sendBuffers.bytes(segment.buffer) : segment.overflow.bytes;
+    tls.write(bytes, segment.length);
+    segment.length = tls.drain(bytes);
+    if (segment.length === bytes.length) tls.drainRest();
+  }
+
+  /** Copies what the engine has to say into a send buffer, or an overflow block. */
+  #copyOutput(tls: TlsEngine, first: boolean): Segment | null {
+    const output = tls.output!;
+    const segment = this.#copied(output, first);
+    if (segment === null) return null;
+    tls.output = segment.length < output.length ? output.subarray(segment.length) : null;
+    segment.source = SEALED;
+    return segment;
+  }
+
+  /** As many bytes as a send buffer, or an overflow block, takes. Null if neither is available. */
+  #copied(bytes: Uint8Array, first: boolean): Segment | null {
+    const { sendBuffers, bufferWaiters } = this.#core;
+    const buffer = sendBuffers.acquire(SENDER);
+    const block = buffer < 0 && first ? bufferWaiters.takeOverflow() : null;
+    if (buffer < 0 && block === null) return null;
+    const length = Math.min(bytes.length, sendBuffers.size);
+    (block === null ? sendBuffers.bytes(buffer) : block.bytes).set(bytes.subarray(0, length));
+    const segment = makeSegment(
+      block === null ? SEND_BUFFER : OVERFLOW,
+      buffer,
+      block === null ? sendBuffers.offsetOf(buffer) : 0,
+      length,
+    );
+    segment.overflow = block;
+    return segment;
+  }
+
+  /** Plain bytes of the send in flight. */
+  get plainInFlight(): number {
+    return this.#bytesInFlight + (this.#head?.file?.sealed ?? 0);
+  }
+
   /** The send has completed: releases its buffers. Returns the error that ends the session, or null. */
   sent(bytes: number, error: IocpError | null): IocpError | null {
     const { file } = this;
@@ -260,13 +370,22 @@ export class SendQueue implements FileQueue {
       // ENOTSUP: a named pipe cannot send files. Nothing of the file was sent, so the session goes on.
       return error?.code === 'ENOTSUP' ? null : error;
     }
+    this.#dropInFlight();
+    const encrypted = this.#head === null ? null : this.#head.file;
+    if (encrypted !== null && encrypted.sealed > 0) {
+      encrypted.sent(encrypted.sealed, error);
+      if (encrypted.over) this.dropFile(encrypted);
+    }
+    return error;
+  }
+
+  #dropInFlight(): void {
     this.bytes -= this.#bytesInFlight;
     this.#core.statsBlock.values[QUEUED]! -= this.#bytesInFlight;
     this.#bytesInFlight = 0;
     const list = this.#inFlight;
     this.#inFlight = null;
     this.#recycle(list);
-    return error;
   }
 
   /** Drops queued segments. Those in flight stay until sent(). */
@@ -365,15 +484,15 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Copies the next piece of a caller's bytes into a send buffer, or the `first` piece into an overflow block. Null if neither is
-   * available, or if the bytes are lost.
+   * Copies the next piece of a caller's bytes (of a TLS connection: or of a shared message) into a send buffer, or the `first`
+   * piece into an overflow block. Null if neither is available, or if the bytes are lost.
    */
-  #copyPiece(first: boolean): Segment | null {
+  #copyPiece(first: boolean, messages = false): Segment | null {
     const { sendBuffers, bufferWaiters } = this.#core;
     const buffer = sendBuffers.acquire(SENDER);
     const block = buffer < 0 && first ? bufferWaiters.takeOverflow() : null;
     if (buffer < 0 && block === null) return null;
-    const length = this.#fill(block === null ? sendBuffers.bytes(buffer) : block.bytes, sendBuffers.size);
+    const length = this.#fill(block === null ? sendBuffers.bytes(buffer) : block.bytes, sendBuffers.size, messages);
     if (length === 0) {
       this.gone = arrayGone();
       if (block === null) this.#core.releaseSendBuffer(buffer, SENDER);
@@ -386,13 +505,15 @@ export class SendQueue implements FileQueue {
     return segment;
   }
 
-  /** Copies callers' bytes from the head, up to `limit` bytes. Returns the number; 0 if the bytes at the head are lost. */
-  #fill(to: Uint8Array, limit: number): number {
+  /** Copies bytes from the head, up to `limit` bytes. Returns the number; 0 if the bytes at the head are lost. */
+  #fill(to: Uint8Array, limit: number, messages: boolean): number {
     let filled = 0;
-    for (let head = this.#head; head !== null && head.place === CALLER && filled < limit; head = this.#head) {
+    for (let head = this.#head; head !== null && filled < limit; head = this.#head) {
+      const source = head.place === CALLER ? head.source : messages ? (head.messages?.block.bytes ?? null) : null;
+      if (source === null) break;
       const length = Math.min(head.length, limit - filled);
       // Stop here, or the peer would get the old bytes of the buffer.
-      if (!copyPart(to, filled, head.source!, head.offset, length)) return filled;
+      if (!copyPart(to, filled, source, head.offset, length)) return filled;
       filled += length;
       head.offset += length;
       head.length -= length;

@@ -4,10 +4,10 @@ import { AsyncResource } from 'node:async_hooks';
 import { IocpError, type PortSocket } from '@overlapped/iocp-native';
 import { type Stoppable, Timer } from '@overlapped/net-core';
 import type { Core } from '@overlapped/net-core/internal';
-import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { reset } from '../reset.js';
 import { dismiss, Stat } from '../stats.js';
 import { type SessionKind, sessionFactory } from './handlers.js';
+import type { Origin } from './origin.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { newContext, Session } from './session.js';
 import { kIsNew, kIsStream, kOpen, kWaitExpired } from './symbols.js';
@@ -140,17 +140,17 @@ export class SessionSet implements SessionOwner, Stoppable {
   /**
    * Makes the session of a new connection, which the core has admitted, and opens it. Throws what the session's constructor
    * throws, after resetting the connection.
-   * @param proxied what the PROXY header said, if there was one
+   * @param origin what the PROXY header said, and the TLS connection, if there is one of them
    * @param own the session's async context is the caller's, not the set's
    * @param make makes the session, instead of the set's `session` option
    */
-  open(socket: PortSocket, proxied: ProxyInfo | null = null, own = false, make = this.#makeSession): Session {
+  open(socket: PortSocket, origin: Origin | null = null, own = false, make = this.#makeSession): Session {
     // A context for each session: a context that its constructor enters must not reach the next session.
     const context = own ? newContext() : this.context.runInAsyncScope(newContext);
-    const session = context.runInAsyncScope(this.#make, this, socket, make);
+    const session = context.runInAsyncScope(this.#make, this, socket, make, origin);
     this.sessions.add(session);
     this.#sweep?.add(session);
-    session[kOpen](this.#core, socket, this, proxied, context, own);
+    session[kOpen](this.#core, socket, this, origin, context, own);
     if (this.#late) session.destroy();
     else if (this.#stopping) endForStop(session);
     return session;
@@ -232,12 +232,13 @@ export class SessionSet implements SessionOwner, Stoppable {
     timers.clear(cut);
   }
 
-  #make(socket: PortSocket, make: () => Session): Session {
+  #make(socket: PortSocket, make: () => Session, origin: Origin | null): Session {
     try {
       const session = make();
       if (session instanceof Session && session[kIsNew]) return session;
       throw new TypeError('Cannot open the session: the function that makes it must give a new Session each time');
     } catch (error) {
+      origin?.abandon(this.#core);
       dismiss(this.#core);
       reset(this.#core, socket);
       throw error;

@@ -31,6 +31,8 @@ export const NO_READER = 1 << 11;
 export const KEPT_FULL = 1 << 12;
 /** Kept bytes were dropped, since no stream was taken in time. */
 export const KEPT_DROPPED = 1 << 13;
+/** Its bytes are those of a TLS connection. */
+export const SECURE = 1 << 14;
 
 /** Receiving is stopped. */
 const STOPPED = PAUSED | THROTTLED | KEPT_FULL;

@@ -10,6 +10,7 @@ import type { FileHandle } from 'node:fs/promises';
 import {
   type CompletionPacket,
   type Endpoint,
+  type GatherList,
   IocpError,
   isIocpError,
   type KeepAlive,
@@ -18,7 +19,6 @@ import {
 } from '@overlapped/iocp-native';
 import { lengthOf as lengthOfArray } from '@overlapped/iocp-native/internal';
 import { type Core, onCompletion, onFlush, type SharedMessages } from '@overlapped/net-core/internal';
-import type { ProxyInfo } from '../accept/proxy-handshake.js';
 import { endBorrow, startBorrow } from '../borrowed.js';
 import { bytesOf, ownCopy } from '../bytes.js';
 import { endpointOf } from '../endpoints.js';
@@ -28,8 +28,11 @@ import { asError, isThenable } from '../outcomes.js';
 import { Stat } from '../stats.js';
 import { chunksOf, type SessionDuplex, SessionSocket } from '../stream/duplex.js';
 import { type WebStreams, webStreamsOf } from '../stream/web.js';
+import { cutStream, type TlsEngine } from '../tls/engine.js';
+import type { TlsInfo } from '../tls/options.js';
 import { type FileRange, FileSend } from './file-send.js';
 import { broadcast, groupsOf } from './groups.js';
+import type { Origin } from './origin.js';
 import { SendQueue } from './send-queue.js';
 import { type SessionEvent, takeEvent } from './session-event.js';
 import type { SessionOwner } from './session-set.js';
@@ -51,6 +54,7 @@ import {
   OPENED,
   PAUSED,
   PEER_ENDED,
+  SECURE,
   THROTTLED,
   takesBytes,
 } from './session-state.js';
@@ -94,8 +98,8 @@ export class Session {
   /** Null before the session opens and after its end. */
   #socket: PortSocket | null = null;
   #owner: SessionOwner | null = null;
-  /** The client, if a trusted proxy has connected for it. */
-  #client: Endpoint | null = null;
+  /** The client, if a trusted proxy has connected for it, and the TLS connection. Null for most sessions. */
+  #origin: Origin | null = null;
   #receiveEvent: SessionEvent | null = null;
   #sendEvent: SessionEvent | null = null;
   #queue: SendQueue | null = null;
@@ -179,7 +183,10 @@ export class Session {
     const full = queueLimit !== null && !queueLimit.admits(queue.bytes, length);
     const dropped = full && !queueLimit.exceeded(this);
     if (full && !dropped) this.#stopReceiving(THROTTLED);
-    if (!dropped) queue.push(bytes, length);
+    if (!dropped) {
+      if ((this.#state & SECURE) === 0) queue.push(bytes, length);
+      else queue.pushCopy(bytes, length);
+    }
     if (!dropped && queue.bytes <= highWatermark) return true;
     this.#state |= CONGESTED;
     return false;
@@ -304,7 +311,7 @@ export class Session {
    * asks the operating system.
    */
   get remote(): Endpoint | undefined {
-    return this.#client ?? endpointOf(this.#socket, 'remoteEndpoint');
+    return this.#origin?.client ?? endpointOf(this.#socket, 'remoteEndpoint');
   }
 
   /** This end of the connection. Undefined as `remote` is. */
@@ -330,6 +337,14 @@ export class Session {
   /** The port of this end. */
   get localPort(): number | undefined {
     return this.local?.port;
+  }
+
+  /**
+   * What is known of the TLS connection; null without one. In onDisconnected it has what was asked for earlier. The peer's
+   * certificate is parsed by the first access.
+   */
+  get tls(): TlsInfo | null {
+    return this.#origin?.tls?.info ?? null;
   }
 
   /** Sets TCP_NODELAY. Ignored once the connection is gone, and for local sockets. */
@@ -362,7 +377,7 @@ export class Session {
   // For other modules of this package: see symbols.ts.
 
   /**
-   * @param proxied what a PROXY header said, if there was one
+   * @param origin what a PROXY header said, and the TLS connection, if there is one of them
    * @param context is entered for onConnected
    * @param keepsContext the session keeps that context for its other handlers, too
    * @internal
@@ -371,7 +386,7 @@ export class Session {
     core: Core,
     socket: PortSocket,
     owner: SessionOwner,
-    proxied: ProxyInfo | null,
+    origin: Origin | null,
     context: AsyncResource,
     keepsContext: boolean,
   ): void {
@@ -381,18 +396,15 @@ export class Session {
     if (keepsContext || this.onConnected !== Session.prototype.onConnected) this.#context = context;
     this.#state = OPENED;
     socket.key = this;
-    if (proxied !== null) {
-      this.#client = proxied.source;
-      this.#held = proxied.rest;
-    }
+    if (origin !== null) this.#comesFrom(origin);
     if (owner.group !== null) {
       this.#group = owner.group;
       groupsOf(core).join(this, owner.group);
     }
-    if (this.#held !== null) this.#flushSoon();
+    if (this.#held !== null || origin?.tls) this.#flushSoon();
     context.runInAsyncScope(this.#run, this, () => this.onConnected());
     if (this.#stream === null && hasNoDataHandler(this)) this.#state |= NO_READER;
-    if (mayReceive(this.#state)) this.#receive();
+    if (this.#receiveEvent === null && mayReceive(this.#state)) this.#receive();
   }
 
   /** @internal */
@@ -445,6 +457,7 @@ export class Session {
 
   /** @internal */
   get [kSentAll](): boolean {
+    if ((this.#state & SECURE) !== 0 && this.#origin!.tls!.output !== null) return false;
     return this.#queue === null || this.#queue.idle;
   }
 
@@ -500,6 +513,19 @@ export class Session {
     }
   }
 
+  #comesFrom(origin: Origin): void {
+    this.#origin = origin;
+    this.#held = origin.takeRest();
+    const event = origin.takeReceive();
+    if (event !== null) {
+      event.owner = this;
+      this.#receiveEvent = event;
+    }
+    if (origin.tls === null) return;
+    this.#state |= SECURE;
+    if (origin.tls.peerEnded) this.#state |= PEER_ENDED;
+  }
+
   #makeContext(): AsyncResource {
     this.#context = this.#owner!.context.runInAsyncScope(newContext);
     return this.#context;
@@ -551,6 +577,18 @@ export class Session {
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
+    if ((this.#state & SECURE) !== 0) this.#decrypt(data, this.#origin!.tls!);
+    else this.#arrived(data, core, buffer);
+    try {
+      core.port.release(buffer);
+    } catch (error) {
+      // A handler has released the buffer already. That is misuse, and fails this session alone.
+      this.#fail(error);
+    }
+  }
+
+  /** @param core and `buffer`: where the bytes lie, if the send queue may keep that receive buffer */
+  #arrived(data: Buffer, core: Core | null, buffer: number): void {
     if (delivers(this.#state) && this.#held === null) {
       startBorrow(data, core, buffer);
       this.#deliver(data);
@@ -560,12 +598,20 @@ export class Session {
       this.#held.push(ownCopy(data));
       if ((this.#state & NO_READER) !== 0) this.#keep(this.#held);
     }
+  }
+
+  /** Bytes of a TLS connection. All of them are decrypted now, also those of a session that is paused. */
+  #decrypt(data: Buffer, tls: TlsEngine): void {
     try {
-      core.port.release(buffer);
+      for (let bytes = tls.read(data); bytes !== null; bytes = tls.next()) this.#arrived(bytes, null, -1);
     } catch (error) {
-      // A handler has released the buffer already. That is misuse, and fails this session alone.
-      this.#fail(error);
+      // The alert for the peer is sent as last words.
+      this[kClose](asError(error), false);
+      return;
     }
+    if ((this.#state & CLOSING) !== 0) return;
+    if (tls.output !== null) this.#flushSoon();
+    if (tls.peerEnded && (this.#state & PEER_ENDED) === 0) this.#peerEnded();
   }
 
   #deliver(data: Buffer): void {
@@ -618,9 +664,17 @@ export class Session {
     this.#receiveEvent = null;
     if ((this.#state & CLOSING) !== 0) return;
     if (error === null) {
-      this.#state |= PEER_ENDED;
-      if (!this.#owner!.allowHalfOpen) this.#owner!.onEnding(this);
-    } else if (error.code !== 'ECANCELED') this.#close(error, true);
+      if ((this.#state & SECURE) !== 0 && (this.#state & PEER_ENDED) === 0) this.#close(cutStream(), true);
+      else this.#peerEnded();
+      return;
+    }
+    if (error.code !== 'ECANCELED') this.#close(error, true);
+    this.#flushSoon();
+  }
+
+  #peerEnded(): void {
+    this.#state |= PEER_ENDED;
+    if (!this.#owner!.allowHalfOpen) this.#owner!.onEnding(this);
     this.#flushSoon();
   }
 
@@ -639,12 +693,27 @@ export class Session {
   // Sending.
 
   #startSend(): void {
-    const { file } = this.#queue!;
-    if (file !== null && !file.open) return; // The file asks for a flush when it is open.
-    const pieces = file === null ? this.#queue!.gather() : null;
-    if (file === null && pieces === null) {
-      if (this.#queue!.gone === null) this.#core!.awaitSendBuffer(this);
-      else this.#close(this.#queue!.gone, true);
+    this.#queue ??= new SendQueue(this.#core!);
+    const { file } = this.#queue;
+    if (file !== null && !file.open && (this.#state & SECURE) === 0) return; // The file asks for a flush when it is open.
+    const tls = (this.#state & SECURE) !== 0 ? this.#origin!.tls! : null;
+    let pieces: GatherList | null = null;
+    try {
+      if (tls !== null) {
+        // A file is read piece by piece, and asks for a flush when it has read one.
+        if (file !== null && tls.output === null && !file.fetch(() => this.#flushSoon())) {
+          if (file.failed !== null) this.#failFile(file, file.failed);
+          return;
+        }
+        pieces = this.#queue.gatherSealed(tls);
+      } else if (file === null) pieces = this.#queue.gather();
+    } catch (error) {
+      this.#close(asError(error), true);
+      return;
+    }
+    if (pieces === null && (file === null || tls !== null)) {
+      if (this.#queue.gone === null) this.#core!.awaitSendBuffer(this);
+      else this.#close(this.#queue.gone, true);
       return;
     }
     const event = takeEvent(this.#core!, this, Operation.Send);
@@ -656,10 +725,19 @@ export class Session {
     else this.#queue!.took(port.sendDirect(this.#socket!, event, pieces, offered));
   }
 
-  #sent(bytes: number, error: IocpError | null): void {
+  /** A part of the file may have been sent. */
+  #failFile(file: FileSend, error: Error): void {
+    file.sent(0, error);
+    this.#close(error, true);
+  }
+
+  #sent(taken: number, error: IocpError | null): void {
+    let bytes = taken;
     const queue = this.#queue!;
     this.#core!.events.release(this.#sendEvent!);
     this.#sendEvent = null;
+    // Of a TLS connection the plain bytes are counted.
+    if ((this.#state & SECURE) !== 0) bytes = queue.plainInFlight;
     this.bytesSent += bytes;
     this.#core!.statsBlock.values[SENT]! += bytes;
     const failure = queue.sent(bytes, error);
@@ -692,11 +770,20 @@ export class Session {
   /** Everything is sent: closes if the peer has ended, or sends the FIN if end() was called. */
   #finish(): void {
     if ((this.#state & PEER_ENDED) !== 0 && this.#held === null) {
-      if (!this.#outlivesPeer()) this.#close(this[kPartialFrame] > 0 ? truncatedFrame() : undefined, false);
+      if (this.#outlivesPeer() || this.#saysClose()) return;
+      this.#close(this[kPartialFrame] > 0 ? truncatedFrame() : undefined, false);
     } else if ((this.#state & (ENDING | FIN_SENT)) === ENDING) {
+      if (this.#saysClose()) return;
       this.#state |= FIN_SENT;
       this.#core!.port.shutdown(this.#socket!);
     }
+  }
+
+  /** Before the end of a TLS connection comes its close_notify. True if that has to be sent first. */
+  #saysClose(): boolean {
+    if ((this.#state & SECURE) === 0 || !this.#origin!.tls!.end()) return false;
+    this.#startSend();
+    return true;
   }
 
   /** Whether the session stays open for a while after the peer's end. */
@@ -733,7 +820,7 @@ export class Session {
     this.#state &= ~OPENED;
     this.#owner!.onClosed(this, this.#error);
     this.#socket = null;
-    this.#client = null;
+    this.#origin?.close();
     const failed = (this.#state & HANDLER_FAILED) !== 0;
     if (failed && this.onDisconnected === Session.prototype.onDisconnected) {
       warn(this.#core!, 'A session was closed, as its handler failed', this.#error);

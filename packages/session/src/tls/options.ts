@@ -1,0 +1,78 @@
+// The options of TLS, by the names and with the defaults of node:tls, and what a session says of its TLS connection.
+
+import type { X509Certificate } from 'node:crypto';
+
+/** PEM: a text or its bytes. An array has several, as for a certificate of RSA and one of elliptic curves. */
+export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
+
+/** Protocol versions, as in node:tls. */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/** A certificate and its private key. */
+export interface TlsCredentials {
+  /** The certificate, followed by the intermediate ones, in PEM. */
+  readonly cert?: Pem;
+  /** The private key, in PEM. */
+  readonly key?: Pem;
+  /** Decrypts the private key. */
+  readonly passphrase?: string;
+}
+
+/** What servers and clients have in common. */
+export interface TlsOptions extends TlsCredentials {
+  /** The certificate authorities that are trusted, in PEM. Default: `tls.rootCertificates`. */
+  readonly ca?: Pem;
+  /** Default `tls.DEFAULT_CIPHERS`. */
+  readonly ciphers?: string;
+  /** Default `TLSv1.2`. */
+  readonly minVersion?: TlsVersion;
+  /** Default `TLSv1.3`. */
+  readonly maxVersion?: TlsVersion;
+  /** The protocols to agree on, the preferred first. A server refuses a client that offers only others. Default: none. */
+  readonly ALPNProtocols?: readonly string[];
+  /**
+   * Whether a peer is refused whose certificate is not valid, or that shows none. If false, `session.tls` says `authorized` and
+   * why not. Default true.
+   */
+  readonly rejectUnauthorized?: boolean;
+  /** Milliseconds in which the handshake must be done. Above 0; default 120,000. */
+  readonly handshakeTimeout?: number;
+}
+
+/** TLS of a listener. */
+export interface TlsServerOptions extends TlsOptions {
+  /** The certificates for other names (SNI). A name may begin with `*.`. Other clients get the certificate above. */
+  readonly contexts?: Readonly<Record<string, TlsCredentials>>;
+  /** Whether clients are asked for a certificate. Default false. */
+  readonly requestCert?: boolean;
+  /** Seconds in which a client may resume its session. Default 300. */
+  readonly sessionTimeout?: number;
+  /** 48 secret bytes that encrypt session tickets, for servers that accept each other's. Default: random ones for each listener. */
+  readonly ticketKeys?: Uint8Array;
+}
+
+/** TLS of a connector. */
+export interface TlsClientOptions extends TlsOptions {
+  /** The name that the server's certificate must have. Default: the host of the target, if it is a name. */
+  readonly servername?: string;
+}
+
+/** A session's TLS connection. */
+export interface TlsInfo {
+  /** `TLSv1.3` or `TLSv1.2`. */
+  readonly protocol: string;
+  /** OpenSSL's name, the name of the standard, and the version that has it first, as `getCipher()` of node:tls. */
+  readonly cipher: { readonly name: string; readonly standardName: string; readonly version: string };
+  /** The protocol that was agreed on (ALPN), or false. */
+  readonly alpnProtocol: string | false;
+  /** The name that the client asked for (SNI), or false. */
+  readonly servername: string | false;
+  /** Whether the peer showed a valid certificate. */
+  readonly authorized: boolean;
+  /** Why not: a code of node:tls, such as `DEPTH_ZERO_SELF_SIGNED_CERT`. Null if it is authorized, or was not asked. */
+  readonly authorizationError: string | null;
+  /** The peer's certificate, if it showed one. */
+  readonly peerCertificate: X509Certificate | undefined;
+  /** Whether an earlier session was resumed. */
+  readonly reused: boolean;
+}
