@@ -1,5 +1,6 @@
 // TLS as a transport of sessions: with node:tls and openssl as the peers.
 
+import { spawn, spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,9 +12,11 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import tls from 'node:tls';
+import * as built from '@overlapped/session';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   broadcast,
+  ClientService,
   Connector,
   encodeFrame,
   framed,
@@ -30,6 +33,7 @@ import { makeCertificates } from './certificates.js';
 import { deferred, onEveryBackend, pattern, read, withCore } from './support.js';
 
 const { ca, a, b, client } = await makeCertificates();
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 
 function serverOf(options: Partial<TlsServerOptions> = {}) {
   return { host: '127.0.0.1', port: 0, tls: { ...a, ...options } };
@@ -438,6 +442,144 @@ onEveryBackend((backend) => {
       expect(await over.promise).toMatchObject({ code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC' });
       raw.destroy();
     }));
+
+  test('a client behind a proxy: the PROXY header comes before TLS', () =>
+    withCore({ backend, threads: 0 }, async (core) => {
+      const names: unknown[] = [];
+      const session = {
+        onConnected: (session: Session) => void names.push(session.tls!.servername, session.remoteAddress),
+        onReceive: (session: Session, data: Buffer) => session.send(data),
+      };
+      const proxy = { trusted: ['127.0.0.1'] };
+      const listener = await Listener.listen(core, { ...serverOf(), proxy, session });
+      const raw = net.connect(listener.endpoint.port, '127.0.0.1');
+      raw.write('PROXY TCP4 192.0.2.7 192.0.2.1 4000 443\r\n');
+      const socket = tls.connect({ socket: raw, ca, servername: 'a.test' });
+      socket.end('hello');
+      expect(await text(socket)).toBe('hello');
+      expect(names).toEqual(['a.test', '192.0.2.7']);
+    }));
+
+  test.runIf(backend !== 'portable')('worker threads accept the tickets of each other', async () => {
+    const core = new built.IocpCore({ backend, threads: 2 });
+    try {
+      const module = new URL('modules/line.js', import.meta.url);
+      const listener = await built.Listener.listen(core, { ...serverOf(), module });
+      const names = new Set<string>();
+      let session: Buffer | undefined;
+      for (let i = 0; i < 4; i++) {
+        const options = { port: listener.endpoint.port, host: '127.0.0.1', ca, servername: 'a.test', session };
+        const socket = tls.connect(options).on('error', () => {});
+        const ticket = once(socket, 'session');
+        await once(socket, 'secureConnect');
+        expect(socket.isSessionReused()).toBe(i > 0);
+        socket.write('who');
+        const [line] = await once(socket, 'data');
+        names.add(String(line));
+        [session] = (await ticket) as [Buffer];
+        onTestFinished(() => void socket.destroy());
+      }
+      expect(names.size).toBe(2);
+      expect(() => listener.setTls(b)).toThrow(/^Cannot replace the listener's certificates/);
+      const none = built.Listener.listen(core, { ...serverOf({ key: b.key }), module });
+      await expect(none).rejects.toMatchObject({ code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' });
+    } finally {
+      await core.stop(100);
+    }
+  });
+
+  test('a service connects again, and resumes', () =>
+    withCore({ backend, threads: 0 }, async (core) => {
+      const listener = await serveEcho(core);
+      const reused: boolean[] = [];
+      const third = deferred();
+      const service = new ClientService(core, {
+        target: { host: '127.0.0.1', port: listener.endpoint.port },
+        tls: { ca, servername: 'a.test' },
+        backOff: { first: 1, most: 1 },
+        session: {
+          onConnected: (session) => void session.send('hello'),
+          onReceive: (session) => {
+            reused.push(session.tls!.reused);
+            if (reused.length === 3) third.resolve();
+            session.end();
+          },
+        },
+      });
+      await third.promise;
+      await service.stop();
+      expect(reused.slice(0, 3)).toEqual([false, true, true]);
+    }));
+
+  test.runIf(hasOpenssl).each(['-tls1_2', '-tls1_3'])('openssl s_client, with a key update: %s', (version) =>
+    withCore({ backend, threads: 0 }, async (core) => {
+      const listener = await serveEcho(core, { ALPNProtocols: ['echo/1'] });
+      const folder = mkdtempSync(join(tmpdir(), 'overlapped-tls-'));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      writeFileSync(join(folder, 'ca'), ca);
+      const address = `127.0.0.1:${listener.endpoint.port}`;
+      const args = [
+        's_client',
+        '-connect',
+        address,
+        '-CAfile',
+        'ca',
+        '-servername',
+        'a.test',
+        '-alpn',
+        'echo/1',
+        version,
+      ];
+      const child = spawn('openssl', args, { cwd: folder, timeout: 20_000 });
+      const output = text(child.stdout);
+      const heard = (word: string) =>
+        new Promise<void>((resolve) => {
+          child.stdout.on('data', (part) => String(part).includes(word) && resolve());
+        });
+      const first = heard('first from openssl');
+      child.stdin.write('first from openssl\n');
+      await first;
+      // K: updates the keys of both directions. In TLS 1.2 R would ask for a renegotiation, which is refused.
+      // It takes the letter as a command only if it comes alone.
+      const updated = new Promise<void>((resolve) => {
+        child.stderr.on('data', (part) => String(part).includes('KEYUPDATE') && resolve());
+      });
+      if (version === '-tls1_3') child.stdin.write('K\n');
+      if (version === '-tls1_3') await updated;
+      const second = heard('second from openssl');
+      child.stdin.write('second from openssl\n');
+      await second;
+      child.stdin.write('Q\n');
+      const said = await output;
+      expect(said).toContain('Verification: OK');
+      expect(said).toContain('ALPN protocol: echo/1');
+    }),
+  );
+
+  test.runIf(hasOpenssl)('openssl s_server', () =>
+    withCore({ backend, threads: 0 }, async (core) => {
+      const folder = mkdtempSync(join(tmpdir(), 'overlapped-tls-'));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      for (const [name, pem] of Object.entries({ ca, ...a })) writeFileSync(join(folder, name), pem);
+      const args = ['s_server', '-accept', '127.0.0.1:0', '-cert', 'cert', '-key', 'key', '-rev'];
+      const child = spawn('openssl', args, { cwd: folder, timeout: 20_000 });
+      onTestFinished(() => void child.kill());
+      const port = await new Promise<number>((resolve) => {
+        let said = '';
+        child.stdout.on('data', (part) => {
+          said += part;
+          const found = /ACCEPT 127\.0\.0\.1:(\d+)/.exec(said);
+          if (found) resolve(Number(found[1]));
+        });
+      });
+      const connector = new Connector(core, { session: Collector, tls: { ca, servername: 'a.test' } });
+      const session = await connector.connect({ host: '127.0.0.1', port });
+      session.send('hello\n');
+      expect(String(await session.read(6))).toBe('olleh\n');
+      session.destroy();
+      await session.over.promise;
+    }),
+  );
 
   test('a thousand connections leave nothing', () =>
     withCore({ backend, threads: 0 }, async (core) => {

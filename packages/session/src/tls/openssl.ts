@@ -228,9 +228,27 @@ export function takeError(ssl: OpenSsl, action: string, syscall: string): IocpEr
   }
   const reason = code === 0 ? null : ssl.ERR_reason_error_string(code);
   if (reason === null) return new IocpError(action, 'OpenSSL has failed without a reason', 'ERR_SSL_ERROR', syscall);
-  const prefix = libraryOf(code) === ERR_LIB_SSL ? 'ERR_SSL_' : 'ERR_OSSL_';
+  const library = libraryOf(code);
+  const prefix = library === ERR_LIB_SSL ? 'ERR_SSL_' : `ERR_OSSL_${LIBRARIES[library] ?? ''}`;
   return new IocpError(action, reason, prefix + reason.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_'), syscall);
 }
+
+/** The libraries' names in codes of Node.js. */
+const LIBRARIES: Readonly<Record<number, string>> = {
+  3: 'BN_',
+  4: 'RSA_',
+  5: 'DH_',
+  6: 'EVP_',
+  9: 'PEM_',
+  10: 'DSA_',
+  11: 'X509_',
+  13: 'ASN1_',
+  15: 'CRYPTO_',
+  16: 'EC_',
+  32: 'BIO_',
+  34: 'X509V3_',
+  36: 'RAND_',
+};
 
 function libraryOf(code: number): number {
   return (code >>> 23) & 0xff;

@@ -61,8 +61,15 @@ export interface TlsClientOptions extends TlsOptions {
 export interface TlsInfo {
   /** `TLSv1.3` or `TLSv1.2`. */
   readonly protocol: string;
-  /** OpenSSL's name, the name of the standard, and the version that has it first, as `getCipher()` of node:tls. */
-  readonly cipher: { readonly name: string; readonly standardName: string; readonly version: string };
+  /** As `getCipher()` of node:tls. */
+  readonly cipher: {
+    /** OpenSSL's name. */
+    readonly name: string;
+    /** The name of the standard. */
+    readonly standardName: string;
+    /** The version that has it first. */
+    readonly version: string;
+  };
   /** The protocol that was agreed on (ALPN), or false. */
   readonly alpnProtocol: string | false;
   /** The name that the client asked for (SNI), or false. */
