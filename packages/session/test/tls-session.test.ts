@@ -460,6 +460,7 @@ onEveryBackend((backend) => {
       expect(names).toEqual(['a.test', '192.0.2.7']);
     }));
 
+  // Sockets of node:net cannot move between threads.
   test.runIf(backend !== 'portable')('worker threads accept the tickets of each other', async () => {
     const core = new built.IocpCore({ backend, threads: 2 });
     try {
@@ -511,6 +512,7 @@ onEveryBackend((backend) => {
       expect(reused.slice(0, 3)).toEqual([false, true, true]);
     }));
 
+  // Where the command is not installed there is nothing to compare with.
   test.runIf(hasOpenssl).each(['-tls1_2', '-tls1_3'])('openssl s_client, with a key update: %s', (version) =>
     withCore({ backend, threads: 0 }, async (core) => {
       const listener = await serveEcho(core, { ALPNProtocols: ['echo/1'] });
@@ -556,6 +558,7 @@ onEveryBackend((backend) => {
     }),
   );
 
+  // Where the command is not installed there is nothing to compare with.
   test.runIf(hasOpenssl)('openssl s_server', () =>
     withCore({ backend, threads: 0 }, async (core) => {
       const folder = mkdtempSync(join(tmpdir(), 'overlapped-tls-'));

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type CompletionPacket, type Endpoint, IocpError, isIocpError } from '@overlapped/iocp-native';
+import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { moduleUrl, remoteEndpointOf, threadEntry } from '@overlapped/iocp-native/internal';
 import type { Core, WorkerService } from '@overlapped/net-core/internal';
 import { endpointOf } from '../endpoints.js';
@@ -62,8 +62,8 @@ export interface AcceptTarget {
   take(packet: CompletionPacket): boolean;
   /** Resets a new connection. */
   refuse(packet: CompletionPacket): void;
-  /** Replaces the certificates and options of TLS, for later connections. Throws an IocpError. */
-  setTls(options: TlsServerOptions): void;
+  /** TLS of the core's own thread. */
+  readonly tls: ServerTls | null;
   /** Called when the listener has closed: ends the sessions within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
@@ -72,7 +72,7 @@ export class LocalTarget implements AcceptTarget {
   readonly detached = false;
   readonly #core: Core;
   readonly opening: Promise<void> | null;
-  readonly #tls: ServerTls | null;
+  readonly tls: ServerTls | null;
   #admission: Admission | null = null;
 
   /** Throws an IocpError for certificates or options of TLS that OpenSSL does not take. */
@@ -82,9 +82,9 @@ export class LocalTarget implements AcceptTarget {
     kind: SessionKind | { late: Promise<SessionKind> },
   ) {
     this.#core = core;
-    this.#tls = options.tls ? new ServerTls(options.tls) : null;
+    this.tls = options.tls ? new ServerTls(options.tls) : null;
     const open = (session: SessionKind) => {
-      this.#admission = new Admission(core, { ...options, session }, this.#tls, () => {});
+      this.#admission = new Admission(core, { ...options, session }, this.tls, () => {});
     };
     this.opening = isLate(kind) ? kind.late.then(open) : null;
     if (!isLate(kind)) open(kind);
@@ -110,19 +110,15 @@ export class LocalTarget implements AcceptTarget {
     reset(this.#core, packet.socket!);
   }
 
-  setTls(options: TlsServerOptions): void {
-    if (this.#tls === null) throw notTls();
-    this.#tls.replace(options);
-  }
-
   async stop(grace: number): Promise<void> {
     await this.#admission?.stop(grace);
-    this.#tls?.free();
+    this.tls?.free();
   }
 }
 
 export class WorkerTarget implements AcceptTarget {
   readonly detached = true;
+  readonly tls = null;
   readonly opening = null;
   readonly sessions: ReadonlySet<Session> = new Set();
   /** Where the threads listen, if each has a listening socket of its own. */
@@ -177,11 +173,6 @@ export class WorkerTarget implements AcceptTarget {
     }
   }
 
-  setTls(): never {
-    const reason = 'its sessions are in worker threads';
-    throw new IocpError("replace the listener's certificates", reason, 'ENOTSUP', 'setTls');
-  }
-
   stop(grace: number): Promise<void> {
     return this.#service.stop(grace);
   }
@@ -191,10 +182,6 @@ export class WorkerTarget implements AcceptTarget {
 function checkedTls(options: TlsServerOptions): TlsServerOptions {
   new ServerTls(options).free();
   return { ticketKeys: randomBytes(TICKET_KEYS), ...options };
-}
-
-function notTls(): IocpError {
-  return new IocpError("replace the listener's certificates", 'it has been opened without TLS', 'EINVAL', 'setTls');
 }
 
 /** The default export of a user's module. Rejects with a TypeError if it is neither a subclass of Session nor an object. */

@@ -58,7 +58,7 @@ export type ListenerOptions = (ListenOptions & (SessionOptions | WorkerSessionOp
 
 /** Sessions that any thread of the core's shared port serves (see SharedSession). */
 export interface SharedListenerOptions
-  extends Omit<ListenOptions, Exclude<keyof AcceptLimits, 'maxSessions'>>,
+  extends Omit<ListenOptions, 'tls' | Exclude<keyof AcceptLimits, 'maxSessions'>>,
     SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */
@@ -238,7 +238,15 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
    */
   setTls(options: TlsServerOptions): void {
     checkTls(options);
-    this.#target.setTls(options);
+    const { tls, detached } = this.#target;
+    if (tls !== null) {
+      tls.replace(options);
+      return;
+    }
+    const [code, reason] = detached
+      ? ['ENOTSUP', 'its sessions are in worker threads']
+      : ['EINVAL', 'it has been opened without TLS'];
+    throw new IocpError("replace the listener's certificates", reason!, code!, 'setTls');
   }
 
   /**

@@ -11,6 +11,7 @@ import { ServiceField } from './table.js';
 
 export class SharedTarget implements AcceptTarget {
   readonly detached = true;
+  readonly tls = null;
   readonly opening = null;
   readonly sessions: ReadonlySet<Session> = new Set();
   readonly stats: ListenerStats;
