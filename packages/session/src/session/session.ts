@@ -311,7 +311,8 @@ export class Session {
    * asks the operating system.
    */
   get remote(): Endpoint | undefined {
-    return this.#origin?.client ?? endpointOf(this.#socket, 'remoteEndpoint');
+    const client = this.#socket === null ? null : this.#origin?.client;
+    return client ?? endpointOf(this.#socket, 'remoteEndpoint');
   }
 
   /** This end of the connection. Undefined as `remote` is. */
