@@ -140,7 +140,8 @@ export class JobTable {
   firstSentBy(thread: number): number {
     let first = -1;
     for (let slot = 0; slot < SLOTS; slot++) {
-      if (this.threadOf(slot) !== thread || this.form(slot) !== Form.Sent) continue;
+      const form = Atomics.load(this.#words, slotAt(slot) + SlotWord.Form);
+      if (this.threadOf(slot) !== thread || form !== Form.Sent) continue;
       if (first < 0 || ((this.#sentAs(slot) - this.#sentAs(first)) | 0) < 0) first = slot;
     }
     return first;
@@ -227,8 +228,10 @@ export class JobTable {
 
   /** What the job returned or threw is about to go in a message, the thread's next one of that kind. */
   send(slot: number, number: number): void {
-    this.#words[slotAt(slot) + SlotWord.Next] = number;
-    this.setForm(slot, Form.Sent);
+    const words = this.#words;
+    words[slotAt(slot) + SlotWord.Next] = number;
+    // The owner may look at this slot for the message of another one: it must not see the form without the number.
+    Atomics.store(words, slotAt(slot) + SlotWord.Form, Form.Sent);
   }
 
   setLoaded(thread: number): void {
