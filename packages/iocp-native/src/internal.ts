@@ -8,6 +8,7 @@ export { closeHandle, reap, recoverPoster, remoteEndpointOf } from './backend.js
 export type { LeftOver } from './contract/driver.js';
 export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChecks } from './contract/options.js';
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
+export { checkGrace, DEFAULT_GRACE } from './grace.js';
 export { EAGAIN, ECONNABORTED, linuxPacketError } from './linux/errors.js';
 export { EPOLL } from './linux/layout.js';
 export { listenShared, PIECE, SharedSockets } from './linux/shared-sockets.js';

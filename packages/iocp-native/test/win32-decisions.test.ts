@@ -2,7 +2,7 @@
 // what is made of its answers. Its functions are replaced, so this runs anywhere.
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { SOCKET_OPTIONS } from '../src/contract/options.js';
+import { applyOptions, SOCKET_OPTIONS } from '../src/contract/options.js';
 import { createBatch, type Endpoint, Operation } from '../src/contract/port.js';
 import type { MemorySource } from '../src/native/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../src/native/sockaddr.js';
@@ -32,7 +32,7 @@ const { endOfStream } = await import('../src/win32/datagrams.js');
 const { ENTRIES_SIZE, KernelQueue } = await import('../src/win32/kernel-queue.js');
 const { win32Error } = await import('../src/win32/errors.js');
 const { createInstance } = await import('../src/win32/pipe.js');
-const { applyOption, applyOptions } = await import('../src/win32/socket-options.js');
+const { applyOption } = await import('../src/win32/socket-options.js');
 const { backlogOf, createConnector, createListener } = await import('../src/win32/winsock.js');
 const { isClientEdition, isWine } = await import('../src/win32/system.js');
 
@@ -164,7 +164,7 @@ describe('keep-alive', () => {
     level === c.IPPROTO_TCP && name !== c.TCP_NODELAY ? -handle : 0;
 
   it('with an interval and a count, where Windows has these options', () => {
-    applyOptions(9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, SOCKET_OPTIONS, 'test');
+    applyOptions(applyOption, 9, { keepAlive: { idle: 60, interval: 5, count: 3 } }, SOCKET_OPTIONS, 'test');
     expect(fake.of('setsockopt').map(([, , name, value]) => [name, (value as Buffer).readInt32LE()])).toEqual([
       [c.TCP_NODELAY, 1],
       [c.SO_KEEPALIVE, 1],

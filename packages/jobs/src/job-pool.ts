@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { IocpError } from '@overlapped/iocp-native';
 import {
   type CarriedError,
+  checkGrace,
   createSharedPort,
+  DEFAULT_GRACE,
   describe,
   landError,
   openSharedPort,
@@ -55,7 +57,6 @@ export interface JobStats {
   readonly wakeUps: readonly number[];
 }
 
-const DEFAULT_GRACE = 5000;
 /** Milliseconds more for a thread that is still loading its module, which ends by itself when it has. */
 const LOAD_GRACE = 1000;
 /** Milliseconds until packets are posted again that the port did not take. */
@@ -165,6 +166,7 @@ export class JobPool {
    * the threads. Resolves when they are gone.
    */
   stop(grace = DEFAULT_GRACE): Promise<void> {
+    checkGrace(grace);
     this.#stopped ??= this.#stop(grace);
     return this.#stopped;
   }

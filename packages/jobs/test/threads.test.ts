@@ -102,6 +102,14 @@ describe('stop', () => {
     expect(pool.stats).toMatchObject({ threads: 0, queued: 0, running: 0 });
   });
 
+  test.each([Number.NaN, -1, 2 ** 31])('a grace of %d ends nothing', async (grace) => {
+    const pool = makePool({ threads: 1 });
+    const run = pool.run('later', [1, 30]);
+    expect(() => pool.stop(grace)).toThrow(RangeError);
+    expect(await run).toBe(1);
+    expect(await pool.run('first', [2])).toBe(2);
+  });
+
   test('ends threads whose event loop would live on', async () => {
     const pool = makePool({ threads: 1 });
     await pool.run('leaveTimer');

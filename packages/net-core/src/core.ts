@@ -20,7 +20,9 @@ import {
   bool,
   type Checks,
   callback,
+  checkGrace,
   checkOptions,
+  DEFAULT_GRACE,
   leavePosted,
   object,
   shareBlock,
@@ -39,7 +41,7 @@ import { leaveQuietly, sendAtExit } from './exit.js';
 import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import type { IocpCore, IocpCoreOptions, SharedSessions } from './iocp-core.js';
-import { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
+import { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionQuota } from './session-quota.js';
 import { Stat, StatsBlock, sum } from './stats.js';
@@ -71,7 +73,6 @@ const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 8192;
 const DATAGRAM_EVENTS = 8192;
 const DEFAULT_MAX_SESSIONS = 65536;
-const DEFAULT_GRACE = 5000;
 /** What a core does at most when its thread exits: batches, and packets in each. */
 const LAST_ROUNDS = 64;
 const LAST_BATCH = 256;

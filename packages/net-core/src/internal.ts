@@ -6,7 +6,8 @@
 
 export { Core } from './core.js';
 export { internalsOf } from './iocp-core.js';
-export { type CompletionOwner, checkGrace, type Flushable, onCompletion, onFlush } from './owners.js';
+export { type CompletionOwner, type Flushable, onCompletion, onFlush } from './owners.js';
+export { surface } from './pump.js';
 export { registerStats, Stat, StatsBlock } from './stats.js';
 export { LoadGuard } from './workers/load-guard.js';
 export type { Service, WorkerModule } from './workers/protocol.js';

@@ -27,11 +27,3 @@ export interface Stoppable {
   /** Ends in order; what has not ended after `grace` milliseconds is cut off. */
   stop(grace: number): Promise<void>;
 }
-
-/** Throws a RangeError for what is no grace, before anything has ended for it. */
-export function checkGrace(grace: number): void {
-  if (Number.isFinite(grace) && grace >= 0) return;
-  throw new RangeError(
-    `grace must be a number of milliseconds from 0, not ${typeof grace === 'number' ? grace : typeof grace}`,
-  );
-}

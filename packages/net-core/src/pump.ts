@@ -96,7 +96,10 @@ export class Drain {
   }
 }
 
-/** An owner that throws has a bug. It surfaces as an uncaught exception; the rest of the batch is served in the next turn. */
+/**
+ * Throws an error that concerns no session as an uncaught exception, in a tick of its own: an owner that throws has a bug. The rest
+ * of the batch is served in the next turn.
+ */
 export function surface(error: unknown): void {
   process.nextTick(() => {
     throw error;

@@ -90,6 +90,13 @@ function errorOf(options: ConstructorParameters<typeof IocpCore>[0]): unknown {
 }
 
 describe.each(backends)('stop, by %s', (backend) => {
+  // setTimeout() takes more than 2 ** 31 - 1 for 1 ms, and would end the threads at once.
+  test.each([Number.NaN, -1, 2 ** 31])('a grace of %d ends nothing', async (grace) => {
+    const core = makeCore({ backend });
+    expect(() => core.stop(grace)).toThrow(RangeError);
+    await core.stop();
+  });
+
   test('waits for what is attached, and passes the grace on', async () => {
     const core = makeCore({ backend });
     let ended!: () => void;

@@ -30,10 +30,3 @@ function textOf(thrown: unknown): string {
     return 'what has no text';
   }
 }
-
-/** Throws an error that concerns no session as an uncaught exception, in a tick of its own. */
-export function surface(error: unknown): void {
-  process.nextTick(() => {
-    throw error;
-  });
-}

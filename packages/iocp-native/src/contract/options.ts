@@ -90,6 +90,23 @@ export function initialValue(options: AnySocketOptions, name: SocketOptionName):
   return options[name] ?? (name === 'noDelay' ? true : undefined);
 }
 
+/** Sets one option of a handle, by the kernel's own call. Throws an IocpError. */
+export type ApplyOption = (handle: number, name: SocketOptionName, value: SocketOptionValue, action: string) => void;
+
+/** Sets those of the options that are given: `names` are the ones that the kind of socket has. Throws an IocpError. */
+export function applyOptions(
+  apply: ApplyOption,
+  handle: number,
+  options: AnySocketOptions,
+  names: readonly SocketOptionName[],
+  action: string,
+): void {
+  for (const name of names) {
+    const value = initialValue(options, name);
+    if (value !== undefined) apply(handle, name, value, action);
+  }
+}
+
 /** Whether a local socket ignores the option. */
 export function isOfNetwork(name: SocketOptionName): boolean {
   return !LOCAL_OPTIONS.includes(name);

@@ -1,12 +1,6 @@
 // The options of a socket, as Linux has them.
 
-import {
-  type AnySocketOptions,
-  initialValue,
-  type KeepAlive,
-  type SocketOptionName,
-  type SocketOptionValue,
-} from '../contract/options.js';
+import type { KeepAlive, SocketOptionName, SocketOptionValue } from '../contract/options.js';
 import { ENOTSUP, linuxError } from './errors.js';
 import * as abi from './layout.js';
 import { errno, getsockopt, setsockopt } from './libc.js';
@@ -28,19 +22,6 @@ const table: { readonly [Name in SocketOptionName]-?: IntOption | IPOption | 'ke
   tos: { ipv4: [abi.IPPROTO_IP, abi.IP_TOS], ipv6: [abi.IPPROTO_IPV6, abi.IPV6_TCLASS] },
   broadcast: [abi.SOL_SOCKET, abi.SO_BROADCAST],
 };
-
-/** Sets those of the options that are given: `names` are the ones that the kind of socket has. Throws an IocpError. */
-export function applyOptions(
-  fd: number,
-  options: AnySocketOptions,
-  names: readonly SocketOptionName[],
-  action: string,
-): void {
-  for (const name of names) {
-    const value = initialValue(options, name);
-    if (value !== undefined) applyOption(fd, name, value, action);
-  }
-}
 
 /** Sets one option. Throws an IocpError. */
 export function applyOption(fd: number, name: SocketOptionName, value: SocketOptionValue, action: string): void {

@@ -4,7 +4,7 @@
 import assert from 'node:assert';
 import { endpointText, isPipe } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
-import { SOCKET_OPTIONS } from '../contract/options.js';
+import { applyOptions, SOCKET_OPTIONS } from '../contract/options.js';
 import type { Endpoint, ListenOptions, PipeEndpoint, SocketOptions } from '../contract/port.js';
 import { disown, Owned, own, taken } from '../native/ledger.js';
 import { dropPosted } from '../port/handed-posts.js';
@@ -23,7 +23,7 @@ import {
   setsockopt,
   socket,
 } from './libc.js';
-import { applyOptions, setOption } from './socket-options.js';
+import { applyOption, setOption } from './socket-options.js';
 
 /** The endpoint that getsockname() or getpeername() gives. Throws an IocpError. */
 export function endpointOf(handle: number, syscall: string, ask: typeof getsockname): Endpoint {
@@ -52,7 +52,7 @@ export function createSocket(
 ): number {
   const fd = openSocket(at, abi.SOCK_STREAM | flags, action);
   try {
-    applyOptions(fd, options, SOCKET_OPTIONS, action);
+    applyOptions(applyOption, fd, options, SOCKET_OPTIONS, action);
     return fd;
   } catch (error) {
     discardHandle(fd);

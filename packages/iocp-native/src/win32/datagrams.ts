@@ -10,7 +10,7 @@
 import { endpointText } from '../contract/endpoint.js';
 import type { IocpError } from '../contract/errors.js';
 import { countOf, totalOf } from '../contract/gather-list.js';
-import { DATAGRAM_OPTIONS } from '../contract/options.js';
+import { applyOptions, DATAGRAM_OPTIONS } from '../contract/options.js';
 import { type DatagramOptions, type Endpoint, type GatherList, Operation, type Overlapped } from '../contract/port.js';
 import type { NativeBlock } from '../native/memory.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
@@ -25,7 +25,7 @@ import { EVENT_ADDRESSES, EVENT_BUFFERS, PAGE, WSABUF } from './layout.js';
 import { writeBuffer, writeBuffers } from './sender.js';
 import type { Win32Socket } from './socket.js';
 import type { SocketHandles } from './socket-handles.js';
-import { applyOptions, ioctl, setIPv6Only, setOption } from './socket-options.js';
+import { applyOption, ioctl, setIPv6Only, setOption } from './socket-options.js';
 import { reachSelf } from './target.js';
 import { bindTo, createSocket, orClose } from './winsock.js';
 import { connect, ioctlsocket, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
@@ -191,7 +191,7 @@ function createDatagramSocket(local: Endpoint, options: DatagramOptions): number
   return orClose(handle, () => {
     setOption(handle, c.SOL_SOCKET, c.SO_EXCLUSIVEADDRUSE, 1, action);
     if (local.family === 6) setIPv6Only(handle, ipv6Only === true, action);
-    applyOptions(handle, options, DATAGRAM_OPTIONS, action);
+    applyOptions(applyOption, handle, options, DATAGRAM_OPTIONS, action);
     // For poll(). It has no effect on overlapped calls.
     const one = Buffer.from([1, 0, 0, 0]);
     if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());

@@ -1,13 +1,7 @@
 // The options of a socket, as Windows has them: setsockopt, and WSAIoctl for those that have no other way.
 
 import { IocpError } from '../contract/errors.js';
-import {
-  type AnySocketOptions,
-  initialValue,
-  type KeepAlive,
-  type SocketOptionName,
-  type SocketOptionValue,
-} from '../contract/options.js';
+import type { KeepAlive, SocketOptionName, SocketOptionValue } from '../contract/options.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import { setsockopt, WSAGetLastError, WSAIoctl } from './ws2_32.js';
@@ -25,19 +19,6 @@ const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' | 
   tos: { lacking: 'Windows marks packets by its QoS policies only' },
   broadcast: [c.SOL_SOCKET, c.SO_BROADCAST],
 };
-
-/** Sets those of the options that are given: `names` are the ones that the kind of socket has. Throws an IocpError. */
-export function applyOptions(
-  handle: number,
-  options: AnySocketOptions,
-  names: readonly SocketOptionName[],
-  action: string,
-): void {
-  for (const name of names) {
-    const value = initialValue(options, name);
-    if (value !== undefined) applyOption(handle, name, value, action);
-  }
-}
 
 /** Sets one option. Throws an IocpError. */
 export function applyOption(handle: number, name: SocketOptionName, value: SocketOptionValue, action: string): void {

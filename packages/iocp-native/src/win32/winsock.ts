@@ -2,7 +2,7 @@
 
 import { endpointText } from '../contract/endpoint.js';
 import { IocpError } from '../contract/errors.js';
-import { SOCKET_OPTIONS } from '../contract/options.js';
+import { applyOptions, SOCKET_OPTIONS } from '../contract/options.js';
 import type { Endpoint, ListenOptions, SocketOptions } from '../contract/port.js';
 import { disown, Owned, own, taken } from '../native/ledger.js';
 import { readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
@@ -10,7 +10,7 @@ import { dropPosted } from '../port/handed-posts.js';
 import * as c from './constants.js';
 import { win32Error } from './errors.js';
 import { WSAPROTOCOL_INFOW } from './layout.js';
-import { applyOptions, assertHandle, ioctl, setIPv6Only } from './socket-options.js';
+import { applyOption, assertHandle, ioctl, setIPv6Only } from './socket-options.js';
 import * as ws2 from './ws2_32.js';
 
 /** TCP_INITIAL_RTO_PARAMETERS: the round-trip time as it is, and no second SYN. */
@@ -58,7 +58,7 @@ export function createListener(local: Endpoint, options: ListenOptions): number 
     // while connections of its last run are still in TIME_WAIT.
     if (local.family === 6) setIPv6Only(handle, options.ipv6Only === true, action);
     // Accepted sockets get these one by one, too. Here a bad option fails early, and the window of new connections is set.
-    applyOptions(handle, options, SOCKET_OPTIONS, action);
+    applyOptions(applyOption, handle, options, SOCKET_OPTIONS, action);
     bindTo(handle, local, action);
     if (ws2.listen(handle, backlogOf(options.backlog ?? 4096)) !== 0)
       throw win32Error(action, 'listen', ws2.WSAGetLastError());
@@ -79,7 +79,7 @@ export function createConnector(family: 4 | 6, options: SocketOptions, loopback:
   return orClose(handle, () => {
     // Since Windows 10 1709. Elsewhere a refusal takes these two seconds.
     if (loopback) ioctl(handle, c.SIO_TCP_INITIAL_RTO, NO_SYN_RETRANSMISSIONS);
-    applyOptions(handle, options, SOCKET_OPTIONS, action);
+    applyOptions(applyOption, handle, options, SOCKET_OPTIONS, action);
     if (family === 6) setIPv6Only(handle, false, action);
     bindTo(handle, { address: family === 6 ? '::' : '0.0.0.0', family, port: 0 }, action);
     return handle;
@@ -93,7 +93,7 @@ export function finishAccept(handle: number, listener: number, options: SocketOp
   if (ws2.setsockopt(handle, c.SOL_SOCKET, c.SO_UPDATE_ACCEPT_CONTEXT, context, 8) !== 0) {
     throw win32Error('accept a connection', 'setsockopt', ws2.WSAGetLastError());
   }
-  applyOptions(handle, options, SOCKET_OPTIONS, 'accept a connection');
+  applyOptions(applyOption, handle, options, SOCKET_OPTIONS, 'accept a connection');
 }
 
 /** The error number of giving a connected socket its context; 0 for none. */

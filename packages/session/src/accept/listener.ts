@@ -10,14 +10,15 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
+import { checkGrace, DEFAULT_GRACE } from '@overlapped/iocp-native/internal';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
-import { type CompletionOwner, type Core, checkGrace, internalsOf, onCompletion } from '@overlapped/net-core/internal';
+import { type CompletionOwner, type Core, internalsOf, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { openLocal } from '../hosts.js';
 import { checkListen, checkTls } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
-import { DEFAULT_GRACE, type SessionOptions } from '../session/session-set.js';
+import type { SessionOptions } from '../session/session-set.js';
 import { type SharedSessionOptions, sharedLimits } from '../shared/options.js';
 import { SharedTarget } from '../shared/shared-target.js';
 import { socketOptions } from '../socket-options.js';

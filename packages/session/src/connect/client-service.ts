@@ -1,13 +1,13 @@
 // ClientService: keeps sessions to one target open, for a server that depends on others. When a connection fails or ends, it
 // connects again after a pause (exponential back-off with jitter).
 
+import { checkGrace, DEFAULT_GRACE } from '@overlapped/iocp-native/internal';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
-import { type Core, checkGrace, internalsOf } from '@overlapped/net-core/internal';
+import { type Core, internalsOf } from '@overlapped/net-core/internal';
 import { report, warn } from '../failures.js';
 import { checkService } from '../options.js';
 import { asError } from '../outcomes.js';
 import type { Session } from '../session/session.js';
-import { DEFAULT_GRACE } from '../session/session-set.js';
 import { Connector, type ConnectorOptions, type ConnectTarget } from './connector.js';
 
 /** The target of a service, the number of sessions, and how it reconnects. */

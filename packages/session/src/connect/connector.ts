@@ -2,13 +2,14 @@
 
 import { isIP } from 'node:net';
 import { type Endpoint, endpoint, IocpError, type PipeEndpoint, type SocketOptions } from '@overlapped/iocp-native';
+import { checkGrace, DEFAULT_GRACE } from '@overlapped/iocp-native/internal';
 import type { IocpCore, Stoppable } from '@overlapped/net-core';
-import { type Core, checkGrace, internalsOf } from '@overlapped/net-core/internal';
+import { type Core, internalsOf } from '@overlapped/net-core/internal';
 import { addressesOf } from '../hosts.js';
 import { checkConnect, checkConnector, checkTarget } from '../options.js';
 import type { Origin } from '../session/origin.js';
 import type { Session } from '../session/session.js';
-import { DEFAULT_GRACE, type SessionEnd, type SessionOptions, SessionSet } from '../session/session-set.js';
+import { type SessionEnd, type SessionOptions, SessionSet } from '../session/session-set.js';
 import { socketOptions } from '../socket-options.js';
 import { TlsContext } from '../tls/context.js';
 import type { TlsClientOptions } from '../tls/options.js';

@@ -81,8 +81,6 @@ export interface SessionOwner {
 /** Called for each session that is over, with the reason, before its onDisconnected. */
 export type SessionEnd = (session: Session, error: Error | undefined) => void;
 
-/** Milliseconds that stop() gives sessions to end in order. */
-export const DEFAULT_GRACE = 5000;
 /** Milliseconds that a session waits for a stream to be taken, or after the peer's end for its handlers. */
 const WAIT_LIMIT = 10_000;
 const DEFAULT_HIGH_WATERMARK = 262_144;

@@ -7,7 +7,7 @@
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
-import { surface } from '../outcomes.js';
+import { surface } from '@overlapped/net-core/internal';
 import type { Session } from '../session/session.js';
 import { kClose, kEnd, kSentAll } from '../session/symbols.js';
 

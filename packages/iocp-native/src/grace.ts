@@ -1,0 +1,13 @@
+// How long a stop waits for what has begun.
+
+/** Milliseconds. */
+export const DEFAULT_GRACE = 5000;
+/** What setTimeout() can wait; it takes longer ones for 1 ms. */
+const LONGEST = 2 ** 31 - 1;
+
+/** Throws a RangeError for what is no grace, before anything has ended for it. */
+export function checkGrace(grace: number): void {
+  if (Number.isFinite(grace) && grace >= 0 && grace <= LONGEST) return;
+  const given = typeof grace === 'number' ? grace : typeof grace;
+  throw new RangeError(`grace must be a number of milliseconds from 0 to ${LONGEST}, not ${given}`);
+}
