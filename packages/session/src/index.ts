@@ -67,6 +67,25 @@ export type { Timeouts } from './session/timeout-sweep.js';
 
 export type { SharedSessionOptions } from './shared/options.js';
 export { SharedSession } from './shared/shared-session.js';
+export type { StateArray } from './shared/state/array.js';
+export type { StateOf, StateSchema } from './shared/state/layout.js';
+export {
+  array,
+  bool,
+  bytes,
+  f32,
+  f64,
+  i8,
+  i16,
+  i32,
+  i64,
+  type StateArrayType,
+  type StateType,
+  text,
+  u8,
+  u16,
+  u32,
+} from './shared/state/types.js';
 export type { SessionDuplex } from './stream/duplex.js';
 export type { WebStreams } from './stream/web.js';
 export type {

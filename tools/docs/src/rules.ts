@@ -94,23 +94,6 @@ const EXPORTED_FOR_TESTS = [
   'packages/session: GroupTable',
   'packages/session: createGroupMemory',
   'packages/session: MessageBox',
-  'packages/session: kBind',
-  'packages/session: kUnbind',
-  'packages/session: stateMemory',
-  'packages/session: StateLayout',
-  'packages/session: u8',
-  'packages/session: u16',
-  'packages/session: u32',
-  'packages/session: i8',
-  'packages/session: i16',
-  'packages/session: i32',
-  'packages/session: i64',
-  'packages/session: f32',
-  'packages/session: f64',
-  'packages/session: bool',
-  'packages/session: text',
-  'packages/session: bytes',
-  'packages/session: array',
 ];
 
 export const rules: readonly Rule[] = [

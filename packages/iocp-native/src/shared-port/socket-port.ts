@@ -108,7 +108,8 @@ export class SocketPort extends SlotPort {
 
   /**
    * Ends this thread's work on its last packet, and takes the next. Blocks the thread up to `timeout` milliseconds (0: not at
-   * all; -1: for ever). False when there was none in that time, or the port is closed. Throws an IocpError.
+   * all; -1: for ever). False when there was none in that time, or the port is closed; the thread then counts as running, until
+   * it comes back, leave() or waitForLoop(). Throws an IocpError.
    */
   wait(timeout: number): boolean {
     const { memory } = this;
@@ -131,7 +132,10 @@ export class SocketPort extends SlotPort {
     for (let first = true; ; first = false) {
       const left = until === Number.POSITIVE_INFINITY ? SLICE : until === 0 ? 0 : until - performance.now();
       if (left < 0 || (left === 0 && !first)) {
-        memory.move(record, State.Away);
+        // A thread that has a slot keeps it: it turns its event loop, and comes back.
+        const has = memory.acquire(record);
+        if (has) memory.begin(record);
+        memory.move(record, has ? State.Running : State.Away);
         memory.dispatch();
         memory.unlock();
         return false;

@@ -10,7 +10,7 @@ import {
   type PortSocket,
   type SocketOptions,
 } from '@overlapped/iocp-native';
-import { checkGrace, DEFAULT_GRACE } from '@overlapped/iocp-native/internal';
+import { checkGrace, DEFAULT_GRACE, moduleUrl } from '@overlapped/iocp-native/internal';
 import { type IocpCore, type Stoppable, Timer } from '@overlapped/net-core';
 import { type CompletionOwner, type Core, internalsOf, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
@@ -19,8 +19,10 @@ import { checkListen, checkTls } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import type { SessionOptions } from '../session/session-set.js';
+import { loadSharedKind } from '../shared/load-kind.js';
+import { localKind } from '../shared/local.js';
 import { type SharedSessionOptions, sharedLimits } from '../shared/options.js';
-import { SharedTarget } from '../shared/shared-target.js';
+import { hasSharedPort, SharedTarget } from '../shared/shared-target.js';
 import { socketOptions } from '../socket-options.js';
 import { refuse } from '../stats.js';
 import type { TlsServerOptions } from '../tls/options.js';
@@ -180,8 +182,15 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
     return Listener.#bind(internals, options, target, filter);
   }
 
-  /** The threads of the shared port accept the connections. */
+  /** The threads of the shared port accept the connections. Where there is none, the core's own thread does. */
   static async #listenShared(core: Core, options: SharedListenerOptions): Promise<Listener> {
+    if (!hasSharedPort(core)) {
+      const { shared, ...rest } = options;
+      const kind = localKind(core, await loadSharedKind(moduleUrl(shared, 'listen')));
+      const filter = new AcceptFilter(rest, core.timers);
+      const listener = await Listener.#bind(core, rest, new LocalTarget(core, rest, kind), filter);
+      return listener as Listener;
+    }
     const target = await SharedTarget.open(core, options.shared, sharedLimits(core, options));
     try {
       const { host, port, ipv6Only, backlog } = options;

@@ -2,7 +2,8 @@
 
 import { SharedSession } from './shared-session.js';
 
-export type SharedKind = new () => SharedSession;
+/** A subclass of SharedSession. */
+export type SharedKind = (new () => SharedSession) & Pick<typeof SharedSession, 'state'>;
 
 /** The default export of a user's module. Rejects with a TypeError if it is no subclass of SharedSession. */
 export async function loadSharedKind(module: string): Promise<SharedKind> {

@@ -9,6 +9,8 @@ export interface HostedService {
   readonly index: number;
   /** The URL of the user's module. */
   readonly module: string;
+  /** What its sessions keep; null until a thread has said how large that is. It is there before any packet of the service. */
+  readonly states: SharedArrayBuffer | null;
 }
 
 /** What a thread is started with. */
@@ -24,7 +26,10 @@ export interface SharedStart {
   readonly accepted: Int32Array;
 }
 
-/** From a thread: it has loaded the modules that it was started with, or that of one service; or it cannot. */
+/**
+ * From a thread: it has loaded the modules that it was started with, or that of one service; or it cannot. `stateSize`: what a
+ * session of the last of them keeps, in bytes.
+ */
 export type SharedReport =
-  | { readonly loaded: true; readonly service?: number }
+  | { readonly stateSize: number; readonly service?: number }
   | { readonly error: CarriedError; readonly service?: number };

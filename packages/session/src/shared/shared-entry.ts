@@ -3,7 +3,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { blockAt, carryError, keepLedger, SharedSockets, SocketPort } from '@overlapped/iocp-native/internal';
 import { LoadGuard } from '@overlapped/net-core/internal';
-import { loadSharedKind, type SharedKind } from './load-kind.js';
+import { loadSharedKind } from './load-kind.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
 import { SharedThread } from './shared-thread.js';
 import { blocksSize, SharedTable } from './table.js';
@@ -16,33 +16,43 @@ const guard = new LoadGuard(loading);
 // Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
 if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const block = blockAt(table.address, blocksSize(table.blocks));
-const modules = new Map(services.map(({ index, module }) => [index, module]));
+const known = new Map(services.map((service) => [service.index, service]));
 const thread = new SharedThread(
   new SharedTable(table, block),
   new SocketPort(token),
   new SharedSockets(),
   accepted,
   loadLater,
+  statesOf,
 );
 guard.done();
 try {
-  for (const { index, module } of services) thread.host(index, await loadSharedKind(module));
-  tell({ loaded: true });
+  let stateSize = 0;
+  for (const { index, module } of services) stateSize = thread.host(index, await loadSharedKind(module));
+  tell({ stateSize });
   thread.start();
 } catch (error) {
   tell({ error: carryError(error) });
 }
 
-/** The owner has sent the service's module before any packet of it could come. */
-async function loadLater(service: number): Promise<SharedKind> {
+/** What the owner has sent: each service's module and its states come before any packet of it. */
+function serviceOf(index: number): HostedService {
   for (let order = receiveMessageOnPort(port); order; order = receiveMessageOnPort(port)) {
-    const { index, module } = order.message as HostedService;
-    modules.set(index, module);
+    const service = order.message as HostedService;
+    known.set(service.index, service);
   }
+  return known.get(index)!;
+}
+
+function statesOf(index: number): SharedArrayBuffer {
+  return known.get(index)?.states ?? serviceOf(index).states!;
+}
+
+async function loadLater(service: number): Promise<number> {
   try {
-    const kind = await loadSharedKind(modules.get(service)!);
-    tell({ loaded: true, service });
-    return kind;
+    const stateSize = thread.host(service, await loadSharedKind(serviceOf(service).module));
+    tell({ stateSize, service });
+    return stateSize;
   } catch (error) {
     tell({ error: carryError(error), service });
     throw error;

@@ -6,6 +6,13 @@ import type { Endpoint } from '@overlapped/iocp-native';
 import { debugging } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf } from '../bytes.js';
+import {
+  type BindableState,
+  kBind as bindState,
+  type StateOf,
+  type StateSchema,
+  kUnbind as unbindState,
+} from './state/layout.js';
 
 /** What a view needs of the thread, or of the core, that runs its handlers. */
 export interface TurnHost extends SharedSessions {
@@ -18,6 +25,8 @@ export interface TurnHost extends SharedSessions {
 }
 
 // For the hosts of turns.
+/** The view gets its state. */
+export const kAttach = Symbol('attach');
 export const kBind = Symbol('bind');
 export const kUnbind = Symbol('unbind');
 export const kSlot = Symbol('slot');
@@ -32,10 +41,16 @@ export const kError = Symbol('error');
  * session is to keep lies in shared memory. Keep `id` to reach the session later. In debug mode an object that is used after
  * its turn throws.
  */
-export class SharedSession {
+export class SharedSession<Schema extends StateSchema = StateSchema> {
+  /** What each session keeps in shared memory, by name: `{ score: u32, name: text(24) }`. Zeroed for each connection. */
+  static state?: StateSchema;
+  /** The fields that the static `state` declares. */
+  declare readonly state: StateOf<Schema>;
   #host: TurnHost | null = null;
   #slot = -1;
   #id = -1;
+  #view: BindableState | null = null;
+  #stateSize = 0;
   /** Debug mode: where the turn ended. */
   #turn: Error | null = null;
   /** What destroy() was given, and what a handler threw. @internal */
@@ -129,10 +144,18 @@ export class SharedSession {
   }
 
   /** @internal */
+  [kAttach](view: BindableState, size: number): void {
+    Object.defineProperty(this, 'state', { value: view });
+    this.#view = view;
+    this.#stateSize = size;
+  }
+
+  /** @internal */
   [kBind](host: TurnHost, slot: number, id: number): void {
     this.#host = host;
     this.#slot = slot;
     this.#id = id;
+    this.#view?.[bindState](slot * this.#stateSize);
     this[kError] = undefined;
   }
 
@@ -140,6 +163,7 @@ export class SharedSession {
   [kUnbind](): void {
     this.#host = null;
     this.#slot = -1;
+    this.#view?.[unbindState]();
     if (debugging) this.#turn = new Error(`the turn of session ${this.#id} ended here`);
   }
 

@@ -9,6 +9,11 @@ import type { Session } from '../session/session.js';
 import { type SharedLimits, SharedThreads } from './shared-threads.js';
 import { ServiceField } from './table.js';
 
+/** Whether threads can wait for the sockets of this core on one port. */
+export function hasSharedPort(core: Core): boolean {
+  return process.platform === 'linux' && core.threads > 0;
+}
+
 export class SharedTarget implements AcceptTarget {
   readonly detached = true;
   readonly tls = null;

@@ -18,7 +18,9 @@ import { ObjectPool } from '@overlapped/object-pool';
 import { asError, isThenable } from '../outcomes.js';
 import { HOST, LISTENER, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
-import { kBind, kError, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
+import { kAttach, kBind, kError, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
+import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
+import type { StateMemory } from './state/types.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** Milliseconds that a thread waits for the lock of a listening socket. */
@@ -37,6 +39,10 @@ const { setImmediate } = globalThis;
 
 /** What runs the sessions of one listener, in this thread. */
 interface Service {
+  readonly kind: SharedKind;
+  readonly layout: StateLayout<StateSchema>;
+  /** Where its sessions' states lie, once one is needed. */
+  memory: StateMemory | null;
   acquire(): SharedSession;
   release(view: SharedSession): void;
 }
@@ -50,35 +56,52 @@ export class SharedThread extends SharedHost implements TurnHost {
   #turnAt = 0;
   /** Where accept() stores a descriptor that no record has yet: whoever sees this thread end closes it. */
   readonly #accepted: Int32Array;
-  readonly #load: (service: number) => Promise<SharedKind>;
+  readonly #load: (service: number) => Promise<unknown>;
+  readonly #statesOf: (service: number) => SharedArrayBuffer;
   readonly #serve = () => this.#next();
   readonly #requeue = () => queueMicrotask(this.#serve);
   /** The view of the last received bytes: messages of equal length get the same object. */
   #data: Buffer;
 
-  /** @param load gives the class of a service's sessions */
+  /**
+   * @param load has the thread host a service that has begun since it was started
+   * @param statesOf the memory of the states of a service
+   */
   constructor(
     table: SharedTable,
     port: SocketPort,
     sockets: SharedSockets,
     accepted: Int32Array,
-    load: (service: number) => Promise<SharedKind>,
+    load: (service: number) => Promise<unknown>,
+    statesOf: (service: number) => SharedArrayBuffer,
   ) {
     super(table, port, sockets);
     this.#load = load;
+    this.#statesOf = statesOf;
     this.#accepted = accepted;
     this.#data = sockets.received;
   }
 
-  /** From now on this thread serves the sessions of a service. */
-  host(service: number, kind: SharedKind): void {
-    const create = () => new kind();
+  /** From now on this thread serves the sessions of a service. Gives the bytes of a session's state. */
+  host(service: number, kind: SharedKind): number {
+    const layout = new StateLayout(kind.state ?? {});
+    const hosted: Service = {
+      kind,
+      layout,
+      memory: null,
+      acquire: () => pool.acquire()!,
+      release: (view) => pool.release(view),
+    };
+    const create = () => {
+      const view = new kind();
+      view[kAttach](layout.createView(this.#memoryOf(service, hosted)), layout.size);
+      return view;
+    };
     const pool = new ObjectPool({ create, capacity: MOST_VIEWS });
     // In debug mode a view serves one turn, so that its use after that is noticed.
-    const views = debugging
-      ? { acquire: create, release() {} }
-      : { acquire: () => pool.acquire()!, release: pool.release.bind(pool) };
-    this.#services.set(service, views);
+    if (debugging) Object.assign(hosted, { acquire: create, release() {} });
+    this.#services.set(service, hosted);
+    return layout.size;
   }
 
   /** Serves until the port is closed. */
@@ -101,6 +124,11 @@ export class SharedThread extends SharedHost implements TurnHost {
       if (isIocpError(error)) return undefined;
       throw error;
     }
+  }
+
+  #memoryOf(service: number, hosted: Service): StateMemory {
+    hosted.memory ??= stateMemory(this.#statesOf(service));
+    return hosted.memory;
   }
 
   // The loop.
@@ -179,6 +207,8 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = fd + 1;
     words[at + Field.Flags] = Flag.Open;
     this.#accepted[0] = -1;
+    const hosted = this.#services.get(service)!;
+    hosted.layout.clear(this.#memoryOf(service, hosted), slot * hosted.layout.size);
     Atomics.add(words, record + ServiceField.Accepted, 1);
     const failed = this.port.watch(fd, EPOLL.ONESHOT, slot, table.generation(slot));
     Atomics.or(words, at + Field.Pending, Open);
@@ -205,8 +235,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** Loads the module of a service that has begun since this thread was started. A module that fails here ends the thread. */
   #whenLoaded(service: number, act: () => void): void {
     this.#pending++;
-    void this.#load(service).then((kind) => {
-      if (!this.#services.has(service)) this.host(service, kind);
+    void this.#load(service).then(() => {
       this.#pending--;
       act();
     });

@@ -64,8 +64,8 @@ interface Place {
   threadId: number;
   port: MessagePort;
   readonly accepted: Int32Array;
-  /** It has loaded all modules. */
-  ready: Promise<void>;
+  /** It has loaded all modules. Gives the bytes of a session's state, of the last of them. */
+  ready: Promise<number>;
   pause: number;
   /** Its thread has ended, and no other is there yet. */
   empty: boolean;
@@ -83,7 +83,7 @@ export class SharedThreads implements Stoppable {
   readonly #services = new Map<number, HostedService>();
   readonly #ends = new Map<number, Promise<void>>();
   /** Who waits until a thread has loaded a service. */
-  readonly #loading = new Map<number, { resolve(): void; reject(error: unknown): void }>();
+  readonly #loading = new Map<number, { resolve(stateSize: number): void; reject(error: unknown): void }>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #wakeAll = () => this.#port.close();
   #nextService = 0;
@@ -131,11 +131,13 @@ export class SharedThreads implements Stoppable {
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
     words[at + ServiceField.MaxSessions] = limits.maxSessions;
-    const service = { index, module };
+    const service = { index, module, states: null };
     this.#services.set(index, service);
     try {
-      if (this.#places.length === 0) await this.#startAll();
-      else await this.#loadLater(service);
+      const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));
+      const states = new SharedArrayBuffer(stateSize * this.table.token.records);
+      this.#services.set(index, { ...service, states });
+      for (const { port, empty } of this.#places) if (!empty) port.postMessage({ ...service, states });
     } catch (error) {
       this.#services.delete(index);
       throw error;
@@ -180,13 +182,14 @@ export class SharedThreads implements Stoppable {
     this.#core.detach(this);
   }
 
-  async #startAll(): Promise<void> {
+  async #startAll(): Promise<number> {
     for (let index = 0; index < this.#core.shared.threads; index++) {
       const accepted = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
       this.#places.push(this.#start({ index, accepted, pause: FIRST_PAUSE, empty: true } as unknown as Place));
     }
     try {
-      await Promise.all(this.#places.map(({ ready }) => ready));
+      const sizes = await Promise.all(this.#places.map(({ ready }) => ready));
+      return sizes[0]!;
     } catch (error) {
       // None of them has begun to serve a session. The next listener starts them anew.
       const places = this.#places.splice(0);
@@ -225,7 +228,7 @@ export class SharedThreads implements Stoppable {
       port1.on('message', (report: SharedReport) => {
         if (report.service !== undefined) this.#loaded(report.service, report);
         else if ('error' in report) reject(landError(report.error));
-        else resolve();
+        else resolve(report.stateSize);
       });
       worker.once('exit', (code) => reject(failure ?? new Error(`a thread ended with exit code ${code}`)));
     });
@@ -290,11 +293,11 @@ export class SharedThreads implements Stoppable {
     const waiting = this.#loading.get(service);
     this.#loading.delete(service);
     if ('error' in report) waiting?.reject(landError(report.error));
-    else waiting?.resolve();
+    else waiting?.resolve(report.stateSize);
   }
 
   /** The threads wait in the kernel: each loads the module with the first packet of that service. One loads it now. */
-  #loadLater(service: HostedService): Promise<void> {
+  #loadLater(service: HostedService): Promise<number> {
     for (const { port, empty } of this.#places) if (!empty) port.postMessage(service);
     return new Promise((resolve, reject) => {
       this.#loading.set(service.index, { resolve, reject });

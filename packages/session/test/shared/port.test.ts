@@ -1,9 +1,34 @@
-// The shared port with real sockets: which threads serve, in which order, and how many at a time.
+// The shared port with real sockets: which threads serve, in which order, how many at a time, and what a thread's end costs.
 
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { available, connect, serveShared } from './support.js';
+import { Client, connect, until } from '../threads.js';
+import { Notes } from './script.js';
+import { available, serveShared } from './support.js';
 
-// Elsewhere the core's own thread serves such sessions: local.test.ts.
+/** Waits until the kernel has the bytes. */
+const write = (client: Client, text: string | Uint8Array) =>
+  new Promise<void>((resolve) => client.socket.write(text, () => resolve()));
+
+/** Whether the server's end of a connection has bytes to read. A busy kernel delivers some time after the write. */
+function hasBytes(port: number, clientPort: number): boolean {
+  const end = (number: number) => `0100007F:${number.toString(16).toUpperCase().padStart(4, '0')}`;
+  const line = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .find((each) => each.includes(`${end(port)} ${end(clientPort)} `));
+  return line !== undefined && /^ *\d+: \S+ \S+ \S+ \w+:0*[1-9A-F]/.test(line);
+}
+
+/** All bytes until the server's end. */
+async function readAll({ socket }: Client): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  socket.on('data', (piece) => pieces.push(piece as Buffer));
+  await once(socket, 'end');
+  return Buffer.concat(pieces);
+}
+
+// Elsewhere there is no shared port for sockets.
 describe.runIf(available)('sessions on a shared port', () => {
   test('twice as many threads as the concurrency wait when listen() has resolved', async () => {
     const { listener } = await serveShared('echo', { concurrency: 3 });
@@ -14,5 +39,241 @@ describe.runIf(available)('sessions on a shared port', () => {
     const { port } = await serveShared('echo');
     const [client] = await connect(port, 1);
     expect(await client!.ask('hello')).toBe('hello');
+  });
+
+  test('the oldest packet is taken first', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script', { concurrency: 1 });
+    const [busy, ...others] = await connect(port, 21);
+    await Promise.all(others.map((client) => client.ask('who')));
+    await write(busy!, 'spin 100');
+    await notes.noted(100);
+    for (const [i, client] of others.entries()) {
+      await write(client, `log ${i}`);
+      await until(() => hasBytes(port, client.socket.localPort!));
+    }
+    notes.set(100);
+    await until(() => notes.log.length === 21);
+    expect(notes.log).toEqual([100, ...others.keys()]);
+  });
+
+  test('a few threads serve all packets as long as they keep up', async () => {
+    const { port } = await serveShared('script', { concurrency: 2, threads: 16 });
+    new Notes();
+    const [client] = await connect(port, 1);
+    const threads = new Set<string>();
+    for (let i = 0; i < 200; i++) threads.add(await client!.ask('who'));
+    expect(threads.size).toBeLessThanOrEqual(2);
+  });
+
+  test('at most `concurrency` handlers run at a time', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script', { concurrency: 2, threads: 8 });
+    const clients = await connect(port, 8);
+    await Promise.all(
+      clients.map(async (client) => {
+        for (let i = 0; i < 20; i++) await client.ask('compute');
+      }),
+    );
+    expect(notes.most).toBe(2);
+  });
+
+  test('a handler that blocks lets the next thread run', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script', { concurrency: 1, threads: 3 });
+    const [first, second, third] = await connect(port, 3);
+    const answers = [first!.ask('block 1'), second!.ask('block 2')];
+    await Promise.all([notes.noted(1), notes.noted(2)]);
+    expect(await third!.ask('asked')).toBe('1');
+    notes.set(1);
+    notes.set(2);
+    expect(await Promise.all(answers)).toEqual(['blocked', 'blocked']);
+  });
+
+  test('one turn of a session at a time, its bytes in order, with promises too', async () => {
+    const { port } = await serveShared('numbered', { concurrency: 4, threads: 8 });
+    const clients = await connect(port, 50);
+    const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 251));
+    const answers = clients.map(async (client, seed) => {
+      const answer = readAll(client);
+      let size = 1 + seed;
+      for (let at = 0; at < bytes.length; at += size) {
+        size = 1 + ((size * 31 + seed) % 997);
+        await write(client, bytes.subarray(at, at + size));
+      }
+      return String(await answer);
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['ok']));
+  });
+
+  test('a handler whose promise is pending keeps its session, and its thread serves others', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script', { concurrency: 1, threads: 1 });
+    const [slow, other] = await connect(port, 2);
+    const answer = slow!.ask('later 1');
+    await notes.noted(1);
+    await write(slow!, 'log 2');
+    expect(await other!.ask('asked')).toBe('1');
+    expect(notes.log).toEqual([1]);
+    notes.set(1);
+    expect(await answer).toBe('later');
+    await notes.noted(2);
+  });
+
+  test('the state is zeroed for each connection, also in a record that served another one', async () => {
+    new Notes();
+    const { core, port } = await serveShared('script');
+    const records = new Set<number>();
+    for (let i = 0; i < 5; i++) {
+      const [client] = await connect(port, 1);
+      expect(await client!.ask('asked')).toBe('1');
+      expect(await client!.ask('asked')).toBe('2');
+      const id = Number(await client!.ask('id'));
+      records.add(id % 2 ** 20);
+      client!.socket.end();
+      await client!.closed;
+      await until(() => !core.tell(id, ''));
+    }
+    expect(records.size).toBeLessThan(5);
+  });
+
+  test('connections beyond maxSessions are reset', async () => {
+    new Notes();
+    const { port, listener } = await serveShared('script', {}, { maxSessions: 1 });
+    const [first] = await connect(port, 1);
+    expect(await first!.ask('asked')).toBe('1');
+    await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 1, refused: 1 });
+  });
+
+  test('what the kernel does not take waits, in order, and onDrain is called', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script', {}, { highWatermark: 1_000_000 });
+    const [client] = await connect(port, 1);
+    const { socket } = client!;
+    socket.pause();
+    await write(client!, 'fill');
+    await until(() => notes.log.length === 1);
+    const total = notes.log[0]! * 65_536 + 'drained'.length;
+    const pieces: Buffer[] = [];
+    let received = 0;
+    socket.on('data', (piece) => {
+      pieces.push(piece as Buffer);
+      received += piece.length;
+    });
+    socket.resume();
+    await until(() => received === total);
+    const bytes = Buffer.concat(pieces);
+    expect(String(bytes.subarray(-7))).toBe('drained');
+    for (let i = 0; i < notes.log[0]!; i++) {
+      expect(bytes.subarray(i * 65_536, (i + 1) * 65_536).every((byte) => byte === (i & 0xff))).toBe(true);
+    }
+    expect(notes.log[1]).toBe(-1);
+  });
+
+  test('sessions tell each other, and the core sends and tells by an id', async () => {
+    new Notes();
+    const { core, port } = await serveShared('script');
+    const [first, second] = await connect(port, 2);
+    const id = Number(await second!.ask('id'));
+    const told = once(second!.socket, 'data');
+    expect(await first!.ask(`tell ${id}`)).toBe('true');
+    expect(String((await told)[0])).toBe('told');
+    const sent = once(second!.socket, 'data');
+    expect(core.send(id, 'from the core')).toBe(true);
+    expect(String((await sent)[0])).toBe('from the core');
+    const heard = once(second!.socket, 'data');
+    expect(core.tell(id, 'from the core')).toBe(true);
+    expect(String((await heard)[0])).toBe('from the core');
+    second!.socket.end();
+    await second!.closed;
+    await until(() => !core.tell(id, 'too late'));
+    expect(core.send(id, 'too late')).toBe(false);
+  });
+
+  test('a handler that throws closes its own session', async () => {
+    const notes = new Notes();
+    const { port } = await serveShared('script');
+    const [bad, good] = await connect(port, 2);
+    await write(bad!, 'throw');
+    await bad!.closed;
+    await notes.noted(-102);
+    expect(await good!.ask('asked')).toBe('1');
+  });
+
+  test('a thread that ends in a turn costs that session, and is replaced', async () => {
+    const notes = new Notes();
+    const { port, losses, listener } = await serveShared('script', { concurrency: 1, threads: 2 });
+    const clients = await connect(port, 20);
+    for (let round = 0; round < 3; round++) {
+      await write(clients[round]!, 'exit');
+      await clients[round]!.closed;
+      await until(() => notes.log.filter((number) => number === -101).length === round + 1);
+      const others = clients.slice(round + 1);
+      expect(await Promise.all(others.map((client) => client.ask('log 1')))).toEqual(others.map(() => 'logged'));
+    }
+    expect(losses).toHaveLength(3);
+    expect(listener.stats.accepted).toBe(20);
+    const [next] = await connect(port, 1);
+    expect(await next!.ask('asked')).toBe('1');
+  });
+
+  test('two listeners share the threads', async () => {
+    new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 1 });
+    const second = await serveShared('echo', {}, {}, core);
+    const [one] = await connect(port, 1);
+    const others = await connect(second.port, 5);
+    expect(await one!.ask('asked')).toBe('1');
+    for (const client of others) expect(await client.ask('hello')).toBe('hello');
+  });
+
+  test('stop() ends the sessions, and leaves no descriptor open', async () => {
+    const open = () => readdirSync('/proc/self/fd').length;
+    new Notes();
+    const first = await serveShared('script');
+    await first.core.stop();
+    const before = open();
+    const { core, port, listener } = await serveShared('script', { concurrency: 1 });
+    const clients = await connect(port, 10);
+    await Promise.all(clients.slice(1).map((client) => client.ask('asked')));
+    await write(clients[0]!, 'exit');
+    await clients[0]!.closed;
+    for (const { socket } of clients) socket.on('end', () => socket.end());
+    await listener.stop();
+    await Promise.all(clients.map(({ closed }) => closed));
+    await core.stop();
+    await until(() => open() <= before);
+  });
+});
+
+describe('shared sessions without a shared port', () => {
+  test("the core's own thread serves them, one turn at a time, with promises too", async () => {
+    const { port, listener } = await serveShared('numbered', { backend: 'portable' });
+    expect(listener.threads).toBe(0);
+    const clients = await connect(port, 10);
+    const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 251));
+    const answers = clients.map(async (client, seed) => {
+      const answer = readAll(client);
+      for (let at = 0; at < bytes.length; at += 777 + seed) await write(client, bytes.subarray(at, at + 777 + seed));
+      return String(await answer);
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['ok']));
+  });
+
+  test('sessions tell each other, and the core sends and tells by an id', async () => {
+    new Notes();
+    const { core, port } = await serveShared('script', { backend: 'portable' });
+    const [first, second] = await connect(port, 2);
+    const id = Number(await second!.ask('id'));
+    const told = once(second!.socket, 'data');
+    expect(await first!.ask(`tell ${id}`)).toBe('true');
+    expect(String((await told)[0])).toBe('told');
+    const sent = once(second!.socket, 'data');
+    expect(core.send(id, 'from the core')).toBe(true);
+    expect(String((await sent)[0])).toBe('from the core');
+    second!.socket.end();
+    await second!.closed;
+    await until(() => !core.tell(id, 'too late'));
   });
 });

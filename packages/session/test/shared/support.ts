@@ -7,8 +7,6 @@ import { Core } from '@overlapped/net-core/internal';
 import { Listener, type SharedListenerOptions } from '@overlapped/session';
 import { onTestFinished } from 'vitest';
 
-export { connect } from '../threads.js';
-
 /** Whether this system has a shared port for sockets. */
 export const available = candidates().some(({ name, availability }) => name === 'epoll' && availability.available);
 
@@ -17,10 +15,12 @@ export async function serveShared(
   module: string,
   options: IocpCoreOptions = {},
   more: Partial<SharedListenerOptions> = {},
+  given?: Core,
 ) {
   const losses: Error[] = [];
-  const core = new Core({ concurrency: 2, maxSessions: 1024, onWorkerLost: (error) => losses.push(error), ...options });
-  onTestFinished(() => core.stop(500));
+  const core =
+    given ?? new Core({ concurrency: 2, maxSessions: 1024, onWorkerLost: (error) => losses.push(error), ...options });
+  if (given === undefined) onTestFinished(() => core.stop(500));
   const shared = new URL(`./modules/${module}.js`, import.meta.url);
   const listener = await Listener.listen(core, { host: '127.0.0.1', port: 0, shared, ...more });
   return { core, listener, losses, port: listener.endpoint.port };

@@ -1,0 +1,115 @@
+// A shared session that does what its client says, one command a message. What happens is noted in memory that the test has, too:
+// see script.ts.
+
+import { setImmediate as turn } from 'node:timers/promises';
+import { getEnvironmentData, threadId } from 'node:worker_threads';
+import { SharedSession, u32 } from '@overlapped/session';
+
+const notes = new Int32Array(getEnvironmentData('overlapped:shared-test'));
+const RUNNING = 0;
+const MOST = 1;
+const LENGTH = 2;
+const LOG = 3;
+const FLAGS = 2048;
+
+function note(number) {
+  const at = Atomics.add(notes, LENGTH, 1);
+  Atomics.store(notes, LOG + at, number);
+  Atomics.notify(notes, LOG + at);
+}
+
+function begin() {
+  const running = Atomics.add(notes, RUNNING, 1) + 1;
+  for (let most = Atomics.load(notes, MOST); running > most; most = Atomics.load(notes, MOST)) {
+    Atomics.compareExchange(notes, MOST, most, running);
+  }
+}
+
+export default class Script extends SharedSession {
+  static state = { asked: u32 };
+
+  onReceive(data) {
+    const [command, argument = ''] = String(data).split(' ');
+    const number = Number(argument);
+    this.state.asked += 1;
+    switch (command) {
+      case 'who':
+        this.send(String(threadId));
+        return undefined;
+      case 'asked':
+        this.send(String(this.state.asked));
+        return undefined;
+      case 'id':
+        this.send(String(this.id));
+        return undefined;
+      case 'log':
+        note(number);
+        this.send('logged');
+        return undefined;
+      case 'spin':
+        note(number);
+        while (Atomics.load(notes, FLAGS + number) === 0);
+        this.send('spun');
+        return undefined;
+      case 'block':
+        note(number);
+        Atomics.wait(notes, FLAGS + number, 0);
+        this.send('blocked');
+        return undefined;
+      case 'compute': {
+        begin();
+        // Nothing is allocated: a thread that waits for the garbage collector is seen asleep.
+        for (let i = 0; i < 1_000_000; i++) Atomics.load(notes, RUNNING);
+        Atomics.sub(notes, RUNNING, 1);
+        this.send('computed');
+        return undefined;
+      }
+      case 'later':
+        return this.later(number);
+      case 'fill': {
+        const piece = Buffer.alloc(65_536);
+        let sent = 0;
+        for (let more = true; more; sent++) {
+          piece.fill(sent & 0xff);
+          more = this.send(piece);
+        }
+        note(sent);
+        return undefined;
+      }
+      case 'tell':
+        this.send(String(this.core.tell(number, 'told')));
+        return undefined;
+      case 'throw':
+        throw new Error('the handler threw');
+      case 'exit':
+        process.exit(3);
+        return undefined;
+      case 'end':
+        this.end('bye');
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  async later(number) {
+    note(number);
+    while (Atomics.load(notes, FLAGS + number) === 0) await turn();
+    this.send('later');
+  }
+
+  onDrain() {
+    note(-1);
+    this.send('drained');
+  }
+
+  onMessage(message) {
+    this.send(message);
+  }
+
+  onDisconnected(error) {
+    note(
+      error === undefined ? -100 : error.code === 'ECHILD' ? -101 : error.message === 'the handler threw' ? -102 : -103,
+    );
+  }
+}
