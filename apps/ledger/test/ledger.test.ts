@@ -6,31 +6,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Database from 'libsql';
-import { expect, onTestFinished, test } from 'vitest';
-import type { LedgerServer } from '../src/server.js';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 
 const { startLedger } = (await import(
   new URL('../dist/server.js', import.meta.url).href
 )) as typeof import('../src/server.js');
 
-interface Opened extends LedgerServer {
-  readonly file: string;
-}
+// One server for all tests: where there is no shared port, this process loads the session, which opens one file.
+const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
+const file = join(folder, 'test.sqlite');
+const server = await startLedger({ host: '127.0.0.1', port: 0, file, concurrency: 2 });
 
-async function open(): Promise<Opened> {
-  const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
-  const file = join(folder, 'test.sqlite');
-  const server = await startLedger({ host: '127.0.0.1', port: 0, file, concurrency: 2 });
-  onTestFinished(async () => {
-    await server.core.stop();
-    rmSync(folder, { recursive: true });
-  });
-  return { ...server, file };
-}
+afterAll(async () => {
+  await server.core.stop();
+  rmSync(folder, { recursive: true });
+});
 
 /** A client that says a line and has the next answer. */
-function client({ listener }: LedgerServer): { say(text: string): void; answer(): Promise<string> } {
-  const socket = connect(listener.endpoint.port, '127.0.0.1');
+function client(): { say(text: string): void; answer(): Promise<string> } {
+  const socket = connect(server.listener.endpoint.port, '127.0.0.1');
   onTestFinished(() => void socket.destroy());
   const lines = createInterface(socket)[Symbol.asyncIterator]();
   return {
@@ -40,7 +34,7 @@ function client({ listener }: LedgerServer): { say(text: string): void; answer()
 }
 
 test('a client has an answer for each line, however the lines are cut', async () => {
-  const { say, answer } = client(await open());
+  const { say, answer } = client();
   const asked = [
     'PING',
     'PAY ann bob 30',
@@ -69,19 +63,18 @@ test('a client has an answer for each line, however the lines are cut', async ()
 });
 
 test('payments of many clients at once all count', async () => {
-  const server = await open();
-  const names = ['ann', 'bob', 'cat', 'dan'];
+  const names = ['north', 'east', 'south', 'west'];
   const payments = 20;
   await Promise.all(
     names.map(async (name, index) => {
-      const { say, answer } = client(server);
+      const { say, answer } = client();
       for (let i = 0; i < payments; i++) {
         say(`PAY ${name} ${names[(index + 1) % names.length]} ${index + 1}\n`);
         expect(await answer()).toBe('OK');
       }
     }),
   );
-  const { say, answer } = client(server);
+  const { say, answer } = client();
   say(names.map((name) => `BALANCE ${name}\n`).join(''));
   const balances = [await answer(), await answer(), await answer(), await answer()].map(Number);
   // Each pays one more than the one before, and is paid by that.
@@ -89,28 +82,26 @@ test('payments of many clients at once all count', async () => {
 });
 
 test('while a payment waits in SQLite, other clients are served', async (context) => {
-  const server = await open();
   // On the core's own thread, which is this one, it would block the test that has to end its wait.
   if (server.listener.threads === 0) context.skip('no shared port here');
-  const other = new Database(server.file);
+  const other = new Database(file);
   onTestFinished(() => void other.close());
   other.exec('BEGIN IMMEDIATE');
-  const paying = [client(server), client(server)];
-  for (const { say } of paying) say('PAY ann bob 5\n');
-  const { say, answer } = client(server);
+  const paying = [client(), client()];
+  for (const { say } of paying) say('PAY cat dan 5\n');
+  const { say, answer } = client();
   for (let i = 0; i < 100; i++) {
-    say('PING\nBALANCE bob\n');
+    say('PING\nBALANCE dan\n');
     expect([await answer(), await answer()]).toEqual(['PONG', '0']);
   }
   other.exec('COMMIT');
   for (const { answer } of paying) expect(await answer()).toBe('OK');
-  say('BALANCE bob\n');
+  say('BALANCE dan\n');
   expect(await answer()).toBe('10');
 });
 
 test('a server on a port that is taken leaves nothing open', async () => {
-  const { listener, file } = await open();
-  const { port } = listener.endpoint;
+  const { port } = server.listener.endpoint;
   await expect(startLedger({ host: '127.0.0.1', port, file, concurrency: 1 })).rejects.toMatchObject({
     code: 'EADDRINUSE',
   });

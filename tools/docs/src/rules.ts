@@ -93,7 +93,6 @@ const EXPORTED_FOR_TESTS = [
   // The state and the memory of shared sessions, which nothing else uses yet.
   'packages/session: GroupTable',
   'packages/session: createGroupMemory',
-  'packages/session: MessageBox',
 ];
 
 export const rules: readonly Rule[] = [

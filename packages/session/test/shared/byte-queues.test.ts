@@ -1,9 +1,8 @@
-// Queues of bytes in shared memory, and the message boxes made of them: against a model, by several threads, and with threads that end.
+// Queues of bytes in shared memory: against a model, by several threads, and with threads that end.
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteQueues, blockWords, QUEUE_WORDS } from '../../src/shared/memory/byte-queues.js';
-import { MessageBox } from '../../src/shared/memory/message-box.js';
 import { startThread } from './threads.js';
 
 const BLOCK = 8;
@@ -111,42 +110,6 @@ test('what a caller can break is asserted: an owner of 0, more bytes than there 
   expect(() => all.append(0, 0, Buffer.from('a'))).toThrow('blocks without an owner are free ones');
   expect(() => all.consume(0, 1)).toThrow('1 of 0 bytes');
   expect(() => all.headOffset(0)).toThrow('an empty queue has no head');
-});
-
-const LIMIT = 60;
-
-test('a box gives messages in order, whole, and no more than its limit', () => {
-  const put = fc.record({ box: queue, length: fc.nat(LIMIT) });
-  const step = fc.oneof(
-    { weight: 3, arbitrary: put },
-    { weight: 2, arbitrary: fc.record({ box: queue, length: fc.constant(-1) }) },
-  );
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-      const memory = createMemory(24);
-      const queues = new ByteQueues(memory);
-      const boxes = new MessageBox(queues, LIMIT);
-      const model = Array.from({ length: QUEUES }, () => [] as number[][]);
-      let byte = 0;
-      for (const { box, length } of steps) {
-        const messages = model[box]!;
-        if (length < 0) {
-          const taken = boxes.take(box * QUEUE_WORDS);
-          const expected = messages.shift();
-          expect(taken === null ? undefined : [...taken]).toEqual(expected);
-          if (taken) expect(taken.buffer.byteLength).toBe(taken.length);
-          continue;
-        }
-        const data = Uint8Array.from({ length }, () => byte++ & 0xff);
-        const bytes = messages.reduce((sum, { length }) => sum + 4 + length, 0);
-        const result = boxes.put(box * QUEUE_WORDS, box + 1, data);
-        // Blocks suffice for all boxes at their limits: 24 * 8 bytes, and a box has at most one block more than its bytes need.
-        expect(result).toBe(bytes + 4 + length <= LIMIT);
-        if (result) messages.push([...data]);
-      }
-    }),
-    { numRuns: 100 },
-  );
 });
 
 test('threads that append to the same queues and consume from them keep the order of each', async () => {
