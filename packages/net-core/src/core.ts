@@ -96,6 +96,8 @@ export class Core implements IocpCore {
   readonly timers: TimerQueue;
   /** Bytes from the start of a receive buffer to that of the next. */
   readonly receiveStride: number;
+  /** Bytes of a receive buffer. */
+  readonly receiveSize: number;
   /** A send may keep a receive buffer if at most this many are in use. The others are reserved for receiving. */
   readonly maxKeptReceiveBuffers: number;
   readonly #pump: Pump;
@@ -144,6 +146,7 @@ export class Core implements IocpCore {
       ...(concurrency !== undefined && { concurrency }),
     });
     this.receiveStride = strideOf(receiveBuffers.size);
+    this.receiveSize = receiveBuffers.size;
     this.maxKeptReceiveBuffers = receiveBuffers.count / 2;
     this.timers = new TimerQueue(system.clock);
     this.#runTicks = system.clock.runTicks;

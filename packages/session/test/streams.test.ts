@@ -36,6 +36,36 @@ onEachBackend((backend) => {
   }
 
   describe('toDuplex()', () => {
+    test('large messages come whole, also to a stream that pauses or is destroyed, and hold no receive buffer', async () => {
+      const core = openCore(backend);
+      const opened = deferred<Session>();
+      const listener = await listen(core, { session: { onConnected: (session) => opened.resolve(session) } });
+      const peer = await peerOf(listener, true);
+      peer.on('error', () => {});
+      const stream = (await opened.promise).toDuplex();
+      const sent = pattern(2 << 20);
+      const chunks: Buffer[] = [];
+      let length = 0;
+      const all = deferred();
+      stream.on('data', (chunk) => {
+        chunks.push(chunk);
+        length += chunk.length;
+        if (length === sent.length) all.resolve();
+        if (chunks.length % 3 !== 0) return;
+        stream.pause();
+        setImmediate(() => stream.resume());
+      });
+      peer.write(sent);
+      await all.promise;
+      expect(Buffer.concat(chunks).equals(sent)).toBe(true);
+      peer.write(sent);
+      await once(stream, 'data');
+      const closed = once(stream, 'close');
+      stream.destroy();
+      await closed;
+      expect(core.port.stats.buffersOut).toBe(0);
+    });
+
     test('is the same one each time, and takes the place of the handlers but onDisconnected', async () => {
       const calls: string[] = [];
       const sent = deferred();

@@ -69,6 +69,7 @@ import {
   kOpen,
   kPartialFrame,
   kReceives,
+  kRelease,
   kSendMessage,
   kSentAll,
   kUnread,
@@ -367,7 +368,7 @@ export class Session {
 
   /** Does the work that was put off to the end of the batch. False if it called no handler. @internal */
   [onFlush](): boolean {
-    if (this.#held === null && (this.#state & (PEER_ENDED | AWAITS_DRAIN)) === 0) {
+    if (this.#held === null && (this.#state & (PEER_ENDED | AWAITS_DRAIN)) === 0 && this.#stream?.keeps !== true) {
       this.#flush();
       return false;
     }
@@ -471,6 +472,11 @@ export class Session {
   }
 
   /** @internal */
+  [kRelease](buffer: number): void {
+    this.#core!.port.release(buffer);
+  }
+
+  /** @internal */
   get [kIsStream](): boolean {
     return this.#stream !== null && !this.#stream.isLoop;
   }
@@ -535,8 +541,12 @@ export class Session {
   #complete(packet: CompletionPacket): void {
     switch (packet.operation) {
       case Operation.Receive:
-        if (packet.data !== null) this.#received(packet.data, packet.buffer);
-        else this.#receiveEnded(packet.error);
+        if (packet.data !== null) {
+          this.#received(packet.data, packet.buffer);
+          break;
+        }
+        this.#stream?.deliverKept();
+        this.#receiveEnded(packet.error);
         break;
       case Operation.Send:
         this.#sent(packet.bytes, packet.error);
@@ -557,6 +567,8 @@ export class Session {
   }
 
   #flush(): void {
+    // What the stream's listeners send goes in this flush.
+    this.#stream?.deliverKept();
     this.#state &= ~FLUSH_PENDING;
     if (this.#held !== null) this.#deliverHeld();
     if ((this.#state & CLOSING) !== 0) return;
@@ -594,6 +606,7 @@ export class Session {
       startBorrow(data, core, buffer);
       this.#deliver(data);
       endBorrow();
+      if (this.#stream?.keeps) this.#flushSoon();
     } else if ((this.#state & CLOSING) === 0) {
       this.#held ??= [];
       this.#held.push(ownCopy(data));
@@ -748,13 +761,18 @@ export class Session {
       return;
     }
     if (!queue.idle || (this.#state & (ENDING | PEER_ENDED)) !== 0) this.#flushSoon();
+    // A direct send that found no room tells only that there is some now.
+    if (bytes > 0 || queue.idle) this.#reportSent(bytes);
+    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#owner!.lowWatermark) this.#drained();
+  }
+
+  #reportSent(bytes: number): void {
     try {
       const result = (this.#stream ?? this).onSend(bytes);
       if (result !== undefined) this[kFollow](result);
     } catch (thrown) {
       this.#fail(thrown);
     }
-    if ((this.#state & AWAITS_DRAIN) !== 0 && queue.bytes <= this.#owner!.lowWatermark) this.#drained();
   }
 
   /** The queue is down to the low watermark: receiving goes on if it was throttled, and onDrain is called. */

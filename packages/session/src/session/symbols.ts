@@ -7,6 +7,8 @@ export const kOpen: unique symbol = Symbol('overlapped.open');
 export const kIsNew: unique symbol = Symbol('overlapped.isNew');
 /** Whether the session receives: it is open, the peer has not ended, and nothing stops it (pause(), a limit). */
 export const kReceives: unique symbol = Symbol('overlapped.receives');
+/** Releases a receive buffer that the stream has kept. */
+export const kRelease: unique symbol = Symbol('overlapped.release');
 /** Whether received bytes go to onReceive now. */
 export const kDelivers: unique symbol = Symbol('overlapped.delivers');
 /** Bytes received from the peer, including those that onReceive has not been given yet. */

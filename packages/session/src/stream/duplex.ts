@@ -1,15 +1,17 @@
 // SessionSocket: a session as a Node stream that behaves like a net.Socket, so that http, tls and other users of sockets can use
 // sessions. Both directions have back-pressure:
 //
-//   session.onReceive -> copy -> push()     a full readable side pauses the session, and TCP's flow control the peer
+//   session.onReceive -> kept -> copy -> push()
+//                                           a full readable side pauses the session, and TCP's flow control the peer
 //   write() -> session.send()               a write calls back when the kernel has its last byte; then the next write starts
 
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlapped/iocp-native';
 import { surface } from '@overlapped/net-core/internal';
+import { borrowed } from '../borrowed.js';
 import type { Session } from '../session/session.js';
-import { kClose, kEnd, kSentAll } from '../session/symbols.js';
+import { kClose, kEnd, kRelease, kSentAll } from '../session/symbols.js';
 
 /**
  * A session as a stream, with the members and events of a net.Socket that has `allowHalfOpen`. Set that to false, and the stream ends
@@ -100,6 +102,13 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   #peerEnded = false;
   /** The session has closed. */
   #over = false;
+  /**
+   * Receive buffers that came full, which says that more follows: views of them, and their indexes. They become one chunk when the
+   * rest has come, or at the end of the batch.
+   */
+  readonly #kept: Buffer[] = [];
+  readonly #keptBuffers: number[] = [];
+  #keptBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerDelay = 0;
   #remote: Endpoint | undefined;
@@ -116,7 +125,31 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   onReceive(data: Buffer): void {
     this.#restartTimer();
-    if (!this.#push(Buffer.from(data))) this.#session.pause();
+    const { core, buffer } = borrowed;
+    if (core !== null && data.length === core.receiveSize) {
+      core.port.retain(buffer);
+      this.#kept.push(data);
+      this.#keptBuffers.push(buffer);
+      this.#keptBytes += data.length;
+      if (this.#keptBytes >= READ_AHEAD) this.deliverKept();
+    } else if (this.#keptBytes > 0) {
+      this.deliverKept(data);
+    } else if (!this.#push(Buffer.from(data))) {
+      this.#session.pause();
+    }
+  }
+
+  /** Whether deliverKept() has something to deliver. */
+  get keeps(): boolean {
+    return this.#keptBytes > 0;
+  }
+
+  /** Pushes what was kept, and `rest`, as one chunk. */
+  deliverKept(rest?: Buffer): void {
+    if (this.#keptBytes === 0) return;
+    const chunk = Buffer.concat(rest === undefined ? this.#kept : [...this.#kept, rest]);
+    this.#releaseKept();
+    if (!this.#push(chunk)) this.#session.pause();
   }
 
   onSend(): void {
@@ -177,6 +210,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
+    this.#releaseKept();
     const session = this.#session;
     // 'finish', 'end' or 'error' is emitted for the same packet as 'close'.
     const follows = this.#over || error !== null;
@@ -358,6 +392,13 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       surface(error);
       return true;
     }
+  }
+
+  #releaseKept(): void {
+    for (const buffer of this.#keptBuffers) this.#session[kRelease](buffer);
+    this.#kept.length = 0;
+    this.#keptBuffers.length = 0;
+    this.#keptBytes = 0;
   }
 
   #restartTimer(): void {

@@ -41,6 +41,11 @@ export function audit(port: CompletionPort): void {
     send(socket, event, pieces);
     start(Operation.Send, socket, event);
   });
+  replace(port, 'sendDirect', (send) => (socket, event, pieces, bytes) => {
+    const taken = send(socket, event, pieces, bytes);
+    start(Operation.Send, socket, event);
+    return taken;
+  });
   replace(port, 'shutdown', (shutdown) => (socket) => {
     shutdown(socket);
     shut.add(socket);
