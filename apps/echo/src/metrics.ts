@@ -22,6 +22,7 @@ const METRICS: Record<keyof CoreStats, readonly [Kind, name: string, help: strin
   refusedDenied: [Counter, 'refused_denied_total', 'Of these: the address is denied, or not allowed.'],
   refusedAddress: [Counter, 'refused_address_total', 'Of these: the address had too many sessions.'],
   refusedProxy: [Counter, 'refused_proxy_total', 'Of these: no PROXY header that could be trusted came in time.'],
+  refusedTls: [Counter, 'refused_tls_total', 'Of these: the TLS handshake failed, or took too long.'],
   timedOut: [Counter, 'sessions_timed_out_total', 'Sessions that a timeout closed.'],
   failed: [Counter, 'handlers_failed_total', 'Handlers that threw, or whose promises rejected.'],
   overflowed: [Counter, 'sessions_overflowed_total', 'Sessions that were closed as too many bytes waited.'],

@@ -80,6 +80,7 @@ export {
   i32,
   i64,
   type StateArrayType,
+  type StateMemory,
   type StateType,
   text,
   u8,

@@ -26,6 +26,7 @@ export class StateArray<Value> {
     this.#write(index, value);
   }
 
+  /** The elements in their order. */
   *[Symbol.iterator](): IterableIterator<Value> {
     for (let index = 0; index < this.length; index++) yield this.#read(index);
   }

@@ -5,7 +5,9 @@ import { byteOffsetOf, lengthOf, memoryOf } from '@overlapped/iocp-native/intern
 
 /** Memory that holds states, as one thread sees it. */
 export interface StateMemory {
+  /** The same bytes as `bytes`. */
   readonly view: DataView;
+  /** All states. */
   readonly bytes: Buffer;
 }
 
@@ -24,11 +26,13 @@ const kKind = Symbol('kind');
  * of another origin is refused.
  */
 export interface StateType<Value> {
+  /** Tells it from the type of an array. */
   readonly [kKind]: 'value';
   /** Bytes that a value takes. */
   readonly size: number;
   /** Its place in memory is a multiple of so many bytes. */
   readonly align: number;
+  /** The value whose first byte is at `at`. */
   read(memory: StateMemory, at: number): Value;
   /** Throws a TypeError or a RangeError, which names the field, before anything is written. */
   write(memory: StateMemory, at: number, value: Value, field: string): void;
@@ -36,8 +40,11 @@ export interface StateType<Value> {
 
 /** The type of an array of a fixed number of elements. Made by `array()`. */
 export interface StateArrayType<Value> {
+  /** Tells it from the type of a value. */
   readonly [kKind]: 'array';
+  /** The type of its elements. */
   readonly element: StateType<Value>;
+  /** How many elements it has. */
   readonly length: number;
 }
 
