@@ -3,16 +3,31 @@
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { connect as connectTls } from 'node:tls';
+import selfsigned from 'selfsigned';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { environmentOf, lineClient, pathOf, start } from './support.js';
 
 const files = readdirSync(pathOf('.')).filter((name) => name.endsWith('.js'));
 /** What other examples load. */
-const PARTS = ['chat-session.js', 'primes.js', 'protocol.js'];
+const PARTS = ['blocking-session.js', 'chat-session.js', 'primes.js', 'protocol.js'];
+
+/** A certificate for "localhost", in the form of its arguments: files that are removed with the test. */
+async function makeCertificate(): Promise<[cert: string, key: string]> {
+  const { cert, private: key } = await selfsigned.generate([{ name: 'commonName', value: 'localhost' }]);
+  const folder = mkdtempSync(join(tmpdir(), 'overlapped-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const paths: [string, string] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(paths[0], cert);
+  writeFileSync(paths[1], key);
+  return paths;
+}
 
 describe.each(['default', 'portable'])('on the %s backend', (backend) => {
   test('echo', async () => {
@@ -129,6 +144,43 @@ describe.each(['default', 'portable'])('on the %s backend', (backend) => {
     const [error] = await once(client, 'error');
     expect(error.code).toBe('ECONNRESET');
     await gateway.stop();
+  });
+
+  test('tls', async () => {
+    const [cert, key] = await makeCertificate();
+    const server = await start(backend, 'tls.js', cert, key);
+    const client = connectTls({
+      port: server.port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: readFileSync(cert),
+    });
+    onTestFinished(() => void client.destroy());
+    const lines = createInterface({ input: client })[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe('hello over TLSv1.3');
+    client.write('some words\nmore\n');
+    expect([(await lines.next()).value, (await lines.next()).value]).toEqual(['SOME WORDS', 'MORE']);
+    client.end();
+    await server.stop();
+  });
+
+  test('blocking', async () => {
+    const server = await start(backend, 'blocking.js');
+    const [slow, fast] = [lineClient(server.port), lineClient(server.port)];
+    const order: string[] = [];
+    slow.write('slow\n');
+    const slowly = slow.read().then((line) => order.push(line));
+    for (let i = 1; i <= 3; i++) {
+      fast.write('quick\n');
+      const line = await fast.read();
+      expect(line).toMatch(new RegExp(`^request ${i}, by thread \\d+$`));
+      order.push('fast');
+    }
+    await slowly;
+    // The slow request was still blocked when the fast ones had been answered, where there are threads.
+    if (server.line.startsWith('4 ')) expect(order.slice(0, 3)).toEqual(['fast', 'fast', 'fast']);
+    else expect(server.line).toMatch(/^0 threads/);
+    await server.stop();
   });
 
   test('udp-tick', async () => {

@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 
 export interface Running {
+  /** The first line that it printed. */
+  readonly line: string;
   readonly port: number;
   /** The next line that it prints. */
   readonly nextLine: () => Promise<string>;
@@ -34,6 +36,7 @@ export async function start(backend: string, name: string, ...args: string[]): P
   const port = Number(/on port (\d+)/.exec(line)?.[1]);
   expect(port, line).toBeGreaterThan(0);
   return {
+    line,
     port,
     nextLine,
     exited,
