@@ -98,8 +98,8 @@ describe('the command', { timeout: 60_000 }, () => {
       await expect.poll(() => screen, { timeout: 30_000 }).toContain(`ann: ${'x'.repeat(50)}`);
       expect(screen).toContain('\x1b[3A\x1b[0J');
       // What is half typed is in two rows when somebody speaks: the line that is shown begins where it began.
-      terminal.stdin.write('y'.repeat(30));
-      await expect.poll(() => screen, { timeout: 30_000 }).toContain('y'.repeat(30));
+      terminal.stdin.write(`${'y'.repeat(29)}z`);
+      await expect.poll(() => screen, { timeout: 30_000 }).toContain('z');
       const bob = await Client.connect(port, 'bob', 'garden');
       screen = '';
       bob.say('hello');
