@@ -18,7 +18,7 @@ TOOLS.push('autocannon', 'fastify', 'redis', 'selfsigned', 'undici', 'ws');
  * structures in shared memory, whose tests compile a script for their threads.
  */
 const SKIPPED_FILES =
-  'portable io-uring shared-port-memory byte-queues group-table echo simulation simulation-faults swarm cli clients command';
+  'portable io-uring shared-port-memory byte-queues echo simulation simulation-faults swarm cli clients command';
 const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Without projects, which `--exclude` does not reach: each suite is by itself. */

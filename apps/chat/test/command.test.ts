@@ -97,7 +97,7 @@ describe('the command', { timeout: 60_000 }, () => {
       terminal.stdin.write(`${'x'.repeat(50)}\r`);
       await expect.poll(() => screen, { timeout: 30_000 }).toContain(`ann: ${'x'.repeat(50)}`);
       expect(screen).toContain('\x1b[3A\x1b[0J');
-      // What is half typed is in two rows when somebody speaks: the line that is shown begins where it began.
+      // A half-typed line takes two rows. A message arrives: it is shown from the start of the first of them.
       terminal.stdin.write(`${'y'.repeat(29)}z`);
       await expect.poll(() => screen, { timeout: 30_000 }).toContain('z');
       const bob = await Client.connect(port, 'bob', 'garden');

@@ -1,7 +1,7 @@
 // Accept: a listener starts many accepts before a client comes, and each connection becomes a Session.
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { IocpCore, Listener } from '@overlapped/session';
 
 const CLIENTS = 3;
@@ -16,7 +16,7 @@ const listener = await Listener.listen(core, {
 /** Statistics are written at the end of a batch: a post makes one. */
 async function say(when: string): Promise<void> {
   await new Promise<void>((resolve) => core.post({ onPost: resolve }, undefined));
-  await sleep(1);
+  await turn();
   const { events, sessions } = core.stats().total;
   console.log(`${when}: ${sessions} sessions, ${events - sessions} accepts outstanding`);
 }

@@ -1,10 +1,14 @@
 // Receive: TCP brings bytes, not messages. A framer cuts them at PacketHeader { size, id }, and the next receive is started.
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { IocpCore, Listener, lengthPrefixed, PacketSession } from '@overlapped/session';
 
 // struct PacketHeader { uint16 size; uint16 id; }: `size` counts the whole packet, as C++ servers on Windows have it.
 const framer = lengthPrefixed({ size: 2, littleEndian: true, countsHeader: true, maxFrameLength: 4096 });
+
+let sawFirst = () => {};
+const first = new Promise<void>((resolve) => {
+  sawFirst = resolve;
+});
 
 class GameSession extends PacketSession {
   #packets = 0;
@@ -15,6 +19,7 @@ class GameSession extends PacketSession {
 
   override onPacket(packet: Buffer): void {
     console.log(`onPacket: id ${packet.readUInt16LE(0)}, "${packet.subarray(2)}"`);
+    sawFirst();
     if (++this.#packets === 3) this.end();
   }
 }
@@ -33,7 +38,7 @@ const client = connect({ port: endpoint.port, host: '127.0.0.1', noDelay: true }
 const bytes = Buffer.concat([packet(1, 'login'), packet(2, 'move'), packet(3, 'chat')]);
 console.log(`The client sends 3 packets as two pieces: 11 bytes, then ${bytes.length - 11}.`);
 client.write(bytes.subarray(0, 11)); // The first packet, and half of the second one's header.
-await sleep(20);
+await first;
 client.write(bytes.subarray(11));
 for await (const _ of client.on('error', () => {}));
 console.log('The session saw whole packets, in order.');

@@ -23,7 +23,7 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   pending: boolean;
   /** What it was acquired for. */
   operation: Operation;
-  /** Who gets the packet. Null while the event is free. */
+  /** The object that gets the packet. Null while the event is free. */
   owner: Owner | null;
 
   /** @param offset a multiple of 16, with EVENT_SIZE bytes of the block behind it. */

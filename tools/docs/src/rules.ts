@@ -90,9 +90,6 @@ const EXPORTED_FOR_TESTS = [
   'packages/iocp-native: chooseTaskRun',
   'packages/iocp-native: probe',
   'packages/session: interleave',
-  // The state and the memory of shared sessions, which nothing else uses yet.
-  'packages/session: GroupTable',
-  'packages/session: createGroupMemory',
 ];
 
 export const rules: readonly Rule[] = [

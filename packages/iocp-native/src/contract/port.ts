@@ -128,7 +128,7 @@ export class CompletionPacket {
   buffer = -1;
   /** Null when the operation succeeded. */
   error: IocpError | null = null;
-  /** Receive on a datagram socket: who sent it. Else null. Good for longer than the packet, and best for an answer. */
+  /** Receive on a datagram socket: its sender. Else null. Good for longer than the packet, and best for an answer. */
   from: Endpoint | null = null;
 }
 
@@ -247,12 +247,12 @@ export interface CompletionPort {
    * A UDP socket, bound and associated with this port. Port 0 takes a free one. Rejects with an IocpError (EADDRINUSE,
    * EADDRNOTAVAIL, EACCES, EAFNOSUPPORT ...).
    *
-   * Its receive stream brings one datagram in each packet, an empty one as `data` of no bytes, and who sent it in `from`.
-   * A receive buffer has room for datagrams of its size less 48 bytes. A larger one comes cut, in the only kind of packet
-   * with both `data` and an `error`: EMSGSIZE. While no stream runs or no buffer is free, some datagrams are kept, and those
-   * beyond are lost. On a connected socket, the stream or a send may end with ECONNREFUSED when nobody listens at the peer;
-   * the stream may then be started again. On one that is not connected no peer can end it. On Windows a running stream has
-   * a receive buffer with the kernel all the time.
+   * Its receive stream brings one datagram in each packet, an empty one as `data` of no bytes. `from` is its sender.
+   * A receive buffer has room for datagrams of its size less 48 bytes. A larger datagram is truncated: its packet has both
+   * `data` and an `error` (EMSGSIZE), as no other packet has. While no stream runs or no buffer is free, some datagrams are
+   * kept, and those beyond are lost. On a connected socket, the stream or a send ends with ECONNREFUSED when the peer's port
+   * has no socket; the stream may then be started again. On an unconnected socket no peer can end the stream. On Windows a
+   * running stream has a receive buffer with the kernel all the time.
    */
   bind(local: Endpoint, options?: DatagramOptions): Promise<PortSocket>;
 
@@ -365,7 +365,7 @@ export interface CompletionPort {
 
   /**
    * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its
-   * memory back. Packets that nobody dequeued are discarded. Every call after this throws EBADF.
+   * memory back. Packets that were not dequeued are discarded. Every call after this throws EBADF.
    */
   destroy(): void;
 }

@@ -49,12 +49,12 @@ export interface SharedPort {
   /** This thread lets another run in its place until its next wait(). */
   leave(): void;
 
-  /** Closes the port for all threads: those that wait get null. What nobody has taken is discarded. */
+  /** Closes the port for all threads: wait() gives null in each. Packets that no thread has taken are discarded. */
   close(): void;
 
   /**
-   * To be called by whoever owns the threads, when one has ended without its own doing: terminated, or out of memory.
-   * Takes back what it held. The packet that it had taken is lost.
+   * Takes back the slot and the lock of a thread that was terminated, or ran out of memory. The thread that started it calls
+   * this after its `exit` event. The packet that it had taken is lost.
    */
   recover(threadId: number): void;
 }

@@ -219,22 +219,15 @@ export class SharedHost implements SharedSessions {
     const queue = table.at(slot) + Field.Messages;
     table.lock(slot);
     let message: Buffer | null = null;
-    if (table.queues.lengthOf(queue) > 0) message = this.take(queue, this.take(queue, LENGTH_SIZE).readUInt32LE(0));
+    if (table.queues.lengthOf(queue) > 0) message = this.#take(queue, this.#take(queue, LENGTH_SIZE).readUInt32LE(0));
     table.unlock(slot);
     return message;
   }
 
   /** Inside the lock: removes bytes from a queue, and gives a copy. */
-  protected take(queue: number, length: number): Buffer {
-    const { queues, block } = this.table;
-    const bytes = Buffer.alloc(length);
-    for (let done = 0; done < length; ) {
-      const from = queues.headOffset(queue);
-      const size = Math.min(length - done, queues.headLength(queue));
-      block.bytes.copy(bytes, done, from, from + size);
-      queues.consume(queue, size);
-      done += size;
-    }
+  #take(queue: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    this.table.queues.read(queue, bytes);
     return bytes;
   }
 }

@@ -54,7 +54,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** The event loop has turned since the last packet. */
   #turned = true;
   #turnAt = 0;
-  /** Where accept() stores a descriptor that no record has yet: whoever sees this thread end closes it. */
+  /** Where accept() stores a descriptor that no record has yet: when this thread has ended, the core's thread closes it. */
   readonly #accepted: Int32Array;
   readonly #load: (service: number) => Promise<unknown>;
   readonly #statesOf: (service: number) => SharedArrayBuffer;
@@ -419,12 +419,6 @@ function errorOf(reason: number): Error | undefined {
       return new IocpError('serve the session', 'the thread that handled it has ended', 'ECHILD', 'Worker');
     case Reason.QueueFull:
       return new IocpError('send', 'too many bytes wait already', 'ENOBUFS', 'send');
-    case Reason.ReadTimeout:
-      return new IocpError('go on with the session', 'nothing was received in time', 'ETIMEDOUT', 'receive');
-    case Reason.FirstByteTimeout:
-      return new IocpError('go on with the session', 'the first byte was not received in time', 'ETIMEDOUT', 'receive');
-    case Reason.WriteTimeout:
-      return new IocpError('go on with the session', 'the peer has taken no bytes in time', 'ETIMEDOUT', 'send');
     default:
       return linuxPacketError('send', 'send', reason);
   }

@@ -11,6 +11,7 @@ import {
   destroySocketPort,
   EPOLL,
   landError,
+  linuxPacketError,
   reap,
   SharedSockets,
   SocketPort,
@@ -82,7 +83,7 @@ export class SharedThreads implements Stoppable {
   readonly #places: Place[] = [];
   readonly #services = new Map<number, HostedService>();
   readonly #ends = new Map<number, Promise<void>>();
-  /** Who waits until a thread has loaded a service. */
+  /** Calls of open() that wait until a thread has loaded the service. */
   readonly #loading = new Map<number, { resolve(stateSize: number): void; reject(error: unknown): void }>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #wakeAll = () => this.#port.close();
@@ -123,7 +124,12 @@ export class SharedThreads implements Stoppable {
   async open(module: string, limits: SharedLimits): Promise<number> {
     const index = this.#nextService++;
     if (index >= MOST_SERVICES) {
-      throw new IocpError('listen', `a core has at most ${MOST_SERVICES} shared listeners`, 'ENOBUFS', 'listen');
+      throw new IocpError(
+        'listen',
+        `a core can open ${MOST_SERVICES} shared listeners in its life`,
+        'ENOBUFS',
+        'listen',
+      );
     }
     const { words } = this.table;
     const at = this.table.serviceAt(index);
@@ -149,7 +155,7 @@ export class SharedThreads implements Stoppable {
   listen(service: number, fd: number): void {
     this.table.words[this.table.serviceAt(service) + ServiceField.Listener] = fd + 1;
     const failed = this.#port.watch(fd, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
-    if (failed !== 0) throw new IocpError('listen', `epoll_ctl failed with ${failed}`, 'ENOMEM', 'epoll_ctl', failed);
+    if (failed !== 0) throw linuxPacketError('listen', 'epoll_ctl', failed);
   }
 
   /** Closes the listening socket of a service, and ends its sessions within `grace` milliseconds. */

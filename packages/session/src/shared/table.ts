@@ -4,7 +4,7 @@
 //   words    header, services, records of WIDTH words, words of the blocks
 //   bytes    the blocks, in native memory: the kernel reads them there
 //
-// Who may write what in a record:
+// Which thread may write which word of a record:
 //   Turn     a compare-and-swap from 0 by the thread that begins a turn; that thread alone has handlers run for the session
 //   Pending  Atomics.or() by any thread; the thread of the turn takes the bits
 //   the rest under the record's lock; the thread of the turn may read it without
@@ -57,7 +57,7 @@ export const Flag = {
   PeerEnded: 8,
   /** The session is to end at once. */
   Closing: 16,
-  /** send() has returned false: onDrain is owed. */
+  /** send() has returned false: onDrain is to be called. */
   Congested: 32,
   /** The descriptor is closed with RST. */
   Reset: 64,
@@ -72,11 +72,8 @@ export const Due = { Open: 1, Close: 2, Drain: 4, Message: 8, Read: 16 } as cons
 export const Reason = {
   None: 0,
   ThreadLost: -1,
-  ReadTimeout: -2,
-  WriteTimeout: -3,
-  FirstByteTimeout: -4,
-  QueueFull: -5,
-  Destroyed: -6,
+  QueueFull: -2,
+  Destroyed: -3,
 } as const;
 
 const Header = {

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { IocpCoreOptions } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Client, connect, until } from '../threads.js';
 import { Notes } from './script.js';
@@ -127,6 +128,33 @@ describe.runIf(available)('sessions on a shared port', () => {
     expect(notes.log).toEqual([1, 2]);
   });
 
+  test('what becomes due in a turn waits for its end: a message, and onDrain', async () => {
+    const notes = new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 4, threads: 8 });
+    const [client, other] = await connect(port, 2);
+    const id = Number(await client!.ask('id'));
+    const end = Buffer.from('laterdrained');
+    let received = 0;
+    let last = Buffer.alloc(0);
+    client!.socket.pause().on('data', (piece: Buffer) => {
+      received += piece.length;
+      last = Buffer.concat([last, piece]).subarray(-64);
+    });
+    await write(client!, 'fillLater 1');
+    await until(() => notes.log.length === 2);
+    const filled = notes.log[0]! * 65_536;
+    client!.socket.resume();
+    await until(() => received === filled);
+    // Another thread has sent what was queued. Packets of other sessions are served meanwhile.
+    expect(core.tell(id, 'told')).toBe(true);
+    for (let i = 1; i <= 20; i++) expect(await other!.ask('asked')).toBe(String(i));
+    expect(notes.log).toEqual([filled / 65_536, 1]);
+    expect(received).toBe(filled);
+    notes.set(1);
+    await until(() => received === filled + end.length + 4);
+    expect(String(last.subarray(-end.length - 4))).toBe('laterdrainedtold');
+  });
+
   test('the state is zeroed for each connection, also in a record that served another one', async () => {
     new Notes();
     const { core, port } = await serveShared('script');
@@ -178,25 +206,7 @@ describe.runIf(available)('sessions on a shared port', () => {
     expect(notes.log[1]).toBe(-1);
   });
 
-  test('sessions tell each other, and the core sends and tells by an id', async () => {
-    new Notes();
-    const { core, port } = await serveShared('script');
-    const [first, second] = await connect(port, 2);
-    const id = Number(await second!.ask('id'));
-    const told = once(second!.socket, 'data');
-    expect(await first!.ask(`tell ${id}`)).toBe('true');
-    expect(String((await told)[0])).toBe('told');
-    const sent = once(second!.socket, 'data');
-    expect(core.send(id, 'from the core')).toBe(true);
-    expect(String((await sent)[0])).toBe('from the core');
-    const heard = once(second!.socket, 'data');
-    expect(core.tell(id, 'from the core')).toBe(true);
-    expect(String((await heard)[0])).toBe('from the core');
-    second!.socket.end();
-    await second!.closed;
-    await until(() => !core.tell(id, 'too late'));
-    expect(core.send(id, 'too late')).toBe(false);
-  });
+  test('sessions tell each other, and the core sends and tells by an id', () => exchanges({}));
 
   test('a handler that throws closes its own session', async () => {
     const notes = new Notes();
@@ -268,19 +278,27 @@ describe('shared sessions without a shared port', () => {
     expect(new Set(await Promise.all(answers))).toEqual(new Set(['ok']));
   });
 
-  test('sessions tell each other, and the core sends and tells by an id', async () => {
-    new Notes();
-    const { core, port } = await serveShared('script', { backend: 'portable' });
-    const [first, second] = await connect(port, 2);
-    const id = Number(await second!.ask('id'));
-    const told = once(second!.socket, 'data');
-    expect(await first!.ask(`tell ${id}`)).toBe('true');
-    expect(String((await told)[0])).toBe('told');
-    const sent = once(second!.socket, 'data');
-    expect(core.send(id, 'from the core')).toBe(true);
-    expect(String((await sent)[0])).toBe('from the core');
-    second!.socket.end();
-    await second!.closed;
-    await until(() => !core.tell(id, 'too late'));
-  });
+  test('sessions tell each other, and the core sends and tells by an id', () => exchanges({ backend: 'portable' }));
 });
+
+/** Messages between sessions, and from the core, which arrive until the session is over. */
+async function exchanges(options: IocpCoreOptions) {
+  new Notes();
+  const { core, port } = await serveShared('script', options);
+  const [first, second] = await connect(port, 2);
+  const id = Number(await second!.ask('id'));
+  const answer = async () => String((await once(second!.socket, 'data'))[0]);
+  const told = answer();
+  expect(await first!.ask(`tell ${id}`)).toBe('true');
+  expect(await told).toBe('told');
+  const sent = answer();
+  expect(core.send(id, 'from the core')).toBe(true);
+  expect(await sent).toBe('from the core');
+  const heard = answer();
+  expect(core.tell(id, 'told by the core')).toBe(true);
+  expect(await heard).toBe('told by the core');
+  second!.socket.end();
+  await second!.closed;
+  await until(() => !core.tell(id, 'too late'));
+  expect(core.send(id, 'too late')).toBe(false);
+}

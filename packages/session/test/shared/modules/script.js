@@ -66,16 +66,12 @@ export default class Script extends SharedSession {
       }
       case 'later':
         return this.later(number);
-      case 'fill': {
-        const piece = Buffer.alloc(65_536);
-        let sent = 0;
-        for (let more = true; more; sent++) {
-          piece.fill(sent & 0xff);
-          more = this.send(piece);
-        }
-        note(sent);
+      case 'fill':
+        this.fill();
         return undefined;
-      }
+      case 'fillLater':
+        this.fill();
+        return this.later(number);
       case 'tell':
         this.send(String(this.core.tell(number, 'told')));
         return undefined;
@@ -90,6 +86,16 @@ export default class Script extends SharedSession {
       default:
         return undefined;
     }
+  }
+
+  fill() {
+    const piece = Buffer.alloc(65_536);
+    let sent = 0;
+    for (let more = true; more; sent++) {
+      piece.fill(sent & 0xff);
+      more = this.send(piece);
+    }
+    note(sent);
   }
 
   async later(number) {
