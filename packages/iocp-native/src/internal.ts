@@ -9,9 +9,6 @@ export type { LeftOver } from './contract/driver.js';
 export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChecks } from './contract/options.js';
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
 export { checkGrace, DEFAULT_GRACE } from './grace.js';
-export { EAGAIN, ECONNABORTED, linuxPacketError } from './linux/errors.js';
-export { EPOLL } from './linux/layout.js';
-export { listenShared, PIECE, SharedSockets } from './linux/shared-sockets.js';
 export { koffi } from './native/koffi.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';
@@ -45,7 +42,15 @@ export {
   type SharedPortOptions,
   type SharedPortToken,
 } from './shared-port/index.js';
-export { createSocketPort, destroySocketPort, SocketPort, type SocketPortToken } from './shared-port/socket-port.js';
+export { LISTENER, Ready, type SharedSockets, type SocketPort, WOULD_BLOCK } from './shared-port/socket-contract.js';
+export {
+  createSocketPort,
+  destroySocketPort,
+  hasSocketPort,
+  listenShared,
+  openSocketPort,
+  type SocketPortToken,
+} from './shared-port/sockets.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';
 export { startThread, threadEntry } from './threads/thread-entry.js';

@@ -1,23 +1,24 @@
 // The socket calls of a thread of a shared port. All of them are non-blocking and done when they return, so no memory is the
-// kernel's between two calls. Each gives a negated errno when it fails.
+// kernel's between two calls.
 
 import type { Endpoint, ListenOptions } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
 import type { NativeBlock } from '../native/memory.js';
+import type { SharedSockets } from '../shared-port/socket-contract.js';
 import { byteOffsetOf, copyInto, memoryOf, plainView } from '../typed-arrays.js';
 import { bindCalls } from './calls.js';
-import { EAGAIN, EINTR } from './errors.js';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK } from './layout.js';
+import { EAGAIN, EINTR, linuxPacketError } from './errors.js';
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR, SOCK_NONBLOCK } from './layout.js';
 import { close, errno, getpeername, getsockname, shutdown } from './libc.js';
 import { linuxBlocks } from './memory.js';
 import { createListener, endpointOf, setReset } from './sockets.js';
 
 /** Bytes that one receive() takes at most, and that one call of the kernel is given to send. */
-export const PIECE = 65536;
+const PIECE = 65536;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /** A listening socket for a shared port, and where it is bound. No ledger has it: its owner closes it. Throws an IocpError. */
-export function listenShared(local: Endpoint, options: ListenOptions): { fd: number; endpoint: Endpoint } {
+export function listenLinux(local: Endpoint, options: ListenOptions): { fd: number; endpoint: Endpoint } {
   const fd = createListener(local, options, SOCK_NONBLOCK);
   disown(Owned.Handle, fd);
   try {
@@ -28,8 +29,7 @@ export function listenShared(local: Endpoint, options: ListenOptions): { fd: num
   }
 }
 
-export class SharedSockets {
-  /** What receive() has taken. A user gets views of it. */
+export class LinuxSharedSockets implements SharedSockets {
   readonly received: Buffer;
   readonly #in = linuxBlocks.take(PIECE);
   readonly #out = linuxBlocks.take(PIECE, true);
@@ -39,13 +39,6 @@ export class SharedSockets {
     this.received = this.#in.bytes;
   }
 
-  /** Takes a connection and stores its descriptor in `words[at]` before anything else: a thread may end at any call. */
-  accept(listener: number, words: Int32Array, at: number): number {
-    words[at] = this.#calls.accept4(listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    return words[at]! < 0 ? -errno() : words[at]!;
-  }
-
-  /** Bytes that have been received into `received`; 0 at the peer's end. */
   receive(fd: number): number {
     const { recv } = this.#calls;
     for (;;) {
@@ -56,7 +49,6 @@ export class SharedSockets {
     }
   }
 
-  /** Sends as much of `bytes` as the kernel takes at once. Gives how much that is. The memory is read during the call only. */
   send(fd: number, bytes: Uint8Array, length: number): number {
     // What was just received lies where the kernel may read it.
     if (memoryOf(bytes) === this.received.buffer)
@@ -74,27 +66,25 @@ export class SharedSockets {
     return sent;
   }
 
-  /** The same for bytes of a block that all threads see. */
   sendBlock(fd: number, block: NativeBlock, offset: number, length: number): number {
     return this.#sendAt(fd, block.address + offset, length);
   }
 
-  /** Ends the direction to the peer, after what was sent. */
   end(fd: number): void {
     // Fails when the peer has reset the connection, which the next receive() says.
     shutdown(fd, SHUT_WR);
   }
 
-  /** Closes a connection. @param reset discards what is unsent, and sends RST */
   close(fd: number, reset: boolean): void {
     if (reset) setReset(fd);
     close(fd);
   }
 
-  /** An end of a connection; undefined when it is gone. */
   endpoint(fd: number, which: 'remote' | 'local'): Endpoint {
     return which === 'remote' ? endpointOf(fd, 'getpeername', getpeername) : endpointOf(fd, 'getsockname', getsockname);
   }
+
+  readonly error = linuxPacketError;
 
   #sendAt(fd: number, address: number, length: number): number {
     const { send } = this.#calls;

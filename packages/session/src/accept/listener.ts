@@ -191,11 +191,12 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
       const listener = await Listener.#bind(core, rest, new LocalTarget(core, rest, kind), filter);
       return listener as Listener;
     }
-    const target = await SharedTarget.open(core, options.shared, sharedLimits(core, options));
+    const ofSockets = socketOptions(options);
+    const target = await SharedTarget.open(core, options.shared, sharedLimits(core, options), ofSockets);
     try {
       const { host, port, ipv6Only, backlog } = options;
       const rest = {
-        ...socketOptions(options),
+        ...ofSockets,
         ...(backlog !== undefined && { backlog }),
         ...(ipv6Only && { ipv6Only }),
       };

@@ -2,17 +2,14 @@
 // (shared-thread.ts).
 
 import { threadId } from 'node:worker_threads';
-import { EPOLL, lengthOf, plainView, type SharedSockets, type SocketPort } from '@overlapped/iocp-native/internal';
+import { lengthOf, plainView, Ready, type SharedSockets, type SocketPort } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf } from '../bytes.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
-/** The first word of data of a listening socket's event; the second is its service. No record has this number. */
-export const LISTENER = 0xfffffffe;
-/** The key of a posted packet that has a thread load a service, the packet's second number. */
+/** The first number of a posted packet that has a thread load a service, the second number. No record has this number. */
 export const HOST = 0xfffffffd;
 
-const READS = EPOLL.IN | EPOLL.RDHUP;
 const LENGTH_SIZE = 4;
 
 export class SharedHost implements SharedSessions {
@@ -95,33 +92,37 @@ export class SharedHost implements SharedSessions {
     // The thread that has the turn looks at the bits when it has given the turn up.
     if (Atomics.load(words, at + Field.Turn) !== 0) return;
     if (this.port.post(slot, this.table.generation(slot))) return;
-    // The queue of posts is full: an event of the socket does as well. EPOLLOUT comes at once unless the peer does not read.
+    // A packet of the socket does as well.
     const fd = words[at + Field.Socket]! - 1;
-    if (fd >= 0) this.port.arm(fd, READS | EPOLL.OUT | EPOLL.ONESHOT, slot, this.table.generation(slot));
+    if (fd >= 0) this.port.wake(fd, slot, this.table.generation(slot));
   }
 
-  /** Has a thread take the next connection. */
+  /** Inside the lock of the listening socket, if there is one still: has a thread take the next connection. */
   armListener(service: number): void {
-    const listener = this.table.words[this.table.serviceAt(service) + ServiceField.Listener]! - 1;
-    // Fails only when the listening socket has just been closed.
-    if (listener >= 0) this.port.arm(listener, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
+    const { words } = this.table;
+    const at = this.table.serviceAt(service);
+    const listener = words[at + ServiceField.Listener]! - 1;
+    if (listener >= 0 && this.port.armListener(listener, service) !== 0)
+      Atomics.add(words, at + ServiceField.Failed, 1);
   }
 
   /** Inside the record's lock: watches the socket for what the session waits for. */
   arm(slot: number): void {
-    const { words } = this.table;
+    const { words, queues, block } = this.table;
     const at = this.table.at(slot);
     const fd = words[at + Field.Socket]! - 1;
     if (fd < 0) return;
     const flags = words[at + Field.Flags]!;
     const reads = Atomics.load(words, at + Field.Turn) === 0 && (flags & (Flag.PeerEnded | Flag.Closing)) === 0;
-    const mask = (reads ? READS : 0) | (this.queued(slot) > 0 ? EPOLL.OUT : 0);
-    if (mask === 0) return;
-    const failed = this.port.arm(fd, mask | EPOLL.ONESHOT, slot, this.table.generation(slot));
+    const length = queues.headLength(at + Field.Sends);
+    const ready = (reads ? Ready.Read : 0) | (length > 0 ? Ready.Write : 0);
+    if (ready === 0) return;
+    const address = length > 0 ? block.address + queues.headOffset(at + Field.Sends) : 0;
+    const failed = this.port.arm(fd, ready, slot, this.table.generation(slot), address, length);
     if (failed !== 0) this.#close(slot, at, failed);
   }
 
-  /** The socket is writable: sends what is queued, as far as the kernel takes it. */
+  /** The socket is writable: sends what is queued, as far as the kernel takes it. What it has sent by itself is no longer queued. */
   protected flush(slot: number): void {
     const { table } = this;
     const { words, queues } = table;
@@ -129,7 +130,15 @@ export class SharedHost implements SharedSessions {
     const queue = at + Field.Sends;
     table.lock(slot);
     const fd = words[at + Field.Socket]! - 1;
-    for (let left = queues.lengthOf(queue); left > 0 && fd >= 0; left = queues.lengthOf(queue)) {
+    const { sent: before } = this.port;
+    if (before > 0) {
+      words[at + Field.Sent]! += before;
+      queues.consume(queue, before);
+    } else if (before < 0) {
+      this.#close(slot, at, -before);
+    }
+    this.port.done();
+    for (let left = queues.lengthOf(queue); left > 0 && fd >= 0 && before >= 0; left = queues.lengthOf(queue)) {
       const length = queues.headLength(queue);
       const sent = this.sockets.sendBlock(fd, table.block, queues.headOffset(queue), length);
       if (sent < 0) {

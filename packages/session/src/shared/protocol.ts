@@ -1,6 +1,7 @@
 // What the owner of a shared port's threads and the threads say to each other.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { SocketOptions } from '@overlapped/iocp-native';
 import type { CarriedError, SocketPortToken } from '@overlapped/iocp-native/internal';
 import type { TableToken } from './table.js';
 
@@ -9,6 +10,8 @@ export interface HostedService {
   readonly index: number;
   /** The URL of the user's module. */
   readonly module: string;
+  /** Of its connections. */
+  readonly options: SocketOptions;
   /** What its sessions keep; null until a thread has said how large that is. It is there before any packet of the service. */
   readonly states: SharedArrayBuffer | null;
 }

@@ -1,7 +1,7 @@
 // The entry of a thread of the shared port: loads the modules of the services, and serves until the port is closed.
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { blockAt, carryError, keepLedger, SharedSockets, SocketPort } from '@overlapped/iocp-native/internal';
+import { blockAt, carryError, keepLedger, openSocketPort } from '@overlapped/iocp-native/internal';
 import { LoadGuard } from '@overlapped/net-core/internal';
 import { loadSharedKind } from './load-kind.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
@@ -17,14 +17,8 @@ const guard = new LoadGuard(loading);
 if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const block = blockAt(table.address, blocksSize(table.blocks));
 const known = new Map(services.map((service) => [service.index, service]));
-const thread = new SharedThread(
-  new SharedTable(table, block),
-  new SocketPort(token),
-  new SharedSockets(),
-  accepted,
-  loadLater,
-  statesOf,
-);
+const { port: packets, sockets } = openSocketPort(token);
+const thread = new SharedThread(new SharedTable(table, block), packets, sockets, accepted, loadLater, serviceOf);
 guard.done();
 try {
   let stateSize = 0;
@@ -37,15 +31,13 @@ try {
 
 /** What the owner has sent: each service's module and its states come before any packet of it. */
 function serviceOf(index: number): HostedService {
+  const complete = known.get(index);
+  if (complete?.states) return complete;
   for (let order = receiveMessageOnPort(port); order; order = receiveMessageOnPort(port)) {
     const service = order.message as HostedService;
     known.set(service.index, service);
   }
   return known.get(index)!;
-}
-
-function statesOf(index: number): SharedArrayBuffer {
-  return known.get(index)?.states ?? serviceOf(index).states!;
 }
 
 async function loadLater(service: number): Promise<number> {

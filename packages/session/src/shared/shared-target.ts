@@ -1,7 +1,12 @@
 // SharedTarget: where the connections of a listener with shared sessions go. The threads of the shared port accept them themselves.
 
-import type { CompletionPacket, Endpoint, ListenOptions as PortListenOptions } from '@overlapped/iocp-native';
-import { listenShared, moduleUrl } from '@overlapped/iocp-native/internal';
+import type {
+  CompletionPacket,
+  Endpoint,
+  ListenOptions as PortListenOptions,
+  SocketOptions,
+} from '@overlapped/iocp-native';
+import { hasSocketPort, listenShared, moduleUrl } from '@overlapped/iocp-native/internal';
 import type { Core } from '@overlapped/net-core/internal';
 import type { AcceptTarget } from '../accept/accept-target.js';
 import type { ListenerStats } from '../accept/listener.js';
@@ -11,7 +16,7 @@ import { ServiceField } from './table.js';
 
 /** Whether threads can wait for the sockets of this core on one port. */
 export function hasSharedPort(core: Core): boolean {
-  return process.platform === 'linux' && core.threads > 0;
+  return core.threads > 0 && hasSocketPort(core.backend);
 }
 
 export class SharedTarget implements AcceptTarget {
@@ -39,9 +44,14 @@ export class SharedTarget implements AcceptTarget {
   }
 
   /** Loads the module in the threads of the shared port. Rejects with what the module throws. */
-  static async open(core: Core, module: URL | string, limits: SharedLimits): Promise<SharedTarget> {
+  static async open(
+    core: Core,
+    module: URL | string,
+    limits: SharedLimits,
+    options: SocketOptions,
+  ): Promise<SharedTarget> {
     const pool = SharedThreads.of(core);
-    return new SharedTarget(pool, await pool.open(moduleUrl(module, 'listen'), limits));
+    return new SharedTarget(pool, await pool.open(moduleUrl(module, 'listen'), limits, options));
   }
 
   get count(): number {

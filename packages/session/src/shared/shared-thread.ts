@@ -7,17 +7,17 @@ import { threadId } from 'node:worker_threads';
 import { type Endpoint, IocpError, isIocpError } from '@overlapped/iocp-native';
 import {
   debugging,
-  EAGAIN,
-  ECONNABORTED,
-  EPOLL,
-  linuxPacketError,
+  LISTENER,
+  Ready,
   type SharedSockets,
   type SocketPort,
+  WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { ObjectPool } from '@overlapped/object-pool';
 import { asError, isThenable } from '../outcomes.js';
-import { HOST, LISTENER, SharedHost } from './host.js';
+import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
+import type { HostedService } from './protocol.js';
 import { kAttach, kBind, kError, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
 import type { StateMemory } from './state/types.js';
@@ -57,7 +57,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** Where accept() stores a descriptor that no record has yet: when this thread has ended, the core's thread closes it. */
   readonly #accepted: Int32Array;
   readonly #load: (service: number) => Promise<unknown>;
-  readonly #statesOf: (service: number) => SharedArrayBuffer;
+  readonly #serviceOf: (service: number) => HostedService;
   readonly #serve = () => this.#next();
   readonly #requeue = () => queueMicrotask(this.#serve);
   /** The view of the last received bytes: messages of equal length get the same object. */
@@ -65,7 +65,7 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   /**
    * @param load has the thread host a service that has begun since it was started
-   * @param statesOf the memory of the states of a service
+   * @param serviceOf what a service's sessions need
    */
   constructor(
     table: SharedTable,
@@ -73,11 +73,11 @@ export class SharedThread extends SharedHost implements TurnHost {
     sockets: SharedSockets,
     accepted: Int32Array,
     load: (service: number) => Promise<unknown>,
-    statesOf: (service: number) => SharedArrayBuffer,
+    serviceOf: (service: number) => HostedService,
   ) {
     super(table, port, sockets);
     this.#load = load;
-    this.#statesOf = statesOf;
+    this.#serviceOf = serviceOf;
     this.#accepted = accepted;
     this.#data = sockets.received;
   }
@@ -127,7 +127,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   #memoryOf(service: number, hosted: Service): StateMemory {
-    hosted.memory ??= stateMemory(this.#statesOf(service));
+    hosted.memory ??= stateMemory(this.#serviceOf(service).states!);
     return hosted.memory;
   }
 
@@ -155,7 +155,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   #dispatch(): void {
-    const { low, high, flags } = this.port;
+    const { low, high, ready } = this.port;
     if (low === LISTENER) {
       this.#accept(high);
       return;
@@ -166,12 +166,13 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
     const { table } = this;
     if (table.generation(low) !== high) return;
-    if ((flags & EPOLL.OUT) !== 0) this.flush(low);
     const at = table.at(low);
-    if ((flags & ~EPOLL.OUT) !== 0) Atomics.or(table.words, at + Field.Pending, Read);
+    if ((ready & Ready.Read) !== 0) Atomics.or(table.words, at + Field.Pending, Read);
+    if ((ready & Ready.Write) !== 0) this.flush(low);
+    else if (ready !== 0) this.port.done();
     if (Atomics.load(table.words, at + Field.Pending) !== 0) this.#enter(low, high);
-    // The event was EPOLLOUT alone, and has disarmed the socket.
-    else if (flags !== 0) this.#rearm(low, high);
+    // The socket was writable, and is armed for nothing now.
+    else if (ready !== 0) this.#rearm(low, high);
   }
 
   #accept(service: number): void {
@@ -179,20 +180,17 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { words } = table;
     const record = table.serviceAt(service);
     const lock = table.serviceLock(service);
-    if (!this.#services.has(service)) {
-      this.#whenLoaded(service, () => this.armListener(service));
-      return;
-    }
-    // Its owner closes the listening socket inside this lock: the descriptor's number may serve anew after that.
-    if (!lock.lock(LOCK_PATIENCE)) return;
+    // Its owner closes the listening socket inside this lock: the descriptor's number may serve anew after that. A holder that has
+    // ended loses the lock to its owner.
+    while (!lock.lock(LOCK_PATIENCE));
     const listener = words[record + ServiceField.Listener]! - 1;
-    const fd = listener < 0 ? -EAGAIN : this.sockets.accept(listener, this.#accepted, 0);
-    lock.unlock();
+    const fd = this.port.accept(listener, this.#accepted, this.#serviceOf(service).options);
     // Another thread may take the next connection at once.
     this.armListener(service);
+    lock.unlock();
     if (fd < 0) {
       this.#accepted[0] = -1;
-      if (fd !== -EAGAIN && fd !== -ECONNABORTED) Atomics.add(words, record + ServiceField.Failed, 1);
+      if (fd !== -WOULD_BLOCK) Atomics.add(words, record + ServiceField.Failed, 1);
       return;
     }
     const sessions = Atomics.load(words, record + ServiceField.Sessions);
@@ -207,11 +205,19 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = fd + 1;
     words[at + Field.Flags] = Flag.Open;
     this.#accepted[0] = -1;
+    Atomics.add(words, record + ServiceField.Accepted, 1);
+    if (this.#services.has(service)) this.#open(slot, service);
+    else this.#whenLoaded(service, () => this.#open(slot, service));
+  }
+
+  /** The first turn of a session. */
+  #open(slot: number, service: number): void {
+    const { table } = this;
+    const at = table.at(slot);
     const hosted = this.#services.get(service)!;
     hosted.layout.clear(this.#memoryOf(service, hosted), slot * hosted.layout.size);
-    Atomics.add(words, record + ServiceField.Accepted, 1);
-    const failed = this.port.watch(fd, EPOLL.ONESHOT, slot, table.generation(slot));
-    Atomics.or(words, at + Field.Pending, Open);
+    const failed = this.port.add(table.words[at + Field.Socket]! - 1, slot, table.generation(slot));
+    Atomics.or(table.words, at + Field.Pending, Open);
     if (failed !== 0) this.close(slot, table.idOf(slot), failed);
     this.#turn(slot, this.#view(slot));
   }
@@ -260,14 +266,14 @@ export class SharedThread extends SharedHost implements TurnHost {
         continue;
       }
       if ((words[at + Field.Flags]! & Flag.Over) !== 0) {
-        this.#free(slot, view);
-        return;
+        if (this.#free(slot, view)) return;
+        continue;
       }
       if ((due & Close) !== 0 || (words[at + Field.Flags]! & Flag.Closing) !== 0) {
         const result = this.#run(view, () => view.onDisconnected(this.#finish(slot, view)));
         if (this.#follow(slot, view, result, Close)) return;
-        this.#free(slot, view);
-        return;
+        if (this.#free(slot, view)) return;
+        continue;
       }
       const result = this.#handle(slot, at, view, due);
       if (this.#follow(slot, view, result, 0)) return;
@@ -309,8 +315,8 @@ export class SharedThread extends SharedHost implements TurnHost {
       }
     } else if (count === 0) {
       this.#peerEnded(slot, at);
-    } else if (count !== -EAGAIN) {
-      view[kError] ??= linuxPacketError('receive', 'recv', -count);
+    } else if (count !== -WOULD_BLOCK) {
+      view[kError] ??= this.sockets.error('receive', 'recv', -count);
       this.close(slot, view.id, Reason.Destroyed);
     }
     return undefined;
@@ -348,8 +354,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     this.#pending++;
     const settled = () => {
       this.#pending--;
-      if (last === 0) this.#turn(slot, view);
-      else this.#free(slot, view);
+      if (last === 0 || !this.#free(slot, view)) this.#turn(slot, view);
     };
     result.then(settled, (thrown: unknown) => {
       this.#failed(view, thrown);
@@ -394,12 +399,16 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = 0;
     if (fd >= 0) this.sockets.close(fd, lost || (flags & Flag.Reset) !== 0);
     table.unlock(slot);
-    return view[kError] ?? errorOf(words[at + Field.Reason]!);
+    return view[kError] ?? this.#errorOf(words[at + Field.Reason]!);
   }
 
-  #free(slot: number, view: SharedSession): void {
+  /** The session is over. False when something is due in this turn, as the kernel's last packet of the record has just come. */
+  #free(slot: number, view: SharedSession): boolean {
+    // The thread that takes that packet frees the record, in the next turn.
+    if (!this.port.idle(slot)) return this.#leave(slot, view);
     this.#giveBack(slot, view);
     this.table.release(slot);
+    return true;
   }
 
   #giveBack(slot: number, view: SharedSession): void {
@@ -407,20 +416,20 @@ export class SharedThread extends SharedHost implements TurnHost {
     view[kUnbind]();
     this.#services.get(table.words[table.at(slot) + Field.Service]!)!.release(view);
   }
-}
 
-/** Why a session ended, if no error object says so. */
-function errorOf(reason: number): Error | undefined {
-  switch (reason) {
-    case Reason.None:
-    case Reason.Destroyed:
-      return undefined;
-    case Reason.ThreadLost:
-      return new IocpError('serve the session', 'the thread that handled it has ended', 'ECHILD', 'Worker');
-    case Reason.QueueFull:
-      return new IocpError('send', 'too many bytes wait already', 'ENOBUFS', 'send');
-    default:
-      return linuxPacketError('send', 'send', reason);
+  /** Why a session ended, if no error object says so. */
+  #errorOf(reason: number): Error | undefined {
+    switch (reason) {
+      case Reason.None:
+      case Reason.Destroyed:
+        return undefined;
+      case Reason.ThreadLost:
+        return new IocpError('serve the session', 'the thread that handled it has ended', 'ECHILD', 'Worker');
+      case Reason.QueueFull:
+        return new IocpError('send', 'too many bytes wait already', 'ENOBUFS', 'send');
+      default:
+        return this.sockets.error('send', 'send', reason);
+    }
   }
 }
 

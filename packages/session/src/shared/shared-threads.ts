@@ -3,18 +3,17 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
-import { IocpError } from '@overlapped/iocp-native';
+import { IocpError, type SocketOptions } from '@overlapped/iocp-native';
 import {
   closeHandle,
   createLedger,
   createSocketPort,
   destroySocketPort,
-  EPOLL,
   landError,
-  linuxPacketError,
+  openSocketPort,
   reap,
-  SharedSockets,
-  SocketPort,
+  type SharedSockets,
+  type SocketPort,
   type SocketPortToken,
   shareBlock,
   startThread,
@@ -22,7 +21,7 @@ import {
 } from '@overlapped/iocp-native/internal';
 import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
-import { HOST, LISTENER, SharedHost } from './host.js';
+import { HOST, SharedHost } from './host.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
 import {
   blocksSize,
@@ -80,6 +79,7 @@ export class SharedThreads implements Stoppable {
   readonly #core: Core;
   readonly #token: SocketPortToken;
   readonly #port: SocketPort;
+  readonly #sockets: SharedSockets;
   readonly #places: Place[] = [];
   readonly #services = new Map<number, HostedService>();
   readonly #ends = new Map<number, Promise<void>>();
@@ -96,9 +96,11 @@ export class SharedThreads implements Stoppable {
     shareBlock(block);
     this.table = new SharedTable(createTable(core.maxSessions, BLOCKS, block.address), block);
     const posts = 2 ** Math.ceil(Math.log2(Math.max(4096, core.maxSessions * POSTS)));
-    this.#token = createSocketPort(core.shared.concurrency, posts);
-    this.#port = new SocketPort(this.#token);
-    this.host = new SharedHost(this.table, this.#port, new SharedSockets());
+    this.#token = createSocketPort({ concurrency: core.shared.concurrency, posts });
+    const { port, sockets } = openSocketPort(this.#token);
+    this.#port = port;
+    this.#sockets = sockets;
+    this.host = new SharedHost(this.table, port, sockets);
     core.sharedSessions = this.host;
     core.attach(this);
     // A thread that waits in the kernel would keep the process from its end for a while.
@@ -121,7 +123,7 @@ export class SharedThreads implements Stoppable {
   }
 
   /** Loads a module in the threads. Gives the index of its service. Rejects with what the module throws. */
-  async open(module: string, limits: SharedLimits): Promise<number> {
+  async open(module: string, limits: SharedLimits, options: SocketOptions): Promise<number> {
     const index = this.#nextService++;
     if (index >= MOST_SERVICES) {
       throw new IocpError(
@@ -137,7 +139,7 @@ export class SharedThreads implements Stoppable {
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
     words[at + ServiceField.MaxSessions] = limits.maxSessions;
-    const service = { index, module, states: null };
+    const service = { index, module, options, states: null };
     this.#services.set(index, service);
     try {
       const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));
@@ -154,8 +156,8 @@ export class SharedThreads implements Stoppable {
   /** Has the threads accept the connections of a listening socket, which is the service's from now on. */
   listen(service: number, fd: number): void {
     this.table.words[this.table.serviceAt(service) + ServiceField.Listener] = fd + 1;
-    const failed = this.#port.watch(fd, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
-    if (failed !== 0) throw linuxPacketError('listen', 'epoll_ctl', failed);
+    const failed = this.#port.listen(fd, service);
+    if (failed !== 0) throw this.#sockets.error('listen', 'listen', failed);
   }
 
   /** Closes the listening socket of a service, and ends its sessions within `grace` milliseconds. */
@@ -265,11 +267,11 @@ export class SharedThreads implements Stoppable {
   #recover({ threadId, accepted }: Place): void {
     const { table, host } = this;
     const { words } = table;
-    this.#port.recover(threadId);
-    const lost = table.recover(threadId);
-    // A connection that it had accepted, and that is in no record.
     const fd = accepted[0]!;
     accepted[0] = -1;
+    this.#port.recover(threadId, fd);
+    const lost = table.recover(threadId);
+    // A connection that it had accepted, and that is in no record.
     if (fd >= 0 && !lost.some((slot) => words[table.at(slot) + Field.Socket] === fd + 1)) {
       closeHandle(this.#core.backend, fd);
     }
@@ -286,7 +288,13 @@ export class SharedThreads implements Stoppable {
       host.wake(slot, Due.Close);
     }
     // A packet that it had taken and not begun is lost: whatever it was for is asked for again.
-    for (const service of this.#services.keys()) host.armListener(service);
+    for (const service of this.#services.keys()) {
+      const lock = table.serviceLock(service);
+      // Held for moments. If it is the lock of another thread that has ended, that one's recovery does the same.
+      if (!lock.lock(1)) continue;
+      host.armListener(service);
+      lock.unlock();
+    }
     for (let slot = 0; slot < table.used; slot++) {
       table.lock(slot);
       if (Atomics.load(words, table.at(slot) + Field.Turn) === 0) host.arm(slot);

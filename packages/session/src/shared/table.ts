@@ -63,6 +63,8 @@ export const Flag = {
   Reset: 64,
   /** onDisconnected was called. */
   Over: 128,
+  /** A thread ended while it changed the queues: the session's blocks are given back when the session is over. */
+  Torn: 256,
 } as const;
 
 /** What a session's next turn is for. */
@@ -228,6 +230,7 @@ export class SharedTable {
     const at = this.at(slot);
     this.lock(slot);
     for (const queue of [Field.Sends, Field.Frame, Field.Messages]) this.queues.clear(at + queue);
+    if ((words[at + Field.Flags]! & Flag.Torn) !== 0) this.queues.reclaim(slot + 1);
     words[at + Field.Flags] = 0;
     Atomics.add(words, at + Field.Generation, 1);
     this.unlock(slot);
@@ -270,11 +273,10 @@ export class SharedTable {
       const at = this.at(slot);
       const lock = new SharedLock(words, at + Field.Lock);
       if (lock.inherit(thread)) {
-        // A queue that was being changed is lost, and with it the session.
-        this.queues.reclaim(slot + 1);
+        // A queue that was being changed is lost, and with it the session. The kernel may be sending from one of its blocks.
         words.fill(0, at + Field.Sends, at + WIDTH);
         words[at + Field.Reason] = Reason.ThreadLost;
-        words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
+        words[at + Field.Flags]! |= Flag.Closing | Flag.Reset | Flag.Torn;
         Atomics.or(words, at + Field.Pending, Due.Close);
         lock.unlock();
         if (!lost.includes(slot)) lost.push(slot);

@@ -6,17 +6,19 @@
 // that takes a posted packet and leaves others wakes the next.
 
 import { bindCalls } from '../linux/calls.js';
-import { EINTR, linuxError } from '../linux/errors.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL, EPOLL_EVENT, POLLIN } from '../linux/layout.js';
+import { EAGAIN, ECONNABORTED, EINTR, linuxError } from '../linux/errors.js';
+import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL, EPOLL_EVENT, POLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../linux/layout.js';
 import { bound, check, close, epoll_create1, errno, eventfd, type Native } from '../linux/libc.js';
 import { linuxBlocks } from '../linux/memory.js';
 import { signal } from '../linux/signals.js';
 import { EventLoop } from '../native/event-loop.js';
 import { PortMemory, State } from './memory.js';
 import { SlotPort } from './slot-port.js';
+import { LISTENER, Ready, type SocketPort, WOULD_BLOCK } from './socket-contract.js';
 
-/** What other threads need to open a port of sockets. It can be sent to a worker as it is. */
-export interface SocketPortToken {
+/** What other threads need to open the port. It can be sent to a worker as it is. */
+export interface EpollPortToken {
+  readonly kind: 'epoll';
   readonly memory: SharedArrayBuffer;
   readonly epoll: number;
   readonly bell: number;
@@ -29,8 +31,11 @@ const SLICE = 1000;
 /** Where in the words of the block the arguments of poll() lie. */
 const POLL = 32;
 
+/** A connection is armed for this when its session is to receive: also the peer's end, and an error, are packets. */
+const READS = EPOLL.IN | EPOLL.RDHUP;
+
 /** Opens the epoll and the eventfd of a port. Throws an IocpError. @param capacity of the posted packets, a power of two */
-export function createSocketPort(concurrency: number, capacity: number): SocketPortToken {
+export function createEpollPort(concurrency: number, capacity: number): EpollPortToken {
   const { buffer } = PortMemory.create(concurrency, true, capacity);
   const action = 'open a shared port';
   const epoll = check(epoll_create1(EPOLL.CLOEXEC), action, 'epoll_create1');
@@ -40,32 +45,34 @@ export function createSocketPort(concurrency: number, capacity: number): SocketP
     close(epoll);
     throw error;
   }
-  const token = { memory: buffer, epoll, bell };
-  const port = new SocketPort(token);
-  const failed = port.watch(bell, EPOLL.IN | EPOLL.ET, BELL, BELL);
+  const token = { kind: 'epoll', memory: buffer, epoll, bell } as const;
+  const port = new EpollPort(token);
+  const failed = port.watchBell();
   port.release();
   if (failed === 0) return token;
-  destroySocketPort(token);
+  destroyEpollPort(token);
   throw linuxError(action, 'epoll_ctl', failed);
 }
 
 /** Closes the descriptors of a port. No thread may use it any more. */
-export function destroySocketPort({ epoll, bell }: SocketPortToken): void {
+export function destroyEpollPort({ epoll, bell }: EpollPortToken): void {
   close(bell);
   close(epoll);
 }
 
-export class SocketPort extends SlotPort {
-  /** The two words of data of the socket whose event wait() took, and the event's flags; or of a posted packet, and 0. */
+export class EpollPort extends SlotPort implements SocketPort {
   low = 0;
   high = 0;
-  flags = 0;
+  ready = 0;
+  /** A thread sends itself what waits. */
+  readonly sent = 0;
   readonly #epoll: number;
   readonly #bell: number;
   readonly #packet = { key: 0, bytes: 0 };
   readonly #block = linuxBlocks.take(4096, true);
   readonly #words = this.#block.words;
   readonly #wait = bindCalls().epoll_wait;
+  readonly #accept4 = bindCalls().accept4;
   readonly #control = bound<[epoll: number, change: number, fd: number, event: number]>(
     'int epoll_ctl(int, int, int, intptr_t)',
   );
@@ -74,28 +81,55 @@ export class SocketPort extends SlotPort {
   /** The last packet was a posted one: the kernel is asked first. */
   #served = false;
 
-  constructor(token: SocketPortToken) {
+  constructor(token: EpollPortToken) {
     super(token.memory);
     this.#epoll = token.epoll;
     this.#bell = token.bell;
   }
 
-  /** Watches a socket; its events bring the two words. `low` is not 2^32 - 1. Gives an errno, or 0. */
-  watch(fd: number, flags: number, low: number, high: number): number {
-    return this.#change(EPOLL.CTL_ADD, fd, flags, low, high);
+  /** Watches the eventfd. Gives an errno, or 0. */
+  watchBell(): number {
+    return this.#change(EPOLL.CTL_ADD, this.#bell, EPOLL.IN | EPOLL.ET, BELL, BELL);
   }
 
-  /** Arms a socket that is watched. Gives an errno, or 0. */
-  arm(fd: number, flags: number, low: number, high: number): number {
-    return this.#change(EPOLL.CTL_MOD, fd, flags, low, high);
+  listen(fd: number, service: number): number {
+    return this.#change(EPOLL.CTL_ADD, fd, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
   }
 
-  /** Watches a descriptor no longer. Closing its last descriptor does that, too. Gives an errno, or 0. */
-  unwatch(fd: number): number {
-    return this.#change(EPOLL.CTL_DEL, fd, 0, 0, 0);
+  armListener(fd: number, service: number): number {
+    return this.#change(EPOLL.CTL_MOD, fd, EPOLL.IN | EPOLL.ONESHOT, LISTENER, service);
   }
 
-  /** Queues a packet of two numbers. False when the queue is full, the port closed, or the lock a dead thread's for a while. */
+  /** The options are those of the listening socket, which the kernel passes on. */
+  accept(listener: number, into: Int32Array): number {
+    into[0] = this.#accept4(listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (into[0]! >= 0) return into[0]!;
+    const code = errno();
+    return code === EAGAIN || code === ECONNABORTED ? -WOULD_BLOCK : -code;
+  }
+
+  add(fd: number, slot: number, generation: number): number {
+    return this.#change(EPOLL.CTL_ADD, fd, EPOLL.ONESHOT, slot, generation);
+  }
+
+  arm(fd: number, ready: number, slot: number, generation: number): number {
+    const flags = (ready & Ready.Write) | ((ready & Ready.Read) !== 0 ? READS : 0) | EPOLL.ONESHOT;
+    return this.#change(EPOLL.CTL_MOD, fd, flags, slot, generation);
+  }
+
+  /** EPOLLOUT comes at once unless the peer does not read. */
+  wake(fd: number, slot: number, generation: number): void {
+    this.arm(fd, Ready.Read | Ready.Write, slot, generation);
+  }
+
+  /** An event is all that there is: the kernel uses no memory between two calls. */
+  done(): void {}
+
+  idle(): boolean {
+    return true;
+  }
+
+  /** False when the queue is full, the port closed, or the lock a dead thread's for a while. */
   post(key: number, bytes: number): boolean {
     const { memory } = this;
     if (memory.closed || !memory.lock(false)) return false;
@@ -106,11 +140,7 @@ export class SocketPort extends SlotPort {
     return pushed;
   }
 
-  /**
-   * Ends this thread's work on its last packet, and takes the next. Blocks the thread up to `timeout` milliseconds (0: not at
-   * all; -1: for ever). False when there was none in that time, or the port is closed; the thread then counts as running, until
-   * it comes back, leave() or waitForLoop(). Throws an IocpError.
-   */
+  /** After false the thread counts as running, until it comes back, leave() or waitForLoop(). */
   wait(timeout: number): boolean {
     const { memory } = this;
     if (this.record >= 0 && memory.mayGoOn(this.record) && !memory.shouldLook) {
@@ -154,7 +184,7 @@ export class SocketPort extends SlotPort {
         this.#served = true;
         this.low = this.#packet.key;
         this.high = this.#packet.bytes;
-        this.flags = 0;
+        this.ready = 0;
         return true;
       } else {
         memory.move(record, State.Coming);
@@ -175,10 +205,7 @@ export class SocketPort extends SlotPort {
     }
   }
 
-  /**
-   * Sleeps until the event loop of this thread has something to do, or a socket has an event, which wait() then takes unless another
-   * thread is faster. Meanwhile the thread holds no slot. When all slots are taken it looks at the event loop alone, for a moment.
-   */
+  /** Meanwhile the thread holds no slot. When all slots are taken it looks at the event loop alone, for a moment. */
   waitForLoop(): void {
     this.leave();
     this.#loop ??= new EventLoop();
@@ -196,13 +223,11 @@ export class SocketPort extends SlotPort {
     if (ready < 0 && errno() !== EINTR) throw linuxError('wait on a shared port', 'poll', errno());
   }
 
-  /** Closes the port for all threads: wait() gives false in each. */
   override close(): void {
     super.close();
     signal(this.#bell);
   }
 
-  /** Gives the memory of this view of the port back. It is not to be used any more. */
   release(): void {
     linuxBlocks.give(this.#block);
   }
@@ -224,7 +249,8 @@ export class SocketPort extends SlotPort {
     }
     if (count === 0) return false;
     const words = this.#words;
-    this.flags = words[0]!;
+    const flags = words[0]!;
+    this.ready = (flags & Ready.Write) | ((flags & ~Ready.Write) !== 0 ? Ready.Read : 0);
     this.low = words[EPOLL_EVENT.data >> 2]!;
     this.high = words[(EPOLL_EVENT.data >> 2) + 1]!;
     return this.low !== BELL;
