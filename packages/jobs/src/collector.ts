@@ -63,7 +63,7 @@ export class Collector {
     }
   };
 
-  /** Takes what there is; from then on the threads wake it. */
+  /** Takes all results; from then on the threads wake it. */
   #rest(): void {
     do this.#take();
     while (!this.#table.ownerRests());

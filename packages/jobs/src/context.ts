@@ -1,4 +1,4 @@
-// What a job's module may ask of the thread that runs it.
+// The functions that a job's module may call on the thread that runs it.
 
 import type { TransferList } from './transfer-list.js';
 
@@ -41,7 +41,7 @@ export function blocking<T>(fn: () => T): T {
   return current ? current.blocking(fn) : fn();
 }
 
-/** What a job returns when its result has parts to be transferred. */
+/** The value that a job returns when its result has parts to be transferred. */
 export class Transferred<T = unknown> {
   readonly value: T;
   readonly list: TransferList;
@@ -52,7 +52,7 @@ export class Transferred<T = unknown> {
   }
 }
 
-/** For a job to return: the result is `value`, and what `list` names moves to the owner instead of being copied. */
+/** For a job to return: the result is `value`, and the objects of `list` move to the owner instead of being copied. */
 export function transfer<T>(value: T, list: TransferList): T {
   // The caller of run() gets the value itself.
   return new Transferred(value, list) as T;

@@ -35,7 +35,7 @@ export interface RunOptions {
    * runs learns of it by `jobSignal()`.
    */
   readonly signal?: AbortSignal;
-  /** What moves to the job instead of being copied. */
+  /** The objects that move to the job instead of being copied. */
   readonly transfer?: TransferList;
 }
 
@@ -51,7 +51,7 @@ export interface JobStats {
   readonly failed: number;
   /** Threads that there are. */
   readonly threads: number;
-  /** Threads that died: of what a job threw outside of itself, of memory, or by process.exit(). */
+  /** Threads that died: of an error that a job threw outside of itself, of memory, or by process.exit(). */
   readonly lostThreads: number;
   /** For each thread: how often it has slept for want of a job, since it was started. */
   readonly wakeUps: readonly number[];
@@ -61,7 +61,7 @@ export interface JobStats {
 const LOAD_GRACE = 1000;
 /** Milliseconds until packets are posted again that the port did not take. */
 const RETRY = 1;
-/** What setInterval() can wait. */
+/** The longest time that setInterval() can wait, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 const NONE: RunOptions = {};
 
@@ -72,7 +72,7 @@ export class JobPool {
   readonly #table = new JobTable();
   readonly #threadOptions: Omit<PoolThreadOptions, 'start'> & { readonly module: string };
   readonly #threads: (PoolThread | null)[];
-  /** What is in the slots, and the slots that are free, the last one used first. */
+  /** The jobs in the slots, and the free slots, the last one used first. */
   readonly #jobs: (Job | null)[] = new Array(SLOTS).fill(null);
   readonly #free = Array.from({ length: SLOTS }, (_, i) => SLOTS - 1 - i);
   /** Jobs that wait for a slot. */
@@ -111,7 +111,7 @@ export class JobPool {
 
   /**
    * Runs the function that the module exports as `name`, in some thread. Arguments and result are cloned as by
-   * structuredClone(). Rejects with what the job throws; with the reason of `signal`; or with an IocpError: ENOENT (no such
+   * structuredClone(). Rejects with the error that the job throws; with the reason of `signal`; or with an IocpError: ENOENT (no such
    * function), ENOEXEC (the module does not load), EINVAL (cannot be cloned), ECHILD (the thread died), ECANCELED (the pool
    * has stopped).
    */
@@ -373,7 +373,7 @@ export class JobPool {
   readonly #exited = (thread: PoolThread, error: unknown): void => {
     const { index } = thread;
     this.#threads[index] = null;
-    // What it has finished counts, also while the collector looks out by itself, which it does in a later turn.
+    // Jobs that it has finished count, also while the collector looks for itself, which it does in a later turn.
     this.#takeFinished();
     this.#collector.collect();
     const stopping = this.#port.closed;
@@ -381,7 +381,7 @@ export class JobPool {
       this.#port.recover(thread.threadId);
       this.#lost++;
     }
-    // Whether or not a job ran there: what has thrown may have been left behind by one that is over.
+    // Whether or not a job ran there: the code that threw may belong to a job that is over.
     if (error !== undefined) reportJobThreadLoss(index, error);
     const reason = `its thread died${error instanceof Error ? `: ${error.message}` : ''}`;
     for (let slot = 0; slot < SLOTS; slot++) {

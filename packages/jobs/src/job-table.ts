@@ -44,7 +44,7 @@ const SlotWord = {
   Next: 1,
   /** The ticket of a job that was aborted while it ran. */
   Aborted: 2,
-  /** What the bytes are: a Form. */
+  /** The meaning of the bytes: a Form. */
   Form: 3,
 } as const;
 const SLOT_HEADER_BYTES = 16;
@@ -54,19 +54,19 @@ const QUEUED = 1;
 const RUNNING = 2;
 const TICKETS = 1 << 24;
 
-/** What lies in a slot, after the name of a job that has not finished. */
+/** The content of a slot, after the name of a job that has not finished. */
 export const Form = {
   /** The arguments. */
   Arguments: 0,
   /** Nothing: the owner has the arguments, and sends them when asked. */
   Ask: 1,
-  /** What the job returned. */
+  /** The value that the job returned. */
   Result: 2,
-  /** What the job threw. */
+  /** The error that the job threw. */
   Thrown: 3,
   /** Why the job could not be run, or its result not be sent: code, reason, cause. */
   Refused: 4,
-  /** Nothing: a message brings what the job returned or threw. */
+  /** Nothing: a message brings the value that the job returned or threw. */
   Sent: 5,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
@@ -94,7 +94,7 @@ export class JobTable {
     return this.codec;
   }
 
-  /** Fills a slot with what a codec has written elsewhere. */
+  /** Fills a slot with bytes that a codec has written elsewhere. */
   fill(slot: number, bytes: Uint8Array): void {
     new Uint8Array(this.memory).set(bytes, slotAt(slot) * 4 + SLOT_HEADER_BYTES);
   }
@@ -176,7 +176,7 @@ export class JobTable {
     return false;
   }
 
-  /** What the threads have counted; `reset` begins anew, for one that takes another's place. */
+  /** The counters of the threads; `reset` begins anew, for one that takes another's place. */
   startedBy(thread: number): number {
     return Atomics.load(this.#words, threadAt(thread) + ThreadWord.Started);
   }
@@ -226,7 +226,7 @@ export class JobTable {
     return Atomics.load(words, Header.OwnerAwake) === 0 && Atomics.exchange(words, Header.OwnerAwake, 1) === 0;
   }
 
-  /** What the job returned or threw is about to go in a message, the thread's next one of that kind. */
+  /** The value that the job returned or threw is about to go in a message, the thread's next one of that kind. */
   send(slot: number, number: number): void {
     const words = this.#words;
     words[slotAt(slot) + SlotWord.Next] = number;

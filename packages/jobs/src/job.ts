@@ -2,7 +2,7 @@
 
 import type { TransferList } from './transfer-list.js';
 
-/** What a message carries when shared memory has no room for the arguments: clones, made when run() was called. */
+/** The content of a message when shared memory has no room for the arguments: clones, made when run() was called. */
 export interface LargeArguments {
   readonly values: readonly unknown[];
   readonly transfer: TransferList;
@@ -15,7 +15,7 @@ export class Job {
   readonly signal: AbortSignal | undefined;
   /** Null when the slot has the arguments. */
   large: LargeArguments | null = null;
-  /** While it waits for a slot: what will be written there. */
+  /** While it waits for a slot: the bytes that will be written there. */
   bytes: Uint8Array | null = null;
   /** Its neighbours in the queue of those that wait for a slot. */
   before: Job | null = null;

@@ -12,13 +12,13 @@ import type { Order, Report, ThreadStart } from './protocol.js';
 import type { TransferList } from './transfer-list.js';
 
 export interface PoolThreadOptions {
-  /** What the thread runs. */
+  /** The module and the memory that the thread runs with. */
   readonly entry: URL;
   readonly start: Omit<ThreadStart, 'port'>;
   readonly resourceLimits: ResourceLimits | undefined;
   /** Null for one that cannot be read here. */
   readonly onReport: (thread: PoolThread, report: Report | null) => void;
-  /** The thread is no more. `error` is what it died of, if it says so. */
+  /** The thread has ended. `error` is the cause, if there is one. */
   readonly onExit: (thread: PoolThread, error: unknown) => void;
 }
 
@@ -53,7 +53,7 @@ export class PoolThread {
     });
     this.exited = new Promise((resolve) => {
       this.#worker.on('exit', () => {
-        // What it said before it died counts.
+        // Messages that it sent before its end count.
         for (let last = this.#next(); last; last = this.#next()) onReport(this, last.message);
         port1.close();
         onExit(this, this.#error);

@@ -1,10 +1,10 @@
-// What a pool and its threads tell each other in messages: what shared memory has no room for, and what wakes the owner.
+// The messages between a pool and its threads: values that shared memory has no room for, and wake-ups of the owner.
 
 import type { MessagePort } from 'node:worker_threads';
 import type { SharedPortToken } from '@overlapped/iocp-native/internal';
 import type { Form } from './job-table.js';
 
-/** What a thread is started with. */
+/** The data that a thread is started with. */
 export interface ThreadStart {
   /** The URL of the module whose functions are the jobs. */
   readonly module: string;

@@ -1,4 +1,4 @@
-// Why run() of a job pool rejects: what it was called with, and its errors.
+// The reasons for which run() of a job pool rejects: its arguments, and its errors.
 
 import { IocpError } from '@overlapped/iocp-native';
 

@@ -13,7 +13,7 @@ import type { TransferList } from './transfer-list.js';
 // A test may put another clock in its place later, which would stop all jobs.
 const { setImmediate } = globalThis;
 
-/** A busy thread lets its event loop turn this often, in milliseconds: for what jobs wrote to the console, for instance. */
+/** A busy thread lets its event loop turn this often, in milliseconds: for the console output of jobs, for instance. */
 const TURN = 10;
 /** Milliseconds without a job until an idle thread lets its loop turn, once, before it sleeps. */
 const IDLE = 0.1;
@@ -71,7 +71,7 @@ function serve(): void {
   }
 }
 
-/** Runs the current job. Gives its promise, if that is what it returned; else the job has ended. */
+/** Runs the current job. Gives its promise, if it returned one; else the job has ended. */
 function run(): PromiseLike<unknown> | undefined {
   const codec = table.open(slot);
   const name = codec.read() as string;
@@ -87,7 +87,7 @@ function run(): PromiseLike<unknown> | undefined {
   }
   setCurrentJob(context);
   try {
-    // A context of its own: what it enters is not the next job's.
+    // An async context of its own: a store that it enters is not the next job's.
     const result = new AsyncResource('OverlappedJob').runInAsyncScope(() => job(...values));
     if (typeof result?.then === 'function') return result;
     end(Form.Result, result);

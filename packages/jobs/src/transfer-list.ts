@@ -1,4 +1,4 @@
-// What moves to another thread instead of being copied, by a name of our own.
+// The list of objects that move to another thread instead of being copied, by a name of our own.
 
 import type { MessagePort } from 'node:worker_threads';
 

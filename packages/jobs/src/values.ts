@@ -42,7 +42,7 @@ export class ValueCodec {
     return this.#at;
   }
 
-  /** False when it does not fit, or has no form of bytes. What was written then means nothing. Never throws. */
+  /** False when it does not fit, or has no form of bytes. The bytes written then mean nothing. Never throws. */
   write(value: unknown): boolean {
     try {
       return this.#writeSimple(value) || (!isSimple(value) && this.#writeClone(value));

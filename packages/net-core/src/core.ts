@@ -73,7 +73,7 @@ const EVENTS_PER_SESSION = 2;
 const LISTENER_EVENTS = 8192;
 const DATAGRAM_EVENTS = 8192;
 const DEFAULT_MAX_SESSIONS = 65536;
-/** What a core does at most when its thread exits: batches, and packets in each. */
+/** The limits of a core's work when its thread exits: batches, and packets in each. */
 const LAST_ROUNDS = 64;
 const LAST_BATCH = 256;
 
@@ -128,7 +128,7 @@ export class Core implements IocpCore {
   #stopped: Promise<void> | undefined;
   #destroyed = false;
   readonly #runTicks: Clock['runTicks'];
-  /** What onPost runs in: the context that made the core. */
+  /** onPost runs in this async context, which made the core. */
   readonly #context = new AsyncResource('OverlappedCore');
 
   constructor(options: IocpCoreOptions = {}, internals: Internals = {}) {
@@ -331,7 +331,7 @@ export class Core implements IocpCore {
   }
 
   /**
-   * The thread exits: starts what was put off, and goes on with the sends that the kernel has taken, as long as it takes them
+   * The thread exits: starts postponed work, and goes on with the sends that the kernel has taken, as long as it takes them
    * at once and the work is bounded. No other packet is dispatched.
    */
   sendLastWords(): void {
@@ -386,7 +386,7 @@ export class Core implements IocpCore {
     const count = this.#dirtyCount;
     if (count === 0) return false;
     const list = this.#dirty;
-    // What asks during the flush waits for the next one.
+    // A request during the flush waits for the next flush.
     this.#dirty = this.#flushing;
     this.#dirtyCount = 0;
     this.#flushing = list;
@@ -418,7 +418,7 @@ export class Core implements IocpCore {
     if (called !== false) this.#runTicks?.();
   }
 
-  /** Copies what others count to the stats block: once a batch, so that the path of a packet does not pay for it. */
+  /** Copies the counters of other objects to the stats block: once a batch, so that a packet does not pay for it. */
   #publish(): void {
     const { values } = this.statsBlock;
     const { stats } = this.port;

@@ -1,4 +1,4 @@
-// The pump of a thread that does nothing else: it waits in the kernel, in the event loop's place, and takes what is there
+// The pump of a thread that does nothing else: it waits in the kernel, in the event loop's place, and takes the packets
 // with the same call. The loop turns when it has something to do (an immediate, a timer, a message, other I/O), behind a large
 // batch, and when the pump has dispatched for some time: behind each message a turn would cost more than that. Ticks and promises run after each packet.
 //
@@ -18,7 +18,7 @@ const BUDGET = 1;
  * batch grows meanwhile: with 50 connections, smaller batches cost more than the turns.
  */
 const FEW = 4;
-/** What setInterval() can wait. */
+/** The longest time that setInterval() can wait, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 /** Milliseconds between two looks whether there were packets. A worker has none: there a guest would have to look all the time. */
 const LOOK = isMainThread ? 10 : LONGEST;
@@ -98,7 +98,7 @@ export class DedicatedPump implements Pump {
     }
     if (count > 0) this.#due = true;
     drain.dispatch(BUDGET);
-    // Without runTicks, only a turn of the loop serves what the packet has put off.
+    // Without runTicks, only a turn of the loop serves the ticks and promises of a packet.
     return count <= FEW && runTicks !== null && !this.#stopped && !this.#port.loopDue;
   }
 

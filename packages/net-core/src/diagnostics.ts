@@ -1,4 +1,4 @@
-// What cores tell through node:diagnostics_channel:
+// The messages of cores through node:diagnostics_channel:
 //
 //   overlapped:stats        once a second, while there is a subscriber: { core, stats }
 //   overlapped:worker-lost  a worker thread is lost: { core, index, error }
@@ -33,7 +33,7 @@ export function reportHang(core: IocpCore, index: number, seconds: number): void
   process.emitWarning(`${what}. It gets no more connections and no broadcasts until it runs again`);
 }
 
-/** What becomes of a loss that nobody asked to be told of. */
+/** The default of `onWorkerLost`: a process warning. */
 export function warn(error: Error): void {
   process.emitWarning(error);
 }

@@ -1,14 +1,14 @@
-// What the sessions of a thread have queued when the thread exits: the kernel is given it then, as it would have been at the
+// The bytes that sessions have queued when their thread exits: the kernel gets them then, as it would have at the
 // end of the batch, which does not come.
 
-/** What is to be sent before its thread exits. */
+/** A core whose queued bytes are sent before its thread exits. */
 interface Leaving {
   sendLastWords(): void;
 }
 
 const leaving = new Set<Leaving>();
 
-/** Has a core send what it has queued when its thread exits, until leaveQuietly(). */
+/** Has a core send its queued bytes when its thread exits, until leaveQuietly(). */
 export function sendAtExit(core: Leaving): void {
   if (leaving.size === 0) process.on('exit', sendAll);
   leaving.add(core);

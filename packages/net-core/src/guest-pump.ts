@@ -1,4 +1,4 @@
-// The pump as a guest of the event loop: it waits in watch(), and takes what is there when the loop calls, in batches. It
+// The pump as a guest of the event loop: it waits in watch(), and takes the packets when the loop calls, in batches. It
 // is not timed: where the loop does the port's own work (portable), a turn of it may cost more than the packets.
 
 import { AsyncResource } from 'node:async_hooks';
@@ -56,7 +56,7 @@ export class GuestPump implements Pump {
     }
   };
 
-  /** Serves what there is, up to a bound. True when the port is watched, as nothing is left. */
+  /** Serves packets up to a bound. True when the port is watched, as nothing is left. */
   #serve(): boolean {
     let more = this.#target.flush();
     for (let i = 0; i < BATCHES_PER_TURN && this.#running; i++) {

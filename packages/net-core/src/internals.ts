@@ -1,4 +1,4 @@
-// What only this repository gives a core: what a worker thread shares with the one that started it, and sizes for tests that
+// Options of a core for this repository alone: the memory that a worker thread shares with its starter, and sizes for tests that
 // run out of buffers.
 
 import type { StatsBlock } from './stats.js';

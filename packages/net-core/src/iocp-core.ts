@@ -40,7 +40,7 @@ export interface IocpCoreOptions {
    * CPU time for each message. Default false: the pump is a guest of the event loop.
    */
   readonly dedicated?: boolean;
-  /** For tests: what to run on instead of this system, such as a simulation of `@overlapped/iocp-native/testing`. */
+  /** For tests: the system to run on in the place of this one, such as a simulation of `@overlapped/iocp-native/testing`. */
   readonly system?: System;
   /** Gets the numbers that other threads post, through `openPoster(core.share())`. The key 2^32 - 1 is the core's own. */
   readonly onPost?: (key: number, bytes: number) => void;
@@ -76,7 +76,7 @@ export interface IocpCore extends SharedSessions {
   /** Whether stop() was called. */
   readonly stopping: boolean;
 
-  /** Posts a packet to this core: `target.onPost(payload)` is called from the pump, after what was posted before. */
+  /** Posts a packet to this core: `target.onPost(payload)` is called from the pump, after all packets that were posted before. */
   post<Payload>(target: PostTarget<Payload>, payload: Payload): void;
 
   /** A token for `openPoster()` in another thread. The numbers that are posted there come to `onPost`. */
@@ -98,7 +98,7 @@ export interface IocpCore extends SharedSessions {
    */
   stop(grace?: number): Promise<void>;
 
-  /** What JSON and `console.log()` show of a core: its options and levels, without the memory of its sessions. */
+  /** The form of a core in JSON and `console.log()`: its options and levels, without the memory of its sessions. */
   toJSON(): object;
 
   /** The same for `console.log()`. */
@@ -114,7 +114,7 @@ export interface IocpCore extends SharedSessions {
  */
 export const IocpCore: new (options?: IocpCoreOptions) => IocpCore = Core;
 
-/** What the packages of this repository use of a core. */
+/** The members of a core for the packages of this repository. */
 export function internalsOf(core: IocpCore): Core {
   return core as Core;
 }

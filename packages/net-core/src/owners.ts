@@ -1,4 +1,4 @@
-// What a core calls: who gets packets, who puts work off, and who must end before it does. All of it on the core's thread.
+// The interfaces that a core calls on its thread: receivers of packets, owners of postponed work, parts that end before it.
 
 import type { CompletionPacket } from '@overlapped/iocp-native';
 
@@ -7,23 +7,23 @@ export const onCompletion: unique symbol = Symbol('overlapped.onCompletion');
 /** The key of {@link Flushable}'s method; a symbol as `onCompletion` is. */
 export const onFlush: unique symbol = Symbol('overlapped.onFlush');
 
-/** Who gets the packets of an operation: the owner of its event, or the completion key of its socket. */
+/** The receiver of an operation's packets: the owner of its event, or the completion key of its socket. */
 export interface CompletionOwner {
-  /** A packet, good until this returns. What this throws is a bug: it surfaces as an uncaught exception. */
+  /** A packet, valid until this returns. An error that this throws is an uncaught exception: a bug. */
   [onCompletion](packet: CompletionPacket): void;
 }
 
 /** Something that puts work off to the end of the batch. */
 export interface Flushable {
   /**
-   * Does what was put off. Ticks and promises have their turn behind it, unless it gives false: then it called no handler.
-   * What this throws surfaces as an uncaught exception.
+   * Does the work that was put off. Ticks and promises have their turn behind it, unless it gives false: then it called no handler.
+   * An error that this throws is an uncaught exception.
    */
   [onFlush](): unknown;
 }
 
 /** Something that lives on a core and must end before the core does. */
 export interface Stoppable {
-  /** Ends in order; what has not ended after `grace` milliseconds is cut off. */
+  /** Ends in order; sessions that have not ended after `grace` milliseconds are cut off. */
   stop(grace: number): Promise<void>;
 }

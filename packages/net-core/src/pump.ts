@@ -1,4 +1,4 @@
-// What both pumps share: dequeuing batches and handing each packet on. Each bounds its work per turn of the event loop, so
+// The part that both pumps share: dequeuing batches and handing each packet on. Each bounds its work per turn of the event loop, so
 // that one busy port starves neither the loop nor its other users. Each packet has a turn of ticks and promises behind it.
 
 import { type CompletionPacket, type CompletionPort, createBatch } from '@overlapped/iocp-native';
@@ -8,10 +8,10 @@ const BATCH = 256;
 /** Packets between two looks at the clock; a power of two. */
 const LOOK = 4;
 
-/** What a pump hands packets to. */
+/** The receiver of a pump's packets. */
 export interface PumpTarget {
   dispatch(packet: CompletionPacket): void;
-  /** After each batch, and before the first one of a turn: starts what was put off. True when more was put off meanwhile. */
+  /** After each batch, and before the first one of a turn: starts postponed work. True when more was put off meanwhile. */
   flush(): boolean;
   /** The thread is about to sleep in dequeue(), or has come back. */
   sleeps?(asleep: boolean): void;
@@ -63,7 +63,7 @@ export class Drain {
   }
 
   /**
-   * Dispatches what there is, or for so many milliseconds; the rest is left for the next call. Throws what a tick throws,
+   * Dispatches all packets, or for so many milliseconds; the rest is left for the next call. Throws the error of a tick,
    * an uncaught exception.
    */
   dispatch(budget: number): void {
@@ -75,7 +75,7 @@ export class Drain {
     }
   }
 
-  /** Drops what is left. */
+  /** Drops the packets that are left. */
   stop(): void {
     this.#stopped = true;
   }

@@ -21,7 +21,7 @@ export class SessionQuota {
     return true;
   }
 
-  /** Gives back what take() took. */
+  /** Gives back the place that take() took. */
   giveBack(): void {
     this.#taken--;
   }
@@ -33,7 +33,7 @@ export class SessionQuota {
     return true;
   }
 
-  /** The connect has ended: its session may take() what was reserved. */
+  /** The connect has ended: its session may take() the reserved place. */
   unreserve(): void {
     this.#reserved--;
   }

@@ -76,7 +76,7 @@ export function sum(all: readonly CoreStats[]): CoreStats {
   return collect((name) => all.reduce((total, stats) => total + (stats[name] ?? 0), 0));
 }
 
-/** What is left of the statistics of a core that has ended: its counters. */
+/** The statistics that a core leaves when it has ended: its counters. */
 export function countersOf(stats: CoreStats): CoreStats {
   return collect((name) => (levels.has(name) ? 0 : stats[name]));
 }

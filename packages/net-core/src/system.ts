@@ -1,30 +1,30 @@
-// Where a core runs: what opens its port, and whose time it goes by. This system's own; or a simulation's, for tests.
+// The system that a core runs on: it opens the port and gives the time. This system's own; or a simulation's, for tests.
 
 import { type CompletionPort, type OpenOptions, openPort } from '@overlapped/iocp-native';
 import { runTicks } from './ticks.js';
 
-/** The time, and what is to happen later. Moments are milliseconds. */
+/** A clock and its timers. Moments are milliseconds. */
 export interface Clock {
   /** Only differences mean something; it never goes back. */
   now(): number;
-  /** Gives what clearTimeout() takes. */
+  /** Gives a handle for clearTimeout(). */
   setTimeout(run: () => void, delay: number): unknown;
   /** Harmless for a timer that has run, and for undefined. */
   clearTimeout(timer: unknown): void;
   /** In the next turn of the event loop. */
   setImmediate(run: () => void): void;
   /**
-   * Runs what process.nextTick() and promises have put off; what that throws comes out of it. Called from callbacks of the
+   * Runs the ticks of process.nextTick() and the microtasks; throws the error of a tick. Called from callbacks of the
    * event loop alone. Null where the runtime cannot: then a pump serves one packet in each turn of the loop.
    */
   readonly runTicks: (() => void) | null;
 }
 
-/** What a core takes from the system that it runs on. */
+/** The parts of a system that a core uses. */
 export interface System {
   /** Opens the core's port. Throws an IocpError as openPort() of `@overlapped/iocp-native` does. */
   openPort(options: OpenOptions): CompletionPort;
-  /** What the core's timers and turns go by. */
+  /** The clock of the core's timers and turns. */
   readonly clock: Clock;
 }
 

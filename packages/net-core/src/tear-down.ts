@@ -1,5 +1,5 @@
-// What a core sees to when it stops: that its memory is as it should be, and that all of it came back. In debug mode
-// (OVERLAPPED_DEBUG=1) a core that is still open when the thread exits tells what is out, too.
+// The checks of a core that stops: its memory is intact, and all of it came back. In debug mode
+// (OVERLAPPED_DEBUG=1) a core that is still open when the thread exits reports its leaks, too.
 
 import assert from 'node:assert';
 import { writeSync } from 'node:fs';
@@ -25,7 +25,7 @@ export function watchExit(core: Memory): void {
   if (debugging) open.add(core);
 }
 
-/** Debug mode: the AssertionError of what was written past its end, or null. To be called while the port is open. */
+/** Debug mode: the AssertionError of a write past the end of a buffer, or null. To be called while the port is open. */
 export function damageOf(core: Memory): unknown {
   for (const block of [core.events.block, core.sendBuffers.block, core.port.receiveBlock]) {
     try {
@@ -37,7 +37,7 @@ export function damageOf(core: Memory): unknown {
   return null;
 }
 
-/** Throws an AssertionError that says what has not come back, and in debug mode, where it was acquired. */
+/** Throws an AssertionError that names each leak, and in debug mode the place where it was acquired. */
 export function assertEmpty(core: Memory): void {
   open.delete(core);
   core.events.assertEmpty();

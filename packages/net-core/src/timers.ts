@@ -8,7 +8,7 @@ import { type Clock, thisSystem } from './system.js';
 /** A timer, made once and set as often as needed: setting one allocates nothing. */
 export class Timer {
   /**
-   * Runs from the event loop of the core's thread, in the async context that made the timer. What it throws is an uncaught
+   * Runs from the event loop of the core's thread, in the async context that made the timer. An error that it throws is an uncaught
    * exception.
    */
   readonly callback: () => void;
@@ -18,7 +18,7 @@ export class Timer {
   index = -1;
   readonly #context = new AsyncResource('OverlappedTimer');
 
-  /** Throws a TypeError for what cannot be called. */
+  /** Throws a TypeError for a value that is no function. */
   constructor(callback: () => void) {
     checkCallback(callback, 'callback');
     this.callback = callback;
@@ -38,7 +38,7 @@ export class Timer {
 /** Milliseconds. */
 const LATE = 3;
 
-/** What setTimeout() can wait; it takes longer ones for 1 ms. */
+/** The longest time that setTimeout() can wait; it takes longer ones for 1 ms. */
 const LONGEST = 2 ** 31 - 1;
 
 /** The timers of a core. It belongs to the core's thread, which is kept alive while one is set. */
@@ -117,7 +117,7 @@ export class TimerQueue {
     this.#loopDue = Number.POSITIVE_INFINITY;
   }
 
-  // The event loop may be early, by a fraction of a millisecond or by more than LONGEST: what is not due yet waits for
+  // The event loop may be early, by a fraction of a millisecond or by more than LONGEST: a timer that is not due yet waits for
   // the rest.
   readonly #run = (): void => {
     this.#loopDue = Number.POSITIVE_INFINITY;

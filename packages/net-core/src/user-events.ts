@@ -2,9 +2,9 @@
 
 import { AsyncResource } from 'node:async_hooks';
 
-/** Who gets what was posted. */
+/** The receiver of posted packets. */
 export interface PostTarget<Payload = unknown> {
-  /** Called from the pump, in the async context of the post() call. What it throws surfaces as an uncaught exception. */
+  /** Called from the pump, in the async context of the post() call. An error that it throws is an uncaught exception. */
   onPost(payload: Payload): void;
 }
 

@@ -18,7 +18,7 @@ export class BufferPool {
     this.#owners = new Array(capacity).fill(null);
   }
 
-  /** What a GatherList names to send from these buffers, with offsetOf(). */
+  /** The block that a GatherList names to send from these buffers, with offsetOf(). */
   get block(): NativeBlock {
     return this.#slab.block;
   }
@@ -39,8 +39,8 @@ export class BufferPool {
   }
 
   /**
-   * A free buffer, or -1 when all are out. Its bytes are what the last user left.
-   * @param owner what release() must name then, so that others that have the pool cannot give the buffer back.
+   * A free buffer, or -1 when all are out. Its bytes are those that the last user left.
+   * @param owner the value that release() must name then, so that no other user of the pool can give the buffer back.
    */
   acquire(owner: object | null = null): number {
     const index = this.#slab.acquire();

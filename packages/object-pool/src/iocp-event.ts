@@ -21,7 +21,7 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   /** Changes, modulo 4096, whenever the event is released. */
   generation: number;
   pending: boolean;
-  /** What it was acquired for. */
+  /** The kind of operation that it was acquired for. */
   operation: Operation;
   /** The object that gets the packet. Null while the event is free. */
   owner: Owner | null;
@@ -55,7 +55,7 @@ export class IocpEventPool<Owner = unknown> {
     this.#slab = new Slab(block, EVENT_SIZE, capacity);
   }
 
-  /** What its records lie in. */
+  /** The block that its records lie in. */
   get block(): NativeBlock {
     return this.#slab.block;
   }
@@ -80,7 +80,7 @@ export class IocpEventPool<Owner = unknown> {
     return event;
   }
 
-  /** Gives an event back. The port must be done with it: what is pending belongs to the kernel, and asserts. */
+  /** Gives an event back. The port must be done with it: an event that is pending belongs to the kernel, and asserts. */
   release(event: IocpEvent<Owner>): void {
     const { index } = event;
     if (this.#events[index] !== event) this.#failForeign(event);
@@ -109,7 +109,7 @@ export class IocpEventPool<Owner = unknown> {
     return event;
   }
 
-  /** So that who still has this event is told from the slot's next owner, and so is a packet that comes for it. */
+  /** Tells this use of the slot, and its late packets, from the next use. */
   #retire(event: IocpEvent<Owner>): void {
     const { index } = event;
     this.#events[index] = undefined;

@@ -4,7 +4,7 @@
 import assert from 'node:assert';
 import { debugging, Uses } from '@overlapped/iocp-native/internal';
 
-/** What a pool makes, and how many. */
+/** The factory of a pool, and its capacity. */
 export interface ObjectPoolOptions<T extends object> {
   /** Makes an object, when one is needed and none is free. */
   readonly create: () => T;
@@ -66,7 +66,7 @@ export class ObjectPool<T extends object> {
     return [...this.#live];
   }
 
-  /** What is out, in words. */
+  /** A sentence that names the objects in use. */
   report(): string {
     const [oldest] = this.#live;
     const kind = oldest?.constructor?.name ?? 'Object';

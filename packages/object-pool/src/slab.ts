@@ -89,7 +89,7 @@ export class Slab {
     return this.#live[index] === 1;
   }
 
-  /** How often the slot has been released, in 16 bits. What remembers another number is about an earlier use. */
+  /** How often the slot has been released, in 16 bits. A reference with another number is about an earlier use. */
   generationOf(index: number): number {
     return this.#generations[index]!;
   }
@@ -99,7 +99,7 @@ export class Slab {
     return index * this.#stride;
   }
 
-  /** Tear-down: every slot must have come back. Throws an AssertionError that says how many `what` have not. */
+  /** Tear-down: every slot must have come back. Throws an AssertionError that says how many have not, by the name in `what`. */
   assertEmpty(what: string): void {
     if (this.out !== 0) assert.fail(`${this.out} of ${this.capacity} ${what} are out${this.#watch?.report() ?? ''}`);
   }

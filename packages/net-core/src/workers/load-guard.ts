@@ -1,5 +1,5 @@
 // A thread must not be ended while it loads native code: koffi's initialization, when it is cut off, ends the whole process.
-// So a worker thread says in shared memory when it begins and when it is done, and what would end it waits for that: its
+// So a worker thread says in shared memory when it begins and when it is done, and the code that would end it waits for that: its
 // core's terminate(), and the end of the process, by process.exit() or an uncaught exception.
 
 const NOT_BEGUN = 0;
@@ -29,7 +29,7 @@ export class LoadGuard {
     return Atomics.compareExchange(this.#word, 0, NOT_BEGUN, LOADING) === NOT_BEGUN;
   }
 
-  /** By the thread: it has loaded what it needs. */
+  /** By the thread: it has loaded its native code. */
   done(): void {
     Atomics.store(this.#word, 0, LOADED);
     Atomics.notify(this.#word, 0);

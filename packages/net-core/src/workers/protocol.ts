@@ -1,11 +1,11 @@
-// What a core and its worker threads say to each other: posted packets for what is frequent, messages for the rest.
+// The protocol between a core and its worker threads: posted packets for frequent requests, messages for the rest.
 
 import type { PortToken } from '@overlapped/iocp-native';
 import type { CarriedError } from '@overlapped/iocp-native/internal';
 import type { Core } from '../core.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 
-/** What a thread is started with. */
+/** The data that a thread is started with. */
 export interface WorkerStart {
   readonly index: number;
   readonly options: IocpCoreOptions;
@@ -46,7 +46,7 @@ export type Report =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: CarriedError };
 
-/** What runs in each worker: a module with a function `start`. */
+/** The service that runs in each worker: a module with a function `start`. */
 export interface WorkerModule {
   /**
    * `first` is the value of the first thread's start, undefined in that one. In `ended[0]`, which is shared memory, it counts
@@ -55,9 +55,9 @@ export interface WorkerModule {
   start(core: Core, data: unknown, first: unknown, ended: Int32Array): Promise<Service>;
 }
 
-/** What `start` has made. */
+/** The result of `start`. */
 export interface Service {
-  /** Told to whoever asked for the service; it must be cloneable. */
+  /** Sent to the thread that asked for the service; it must be cloneable. */
   readonly value?: unknown;
   /** A socket has been handed to this service, which owns it from now on. */
   onSocket(handle: number): void;

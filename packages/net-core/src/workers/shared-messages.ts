@@ -38,7 +38,7 @@ const REFERENCES = 0;
 const START = 1;
 const COUNT = 2;
 const LENGTH = 3;
-/** Counts what the message's place has been used for. */
+/** Counts the messages that the place has held. */
 const TURN = 4;
 const WIDTH = 5;
 const BYTES_AT = (FIRST_MESSAGE + MESSAGES * WIDTH) * 4;
@@ -114,7 +114,7 @@ export class SharedMessages {
     return true;
   }
 
-  /** What another thread is posted about a message. */
+  /** The number that is posted to another thread for a message. */
   ticketOf(message: number): number {
     return ((this.#ticketTurn(message) << MESSAGE_BITS) | message) >>> 0;
   }
@@ -202,7 +202,7 @@ export class SharedMessages {
 
   #drop(message: number): void {
     const at = wordOf(message);
-    // The slots are free before the message is: who takes it then writes all of its words.
+    // The slots are free before the message is: the next thread that takes it writes all of its words.
     const start = this.#words[at + START]!;
     const count = this.#words[at + COUNT]!;
     if (Atomics.sub(this.#words, at + REFERENCES, 1) !== 1) return;

@@ -22,7 +22,7 @@ const LOOK = 500;
 const RETRY = 1;
 const MOST_WAITING = 4096;
 
-/** What every thread hosts. */
+/** A service that every thread hosts. */
 interface Service {
   readonly id: number;
   readonly module: string;
@@ -131,7 +131,7 @@ export class WorkerThreads implements WorkerPool {
     return place.serving && place.thread.post(USER_KEYS + key, bytes);
   }
 
-  /** Stops all threads. Rejects with what went wrong in one. */
+  /** Stops all threads. Rejects with the error of one of them. */
   async stop(grace: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#watchdog);
@@ -187,7 +187,7 @@ export class WorkerThreads implements WorkerPool {
       place.replaced = null;
       place.onReplaced?.();
     };
-    // Its end reports what went wrong, and tries again.
+    // Its end reports the error, and tries again.
     serve().catch(() => thread.terminate());
   }
 
@@ -273,7 +273,7 @@ export class WorkerThreads implements WorkerPool {
 
 /** A module that all threads host. */
 export interface WorkerService {
-  /** What the first thread's `start` gave as its value. */
+  /** The value that the first thread's `start` gave. */
   readonly first: unknown;
   /** Its sessions in all threads, and the sockets that are on their way to one. */
   sessions(): number;

@@ -10,7 +10,7 @@ import { LoadGuard } from './load-guard.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 import { type SharedMessages, threadIndexOf } from './shared-messages.js';
 
-/** Milliseconds beyond its grace that a thread gets to end what it has begun to end. One that does not run gets none. */
+/** Milliseconds beyond its grace that a thread gets to finish its end. A thread that does not run gets none. */
 const PATIENCE = 2000;
 /** The least milliseconds in which a thread must have run. */
 const LEAST_GRACE = 500;
@@ -44,7 +44,7 @@ export class WorkerThread {
   readonly statsBlock = new StatsBlock();
   /** Resolves when the thread's core is there; rejects when it could not be made. */
   readonly ready: Promise<void>;
-  /** Resolves when the thread is gone and what it left has been given back; with the error, if it did not end in order. */
+  /** Resolves when the thread is gone and its resources have been given back; with the error, if it did not end in order. */
   readonly ended: Promise<Error | undefined>;
   readonly #worker: Worker;
   readonly #ledger = createLedger();
@@ -58,7 +58,7 @@ export class WorkerThread {
   #token: PortToken | undefined;
   #poster: PortPoster | undefined;
   readonly #messages: SharedMessages;
-  /** Those who wait for an answer only as long as the thread runs. */
+  /** Requests that wait for an answer only as long as the thread runs. */
   readonly #impatient = new Set<() => void>();
   #stopping = false;
   #gone = false;
@@ -105,7 +105,7 @@ export class WorkerThread {
     this.ready = new Promise((resolve, reject) => {
       this.#waiting.set(0, { resolve: () => resolve(), reject });
     });
-    // Whoever waits for `ready` gets its rejection; nobody has to.
+    // A caller that waits for `ready` gets its rejection; without one it is handled here.
     this.ready.catch(() => {});
     this.#worker.on('message', (report: Report) => this.#reported(report));
     this.ended = new Promise((resolve) => {
@@ -136,7 +136,7 @@ export class WorkerThread {
     return this.#gone ? { ...countersOf(stats), lost: this.#lost } : stats;
   }
 
-  /** Connections that were handed to it and are not over: its sessions, and what it has not taken yet. */
+  /** Connections that were handed to it and are not over: its sessions, and those that it has not taken yet. */
   get load(): number {
     let load = 0;
     for (const share of this.#shares.values()) load += outOf(share);
@@ -175,7 +175,7 @@ export class WorkerThread {
     return this.#poster?.post(key, bytes) ?? false;
   }
 
-  /** Asks by message. Rejects with what the thread answers, or with why it ended. */
+  /** Asks by message. Rejects with the thread's answer, or with the reason of its end. */
   ask(request: Ask): Promise<unknown> {
     if (this.#gone) return Promise.reject(new Error('the worker thread has ended'));
     const id = this.#nextId++;
@@ -197,7 +197,7 @@ export class WorkerThread {
       await this.#within(grace, () => this.ask({ ask: 'stop', grace }));
       this.#stopped = true;
     } finally {
-      // What a module left behind may keep the thread alive.
+      // Timers and handles of a module may keep the thread alive.
       const left = setTimeout(() => this.terminate(), Math.max(LEAST_GRACE, until - performance.now()));
       const error = await Promise.race([this.ended, this.#abandoned]);
       clearTimeout(left);
@@ -206,7 +206,7 @@ export class WorkerThread {
     }
   }
 
-  /** Ends it at once, whatever it does. What waits for its answers is told the reason. */
+  /** Terminates the thread at once. Requests that wait for its answers are rejected with the reason. */
   terminate(reason?: Error): void {
     this.#reason ??= reason;
     const end = () => this.#end();
@@ -234,7 +234,7 @@ export class WorkerThread {
     return true;
   }
 
-  /** An answer; rejects when the thread is hung, or is found to be, before it comes. The thread may still do what was asked. */
+  /** An answer; rejects when the thread is hung, or is found to be, before it comes. The thread may still carry out the request. */
   unlessHung<T>(answer: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const giveUp = () => {
@@ -305,7 +305,7 @@ export class WorkerThread {
   }
 }
 
-/** What was handed over and is not over. The counter has 32 bits and may wrap: the difference is right all the same. */
+/** Connections that were handed over and have not ended. The 32-bit counter may wrap: the difference is right all the same. */
 function outOf({ handed, ended }: Share): number {
   return (handed - Atomics.load(ended, 0)) | 0;
 }
