@@ -22,7 +22,7 @@ export interface OpenOptions extends PortOptions {
 
 /** A backend that this package has. */
 export interface Candidate {
-  /** What to ask for it by. */
+  /** The name to ask for it by. */
   readonly name: BackendName;
   /** Whether it can serve here. */
   readonly availability: Availability;
@@ -56,14 +56,14 @@ export function openPort(options: OpenOptions = {}): CompletionPort {
   }
 }
 
-/** Opens the posting side of a port in any thread, from what `port.share()` gave. */
+/** Opens the posting side of a port in any thread, from the handle that `port.share()` gave. */
 export function openPoster(token: PortToken): PortPoster {
   return named(token.backend).openPoster(token);
 }
 
 /**
  * Closes a connection that a detached listener brought and that no port has adopted.
- * Throws an IocpError: EBADF for what is no handle, ENOTSUP for a backend that has none.
+ * Throws an IocpError: EBADF for a value that is no handle, ENOTSUP for a backend that has none.
  */
 export function closeHandle(backend: BackendName, handle: number): void {
   dropPosted(handle);
@@ -79,20 +79,20 @@ export function remoteEndpointOf(backend: BackendName, handle: number): Endpoint
 }
 
 /**
- * Gives back to the system what a thread that has ended left behind, by the ledger that it kept: sockets, the kernel's
+ * Gives back to the system the resources of a thread that has ended, by the ledger that it kept: sockets, the kernel's
  * queues, native memory. To be called when the thread is gone: for a Worker, after its 'exit' event. Harmless after an
  * orderly end, and when called again.
  *
- * With the token of the thread's port, posting to that fails from now on, and what was posted and not served goes to
- * `onLeftOver`, once everything else is done: it may name sockets that must go elsewhere. Not served is what was never dequeued,
- * and of the last batch what names no handle that the thread has adopted or closed.
+ * With the token of the thread's port, posting to that fails from now on, and posts that were not served go to
+ * `onLeftOver`, once everything else is done: it may name sockets that must go elsewhere. Not served are those never dequeued,
+ * and those of the last batch that name no handle which the thread has adopted or closed.
  */
 export function reap(memory: SharedArrayBuffer, token?: PortToken, onLeftOver?: LeftOver): void {
   checkLedger(memory);
-  // In the order in which they were posted: what the thread had dequeued is older.
+  // In the order in which they were posted: those that the thread had dequeued are older.
   const dequeued: [key: number, bytes: number][] = [];
   const queued: [key: number, bytes: number][] = [];
-  // Nobody may write to a descriptor that is closed next.
+  // No thread may write to a descriptor that is closed next.
   if (token) named(token.backend).closeQueue(token, (key, bytes) => queued.push([key, bytes]));
   const records = takeRecords(memory);
   if (records.length > 0) preferred().reap(records, (key, bytes) => dequeued.push([key, bytes]));

@@ -13,9 +13,9 @@ import type { NativeBlock } from './native/memory.js';
 /** Whether this process watches its memory. */
 export const debugging = process.env.OVERLAPPED_DEBUG === '1';
 
-/** What each byte of a slot is from its release to its next use. */
+/** The value of each byte of a slot from its release to its next use. */
 export const POISON = 0xdb;
-/** What each byte behind a slot is. */
+/** The value of each byte behind a slot. */
 const GUARD = 0xfd;
 /** Slots stay on the start of a cache line. */
 const GUARD_SIZE = 64;
@@ -33,7 +33,7 @@ interface Use {
   released: Error | null;
 }
 
-/** Who has what: remembers, for each key, the stack of its last acquire and of its last release. */
+/** Remembers, for each key, the stack of its last acquire and of its last release. */
 export class Uses<Key> {
   readonly #uses: { get(key: Key): Use | undefined; set(key: Key, use: Use): unknown };
 
@@ -58,7 +58,7 @@ export class Uses<Key> {
   }
 }
 
-/** Slots of one block: their guards, their poison, and who uses them. */
+/** Slots of one block: their guards, their poison, and their users' stacks. */
 export class SlotWatch {
   readonly uses = new Uses<number>();
   readonly #block: NativeBlock;
@@ -91,7 +91,7 @@ export class SlotWatch {
     this.#guardOf(index).set(this.#guard);
   }
 
-  /** Throws an AssertionError when somebody wrote into the slot while it was free. Not for what the kernel fills. */
+  /** Throws an AssertionError when the slot was written to while it was free. Not for slots that the kernel fills. */
   checkPoison(index: number): void {
     if (!this.#used.has(index) || this.#slot(index).equals(this.#poison)) return;
     const at = this.#slot(index).findIndex((byte) => byte !== POISON);
@@ -106,7 +106,7 @@ export class SlotWatch {
     this.#slot(index).set(this.#poison);
   }
 
-  /** Throws an AssertionError when somebody wrote past the end of the slot. */
+  /** Throws an AssertionError when bytes past the end of the slot were written. */
   checkGuard(index: number): void {
     const found = this.#guardOf(index);
     if (found.equals(this.#guard)) return;
@@ -121,7 +121,7 @@ export class SlotWatch {
     for (const index of this.#used) this.checkGuard(index);
   }
 
-  /** What is out, and where it was acquired; or ''. */
+  /** The slots in use, and where they were acquired; or ''. */
   report(): string {
     const told = [...this.#out].slice(0, MOST_TOLD).map((index) => `\n slot ${index}:${this.uses.of(index)}`);
     const more = this.#out.size - told.length;
@@ -142,7 +142,7 @@ export class SlotWatch {
 
 const watches = new WeakMap<NativeBlock, SlotWatch>();
 
-/** The watch of the slots in a block, or undefined when nobody is debugging. */
+/** The watch of the slots in a block, or undefined outside of debug mode. */
 export function watchOf(block: NativeBlock): SlotWatch | undefined {
   return watches.get(block);
 }

@@ -1,11 +1,11 @@
-// How long a stop waits for what has begun.
+// The grace of a stop: how long it waits for sessions and jobs that have begun.
 
 /** Milliseconds. */
 export const DEFAULT_GRACE = 5000;
-/** What setTimeout() can wait; it takes longer ones for 1 ms. */
+/** The longest time that setTimeout() can wait; it takes longer ones for 1 ms. */
 const LONGEST = 2 ** 31 - 1;
 
-/** Throws a RangeError for what is no grace, before anything has ended for it. */
+/** Throws a RangeError for a value that is no grace, before anything has ended for it. */
 export function checkGrace(grace: number): void {
   if (Number.isFinite(grace) && grace >= 0 && grace <= LONGEST) return;
   const given = typeof grace === 'number' ? grace : typeof grace;

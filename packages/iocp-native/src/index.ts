@@ -8,7 +8,7 @@ export { type Candidate, candidates, type OpenOptions, openPort, openPoster } fr
 export type { Availability } from './contract/driver.js';
 export { endpoint } from './contract/endpoint.js';
 export { IocpError, isIocpError } from './contract/errors.js';
-// By name: what the drivers alone need of the contract is not for users.
+// By name: the parts of the contract for drivers are not for users.
 export {
   type AnySocketOptions,
   type BackendName,

@@ -1,7 +1,7 @@
-// Checks of the names, types and ranges of options. A table says what each option must be; the type of the table makes sure
+// Checks of the names, types and ranges of options. A table has the rule of each option; the type of the table makes sure
 // that it has every option.
 
-/** Throws for what an option must not be. `name` is how its owner calls it: `rate.burst`. */
+/** Throws for a value that breaks an option's rule. `name` is the option's full name: `rate.burst`. */
 export type Check = (value: unknown, name: string) => void;
 
 /** A check for each option. */
@@ -90,7 +90,7 @@ export function group<Options>(checks: Checks<Options>): Check {
   return (value, name) => checkOptions(value, checks, name);
 }
 
-/** Throws for a handler that is no function, and for a name like a handler's that nothing calls. What else there is, is its own. */
+/** Throws for a handler that is no function, and for a name like a handler's that nothing calls. Other members are free. */
 export function checkHandlers(handlers: object, known: readonly string[], name: string): void {
   for (const each of known) {
     const handler = (handlers as Readonly<Record<string, unknown>>)[each];
@@ -124,7 +124,7 @@ function join(owner: string, name: string): string {
   return owner === '' ? name : `${owner}.${name}`;
 }
 
-/** What a message shows of a value. */
+/** The form of a value in a message. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
   if (typeof value === 'bigint') return `${value}n`;
@@ -134,7 +134,7 @@ function shown(value: unknown): string {
   return Array.isArray(value) ? 'an array' : 'an object';
 }
 
-/** Edits that a name may be away from what was meant. */
+/** The most edits between a wrong name and the right one that a message suggests. */
 const NEAR = 3;
 
 /** The known name that is the fewest edits away, if that is not too many for names so long. */

@@ -1,18 +1,18 @@
-// What a new kernel has to bring: a Backend, which says whether it can serve here and opens ports, and a Driver, which
+// The interfaces for a new kernel: a Backend, which says whether it can serve here and opens ports, and a Driver, which
 // starts operations on one kernel queue and takes their completions out of it. Everything else of the contract (port.ts) is
-// written once, in port/port.ts: the guards, memory, receive buffers, the count of what is in flight, the packet queue, the
+// written once, in port/port.ts: the guards, memory, receive buffers, the count of operations in flight, the packet queue, the
 // two phases of a close, statistics and destroy().
 //
 //   user -> Port (guards, counts) -> Driver (starts, cancels) -> kernel
 //   user <- Port.dequeue() <- Driver.dequeue() <- kernel's completions, and Port's packet queue
 //
 // A driver keeps these rules:
-//  1. A start never throws for an operating error, unless it is said below, and never calls back. What ends at once goes to
+//  1. A start never throws for an operating error, unless it is said below, and never calls back. One that ends at once goes to
 //     the packet queue (`port.queue()`).
 //  2. A driver ends each operation exactly once: by `port.queue()`, or by filling a packet of dequeue()'s batch and calling
 //     `port.finish()`.
 //  3. `socket.receiving`, `sending`, `connecting` and `pending` are the port's: it writes them when an operation starts and
-//     when its last packet is dequeued. A driver only reads them, and keeps in its own fields what the kernel has.
+//     when its last packet is dequeued. A driver only reads them, and keeps in its own fields the operations that the kernel has.
 //  4. Nothing of a socket may be with the kernel when `port.closed(socket)` is called.
 
 import type { OwnedRecord } from '../native/ledger.js';
@@ -50,7 +50,7 @@ export type Availability =
 /** Is given each post that was queued to a port and never dequeued. */
 export type LeftOver = (key: number, bytes: number) => void;
 
-/** What a backend offers to the selector. Importing one never throws; asking it is cheap after the first time. */
+/** A backend, as the selector sees it. Importing one never throws; asking it is cheap after the first time. */
 export interface Backend {
   readonly name: BackendName;
   available(): Availability;
@@ -61,7 +61,7 @@ export interface Backend {
   remoteEndpointOf(handle: number): Endpoint;
   /** Closes the queue of posts to a port whose thread has ended, and gives the posts that are left in it. */
   closeQueue(token: PortToken, left: LeftOver): void;
-  /** Gives back to the system what the ledger of a thread that has ended says is left. Never throws. */
+  /** Gives back to the system the resources in the ledger of a thread that has ended. Never throws. */
   reap(records: readonly OwnedRecord[], left: LeftOver): void;
   /** A thread that posted has ended: it may hold the lock of the queue of posts. */
   recoverPoster(token: PortToken, thread: number): void;
@@ -112,7 +112,7 @@ export interface Driver<S extends Socket> {
   provide(buffer: number): void;
 
   /**
-   * Hands the kernel what was started, and fills `batch` with completions and with packets of the queue (`port.take()`),
+   * Hands the started operations to the kernel, and fills `batch` with completions and with packets of the queue (`port.take()`),
    * oldest first. Waits as CompletionPort.dequeue() says. Returns how many packets it filled.
    */
   dequeue(batch: readonly CompletionPacket[], timeout: number): number;
@@ -125,10 +125,10 @@ export interface Driver<S extends Socket> {
   readonly loopDue: boolean;
   share(): PortToken;
 
-  /** destroy() begins: posting fails and nobody is woken from now on. */
+  /** destroy() begins: posting fails and no thread is woken from now on. */
   stop(): void;
   /**
-   * Closes all sockets, and takes back from the kernel what it holds of the port's memory. False when the kernel still holds
+   * Closes all sockets, and takes back from the kernel the port's memory that it holds. False when the kernel still holds
    * some: that memory is not used again.
    */
   drain(): boolean;

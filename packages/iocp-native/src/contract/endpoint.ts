@@ -1,13 +1,13 @@
-// Endpoints: checking what a caller gave, taking what the system tells, and writing one in a message.
+// Endpoints: checking a caller's, taking the system's, and writing one in a message.
 
 import { isIP, isIPv6 } from 'node:net';
 import { IocpError } from './errors.js';
 import type { Endpoint, PipeEndpoint } from './port.js';
 
-/** What a zone may be: an interface's name, or its number. */
+/** The form of a zone: an interface's name, or its number. */
 const ZONE = /^[^\s\0%/:]+$/;
 
-/** The family of an IP address, which may have a zone (`fe80::1%eth0`); 0 for what is none. */
+/** The family of an IP address, which may have a zone (`fe80::1%eth0`); 0 for a text that is none. */
 export function familyOf(address: unknown): 0 | 4 | 6 {
   if (typeof address !== 'string') return 0;
   const end = address.indexOf('%');
@@ -58,7 +58,7 @@ export function isPipe(at: Endpoint | PipeEndpoint): at is PipeEndpoint {
   return 'path' in at;
 }
 
-/** What a path may have: bytes of a sockaddr_un, less one for its end, or the characters that Windows allows a pipe. */
+/** The longest path: the bytes of a sockaddr_un, less one for its end, or the characters that Windows allows a pipe. */
 const LONGEST_PATH = { win32: 256, linux: 107 }[process.platform as string] ?? 103;
 
 /** Linux: a name that is no file's. It may have any bytes behind its first, which is a zero. unix(7) */

@@ -1,10 +1,10 @@
-// IocpError: an operating error as a value, with the portable code whatever kernel it came from.
+// IocpError: an operating error as a value, with a code that is the same on every kernel.
 
 const MARK = Symbol.for('overlapped.IocpError');
 
 /** An operating error. Its message reads "Cannot ACTION: REASON (CODE, SYSCALL)". */
 export class IocpError extends Error {
-  /** What kind of error it is: `IocpError`. */
+  /** The name of the class: `IocpError`. */
   override readonly name = 'IocpError';
   /** Portable: `ECONNRESET`, also where Windows says 10054. */
   readonly code: string;
@@ -15,7 +15,7 @@ export class IocpError extends Error {
   /** @internal */
   readonly [MARK] = true;
 
-  /** @param action what could not be done. */
+  /** @param action the action that failed. */
   constructor(action: string, reason: string, code: string, syscall: string, errno = 0, options?: ErrorOptions) {
     super(`Cannot ${action}: ${reason} (${code}, ${syscall})`, options);
     this.code = code;
@@ -30,7 +30,7 @@ export function isIocpError(value: unknown): value is IocpError {
 }
 
 /**
- * The error of a packet. It has no stack: that would show the pump, not who started the operation, and capturing it takes
+ * The error of a packet. It has no stack: that would show the pump, not the start of the operation, and capturing it takes
  * ten times as long as the rest. Peers that reset and sessions that are closed make many of these.
  */
 export function packetError(...how: ConstructorParameters<typeof IocpError>): IocpError {

@@ -1,4 +1,4 @@
-// GatherList: the pieces of one send. What it says goes to the kernel, so only add() writes it, after its check; backends read
+// GatherList: the pieces of one send. Its numbers go to the kernel, so only add() writes them, after its check; backends read
 // it by the functions below, which no subclass can replace.
 
 import assert from 'node:assert';

@@ -1,5 +1,5 @@
 // Part of the contract: where a socket is, and its options. The options are declared here, with their types and ranges. Each
-// backend has a table that says what an option is to its kernel.
+// backend has a table that maps an option to its kernel.
 
 import { bool, type Checks, checkOptions, whole, wrongType } from '../options.js';
 
@@ -15,14 +15,14 @@ export interface Endpoint {
 
 /**
  * A local socket, as node:net names one: a Unix-domain socket's file, on Linux also an abstract name (which begins with
- * "\0"), or on Windows a named pipe, `\\.\pipe\NAME`. What they lack, see `CompletionPort.listen`.
+ * "\0"), or on Windows a named pipe, `\\.\pipe\NAME`. For their limits see `CompletionPort.listen`.
  */
 export interface PipeEndpoint {
   /** At most 107 bytes on Linux, 103 on macOS, 256 for a pipe. */
   readonly path: string;
 }
 
-/** Probes of an idle connection, in seconds. What is not given is the system's. */
+/** Probes of an idle connection, in seconds. The default of each is the system's. */
 export interface KeepAlive {
   /** Seconds of idleness before the first probe. */
   readonly idle: number;
@@ -34,7 +34,7 @@ export interface KeepAlive {
 
 /** The options of a connection. A local socket has the sizes of the buffers only, and ignores the others. */
 export interface SocketOptions {
-  /** TCP_NODELAY. Default true: a completion port sends what it is given. */
+  /** TCP_NODELAY. Default true: a completion port sends at once. */
   readonly noDelay?: boolean;
   /** SO_KEEPALIVE; a number is that of idle seconds before the first probe. Default: off. */
   readonly keepAlive?: number | KeepAlive;
@@ -67,7 +67,7 @@ export type SocketOptionName = keyof AnySocketOptions;
 /** The value of an option of any name. */
 export type SocketOptionValue = Required<AnySocketOptions>[SocketOptionName];
 
-/** What each option of a connection must be. */
+/** The rule of each option of a connection. */
 export const socketOptionChecks: Checks<SocketOptions> = {
   noDelay: bool,
   keepAlive: checkKeepAlive,
@@ -76,7 +76,7 @@ export const socketOptionChecks: Checks<SocketOptions> = {
   tos: whole(0, 255),
 };
 
-/** What each option of a UDP socket must be. */
+/** The rule of each option of a UDP socket. */
 export const datagramOptionChecks: Checks<DatagramSocketOptions> = { broadcast: bool, tos: whole(0, 255) };
 
 /** The names of all options, by the kind of socket that has them. */
@@ -131,7 +131,7 @@ export interface ListenOptions extends SocketOptions {
   readonly reusePort?: boolean;
 }
 
-/** What a UDP socket is set to from its start. */
+/** The options that a UDP socket has from its start. */
 export interface DatagramOptions extends DatagramSocketOptions {
   /** Connects the socket: it sends there alone, and receives from there alone. Default: neither. */
   readonly remote?: Endpoint;

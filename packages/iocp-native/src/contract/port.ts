@@ -1,19 +1,19 @@
-// The contract: what a completion port is here, whatever kernel is under it. Every backend implements
+// The contract of a completion port, the same on every kernel. Every backend implements
 // `CompletionPort`; test/contract.ts runs every rule that is written here against each of them.
 //
 //   start an operation  ->  the kernel performs it  ->  its packet comes out of dequeue()
 //
 // Rules that hold for all operations:
-//  1. Starting never calls back and never throws for an operating error. What fails or finishes at once is
+//  1. Starting never calls back and never throws for an operating error. An operation that fails or finishes at once is
 //     queued and comes out of a later dequeue(), so no packet is seen before its start has returned.
 //  2. An event and the memory that it names belong to the port until the packet of the operation has been
 //     dequeued (`event.pending` says so). Cancelling is a request: the packet still comes.
 //  3. Packets leave first in, first out. Operating errors are values in packets; bugs throw an AssertionError.
 //  4. A socket has at most one receive stream, one send and one connect in flight. A listener may have many accepts, and
 //     a datagram socket up to MAX_DATAGRAM_SENDS sends, each with an event of its own.
-//  5. Closing has two phases: what is in flight is cancelled and its packets come out; then the handle is
+//  5. Closing has two phases: operations in flight are cancelled and their packets come out; then the handle is
 //     closed and a Close packet, the socket's last, comes out. Only then may its events be released.
-//  6. A port, its sockets and its events belong to the thread that opened it. What crosses threads is a `PortPoster`, and
+//  6. A port, its sockets and its events belong to the thread that opened it. Across threads go a `PortPoster`, and
 //     the handle of a connection that a detached listener accepted and that no port has adopted yet.
 
 import type { NativeBlock } from '../native/memory.js';
@@ -43,12 +43,12 @@ export type {
 } from './options.js';
 
 /**
- * What serves a port: a kernel, node:net (`portable`), or createSimulation() of the testing entry (`simulation`), which
+ * The backend of a port: a kernel, node:net (`portable`), or createSimulation() of the testing entry (`simulation`), which
  * openPort() does not know.
  */
 export type BackendName = 'iocp' | 'io_uring' | 'epoll' | 'portable' | 'simulation';
 
-/** What an operation was. Small integers, so that a switch over them is a jump. */
+/** The kind of an operation. Small integers, so that a switch over them is a jump. */
 export const Operation = {
   /** A connection was accepted: `socket`, or, when the listener is detached, `handle`. */
   Accept: 1,
@@ -92,7 +92,7 @@ export interface Overlapped {
 export interface PortSocket {
   /** The OS's number (fd or SOCKET); -1 when closed, and where there is none. */
   readonly handle: number;
-  /** The completion key: what the packets of this socket bring along. Set by the owner. */
+  /** The completion key, which each packet of this socket has. Set by the owner. */
   key: unknown;
   /** Operations whose last packet has not been dequeued yet. */
   readonly pending: number;
@@ -110,9 +110,9 @@ export interface PortSocket {
 
 /** One completion packet. Reused: good until the next dequeue() into the same batch. */
 export class CompletionPacket {
-  /** What was done. */
+  /** The operation that has ended. */
   operation: Operation = Operation.Post;
-  /** The socket's completion key, or what was posted as the key. */
+  /** The socket's completion key, or the key of a post. */
   key: unknown = undefined;
   /** The event that the operation was started with. Null for Shutdown, Close and Post. */
   event: Overlapped | null = null;
@@ -172,7 +172,7 @@ export interface ReceiveBufferOptions {
   readonly size: number;
 }
 
-/** What another thread needs to post to a port; it can be sent to a worker as it is. See `openPoster`. */
+/** The address of a port for posts of other threads; it can be sent to a worker as it is. See `openPoster`. */
 export interface PortToken {
   /** The backend that posts to the port. */
   readonly backend: BackendName;
@@ -193,11 +193,11 @@ export interface PortPoster {
 }
 
 /**
- * A queue of finished operations, and what starts them. It belongs to the thread that opened it: everything here is called
+ * A queue of finished operations, and the functions that start them. It belongs to the thread that opened it: everything here is called
  * there.
  */
 export interface CompletionPort {
-  /** What serves it. */
+  /** The backend. */
   readonly backend: BackendName;
   /** The port is the kernel's own: dequeue() can wait, and sockets can move between the ports of threads. */
   readonly native: boolean;
@@ -280,7 +280,7 @@ export interface CompletionPort {
   /** The buffer that borrowed bytes lie in, or -1 when they are not of this port's receive buffers. */
   bufferOf(bytes: Uint8Array): number;
 
-  /** The block that all receive buffers lie in: what a GatherList names to send borrowed bytes. */
+  /** The block that all receive buffers lie in. A GatherList names it to send borrowed bytes. */
   readonly receiveBlock: NativeBlock;
 
   /** Where in `receiveBlock` borrowed bytes start, or -1 when they are not of this port's receive buffers. */
@@ -298,18 +298,18 @@ export interface CompletionPort {
    * taken while a part of the pieces has to wait, or when the send fails.
    *
    * One Send packet: when all is with the kernel, or when the socket has room for more of `bytes`. Its number counts the pieces
-   * and what was taken of `bytes`. Asserts that there are some; an array whose memory is detached has none.
+   * and of the bytes taken. Asserts that there are some; an array whose memory is detached has none.
    */
   sendDirect(socket: PortSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number;
 
   /**
    * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
-   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after what it had. On
+   * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after its bytes. On
    * editions of Windows for clients each such send has 64 KiB of memory; elsewhere peers that do not read hold none.
    */
   sendFile(socket: PortSocket, event: Overlapped, file: number, offset: number, length: number): void;
 
-  /** Half-close: sends FIN after what has been sent. No send may be in flight or follow. Gives a Shutdown packet. */
+  /** Half-close: sends FIN after all sent bytes. No send may be in flight or follow. Gives a Shutdown packet. */
   shutdown(socket: PortSocket): void;
 
   /**
@@ -319,7 +319,7 @@ export interface CompletionPort {
   cancel(socket: PortSocket, event: Overlapped): void;
 
   /**
-   * Starts the two-phase close: the peer sees an end after all that was sent. `reset` discards what is unsent and sends RST,
+   * Starts the two-phase close: the peer sees an end after all that was sent. `reset` discards unsent bytes and sends RST,
    * and so does a close that cuts a send in flight short. Closing again is harmless.
    */
   close(socket: PortSocket, reset?: boolean): void;
@@ -331,7 +331,7 @@ export interface CompletionPort {
   share(): PortToken;
 
   /**
-   * Hands what was started to the kernel and takes up to `batch.length` finished packets, oldest first.
+   * Hands the started operations to the kernel and takes up to `batch.length` finished packets, oldest first.
    * Waits for the first up to `timeout` milliseconds (0: not at all; -1: for ever). It may end early with 0, so call it in a loop.
    * Only a port whose backend can wait takes a timeout other than 0; portable throws ENOTSUP.
    */
@@ -364,7 +364,7 @@ export interface CompletionPort {
   readonly loopDue: boolean;
 
   /**
-   * Closes the port: cancels and drains what is in flight, closes its sockets, wakes its waiters, and takes its
+   * Closes the port: cancels and drains operations in flight, closes its sockets, wakes its waiters, and takes its
    * memory back. Packets that were not dequeued are discarded. Every call after this throws EBADF.
    */
   destroy(): void;

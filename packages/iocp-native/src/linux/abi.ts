@@ -1,4 +1,4 @@
-// What layout.ts says of C structures, held against what the compiler's rules say of their declarations.
+// Compares the offsets of layout.ts with those that the compiler's rules give the declarations of C structures.
 
 import { assertLayout } from '../native/abi.js';
 import { koffi } from '../native/koffi.js';

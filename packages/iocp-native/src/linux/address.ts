@@ -35,7 +35,7 @@ function isOlder(version: string, major: number, minor: number): boolean {
   return first < major || (first === major && second < minor);
 }
 
-/** What writeAddress() wrote, as people write it. */
+/** The text of an address that writeAddress() wrote. */
 export function addressText(from: Buffer, at: number): string {
   if (from.readUInt16LE(at) !== AF_UNIX) return endpointText(readSockaddr(from, at, linuxZones));
   const path = from.toString('utf8', at + PATH, at + ADDRESS_SIZE);

@@ -1,4 +1,4 @@
-// What the backends of Linux have in common.
+// The common part of the backends of Linux.
 
 import type { Availability, Backend } from '../contract/driver.js';
 import { closePostedQueue, PostedQueue } from '../port/posted-queue.js';
@@ -12,7 +12,7 @@ import { endpointOf } from './sockets.js';
 /** Those whose numbers and structures layout.ts has. */
 const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
-/** What a backend does with descriptors, posts and what threads have left. */
+/** A backend's functions for descriptors, posts and the resources of threads that have ended. */
 export const linuxHandles: Omit<Backend, 'name' | 'available' | 'open'> = {
   openPoster: (token) => new PipePoster(token),
   closeHandle(handle) {

@@ -1,5 +1,5 @@
 /**
- * The raw ring, for those who want only that: @overlapped/iocp-native/linux. Importing it is harmless anywhere;
+ * The raw ring alone: @overlapped/iocp-native/linux. Importing it is harmless anywhere;
  * using it where there is no io_uring throws an IocpError.
  *
  * @module @overlapped/iocp-native/linux

@@ -79,7 +79,7 @@ export const IOVEC = { size: 16, base: 0, len: 8 };
 /** struct mmsghdr: a msghdr, and the bytes that came. */
 export const MMSGHDR = { size: 64, length: 56 };
 
-/** struct io_uring_recvmsg_out: what a multishot recvmsg writes before the address. */
+/** struct io_uring_recvmsg_out: the header that a multishot recvmsg writes before the address. */
 export const RECVMSG_OUT = { size: 16, flags: 12 };
 
 /** struct epoll_event: events (4), data (8). It is packed on x86-64 alone. */

@@ -1,4 +1,4 @@
-// libc, through koffi: what io_uring does not do itself, and io_uring's own three system calls.
+// libc, through koffi: the calls that io_uring does not have, and io_uring's own three system calls.
 // Each function is bound when it is first called, so importing this file asks nothing of the platform.
 
 import { IocpError } from '../contract/errors.js';

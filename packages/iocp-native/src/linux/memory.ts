@@ -10,7 +10,7 @@ const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
 const MAP_FIXED = 0x10;
 const MADV_DONTNEED = 4;
 
-/** Unmaps what no view looks at any more. */
+/** Unmaps memory that no view looks at any more. */
 export function unmap(address: number, size: number): void {
   disown(Owned.Block, address);
   check(munmap(address, size), 'unmap memory', 'munmap');

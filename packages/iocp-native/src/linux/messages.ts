@@ -54,12 +54,12 @@ export function writeTarget(event: Overlapped, to: Endpoint, family: 4 | 6): boo
   return true;
 }
 
-/** What writeTarget() wrote. */
+/** The address that writeTarget() wrote. */
 export function readTarget(event: Overlapped): Endpoint {
   return readSockaddr(event.block.bytes, event.offset + TARGET, linuxZones);
 }
 
-/** Takes bytes off the start of what the iovecs name. */
+/** Takes bytes off the start of the memory that the iovecs name. */
 export function skip(event: Overlapped, bytes: number): void {
   const { words } = event.block;
   let left = bytes;

@@ -3,7 +3,7 @@
 import type { IocpError } from '../contract/errors.js';
 import type { CompletionPacket, Operation, Overlapped, PortSocket } from '../contract/port.js';
 
-/** Writes every field: a record keeps nothing of what it held before. */
+/** Writes every field: a record keeps nothing of its last packet. */
 export function fill(
   packet: CompletionPacket,
   operation: Operation,

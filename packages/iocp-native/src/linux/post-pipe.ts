@@ -39,7 +39,7 @@ export class PostPipe {
     return { backend, handle: this.#writeEnd, queue: this.#queue.memory };
   }
 
-  /** The pipe is readable: queues what was posted. */
+  /** The pipe is readable: queues the posted packets. */
   drain(): void {
     clearSignal(this.descriptor);
     // Before the queue is read: a post that comes while it is being read must signal again.

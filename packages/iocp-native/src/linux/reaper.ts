@@ -1,4 +1,4 @@
-// Gives back what a thread that has ended left behind. The kernel queues come first: the thread's operations ran in the thread,
+// Gives back the resources of a thread that has ended. The kernel queues come first: the thread's operations ran in the thread,
 // so once its ring is closed the kernel writes nothing into the thread's memory.
 //
 // The kernel takes a ring apart in the background, for some milliseconds. Until then a poll of the ring keeps its socket open,

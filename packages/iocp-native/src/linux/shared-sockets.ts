@@ -50,7 +50,7 @@ export class LinuxSharedSockets implements SharedSockets {
   }
 
   send(fd: number, bytes: Uint8Array, length: number): number {
-    // What was just received lies where the kernel may read it.
+    // Bytes that were just received lie where the kernel may read them.
     if (memoryOf(bytes) === this.received.buffer)
       return this.#sendAt(fd, this.#in.address + byteOffsetOf(bytes), length);
     let sent = 0;

@@ -13,7 +13,7 @@ interface IPOption {
   readonly ipv6: IntOption;
 }
 
-/** What each option is to setsockopt(). `keepAlive` is several options. */
+/** The level and name of each option for setsockopt(). `keepAlive` is several options. */
 const table: { readonly [Name in SocketOptionName]-?: IntOption | IPOption | 'keepAlive' } = {
   noDelay: [abi.IPPROTO_TCP, abi.TCP_NODELAY],
   keepAlive: 'keepAlive',

@@ -10,7 +10,7 @@ import { addCleanupHook, addressOf, removeCleanupHook } from './libc.js';
 
 let installed = false;
 
-/** From now on what the ports of this thread own is closed when it ends. To be called before the first one is opened. */
+/** From now on the descriptors of this thread's ports are closed when it ends. To be called before the first one is opened. */
 export function closeAtThreadEnd(): void {
   if (installed || isMainThread || keepsLedger()) return;
   installed = true;

@@ -1,5 +1,5 @@
 // The event loop of the calling thread, libuv's, for a port that waits in the loop's place (waitForLoop() of the contract):
-// how long it may sleep, and what tells that it has something to do.
+// how long it may sleep, and the descriptor that says that it has something to do.
 
 import { IocpError } from '../contract/errors.js';
 import { koffi } from './koffi.js';

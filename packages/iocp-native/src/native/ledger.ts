@@ -1,17 +1,17 @@
 /// <reference lib="es2024.sharedmemory" />
-// The ledger of a thread: what its ports have taken from the system, kept in shared memory, so that another thread can
-// give back what is left when this one has ended. A thread that keeps none records nothing.
+// The ledger of a thread: the resources that its ports have taken from the system, in shared memory, so that another thread can
+// give them back when this one has ended. A thread that keeps none records nothing.
 //
-// A head of one double, then records of three: what it is (0: none), and two numbers. Whoever reads them does so after the
+// A head of one double, then records of three: its kind (0: none), and two numbers. They are read after the
 // thread has ended.
 //
-// A thread can be terminated at any call and any loop. So what is taken is recorded right after, and what is given back is
-// struck out right before: what such an end costs is a leak, and never a handle of somebody else. The head is for the
+// A thread can be terminated at any call and any loop. So a resource is recorded right after it is taken, and struck out right
+// before it is given back: such an end costs a leak at most, and never a handle of another owner. The head is for the
 // handle that a system call gives: to store it there takes no call, so not even that one is lost.
 
 import assert from 'node:assert';
 
-/** What a record is, and its two numbers. */
+/** The kind of a record, and its two numbers. */
 export const Owned = {
   None: 0,
   /** A descriptor, or a SOCKET. */
@@ -36,14 +36,14 @@ export interface OwnedRecord {
 const HEAD = 1;
 const WIDTH = 3;
 const FIRST_RECORDS = 1024;
-/** Address space only: memory is taken as the ledger grows. What goes beyond is not recorded. */
+/** Address space only: memory is taken as the ledger grows. Records beyond that are not kept. */
 const MOST_RECORDS = 1 << 20;
 
 /** The head: `taken[0] = systemCall()`, and then own(). */
 export let taken: Float64Array = new Float64Array(HEAD);
 
 let records: Float64Array | null = null;
-/** What closes the handles of this thread when it ends, if that is not for the one that started it. */
+/** Closes the handles of this thread when it ends, if the thread that started it does not. */
 let keeper: HandleKeeper | null = null;
 let used = HEAD;
 const free: number[] = [];
@@ -61,7 +61,7 @@ export function closeWithThread(newKeeper: HandleKeeper): void {
   keeper = newKeeper;
 }
 
-/** Whether another thread gives back what this one leaves. */
+/** Whether another thread gives back the resources that this one leaves. */
 export function keepsLedger(): boolean {
   return records !== null;
 }
@@ -77,7 +77,7 @@ export function createLedger(): SharedArrayBuffer {
   return memory;
 }
 
-/** From now on this thread's ports record what they own. To be called before it opens its first port. */
+/** From now on this thread's ports record their resources. To be called before it opens its first port. */
 export function keepLedger(memory: SharedArrayBuffer): void {
   assert(records === null, 'a thread keeps one ledger');
   taken = new Float64Array(memory, 0, HEAD);
@@ -85,7 +85,7 @@ export function keepLedger(memory: SharedArrayBuffer): void {
   records = new Float64Array(memory);
 }
 
-/** Records what has been taken, unless it is recorded already. */
+/** Records a resource that has been taken, unless it is recorded already. */
 export function own(kind: Owned, value: number, detail = 0): void {
   if (keeper !== null && isHandle(kind)) keeper.own(value);
   if (records === null) return;
@@ -97,7 +97,7 @@ export function own(kind: Owned, value: number, detail = 0): void {
   if (kind === Owned.Handle) taken[0] = -1;
 }
 
-/** Strikes out what is about to be given back, or has become somebody else's. */
+/** Strikes out a resource that is about to be given back, or has another owner now. */
 export function disown(kind: Owned, value: number): void {
   if (keeper !== null && isHandle(kind)) keeper.disown(value);
   if (records === null) return;
@@ -119,7 +119,7 @@ export function closing(handle: number): number {
   return place;
 }
 
-/** Records what has no name of its own. Gives its place, for strike(), or -1. */
+/** Records a resource without a number of its own. Gives its place, for strike(), or -1. */
 export function write(kind: Owned, value: number, detail: number): number {
   if (records === null) return -1;
   let place = free.pop();
@@ -147,7 +147,7 @@ export function strike(place: number): void {
   free.push(place);
 }
 
-/** Asserts that this thread has made a ledger: what its records say is closed and unmapped. */
+/** Asserts that this thread has made a ledger: the resources in it are closed and unmapped. */
 export function checkLedger(memory: SharedArrayBuffer): void {
   assert(made.has(memory), 'a ledger that this thread has not made');
 }

@@ -1,7 +1,7 @@
 // Native memory: blocks that the kernel may read and write while JavaScript runs.
 //
-// A block is mapped for as long as its thread lives: a view that a user kept past its time must not become a crash. What a
-// user may have seen (receive buffers, what allocate() gave) is emptied when its port closes, and its addresses never serve
+// A block is mapped for as long as its thread lives: a view that a user kept past its time must not become a crash. Memory that a
+// user may have seen (receive buffers, blocks of allocate()) is emptied when its port closes, and its addresses never serve
 // anything again: a late view reads zeros, and never another port's bytes. Only hidden blocks, of which no view leaves these
 // packages, serve the next request of the same size.
 
@@ -26,7 +26,7 @@ export interface MemorySource {
 const PAGE = 4096;
 
 /**
- * A block of native memory, which starts on a page. Only ports make blocks: what is none is refused where its address would
+ * A block of native memory, which starts on a page. Only ports make blocks: any other object is refused where its address would
  * go to the kernel.
  */
 export class NativeBlock {
@@ -148,7 +148,7 @@ export const plainMemory: MemorySource = {
     return address;
   },
   // Not to be posted away while a socket reads or writes it. Node sees to that itself for native memory, and at a thread's end
-  // could not detach what was marked here.
+  // could not detach a buffer that was marked here.
   view(_address, size) {
     const memory = new ArrayBuffer(size);
     markAsUntransferable(memory);

@@ -60,7 +60,7 @@ export function readSockaddr(from: Buffer, at: number, zones: Zones = numericZon
   return { address: mappedIPv4(from, at) ?? address + zone, family: 6, port };
 }
 
-/** `::ffff:1.2.3.4`, as everybody writes it, for an IPv4 client of a dual-stack listener. */
+/** `::ffff:1.2.3.4`, the usual form, for an IPv4 client of a dual-stack listener. */
 function mappedIPv4(from: Buffer, at: number): string | undefined {
   const mapped = from.readBigUInt64BE(at + 8) === 0n && from.readUInt32BE(at + 16) === 0xffff;
   return mapped ? `::ffff:${from.subarray(at + 20, at + 24).join('.')}` : undefined;

@@ -1,4 +1,4 @@
-// Zones of link-local addresses (the `eth0` of fe80::1%eth0): what a sockaddr has of one is a number, its scope id.
+// Zones of link-local addresses (the `eth0` of fe80::1%eth0): in a sockaddr a zone is a number, its scope id.
 
 /** How a system's zones and scope ids belong together. */
 export interface Zones {

@@ -1,4 +1,4 @@
-// Numbers of callers that go to the kernel as they are, and must be what they say before anything is started for them.
+// Checks of callers' numbers, which go to the kernel as they are: before anything is started for them.
 
 import assert from 'node:assert';
 import { EVENT_SIZE, type Overlapped } from '../contract/port.js';

@@ -1,4 +1,4 @@
-// What the backends' datagram sockets share: the addresses of peers, and what is in flight.
+// The common part of the backends' datagram sockets: the addresses of peers, and the sends in flight.
 //
 // A peer's address arrives as a sockaddr with each datagram. The same bytes mostly came before, so they are looked up in
 // a small cache first: a datagram of a known peer costs no object and no text.
@@ -101,11 +101,11 @@ export function inFamily(to: Endpoint, family: 4 | 6): Endpoint | null {
   return family === 4 ? null : { address: `::ffff:${to.address}`, family: 6, port: to.port };
 }
 
-/** What a datagram socket has that others have not. */
+/** The part of a socket that only datagram sockets have. */
 export class DatagramState {
   readonly family: 4 | 6;
   readonly connected: boolean;
-  /** Sends in flight, by what their completions bring. */
+  /** Sends in flight, by the number that their completions bring. */
   readonly sends = new Map<number, Overlapped>();
 
   constructor(family: 4 | 6, connected: boolean) {

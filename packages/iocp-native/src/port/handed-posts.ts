@@ -1,5 +1,5 @@
 // The posts of other threads that the last dequeue() of a port has brought. They may name sockets that no port owns yet, and
-// the thread may end in what it does for any packet of that batch: so each stays in the thread's ledger until adopt() or
+// the thread may end while it handles any packet of that batch: so each stays in the thread's ledger until adopt() or
 // closeHandle() takes its handle, or the next dequeue() begins, by which the whole batch has been served.
 
 import { becomeHandle, Owned, own, strike } from '../native/ledger.js';
@@ -29,7 +29,7 @@ export class HandedPosts {
     this.#clear();
   }
 
-  /** The port is closed: what was not served of the batch stays in the ledger. */
+  /** The port is closed: packets of the batch that were not served stay in the ledger. */
   leave(): void {
     this.#clear();
   }
@@ -67,8 +67,8 @@ export function dropPosted(handle: number): void {
 }
 
 /**
- * This thread ends, and dequeues once more for that: what its ports have dequeued so far, and has not been adopted, is not
- * served, and stays in the ledger. To be called before each such dequeue().
+ * This thread ends, and dequeues once more for that: packets that its ports have dequeued so far, and not adopted, are not
+ * served, and stay in the ledger. To be called before each such dequeue().
  */
 export function leavePosted(): void {
   for (const posts of [...all]) posts.leave();

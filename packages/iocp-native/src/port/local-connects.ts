@@ -45,7 +45,7 @@ export class LocalConnects<Socket> {
     if (attempt) this.#finish(socket, attempt, failed(attempt, 'it was canceled', 'ECANCELED'));
   }
 
-  /** Tries again what found no room, if it is time. For dequeue(), which may take the event loop's place. */
+  /** Tries connects that found no room again, if it is time. For dequeue(), which may take the event loop's place. */
   retry(): void {
     if (this.#busy.size === 0 || performance.now() < this.#due) return;
     this.#due = performance.now() + PAUSE;

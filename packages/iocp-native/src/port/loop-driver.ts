@@ -1,4 +1,4 @@
-// What the drivers share that have no kernel queue: the portable one and the simulation. All completions are made in
+// The common part of the drivers without a kernel queue: the portable one and the simulation. All completions are made in
 // callbacks, so all packets wait in the port's queue, and dequeue() never blocks.
 
 import type { Driver } from '../contract/driver.js';
@@ -40,7 +40,7 @@ export abstract class LoopDriver implements Driver<LoopSocket> {
     this.#free = new FreeList(port.buffers.count);
   }
 
-  /** Has `run` called soon, by the event loop or by the clock. Gives what unschedule() takes. */
+  /** Has `run` called soon, by the event loop or by the clock. Gives a handle for unschedule(). */
   protected abstract schedule(run: () => void): unknown;
   protected abstract unschedule(call: unknown): void;
 

@@ -1,12 +1,12 @@
-// Packets that did not come from the kernel: what finished or failed at once, closes, and what was posted.
+// Packets that did not come from the kernel: operations that finished or failed at once, closes, and posts.
 
 import { CompletionPacket } from '../contract/port.js';
 
 /** A first-in-first-out queue of packets, which reuses its records. */
 export class PacketQueue<O extends object = object> {
   #ring: CompletionPacket[] = Array.from({ length: 64 }, () => new CompletionPacket());
-  // What each record is the end of: the socket whose operation it was (for an Accept that is the listener, not the packet's
-  // socket), or what else its backend keeps account of.
+  // The origin of each record: the socket whose operation it was (for an Accept that is the listener, not the packet's
+  // socket), or another object that its backend keeps account of.
   #origins: (O | null)[] = new Array(64).fill(null);
   #head = 0;
   #count = 0;

@@ -1,4 +1,4 @@
-// The one implementation of CompletionPort. What a kernel does in its own way is its driver's: see contract/driver.ts.
+// The one implementation of CompletionPort. Each kernel's own way is in its driver: see contract/driver.ts.
 
 import assert from 'node:assert';
 import type { Driver } from '../contract/driver.js';
@@ -28,7 +28,7 @@ import { ReceiveBuffers } from './receive-buffers.js';
 import { Kind, type Origin, Socket } from './socket.js';
 import { SocketTable } from './socket-table.js';
 
-/** What a port is made of. */
+/** The parts that a port is made of. */
 export interface PortParts<S extends Socket> {
   readonly backend: BackendName;
   readonly native: boolean;
@@ -271,7 +271,7 @@ export class Port<S extends Socket> implements CompletionPort {
     return socket;
   }
 
-  /** Counts an operation that the driver itself has started; `event` is null where nobody asked for it. */
+  /** Counts an operation that the driver itself has started; `event` is null where no caller asked for it. */
   begin(socket: Socket, event: Overlapped | null): void {
     if (event !== null) event.pending = true;
     socket.pending++;

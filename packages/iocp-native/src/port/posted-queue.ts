@@ -41,8 +41,8 @@ export class PostedQueue {
 
   /**
    * From any thread. False when the queue is full or closed, or a thread that has ended holds its lock. `wake` runs before
-   * the lock is given up: once close() has returned nobody is about to wake a consumer that is gone (whose descriptor may
-   * be somebody else's by then).
+   * the lock is given up: once close() has returned no thread is about to wake a consumer that is gone (whose descriptor may
+   * belong to another object by then).
    */
   push(key: number, bytes: number, wake?: () => void): boolean {
     const words = this.#words;
@@ -116,7 +116,7 @@ export class PostedQueue {
   }
 }
 
-/** Closes the queue behind a token, whose consumer has ended, and gives what is left in it. */
+/** Closes the queue behind a token, whose consumer has ended, and gives the packets left in it. */
 export function closePostedQueue(token: PortToken, left: (key: number, bytes: number) => void): void {
   if (token.queue === null) return;
   const queue = new PostedQueue(token.queue);

@@ -4,8 +4,8 @@
 //   slot   0            length     extent        size
 //          | message    | zeros ...                |
 //
-// Each slot has an ArrayBuffer of its own, so that a view of what came reaches no other slot, whatever a user makes of its
-// `buffer`. Behind the message the slot reads zeros: what an earlier, longer message left there is cleared when the slot is
+// Each slot has an ArrayBuffer of its own, so that a view of received bytes reaches no other slot, also by way of its
+// `buffer`. Behind the message the slot reads zeros: bytes that an earlier, longer message left there are cleared when the slot is
 // taken. A user may detach that ArrayBuffer (`transfer()`); the slot's memory stays, and the next message gets a new one.
 
 import assert from 'node:assert';
@@ -69,7 +69,7 @@ export class ReceiveBuffers {
     return index * this.#stride;
   }
 
-  /** The whole slot, for those who fill it in JavaScript. */
+  /** The whole slot, for drivers that fill it in JavaScript. */
   slot(index: number): Buffer {
     const slot = this.#slots[index];
     if (slot !== undefined && lengthOf(slot) === this.size) return slot;
@@ -133,13 +133,13 @@ export class ReceiveBuffers {
     return offset === undefined ? -1 : Math.floor(offset / this.#stride);
   }
 
-  /** Where in the block borrowed bytes start; -1 for what is none. */
+  /** Where in the block borrowed bytes start; -1 for bytes that are not borrowed. */
   placeOf(bytes: Uint8Array): number {
     const offset = this.#offsets.get(memoryOf(bytes));
     return offset === undefined ? -1 : offset + byteOffsetOf(bytes);
   }
 
-  /** Zeros in what views may still show, where the block's memory is not the system's to empty. */
+  /** Zeros in the memory that views may still show, where the system does not empty the block's memory. */
   wipe(): void {
     for (const slot of this.#slots) if (slot !== undefined && lengthOf(slot) > 0) slot.fill(0);
   }

@@ -1,4 +1,4 @@
-// The file of a local listener: which one it is, wherever the process has gone since, and whatever has its name by now.
+// The file of a local listener: found again after a chdir(), and told from another file with its name.
 
 import { lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -30,7 +30,7 @@ export class SocketFile {
   }
 
   /**
-   * Runs what removes whatever has the name `path` by now, and sees to it that this is the one file which goes. Another file
+   * Calls the function that removes the file with the name `path`, and makes sure that only the listener's own file goes. Another file
    * of that name has another name meanwhile.
    */
   removeBy(path: string, removal: () => void): void {

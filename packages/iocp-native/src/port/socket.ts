@@ -1,4 +1,4 @@
-// A socket of a port, as every driver has it. Drivers extend this class with what their kernel needs.
+// A socket of a port, as every driver has it. Drivers extend this class with fields for their kernel.
 
 import assert from 'node:assert';
 import { IocpError } from '../contract/errors.js';
@@ -14,7 +14,7 @@ import type { Check } from '../options.js';
 import type { DatagramState } from './datagrams.js';
 import type { Port } from './port.js';
 
-/** What a socket can do. */
+/** The kind of a socket. */
 export const Kind = { Connection: 0, Listener: 1, Datagrams: 2 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 

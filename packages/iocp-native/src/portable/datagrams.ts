@@ -1,4 +1,4 @@
-// A datagram socket over a dgram.Socket, which cannot be paused: what comes while no stream runs or no buffer is free is
+// A datagram socket over a dgram.Socket, which cannot be paused: a datagram that comes while no stream runs or no buffer is free is
 // kept, up to a limit.
 
 import { createSocket, type Socket } from 'node:dgram';
@@ -19,7 +19,7 @@ import { setDatagramOption, setDatagramOptions } from './socket-options.js';
 
 /** Datagrams that are kept. */
 const MOST_KEPT = 256;
-/** What the other backends need of a receive buffer for themselves. */
+/** The bytes of a receive buffer that the other backends need for themselves. */
 const OVERHEAD = 48;
 
 interface Datagram {
@@ -61,7 +61,7 @@ export class PortableDatagrams extends LoopSocket<PortableDriver> {
     this.deliver();
   }
 
-  /** Makes packets of what has come, as far as there are receive buffers. */
+  /** Makes packets of the datagrams that have come, as far as there are receive buffers. */
   override deliver(): void {
     const { port } = this;
     const { buffers } = port;
@@ -182,7 +182,7 @@ export class PortableDatagrams extends LoopSocket<PortableDriver> {
 /** One for all, as any peer may cause it at any time. */
 const truncated = new IocpError('receive all of a datagram', 'message too long', 'EMSGSIZE', 'recvmsg');
 
-/** What serves one datagram socket. */
+/** The dgram.Socket and the state of one datagram socket. */
 export interface Opened {
   readonly raw: Socket;
   /** A second one, for IPv4 alone, on the same port. */

@@ -1,11 +1,11 @@
-// Node's errors as IocpErrors. Node has already made the codes portable; what is left is the message and its own codes.
+// Node's errors as IocpErrors. Node has already made the codes portable; this makes the message, and maps Node's own codes.
 
 import { getSystemErrorMap } from 'node:util';
 import { IocpError, isIocpError, packetError } from '../contract/errors.js';
 
 const reasons = getSystemErrorMap();
 
-/** What Node calls by a code of its own. The portable code, and the reason. */
+/** Codes of Node's own: the portable code of each, and the reason. */
 const own: Record<string, readonly [code: string, reason: string]> = {
   ERR_STREAM_DESTROYED: ['ECONNABORTED', 'the connection was ended'],
   ERR_SOCKET_CLOSED: ['ECONNABORTED', 'the connection was ended'],
@@ -15,7 +15,7 @@ const own: Record<string, readonly [code: string, reason: string]> = {
   ERR_STREAM_WRITE_AFTER_END: ['EPIPE', 'the socket has been shut down for sending'],
 };
 
-/** The IocpError for what node:net reported. `syscall` is for errors that name none. */
+/** The IocpError for an error of node:net. `syscall` is for errors that name none. */
 export function fromNode(action: string, syscall: string, cause: NodeJS.ErrnoException): IocpError {
   const code = cause.code ?? 'EIO';
   if (isIocpError(cause)) return cause;
@@ -36,7 +36,7 @@ export function closed(action: string, what: 'port' | 'socket', syscall: string)
   return new IocpError(action, `the ${what} is closed`, 'EBADF', syscall);
 }
 
-/** For what only a port of the kernel can do. */
+/** For operations that only a port of the kernel has. */
 export function needsKernel(action: string, syscall: string): IocpError {
   return new IocpError(action, 'the portable backend has no handles to move or share', 'ENOTSUP', syscall);
 }

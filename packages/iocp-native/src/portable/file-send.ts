@@ -16,7 +16,7 @@ export class FileSend {
   readonly #length: number;
   readonly #buffer: Buffer;
   readonly #write: (bytes: Buffer, done: () => void) => void;
-  /** Called when a read is over, and at the end with what went wrong, if anything did. */
+  /** Called when a read is over, and at the end, with the error if there is one. */
   readonly #onRead: () => boolean;
   readonly #onEnd: (error: IocpError | null) => void;
 

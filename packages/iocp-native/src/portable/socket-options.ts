@@ -16,7 +16,7 @@ import {
 } from '../contract/options.js';
 import { hasNoOption } from './errors.js';
 
-/** What an option is to Node. What Node has no function for is refused: ENOTSUP. */
+/** The function of Node for each option. An option without one is refused: ENOTSUP. */
 interface NodeOption<Value> {
   /** The options of createConnection() and createServer() that set it. */
   readonly at?: (value: Value, action: string) => object;

@@ -1,4 +1,4 @@
-// One connection over a net.Socket. The net.Socket is paused except while a receive stream runs. What it has read by then
+// One connection over a net.Socket. The net.Socket is paused except while a receive stream runs. Bytes that it has read by then
 // waits in `#kept`, so that neither a pause nor a lack of buffers loses a byte.
 
 import { createConnection, type Socket } from 'node:net';
@@ -82,7 +82,7 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
     this.deliver();
   }
 
-  /** Makes packets of what was read, as far as there are receive buffers, and ends the stream or reads on. */
+  /** Makes packets of the bytes that were read, as far as there are receive buffers, and ends the stream or reads on. */
   override deliver(): void {
     const raw = this.#raw;
     if (!this.#isReceiving) {
@@ -186,11 +186,11 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
       if (!this.#file?.reading) this.#cancelAll();
       return;
     }
-    // A close that cuts a send short is a reset: the peer must not take a part for the whole. What the kernel has taken is
+    // A close that cuts a send short is a reset: the peer must not take a part for the whole. A send that the kernel has taken is
     // sent, even if the callback of its write is still to come.
     const cut = this.#isSending && (this.#file !== null || raw.writableLength > 0);
     if (this.#isSending && !cut) this.#sent(null);
-    // A local socket has no reset. And libuv refuses to reset what is being shut down, and would then not close it.
+    // A local socket has no reset. And libuv refuses to reset a socket that is being shut down, and would then not close it.
     if ((reset || cut) && this.#local !== null && !this.shutDown && !raw.destroyed) raw.resetAndDestroy();
     else raw.destroy();
   }
@@ -309,7 +309,7 @@ export class PortableSocket extends LoopSocket<PortableDriver> {
   }
 }
 
-/** A paused socket that connects. Throws what node:net throws, and IocpErrors. */
+/** A paused socket that connects. Throws the errors of node:net, and IocpErrors. */
 function dial(remote: Endpoint | PipeEndpoint, options: SocketOptions, action: string): Socket {
   const more = { allowHalfOpen: true, ...nodeOptions(options, isPipe(remote), action) };
   if (isPipe(remote)) {

@@ -1,4 +1,4 @@
-// Virtual time: what is to happen, in order of its moment, and a clock that jumps from one moment to the next. Between two of
+// Virtual time: future calls, in order of their moments, and a clock that jumps from one moment to the next. Between two of
 // them all promises settle, so that async code runs as it does under the event loop.
 
 /** Something that will happen. */
@@ -37,7 +37,7 @@ export class VirtualClock {
   }
 
   /**
-   * Calls `run` in `delay` milliseconds; what was set first comes first at equal moments. Gives what clearTimeout() takes.
+   * Calls `run` in `delay` milliseconds; at equal moments the first that was set comes first. Gives a handle for clearTimeout().
    */
   setTimeout(run: () => void, delay: number): unknown {
     return this.schedule(run, this.#now + Math.max(0, delay));
@@ -50,12 +50,12 @@ export class VirtualClock {
     return task;
   }
 
-  /** Harmless for what has run, and for what was never set. */
+  /** Harmless for a call that has run, and for one that was never set. */
   clearTimeout(task: unknown): void {
     if (task instanceof Task) task.run = null;
   }
 
-  /** Calls `run` in 0.001 ms, which is what a turn of the event loop takes here. */
+  /** Calls `run` in 0.001 ms, the time of a turn of the event loop here. */
   setImmediate(run: () => void): void {
     this.setTimeout(run, TURN);
   }
@@ -63,7 +63,7 @@ export class VirtualClock {
   /** Nothing to do: ticks and promises run between two steps, and one step is a callback of the event loop. */
   runTicks(): void {}
 
-  /** Lets what comes next happen, if that is no later than `until`. False when there is nothing. */
+  /** Runs the next call, if that is no later than `until`. False when there is nothing. */
   step(until: number): boolean {
     for (let task = this.#heap[0]; task !== undefined && task.at <= until; task = this.#heap[0]) {
       this.#pop();

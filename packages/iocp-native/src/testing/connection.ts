@@ -1,12 +1,12 @@
 // A connection of the simulated network, as its two ends. Each direction keeps its order and has a window; between the ends
 // bytes travel in pieces, which take their time.
 //
-//   write() -> on its way, in pieces -> #unread -> read()       the window bounds what is between write() and read()
+//   write() -> on its way, in pieces -> #unread -> read()       the window bounds the bytes between write() and read()
 
 import type { Endpoint } from '../contract/port.js';
 import type { World } from './world.js';
 
-/** What has one end: a socket of a port, or a peer. */
+/** The owner of one end: a socket of a port, or a peer. */
 export interface EndOwner {
   /** There are bytes, or the other end's FIN. */
   onReadable(): void;
@@ -31,9 +31,9 @@ export class End {
   unread = 0;
   /** Bytes sent and not read by the other end. */
   #outstanding = 0;
-  /** The piece sent last, while it is on its way: what is sent next may join it. */
+  /** The piece sent last, while it is on its way: the next bytes may join it. */
   #flying: { bytes: Buffer } | null = null;
-  /** What arrives at the other end arrives no earlier than this. */
+  /** Bytes arrive at the other end no earlier than this. */
   #lastArrival = 0;
   #shut = false;
   #closed = false;
@@ -58,7 +58,7 @@ export class End {
     return this.#world.faults.window - this.#outstanding;
   }
 
-  /** Sends what there is room for: gives how many bytes. They are copied. */
+  /** Sends as many bytes as there is room for, and gives their count. They are copied. */
   write(bytes: Uint8Array): number {
     const { random, faults } = this.#world;
     const length = Math.min(bytes.length, this.room);
@@ -111,7 +111,7 @@ export class End {
     return piece;
   }
 
-  /** Nobody has this end any more. Unread bytes make it a reset, as TCP has it. */
+  /** This end has no owner any more. Unread bytes make it a reset, as TCP has it. */
   close(reset: boolean): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -130,7 +130,7 @@ export class End {
   break(code: string): void {
     if (this.broken !== null) return;
     this.broken = code;
-    // Some systems let the program read what had come, some do not.
+    // Some systems let the program read the bytes that had come, some do not.
     if (this.#world.random.chance(0.5)) {
       this.#unread.length = 0;
       this.unread = 0;
@@ -142,7 +142,7 @@ export class End {
     const { clock, random, faults } = this.#world;
     this.broken = 'ECONNRESET';
     const arrive = () => this.#other.break('ECONNRESET');
-    // It may overtake what is on its way, which is lost then.
+    // It may overtake bytes on their way, which are lost then.
     if (random.chance(0.5)) this.#arrive(arrive);
     else clock.setTimeout(arrive, this.#world.delay(faults.latency));
   }
@@ -180,7 +180,7 @@ export class End {
     this.unread -= length;
     const other = this.#other;
     other.#outstanding -= length;
-    // What a window had no room for goes on when the other end has heard of it.
+    // Bytes that the window had no room for go on when the other end has been told.
     this.#arrive(() => other.owner?.onWritable());
   }
 }

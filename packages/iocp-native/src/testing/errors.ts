@@ -8,7 +8,7 @@ const reasons: Readonly<Record<string, string>> = {
   EBADF: 'no connection that was detached has this handle',
   ECANCELED: 'it was canceled',
   ECONNABORTED: 'the connection has gone before it was accepted',
-  ECONNREFUSED: 'nobody listens there',
+  ECONNREFUSED: 'there is no listener',
   ECONNRESET: 'the connection was reset',
   EMFILE: 'there are too many open files',
   ENOBUFS: 'the system is out of memory',
@@ -16,7 +16,7 @@ const reasons: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'there was no answer',
 };
 
-/** For what a simulated network does not have. */
+/** For operations that a simulated network does not have. */
 export function lacks(action: string, syscall: string): IocpError {
   return new IocpError(action, 'a simulation has connections between addresses only', 'ENOTSUP', syscall);
 }

@@ -1,7 +1,7 @@
-// What may go wrong in a simulation, and how often. By default nothing breaks, but nothing is convenient either: bytes come in
+// The faults of a simulation, and how often they come. By default nothing breaks, but nothing is convenient either: bytes come in
 // pieces of any size, and everything takes its time.
 
-/** What may go wrong, and how often; and how long what goes well may take. */
+/** The faults of a simulation, how often they come, and how long operations may take. */
 export interface Faults {
   /** The most bytes that arrive at a time; a piece has 1 to so many. Default 1460. */
   readonly segment: number;

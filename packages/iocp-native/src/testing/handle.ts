@@ -1,4 +1,4 @@
-// What a socket and a listener of the simulation have in common: completions that take their time, and a close that does.
+// The common part of a socket and a listener of the simulation: completions that take their time, and a close that does.
 
 import assert from 'node:assert';
 import type { DatagramState } from '../port/datagrams.js';
@@ -17,11 +17,11 @@ export abstract class SimulatedHandle extends LoopSocket<SimulatedDriver> {
     super(driver, kind, datagrams);
   }
 
-  /** Cancels what is in flight. Each operation gives its packet, now or later. */
+  /** Cancels operations in flight. Each gives its packet, now or later. */
   abstract cancelAll(): void;
-  /** Ends what cancelAll() lets go on. */
+  /** Ends the operations that cancelAll() lets go on. */
   abstract endAll(): void;
-  /** Gives up what is left with the network. */
+  /** Gives up the connections left with the network. */
   abstract release(reset: boolean): void;
 
   override get gone(): boolean {

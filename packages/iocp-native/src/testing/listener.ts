@@ -54,7 +54,7 @@ export class SimulatedListener extends SimulatedHandle {
   override cancelAll(): void {
     this.driver.network.unbind(this);
     this.#cancel(this.#accepts.splice(0));
-    // What a kernel had handed over without being asked comes out, too. What it had not is reset.
+    // A connection that a kernel had handed over without being asked comes out, too. Others are reset.
     for (const end of this.#connections.splice(0)) {
       if (this.driver.world.random.chance(0.5)) {
         this.port.begin(this, null);

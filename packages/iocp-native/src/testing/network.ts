@@ -1,11 +1,11 @@
-// The simulated network: who listens where, how a connect finds them, and the connections that no port has yet.
+// The simulated network: its listeners, how a connect finds them, and the connections that no port has yet.
 
 import { endpoint } from '../contract/endpoint.js';
 import type { Endpoint } from '../contract/port.js';
 import { End } from './connection.js';
 import type { World } from './world.js';
 
-/** What listens: a socket of a port, or a peer. */
+/** A listener: a socket of a port, or a peer. */
 export interface Acceptor {
   /** A connection is there. False when there are too many. */
   onConnection(end: End): boolean;
@@ -17,7 +17,7 @@ interface Bound {
   readonly acceptor: Acceptor;
 }
 
-/** What became of a connect: an end, or an error code. */
+/** The result of a connect: an end, or an error code. */
 type Dialed = (result: End | string) => void;
 
 const FIRST_PORT = 49152;
@@ -58,7 +58,7 @@ export class Network {
     for (const bound of this.#bound) if (bound.acceptor === acceptor) this.#bound.delete(bound);
   }
 
-  /** How many connections detached listeners brought that nobody has taken over. */
+  /** The connections of detached listeners that no port has taken over. */
   get detached(): number {
     return this.#detached.size;
   }
@@ -69,7 +69,7 @@ export class Network {
     return this.#handles;
   }
 
-  /** Takes over what has this handle: undefined when nothing has, any more. */
+  /** Takes over the connection with this handle: undefined when there is none any more. */
   take(handle: number): End | undefined {
     const end = this.#detached.get(handle);
     this.#detached.delete(handle);

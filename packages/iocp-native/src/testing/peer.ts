@@ -1,10 +1,10 @@
-// The other end of a connection, for scripts: a TCP client or server that does what a test tells it to, byte by byte.
+// The other end of a connection, for scripts: a TCP client or server that a test controls byte by byte.
 
 import type { Endpoint } from '../contract/port.js';
 import type { End } from './connection.js';
 import type { Acceptor, Network } from './network.js';
 
-/** What a peer calls when something happens to it. All of it is optional: a script may as well look at the peer. */
+/** Callbacks of a peer. All are optional: a script may as well look at the peer. */
 export interface PeerHandlers {
   /** The connection is there; `local` and `remote` say between whom. */
   onConnected?(peer: SimulatedPeer): void;
@@ -93,7 +93,7 @@ export class SimulatedPeer {
     this.#send();
   }
 
-  /** Closes at once: what waits is dropped. Whatever was not read makes it a reset. */
+  /** Closes at once: bytes that wait are dropped. Bytes that were not read make it a reset. */
   destroy(): void {
     this.#close(false);
   }
@@ -108,13 +108,13 @@ export class SimulatedPeer {
     this.#reading = false;
   }
 
-  /** Undoes pause(): what has come meanwhile is read before this returns. */
+  /** Undoes pause(): bytes that have come meanwhile are read before this returns. */
   resume(): void {
     this.#reading = true;
     this.#take();
   }
 
-  /** Takes what has come, or `length` bytes of it. */
+  /** Takes the bytes that have come, or `length` of them. */
   read(length = this.received): Buffer {
     const all = Buffer.concat(this.#received);
     const rest = all.subarray(length);

@@ -11,13 +11,13 @@ import { type PeerHandlers, SimulatedPeer, SimulatedServer } from './peer.js';
 import { Random } from './random.js';
 import { World } from './world.js';
 
-/** From what a run is made: the same options and the same program give the same run. */
+/** The options of a run: the same options and the same program give the same run. */
 export interface SimulationOptions {
-  /** What everything random is drawn from; 32 bits of it count. */
+  /** The seed of all random numbers; 32 bits of it count. */
   readonly seed: number;
-  /** What goes wrong, and how often. Default: nothing, but that bytes come in pieces and late. */
+  /** The faults, and how often they come. Default: none, but bytes come in pieces and late. */
   readonly faults?: Partial<Faults>;
-  /** Is told each packet, and what the network does, with the moment in milliseconds. */
+  /** Called for each packet, and for each event of the network, with the moment in milliseconds. */
   readonly trace?: (line: string) => void;
 }
 
@@ -25,7 +25,7 @@ export interface SimulationOptions {
 export class Simulation {
   /** The time of all its ports and peers. */
   readonly clock: VirtualClock;
-  /** For scripts: what is drawn here is drawn from the seed, too. */
+  /** For scripts: random numbers from the same seed. */
   readonly random: Random;
   readonly #world: World;
   readonly #network: Network;

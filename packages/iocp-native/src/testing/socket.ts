@@ -25,7 +25,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
   #streams = 0;
   /** The receive stream has reached the kernel. */
   #streaming = false;
-  /** What is left to send. The bytes are read when the window has room for them, and belong to the kernel until then. */
+  /** The bytes left to send. They are read when the window has room for them, and belong to the kernel until then. */
   #pieces: Buffer[] = [];
   #sendingBytes = 0;
 
@@ -71,7 +71,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     });
   }
 
-  /** Makes packets of what has come, as far as there are receive buffers, and ends the stream when it is over. */
+  /** Makes packets of the bytes that have come, as far as there are receive buffers, and ends the stream when it is over. */
   override deliver(): void {
     const { driver, port } = this;
     const end = this.#end;

@@ -1,4 +1,4 @@
-// What all parts of a simulation share: its clock, its random numbers, what may go wrong, and who listens to its trace.
+// The objects that all parts of a simulation share: its clock, random numbers, faults and trace.
 
 import { VirtualClock } from './clock.js';
 import type { Faults } from './faults.js';

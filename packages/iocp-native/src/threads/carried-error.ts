@@ -1,10 +1,10 @@
-// How what was thrown crosses to another thread. structuredClone() leaves of an error its message, and a name that is one of
+// Carries a thrown value to another thread. structuredClone() leaves of an error its message, and a name that is one of
 // the language's: code, class and properties are lost, and of a DOMException everything on Node 20. So an error travels as a
 // plain object, and is made anew there.
 
 import { IocpError, isIocpError } from '../contract/errors.js';
 
-/** What was thrown, in a form that a message always takes. */
+/** A thrown value, in a form that a message always takes. */
 export type CarriedError =
   | { readonly kind: 'value'; readonly value: unknown }
   | {
@@ -14,7 +14,7 @@ export type CarriedError =
       readonly name: string;
       readonly message: string;
       readonly stack: string | undefined;
-      /** Its own properties: `code`, `syscall`, what the user added. One that cannot be cloned is left out. */
+      /** Its own properties: `code`, `syscall`, and those that the user added. One that cannot be cloned is left out. */
       readonly fields: Readonly<Record<string, unknown>>;
       readonly cause: CarriedError | undefined;
       /** Those of an AggregateError. */
@@ -33,7 +33,7 @@ const CLASSES: Readonly<Record<string, { readonly prototype: Error }>> = {
   URIError,
 };
 const DOM_EXCEPTION = 'DOMException';
-/** Causes within causes. What lies deeper, or refers to itself, is cut off. */
+/** Causes within causes. A cause that lies deeper, or refers to itself, is cut off. */
 const DEEPEST = 8;
 /** Carried by themselves. */
 const OWN = new Set(['name', 'message', 'stack', 'cause', 'errors']);
@@ -43,7 +43,7 @@ export function carryError(thrown: unknown): CarriedError {
   return carry(thrown, 0);
 }
 
-/** What was thrown, made anew. */
+/** The thrown value, made anew. */
 export function landError(carried: CarriedError): unknown {
   if (carried.kind === 'value') return carried.value;
   const { class: named, name, message, stack, fields, cause, errors } = carried;
@@ -117,7 +117,7 @@ function blank(named: string, message: string): Error {
   return Object.defineProperty(error, 'message', { value: message, writable: true, configurable: true });
 }
 
-/** A copy; undefined for what has none. */
+/** A copy; undefined for a value that cannot be cloned. */
 function cloned(read: () => unknown): unknown {
   try {
     return structuredClone(read());
@@ -126,7 +126,7 @@ function cloned(read: () => unknown): unknown {
   }
 }
 
-/** Text of whatever was thrown. Never throws. */
+/** The text of a thrown value. Never throws. */
 export function describe(thrown: unknown): string {
   try {
     return thrown instanceof Error ? thrown.message : String(thrown);

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { IocpError } from '../contract/errors.js';
 
 /**
- * The text of the module's URL. Throws an IocpError (EINVAL) for what is none; `action` is what cannot be done then.
+ * The text of the module's URL. Throws an IocpError (EINVAL) for a value that names no module; `action` is the action that fails then.
  */
 export function moduleUrl(module: unknown, action: string): string {
   // Also of another realm, such as a test runner's.

@@ -80,7 +80,7 @@ export class Connector {
   }
 }
 
-/** What a connect wanted, from the address that it left in its event. */
+/** The text of a connect's target, from the address in its event. */
 function actionOf({ block, offset }: Overlapped): string {
   return `connect to ${addressText(block.bytes, offset + ARGUMENTS)}`;
 }

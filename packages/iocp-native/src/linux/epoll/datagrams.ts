@@ -57,7 +57,7 @@ export class Datagrams {
     }
   }
 
-  /** Receives what there is, up to a bound, into packets from place `n` on. Gives the place after the last. */
+  /** Receives datagrams up to a bound, into packets from place `n` on. Gives the place after the last. */
   read(socket: EpollSocket, batch: readonly CompletionPacket[], n: number): number {
     const event = socket.receiving!;
     let next = n;
@@ -110,7 +110,7 @@ export class Datagrams {
     }
   }
 
-  /** The socket is writable: sends what waits. */
+  /** The socket is writable: sends the datagrams that wait. */
   resume(socket: EpollSocket): void {
     const blocked = socket.blocked!;
     while (blocked.length > 0 && this.#try(socket, blocked[0]!)) blocked.shift();
@@ -183,7 +183,7 @@ export class Datagrams {
   }
 }
 
-/** What a send wanted, from the address that it left in its event. */
+/** The text of a send's target, from the address in its event. */
 function actionOf(socket: EpollSocket, event: Overlapped): string {
   return sendAction(socket.datagrams!.connected ? null : readTarget(event));
 }

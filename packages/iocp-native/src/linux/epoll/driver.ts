@@ -186,7 +186,7 @@ export class EpollDriver implements Driver<EpollSocket> {
     const port = this.#port;
     this.#posts.served();
     this.#connector.retry();
-    // At most half of the batch is for what did not come from the kernel, so that neither starves the other.
+    // At most half of the batch is for packets that did not come from the kernel, so that neither starves the other.
     const half = (batch.length + 1) >> 1;
     let n = port.take(batch, 0, half);
     n = this.#sender.take(batch, n, this.#skipped ? half : batch.length);
@@ -304,7 +304,7 @@ export class EpollDriver implements Driver<EpollSocket> {
     return n;
   }
 
-  /** Reads or accepts what there is and is waited for; in the next dequeue() when the batch is full. */
+  /** Reads or accepts where an operation waits and the socket is ready; in the next dequeue() when the batch is full. */
   #read(socket: EpollSocket, batch: readonly CompletionPacket[], n: number): number {
     if (!socket.readable) return n;
     const waits = socket.streaming ? !socket.starved : socket.listener !== null && socket.listener.waiting.length > 0;

@@ -1,6 +1,6 @@
 // The epoll(7) of a port: which descriptors it watches, and the events that it gives. Sockets are edge-triggered: an event
 // says that something has changed since the last one, so a socket costs one epoll_ctl() in its life, and one that is not read
-// causes no more events. What is left to be read is therefore the driver's to remember (EpollSocket.readable).
+// causes no more events. So the driver remembers that there is more to read (EpollSocket.readable).
 
 import { disown, Owned, own } from '../../native/ledger.js';
 import type { NativeBlock } from '../../native/memory.js';
@@ -16,7 +16,7 @@ export const EVENTS_SIZE = MOST * EPOLL_EVENT.size;
 /** Words from one event to the next, and where in an event its data starts. */
 export const EVENT_WORDS = EPOLL_EVENT.size >> 2;
 export const DATA_WORD = EPOLL_EVENT.data >> 2;
-/** The first word of data of what is no socket: no slot has this number. */
+/** The first word of data of a descriptor that is no socket: no slot has this number. */
 export const NOT_A_SOCKET = 0xffffffff;
 
 export class Epoll {

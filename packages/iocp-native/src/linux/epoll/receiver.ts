@@ -1,6 +1,6 @@
 // Receive streams of connections. An idle stream has nothing but an entry in the epoll; a buffer is taken when there is data.
 //
-// A TCP socket is read until a call gives less than the buffer holds: then it is empty, and what comes later is a new event.
+// A TCP socket is read until a call gives less than the buffer holds: then it is empty, and bytes that come later cause a new event.
 // So a message costs one recv(). After an event that tells of an end, an error or urgent data, and on local sockets, where
 // recv() stops behind a message that has descriptors, only EAGAIN says that all has been read.
 
@@ -41,7 +41,7 @@ export class Receiver {
     if (socket.streaming) this.#queueEnd(socket, event, linuxPacketError('receive', 'recv', ECANCELED));
   }
 
-  /** Reads what there is, up to a bound, into packets from place `n` on. Gives the place after the last. */
+  /** Reads up to a bound, into packets from place `n` on. Gives the place after the last. */
   read(socket: EpollSocket, batch: readonly CompletionPacket[], n: number): number {
     const { buffers } = this.#port;
     const { size } = buffers;

@@ -1,4 +1,4 @@
-// Sending and half-closing. A start makes the system call; its packet comes out of the next dequeue(). What the kernel does
+// Sending and half-closing. A start makes the system call; its packet comes out of the next dequeue(). Bytes that the kernel does
 // not take waits until the socket is writable.
 
 import { endsEarly, type IocpError } from '../../contract/errors.js';
@@ -84,7 +84,7 @@ export class Sender {
     this.resume(socket);
   }
 
-  /** Hands the kernel what it has not taken yet. */
+  /** Hands the kernel the bytes that it has not taken yet. */
   resume(socket: EpollSocket): void {
     if (socket.file >= 0) this.#sendFile(socket);
     else this.#send(socket);
@@ -162,7 +162,7 @@ export class Sender {
     }
   }
 
-  /** What a call has given: the send has ended, or waits for room. */
+  /** The result of a call: the send has ended, or waits for room. */
   #settle(socket: EpollSocket, code: number): void {
     if (code === EAGAIN) this.#block(socket);
     else this.#end(socket, code);

@@ -1,4 +1,4 @@
-// A socket of an epoll port: what is known of its readiness, and the operations that wait for it.
+// A socket of an epoll port: its known readiness, and the operations that wait for it.
 
 import { isPipe } from '../../contract/endpoint.js';
 import {
@@ -38,7 +38,7 @@ const NON_BLOCKING = FIRST_BIT << 6;
 const SHORT_IS_ALL = FIRST_BIT << 7;
 
 export class EpollSocket extends LinuxSocket {
-  /** What the epoll watches it for; 0 while it does not know the socket. */
+  /** The events that the epoll watches it for; 0 while it does not know the socket. */
   interest = 0;
 
   sendState: Sending = Sending.None;
@@ -55,7 +55,7 @@ export class EpollSocket extends LinuxSocket {
 
   /** A listener's own state; null for others. */
   readonly listener: ListenerState | null;
-  /** Datagrams that the kernel had no room for, oldest first; null for what is no datagram socket. */
+  /** Datagrams that the kernel had no room for, oldest first; null for other sockets. */
   readonly blocked: Overlapped[] | null;
 
   constructor(
@@ -152,7 +152,7 @@ export class EpollSocket extends LinuxSocket {
 export class ListenerState {
   /** Events of accepts that wait, oldest first. */
   readonly waiting: Overlapped[] = [];
-  /** What it accepts is handed out as a number, for a port of any thread. */
+  /** Its accepted connections are handed out as numbers, for a port of any thread. */
   readonly detached: boolean;
   /** Whether it listens on a path, and then the file of that. */
   readonly local: boolean;

@@ -4,7 +4,7 @@ import { EPOLL } from '../layout.js';
 import type { Epoll } from './epoll.js';
 import type { EpollSocket } from './socket.js';
 
-/** EPOLLET, so that what is not read now is not told again; EPOLLPRI for urgent data, at which recv() stops short. */
+/** EPOLLET, so that bytes that are not read now cause no second event; EPOLLPRI for urgent data, at which recv() stops short. */
 const READS = EPOLL.IN | EPOLL.RDHUP | EPOLL.PRI | EPOLL.ET;
 
 export class Watching {
@@ -53,7 +53,7 @@ export class Watching {
     this.#wake();
   }
 
-  /** Takes the list, which starts anew: what is listed while it is served comes next time. */
+  /** Takes the list, which starts anew: sockets listed while it is served come next time. */
   take(): readonly EpollSocket[] {
     const listed = this.#listed;
     this.#listed = this.#spare;

@@ -81,7 +81,7 @@ export class Acceptor {
     return armed && (listener.closing || ready.length >= READY_LIMIT);
   }
 
-  /** The kernel has no accept: what is ready comes out, what waits is cancelled. */
+  /** The kernel has no accept: ready connections come out, waiting accepts are cancelled. */
   #end(listener: UringSocket): void {
     const { ready, waiting } = listener.accepting!;
     for (const handle of ready.splice(0)) {

@@ -57,7 +57,7 @@ function openPort(options: Required<PortOptions>, ring: Ring): CompletionPort {
   }
 }
 
-/** Tries all that a port needs; available() keeps what this says. Never throws. */
+/** Tries all that a port needs; available() keeps the result. Never throws. */
 export function probe(): Availability {
   const why = whyNotLinux('io_uring');
   if (why !== undefined) return unavailable(why);

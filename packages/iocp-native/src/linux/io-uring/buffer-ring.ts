@@ -72,7 +72,7 @@ export class BufferRing {
   }
 
   /**
-   * Lets the kernel see what was provided. To be called before io_uring_enter(), in which it takes buffers. A thread of the
+   * Shows the kernel the provided buffers. To be called before io_uring_enter(), in which it takes buffers. A thread of the
    * kernel may take them at any time, on another processor: the entries must be in memory before the tail is.
    */
   publish(): void {

@@ -27,7 +27,7 @@ import type { Ring } from './ring.js';
 import { UringSocket } from './socket.js';
 import { prepRecvmsgMultishot, prepSendmsg } from './submissions.js';
 
-/** Room for an address in a receive buffer: a sockaddr_in6, and what keeps the payload aligned. */
+/** Room for an address in a receive buffer: a sockaddr_in6, and padding that aligns the payload. */
 const NAME_ROOM = 32;
 const PAYLOAD = abi.RECVMSG_OUT.size + NAME_ROOM;
 

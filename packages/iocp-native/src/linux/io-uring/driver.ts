@@ -57,7 +57,7 @@ import { Writability } from './writability.js';
 const SLICE = 1000;
 /** How often dequeue() goes on when completions have given no packet yet: a large send or file may do so for long. */
 const ROUNDS = 8;
-/** drain() waits this often, 100 ms each, until the kernel has ended what is in flight. */
+/** drain() waits this often, 100 ms each, until the kernel has ended all operations in flight. */
 const DRAIN_ROUNDS = 50;
 
 export class UringDriver implements Driver<UringSocket> {
@@ -73,7 +73,7 @@ export class UringDriver implements Driver<UringSocket> {
   readonly #datagrams: Datagrams;
   readonly #files: FileSender;
   readonly #writability: Writability;
-  /** What has descriptors of its own, to be closed after the ring. */
+  /** Parts with descriptors of their own, to be closed after the ring. */
   readonly #parts: { close(): void }[] = [];
   #loopWaiter: LoopWaiter | null = null;
   loopDue = true;
@@ -131,7 +131,7 @@ export class UringDriver implements Driver<UringSocket> {
     return this.#port.add(new UringSocket(this.#port, Kind.Connection, -1));
   }
 
-  // Outside of the pump no dequeue() follows that would submit what these start: wake() has the watcher call it.
+  // Outside of the pump no dequeue() follows that would submit the operations that these start: wake() has the watcher call it.
 
   accept(listener: UringSocket, event: Overlapped): void {
     this.#acceptor.accept(listener, event);

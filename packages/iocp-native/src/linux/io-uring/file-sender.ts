@@ -25,7 +25,7 @@ const BUFFERS = 4;
 const MOST = 262_144;
 const LEAST = 16_384;
 
-/** What a socket's send of a file is about. */
+/** The file, range and progress of a socket's send of a file. */
 export interface FileInFlight {
   readonly file: number;
   offset: number;

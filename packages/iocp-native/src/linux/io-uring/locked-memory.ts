@@ -1,4 +1,4 @@
-// What a ring takes of RLIMIT_MEMLOCK. Where the user has no CAP_IPC_LOCK, the rings of all processes of the user count against
+// A ring's share of RLIMIT_MEMLOCK. Where the user has no CAP_IPC_LOCK, the rings of all processes of the user count against
 // it, 8 MiB by default. The kernel gives the memory of a closed ring back some 20 ms later, on a busy machine later than that.
 
 import { availableParallelism } from 'node:os';
@@ -25,7 +25,7 @@ const PAUSE = 2;
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-/** Opens something with a ring. Throws what `open` does; when that is ENOMEM, it has tried again for a while. */
+/** Opens something with a ring. Throws the error of `open`; when that is ENOMEM, it has tried again for a while. */
 export function whenFreed<T>(open: () => T): T {
   for (const until = performance.now() + PATIENCE; ; Atomics.wait(never, 0, 0, PAUSE)) {
     try {
@@ -38,7 +38,7 @@ export function whenFreed<T>(open: () => T): T {
 
 /**
  * Opens something with the largest ring for which there is memory. A smaller one works as well: under load it costs more
- * system calls. Throws what `open` does, which closes the ring then.
+ * system calls. Throws the error of `open`, which closes the ring then.
  */
 export function withLargestRing<T>(open: (ring: Ring) => T): T {
   for (let i = isMainThread ? 0 : FIRST_OF_WORKER; ; i++) {

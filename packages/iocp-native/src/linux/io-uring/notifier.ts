@@ -2,11 +2,11 @@
 //
 //   completions   an eventfd, signalled by the ring, watched by the event loop while a guest waits in watch(). Whether that
 //                 works on this kernel is tried before the first port is opened (wake-up.ts). It is
-//                 signalled only while somebody watches: a busy port costs no eventfd traffic. A guest in a worker looks
+//                 signalled only while the port is watched: a busy port costs no eventfd traffic. A guest in a worker looks
 //                 at the ring once a millisecond instead: koffi's poll handle crashes the process when its worker is
 //                 terminated
 //   posts         a pipe (see post-pipe.ts), polled by the ring itself, so that it also ends a wait in io_uring_enter(). A
-//                 pipe works whatever the ring's flags are; an eventfd would need COOP_TASKRUN (see ring.ts): from inside
+//                 pipe works with any flags of the ring; an eventfd would need COOP_TASKRUN (see ring.ts): from inside
 //                 the write to one eventfd the kernel defers the signal of another
 
 import { AsyncResource } from 'node:async_hooks';
@@ -21,7 +21,7 @@ import type { Ring } from './ring.js';
 /** Milliseconds between two looks of a guest in a worker. */
 const LOOK = 1;
 
-/** What keeps looking, and the process alive: a koffi PollHandle, or a timer. */
+/** The watcher, which keeps the process alive: a koffi PollHandle, or a timer. */
 interface Watcher {
   ref(): unknown;
   unref(): unknown;
@@ -64,7 +64,7 @@ export class Notifier {
     else if (this.#ready === null) this.#watcher.ref();
     this.#ready = ready;
     this.#ring.eventfdEnabled = isMainThread;
-    // What completed before the flag was set did not signal: look again now that it is.
+    // A completion before the flag was set did not signal: look again now that it is set.
     if (now || this.#hasCompletions()) this.wake();
   }
 

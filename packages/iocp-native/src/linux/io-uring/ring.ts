@@ -55,7 +55,7 @@ const FLUSH_TRIES = 1000;
 /** When the kernel finishes an operation whose socket became ready: a flag of io_uring_setup(2). */
 export const TaskRun = {
   /**
-   * When the ring's thread next enters or leaves the kernel; a wait of that thread, in whatever system call, ends with EINTR for
+   * When the ring's thread next enters or leaves the kernel; a wait of that thread, in any system call, ends with EINTR for
    * it. The ring's eventfd is signalled at once.
    */
   Coop: SETUP.COOP_TASKRUN,
@@ -237,7 +237,7 @@ export class Ring {
     check(io_uring_register(this.fd, REGISTER.EVENTFD, argument, 1), 'register an eventfd', 'io_uring_register');
   }
 
-  /** Closes the ring, then unmaps it. What was in flight must have been drained. */
+  /** Closes the ring, then unmaps it. Operations in flight must have been drained. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

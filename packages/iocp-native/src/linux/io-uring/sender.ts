@@ -1,6 +1,6 @@
 // Sending and half-closing. One piece is a plain send; several are gathered by a msghdr in the event (see messages.ts).
 //
-// A send never waits in the kernel. What the kernel does not take at once is sent again when the socket is writable.
+// A send never waits in the kernel. Bytes that the kernel does not take at once are sent again when the socket is writable.
 
 import type { IocpError } from '../../contract/errors.js';
 import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
@@ -18,7 +18,7 @@ import { resetIfCut, type UringSocket } from './socket.js';
 import { prepSend, prepSendmsg } from './submissions.js';
 import type { Writability } from './writability.js';
 
-/** How bytes go to the kernel: a send completes at once, with what the kernel has taken, or with EAGAIN. */
+/** How bytes go to the kernel: a send completes at once, with the count of bytes taken, or with EAGAIN. */
 export const SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 export class Sender {
@@ -99,7 +99,7 @@ export class Sender {
     if (!one) writeMessage(event, pieces);
   }
 
-  /** Hands the kernel what it has not taken yet. */
+  /** Hands the kernel the bytes that it has not taken yet. */
   #submit(socket: UringSocket, event: Overlapped): void {
     const ring = this.#ring;
     const { sendAddress: address, sendLeft: left } = socket;
@@ -144,7 +144,7 @@ export class Sender {
     }
   }
 
-  /** What a call of a direct send has given: the send has ended, or waits for room. */
+  /** The result of a direct send's call: the send has ended, or waits for room. */
   #settle(socket: UringSocket, event: Overlapped, code: number): void {
     const failed = code === EAGAIN ? this.#writability.wait(socket) : code;
     if (socket.waitsToSend) return;

@@ -1,4 +1,4 @@
-// A socket of an io_uring port: what the kernel has of it, grouped by the class that writes it.
+// A socket of an io_uring port: its operations in the kernel, grouped by the class that writes them.
 
 import type { IocpError } from '../../contract/errors.js';
 import type { CompletionPacket, Overlapped } from '../../contract/port.js';

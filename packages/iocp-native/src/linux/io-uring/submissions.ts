@@ -135,7 +135,7 @@ export function prepTimeout(ring: Ring, timespec: number): number {
   return prepare(ring, OP.TIMEOUT, -1, timespec, 1, 0);
 }
 
-/** What the entry's completions bring. */
+/** The user_data of the entry's completions. */
 export function setUserData(ring: Ring, at: number, low: number, high: number): void {
   ring.sqes[at + USER_DATA] = low;
   ring.sqes[at + USER_DATA + 1] = high;
@@ -146,7 +146,7 @@ export function setFlags(ring: Ring, at: number, flags: number): void {
   ring.sqes[at]! |= flags << FLAGS_SHIFT;
 }
 
-/** @param head the opcode, and what shares its word */
+/** @param head the opcode, and the fields that share its word */
 function prepare(ring: Ring, head: number, fd: number, address: number, length: number, opFlags: number): number {
   const at = ring.nextEntry();
   const { sqes } = ring;

@@ -4,9 +4,9 @@
 //   main thread   a guest of the event loop waits for the ring's eventfd. With DEFER_TASKRUN the kernel signals that from wherever a
 //                 socket became ready: Linux 6.12.114 to 6.12.118 once in a ring's life, Linux 7.1 and newer after an RCU grace period
 //                 of 3 ms and more. So it is measured.
-//   a core's      it waits in io_uring_enter(), and needs no eventfd. The thread that started it gives back what it leaves
+//   a core's      it waits in io_uring_enter(), and needs no eventfd. Its starter gives back the resources that it leaves
 //   worker        behind (see ledger.ts).
-//   a program's   what it leaves behind is cancelled by an operation of its own ring (see thread-end.ts), which DEFER_TASKRUN would
+//   a program's   its operations are cancelled at its end by an operation of its own ring (see thread-end.ts), which DEFER_TASKRUN would
 //   own Worker    finish in its next io_uring_enter(): never.
 //
 // On other processors than x64 the kernel may miss that a guest begins to wait: where DEFER_TASKRUN adds an operation to those to
@@ -37,7 +37,7 @@ export function taskRun(): TaskRun {
 /**
  * The same for such a thread, measured anew.
  * @param isMain it may wait as a guest of the event loop
- * @param isKept another thread gives back what it leaves behind
+ * @param isKept another thread gives back the resources that it leaves behind
  */
 export function chooseTaskRun(isMain: boolean, isKept: boolean): TaskRun {
   if (process.arch !== 'x64' || !(isMain || isKept)) return TaskRun.Coop;
@@ -45,7 +45,7 @@ export function chooseTaskRun(isMain: boolean, isKept: boolean): TaskRun {
   try {
     ring = new Ring(8, 16, TaskRun.Defer);
   } catch (error) {
-    // Linux 6.0 has no DEFER_TASKRUN. What else there is, the port's own ring says.
+    // Linux 6.0 has no DEFER_TASKRUN. Other faults show when the port's own ring is made.
     if (isIocpError(error)) return TaskRun.Coop;
     throw error;
   }

@@ -82,7 +82,7 @@ export function wakeUps(ring: Ring, tries: number, patience: number): number[] {
 }
 
 /**
- * Waits for the signal. The kernel ends the wait to finish the poll, and other signals do, too: that is EINTR. What counts is
+ * Waits for the signal. The kernel ends the wait to finish the poll, and other signals do, too: that is EINTR. The measure is
  * not the time but waits that nothing ended: a thread that has no processor for long sees nothing until it waits again.
  */
 function signalled(epoll: number, event: Buffer, patience: number): boolean {

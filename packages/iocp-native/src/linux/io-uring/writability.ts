@@ -60,7 +60,7 @@ export class Writability {
     this.#waiting--;
   }
 
-  /** The ring's poll has completed: resumes the sockets that are writable. In dequeue(), which submits what that starts. */
+  /** The ring's poll has completed: resumes the sockets that are writable. In dequeue(), which submits the sends. */
   drain(): void {
     this.#polled = false;
     const count = epoll_wait(this.#epoll, this.#events, MOST, 0);
