@@ -57,7 +57,7 @@ export function hosting(suite: Suite): void {
     onTestFinished(() => port1.close());
     const asks: Record<string, (done: () => void) => unknown> = {
       'an immediate': (done) => setImmediate(done),
-      'a timer': (done) => setTimeout(done, 20),
+      'a timer': (done) => setTimeout(done, 200),
       'a message': (done) => {
         port2.once('message', done);
         port1.postMessage('hello');
@@ -96,7 +96,7 @@ export function hosting(suite: Suite): void {
     const { port, pump } = suite.rig();
     pump.stop();
     const stats = host(port);
-    // The loop has nothing to do for so long, unless somebody disturbs it. Who does not sleep waits thousands of times.
+    // The loop has nothing to do for so long, unless something disturbs it. A port that does not sleep waits thousands of times.
     let waits = Number.POSITIVE_INFINITY;
     for (let round = 0; waits > 20; round++) {
       expect(round).toBeLessThan(20);
