@@ -1,5 +1,5 @@
 /**
- * The package's public names: listeners, connectors and sessions, and what a server needs of the packages below.
+ * The package's public names: listeners, connectors and sessions, and names of the packages below that a server needs.
  *
  * @module @overlapped/session
  */

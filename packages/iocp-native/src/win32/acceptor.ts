@@ -29,7 +29,7 @@ interface PendingAccept {
   readonly handle: number;
 }
 
-/** What a listener on an address has. */
+/** The state of a listener on an address. */
 export class ListenerState {
   readonly family: 4 | 6;
   readonly options: ListenOptions;

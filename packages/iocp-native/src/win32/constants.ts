@@ -73,7 +73,7 @@ export const SIO_UDP_CONNRESET = 0x9800000c;
 export const SIO_UDP_NETRESET = 0x9800000f;
 export const SIO_KEEPALIVE_VALS = 0x98000004;
 export const SIO_TCP_INITIAL_RTO = 0x98000011;
-/** As a signed number, which is what ioctlsocket takes. */
+/** As a signed number, as ioctlsocket takes it. */
 export const FIONBIO = 0x8004667e | 0;
 
 export const SOL_SOCKET = 0xffff;

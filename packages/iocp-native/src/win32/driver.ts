@@ -39,9 +39,9 @@ import { discardHandle } from './winsock.js';
 const ENTRY_WORDS = OVERLAPPED_ENTRY.size >> 2;
 const ENTRY_OVERLAPPED = OVERLAPPED_ENTRY.lpOverlapped >> 2;
 const ENTRY_BYTES = OVERLAPPED_ENTRY.dwNumberOfBytesTransferred >> 2;
-/** drain() waits so often, for 100 ms each, for the packets of what is in flight. */
+/** drain() waits so often, for 100 ms each, for the packets of operations in flight. */
 const DRAIN_ROUNDS = 50;
-/** After so many of them it closes the handles, which ends what a cancel could not. */
+/** After so many of them it closes the handles, which ends operations that a cancel could not end. */
 const CANCEL_ROUNDS = 10;
 
 export class IocpDriver implements Driver<Win32Socket> {

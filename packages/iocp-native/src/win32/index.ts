@@ -1,5 +1,5 @@
 /**
- * The raw Win32 functions by their own names, for people who want only those. Importing this never throws; calling a
+ * The raw Win32 functions by their own names, for programs that want only those. Importing this never throws; calling a
  * function where there is none throws an IocpError (ENOTSUP).
  *
  * @module @overlapped/iocp-native/win32

@@ -1,4 +1,4 @@
-// The kernel's completion port: its HANDLE, the packets that come out of it, and what a call that starts an operation needs
+// The kernel's completion port: its HANDLE, the packets that come out of it, and the needs of a call that starts an operation
 // before and after it.
 //
 // The completion key of a socket is two words:
@@ -73,7 +73,7 @@ export class KernelQueue {
   }
 
   /**
-   * What became of a prepared operation. ERROR_IO_PENDING: its packet comes. 0: it is done, and no packet comes. Any other
+   * The result of a prepared operation. ERROR_IO_PENDING: its packet comes. 0: it is done, and no packet comes. Any other
    * number: it has failed, and no packet comes.
    *
    * @param errno the error number of the call that started it; 0 when that succeeded.

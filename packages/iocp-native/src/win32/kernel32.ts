@@ -28,7 +28,7 @@ export const GetQueuedCompletionStatus = kernel32<
 
 /**
  * Takes up to `count` packets into OVERLAPPED_ENTRY records. 1 says only that there are some: each has its own status.
- * On 0 (WAIT_TIMEOUT, ...) what was written to `removed` means nothing. For `.async`, both must be addresses of native
+ * On 0 (WAIT_TIMEOUT, ...) the number in `removed` means nothing. For `.async`, both must be addresses of native
  * memory. (ioapiset/nf-ioapiset-getqueuedcompletionstatusex)
  */
 export const GetQueuedCompletionStatusEx = kernel32<
@@ -90,7 +90,7 @@ export const ConnectNamedPipe = kernel32<[pipe: Handle, overlapped: Address]>(
   ADDRESS,
 );
 
-/** Breaks off an instance; what the client has not read is discarded. (namedpipeapi/nf-namedpipeapi-disconnectnamedpipe) */
+/** Breaks off an instance; bytes that the client has not read are discarded. (namedpipeapi/nf-namedpipeapi-disconnectnamedpipe) */
 export const DisconnectNamedPipe = kernel32<[pipe: Handle]>('DisconnectNamedPipe', 'int', HANDLE);
 
 /**
@@ -168,7 +168,7 @@ export const WaitForSingleObject = kernel32<[object: Handle, milliseconds: numbe
 
 /**
  * Has a thread of the system's pool wait for an object, and call `callback`, the address of a function of the context and
- * a BOOLEAN. What it writes to `wait` is for UnregisterWaitEx, also when the wait is over.
+ * a BOOLEAN. The handle that it writes to `wait` is for UnregisterWaitEx, also when the wait is over.
  * (winbase/nf-winbase-registerwaitforsingleobject)
  */
 export const RegisterWaitForSingleObject = kernel32<
@@ -194,7 +194,7 @@ export const CreateEventW = kernel32<[security: Pointer, manualReset: number, in
 /** The module of a name (UTF-16, with its end) that is loaded, or of the program; 0 for none. (libloaderapi/nf-libloaderapi-getmodulehandlew) */
 export const GetModuleHandleW = kernel32<[name: Pointer]>('GetModuleHandleW', ADDRESS, POINTER);
 
-/** The address of what a module exports, by its name (bytes, with their end); 0 for none. (libloaderapi/nf-libloaderapi-getprocaddress) */
+/** The address of a module's export, by its name (bytes, with their end); 0 for none. (libloaderapi/nf-libloaderapi-getprocaddress) */
 export const GetProcAddress = kernel32<[module: Address, name: Pointer]>('GetProcAddress', ADDRESS, ADDRESS, POINTER);
 
 /** The last error of this thread. Read it at once. (errhandlingapi/nf-errhandlingapi-getlasterror) */

@@ -1,10 +1,10 @@
-// ntdll.dll: what tells whether a number is the HANDLE of a completion port, what a status means, and which Windows this is.
+// ntdll.dll: whether a number is the HANDLE of a completion port, the meaning of a status, and the version of Windows.
 
 import { HANDLE, library, POINTER, type Pointer } from './library.js';
 
 const ntdll = library('ntdll.dll');
 
-/** The depth of a completion port's queue. 0 on success; anything else for what is no completion port. */
+/** The depth of a completion port's queue. 0 on success; anything else for a handle that is no completion port. */
 const NtQueryIoCompletion = ntdll<
   [port: number, informationClass: number, depth: Pointer, size: number, written: Pointer]
 >('NtQueryIoCompletion', 'int', HANDLE, 'int', POINTER, 'uint32_t', POINTER);

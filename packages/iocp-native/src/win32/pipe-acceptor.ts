@@ -16,7 +16,7 @@ import type { SocketHandles } from './socket-handles.js';
 
 const ACTION = 'accept a connection';
 
-/** What a listener on a pipe has, in the place of a handle. */
+/** The state of a listener on a pipe, in the place of a handle. */
 export class PipeListenerState {
   readonly path: string;
   readonly options: ListenOptions;
@@ -69,7 +69,7 @@ export class PipeAcceptor {
     const done = ConnectNamedPipe(instance.handle, this.#queue.prepare(event)) !== 0;
     const errno = this.#queue.outcome(done ? 0 : GetLastError(), false);
     if (errno === ERROR_IO_PENDING) return;
-    // A client that came before the call is connected at once; also one that has closed its end again, with what it wrote.
+    // A client that came before the call is connected at once; also one that has closed its end again, with the bytes that it wrote.
     this.complete(instance, errno === ERROR_PIPE_CONNECTED || errno === ERROR_NO_DATA ? 0 : errno);
   }
 

@@ -17,10 +17,10 @@ import {
   WriteFile,
 } from './kernel32.js';
 
-/** Which end of a pipe a handle is: only the server can discard what its peer has not read. */
+/** Which end of a pipe a handle is: only the server can discard bytes that its peer has not read. */
 export type PipeEnd = 'server' | 'client';
 
-/** What an end of a pipe has. A pipe takes the pieces of a send one after the other. */
+/** The state of an end of a pipe. A pipe takes the pieces of a send one after the other. */
 export class PipeState {
   readonly end: PipeEnd;
   /** The piece that is with the kernel, of so many, and the bytes of those before it. */

@@ -1,4 +1,4 @@
-// Gives back to the system what a thread that has ended has left. The kernel may write to the thread's memory until the last
+// Gives back to the system the resources of a thread that has ended. The kernel may write to the thread's memory until the last
 // packet of its operations: so the ports are drained before the memory is freed. If that takes too long, it is not freed.
 
 import type { LeftOver } from '../contract/driver.js';

@@ -12,7 +12,7 @@ import { type Listening, Win32Socket } from './socket.js';
 import { isWine } from './system.js';
 import { closeHandle, discardHandle, hasIfsHandles } from './winsock.js';
 
-/** Milliseconds that the kernel has to end what was canceled. After that the handle is closed, which ends the rest. */
+/** Milliseconds that the kernel has to end canceled operations. After that the handle is closed, which ends the rest. */
 const PATIENCE = 1000;
 /**
  * Calls of CancelIoEx for one send under Wine, which overlooks a send of which it is moving bytes at that moment. Windows
@@ -21,7 +21,7 @@ const PATIENCE = 1000;
 const CANCELS_OF_WINE = 1000;
 const SKIP = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
 
-/** What a new socket may be beside a connection. */
+/** The kinds of a new socket beside a connection. */
 interface SocketParts {
   readonly listening?: Listening;
   readonly datagrams?: DatagramState;
@@ -93,7 +93,7 @@ export class SocketHandles {
 
   /**
    * The operations of a socket were canceled, and its close waits for their packets. A socket that is to be reset has its
-   * handle closed at once, and others when the packets take long: that ends what a cancel could not. The slot stays taken
+   * handle closed at once, and others when the packets take long: that ends operations that a cancel could not end. The slot stays taken
    * until the last packet, so a late packet finds its socket.
    */
   closeSoon(socket: Win32Socket): void {

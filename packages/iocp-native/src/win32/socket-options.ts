@@ -9,7 +9,7 @@ import { setsockopt, WSAGetLastError, WSAIoctl } from './ws2_32.js';
 /** The level and the number of an option that is an int, or a boolean as an int. */
 type IntOption = readonly [level: number, number: number];
 
-/** What each option is to setsockopt(). `keepAlive` is several options. An option that Windows lacks has the reason. */
+/** The level and name of each option for setsockopt(). `keepAlive` is several options. An option that Windows lacks has the reason. */
 const table: { readonly [Name in SocketOptionName]-?: IntOption | 'keepAlive' | { readonly lacking: string } } = {
   noDelay: [c.IPPROTO_TCP, c.TCP_NODELAY],
   keepAlive: 'keepAlive',

@@ -16,7 +16,7 @@ import { applyOption } from './socket-options.js';
 import { endpointOf } from './winsock.js';
 import { getpeername, getsockname } from './ws2_32.js';
 
-/** What a listener has, on an address or on a pipe. */
+/** The state of a listener, on an address or on a pipe. */
 export type Listening = ListenerState | PipeListenerState;
 
 export class Win32Socket extends Socket {

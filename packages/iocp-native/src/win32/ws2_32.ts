@@ -44,7 +44,7 @@ export const bind = ws2_32<[socket: Handle, address: Pointer, length: number]>('
 export const listen = ws2_32<[socket: Handle, backlog: number]>('listen', 'int', HANDLE, 'int');
 
 /**
- * Receives into WSABUFs, which are read during the call; what they name must stay until the packet is dequeued.
+ * Receives into WSABUFs, which are read during the call; the memory that they name must stay until the packet is dequeued.
  * -1 with WSA_IO_PENDING (997) is no failure. (winsock2/nf-winsock2-wsarecv)
  */
 export const WSARecv = ws2_32<

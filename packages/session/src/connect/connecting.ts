@@ -36,7 +36,7 @@ export interface ConnectOptions<Kind extends Session = Session> {
   readonly signal?: AbortSignal;
   /**
    * Makes the session of this connection, instead of the connector's `session`: for a class whose constructor takes arguments.
-   * It must return a new session. connect() rejects with what it throws.
+   * It must return a new session. connect() rejects with the error that it throws.
    */
   readonly session?: () => Kind;
 }

@@ -39,7 +39,7 @@ export interface DatagramHandlers {
 }
 
 interface KindOption<Kind extends DatagramSession = DatagramSession> {
-  /** What the session does: a subclass of DatagramSession, or an object of handlers. */
+  /** The handlers of the session: a subclass of DatagramSession, or an object of handlers. */
   readonly session: (new () => Kind) | DatagramHandlers;
 }
 

@@ -23,7 +23,7 @@ export interface SessionHandlers<Kind extends Session = Session> extends CommonH
   onReceive?(session: Kind, data: Buffer): unknown;
 }
 
-/** What a session does: a subclass of Session, or an object of handlers. */
+/** The handlers of a session: a subclass of Session, or an object of handlers. */
 export type SessionKind<Kind extends Session = Session> = (new () => Kind) | SessionHandlers;
 
 /** Gives a function that makes sessions. Throws a TypeError if `kind` is neither a subclass of Session nor an object of handlers. */

@@ -12,7 +12,7 @@ export interface QueueLimitOptions {
   /** Bytes of all sessions of the thread's core, of all its listeners and connectors. Default: no limit. */
   readonly inAll?: number;
   /**
-   * What a send() beyond a limit does. Default `close`.
+   * The effect of a send() beyond a limit. Default `close`.
    * - `close`: the session closes with an IocpError (ENOBUFS)
    * - `drop`: the message is dropped and counted; send() returns false, and onDrain follows
    * - `pause`: the message is queued, and the session receives nothing until its queue is down to the low watermark. It is

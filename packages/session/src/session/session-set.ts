@@ -39,7 +39,7 @@ export interface SessionLimits extends Watermarks {
   /** Default: none. A session may be silent without limit. */
   readonly timeouts?: Timeouts;
   /**
-   * What a broadcast does to a session whose queue is above its high watermark: `skip` leaves it out, `close` closes it with
+   * The effect of a broadcast on a session whose queue is above its high watermark: `skip` leaves it out, `close` closes it with
    * an IocpError (ENOBUFS). Both are counted (`skipped`). Default `skip`.
    */
   readonly slowMembers?: 'skip' | 'close';
@@ -49,11 +49,11 @@ export interface SessionLimits extends Watermarks {
 
 /** Sessions on the core's own thread. */
 export interface SessionOptions<Kind extends Session = Session> extends SessionLimits {
-  /** What each session does: a subclass of Session, or an object of handlers. */
+  /** The handlers of each session: a subclass of Session, or an object of handlers. */
   readonly session: SessionKind<Kind>;
 }
 
-/** What a session needs of the set that made it. */
+/** The members of a set for the sessions that it has made. */
 export interface SessionOwner {
   readonly highWatermark: number;
   readonly lowWatermark: number;
@@ -136,9 +136,9 @@ export class SessionSet implements SessionOwner, Stoppable {
   }
 
   /**
-   * Makes the session of a new connection, which the core has admitted, and opens it. Throws what the session's constructor
+   * Makes the session of a new connection, which the core has admitted, and opens it. Throws the error that the session's constructor
    * throws, after resetting the connection.
-   * @param origin what the PROXY header said, and the TLS connection, if there is one of them
+   * @param origin the addresses of the PROXY header, and the TLS connection, if there is one of them
    * @param own the session's async context is the caller's, not the set's
    * @param make makes the session, instead of the set's `session` option
    */

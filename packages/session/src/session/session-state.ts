@@ -21,7 +21,7 @@ export const CONGESTED = 1 << 6;
 export const OPENED = 1 << 7;
 /** The queue's limit is exceeded (`beyond: 'pause'`): receiving stops until the queue has drained. */
 export const THROTTLED = 1 << 8;
-/** A handler has failed: the session's error is what it threw. */
+/** A handler has failed: the session's error is the one that it threw. */
 export const HANDLER_FAILED = 1 << 9;
 /** onEnd has been called. */
 export const END_REPORTED = 1 << 10;

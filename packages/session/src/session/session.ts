@@ -1,7 +1,7 @@
 // Session: one connection. It owns a socket, its receive stream and its send queue, and calls handlers for their packets.
 // Users subclass it, or give an object of handlers (handlers.ts).
 //
-// The methods for other modules of this package have symbols as names (symbols.ts). What the state bits mean, and their order,
+// The methods for other modules of this package have symbols as names (symbols.ts). The meaning of the state bits, and their order,
 // is in session-state.ts.
 
 import assert from 'node:assert';
@@ -79,7 +79,7 @@ import {
 // Indexes of the core's counters.
 const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 
-/** Limits of what is kept for a stream that is taken later: bytes, and pieces of them. */
+/** Limits of the bytes kept for a stream that is taken later: bytes, and pieces of them. */
 const MAX_KEPT_BYTES = 65_536;
 const MAX_KEPT_PIECES = 64;
 
@@ -158,7 +158,7 @@ export class Session {
 
   /**
    * The session is over. It is the last handler to run. `error` is the reason, undefined after an orderly end: an IocpError,
-   * what a handler threw, or what destroy() was given.
+   * the error of a handler, or the argument of destroy().
    */
   onDisconnected(error?: Error): unknown;
   onDisconnected(): unknown {
@@ -342,7 +342,7 @@ export class Session {
   }
 
   /**
-   * What is known of the TLS connection; null without one. In onDisconnected it has what was asked for earlier. The peer's
+   * The facts of the TLS connection; null without one. In onDisconnected it has those that were asked for earlier. The peer's
    * certificate is parsed by the first access.
    */
   get tls(): TlsInfo | null {
@@ -379,7 +379,7 @@ export class Session {
   // For other modules of this package: see symbols.ts.
 
   /**
-   * @param origin what a PROXY header said, and the TLS connection, if there is one of them
+   * @param origin the addresses of a PROXY header, and the TLS connection, if there is one of them
    * @param context is entered for onConnected
    * @param keepsContext the session keeps that context for its other handlers, too
    * @internal
@@ -567,7 +567,7 @@ export class Session {
   }
 
   #flush(): void {
-    // What the stream's listeners send goes in this flush.
+    // Sends of the stream's listeners go in this flush.
     this.#stream?.deliverKept();
     this.#state &= ~FLUSH_PENDING;
     if (this.#held !== null) this.#deliverHeld();
@@ -897,7 +897,7 @@ export class Session {
   }
 }
 
-/** Whether a handler failed only since its session was over: what it awaited was rejected for that reason. */
+/** Whether a handler failed only since its session was over: its await was rejected for that reason. */
 function followsFromEnd(error: Error, reason: Error | undefined): boolean {
   return (
     error === reason || isIocpError(error) || String((error as NodeJS.ErrnoException).code).startsWith('ERR_STREAM_')

@@ -13,11 +13,11 @@ export const kRelease: unique symbol = Symbol('overlapped.release');
 export const kDelivers: unique symbol = Symbol('overlapped.delivers');
 /** Bytes received from the peer, including those that onReceive has not been given yet. */
 export const kBytesArrived: unique symbol = Symbol('overlapped.bytesArrived');
-/** Takes back the last part of what onReceive was just given. It is delivered again before anything else. */
+/** Takes back the last part of the bytes that onReceive has just got. It is delivered again before anything else. */
 export const kUnread: unique symbol = Symbol('overlapped.unread');
 /** Number of the incomplete frame, counted from 1; 0 if there is none. PacketSession overrides it. */
 export const kPartialFrame: unique symbol = Symbol('overlapped.partialFrame');
-/** Watches what a handler returned: the rejection of a promise fails the session. */
+/** Watches the value that a handler returned: the rejection of a promise fails the session. */
 export const kFollow: unique symbol = Symbol('overlapped.follow');
 /** Whether nothing is queued and nothing is being sent. */
 export const kSentAll: unique symbol = Symbol('overlapped.sentAll');

@@ -34,7 +34,7 @@ export interface Timeouts {
 const MAX_PER_TURN = 2048;
 const { timedOut: TIMED_OUT } = Stat;
 
-/** What the last sweep saw of a session. */
+/** The progress of a session at the last sweep. */
 class IdleState {
   readonly session: Session;
   received = 0;

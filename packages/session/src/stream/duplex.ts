@@ -144,7 +144,7 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     return this.#keptBytes > 0;
   }
 
-  /** Pushes what was kept, and `rest`, as one chunk. */
+  /** Pushes the kept bytes, and `rest`, as one chunk. */
   deliverKept(rest?: Buffer): void {
     if (this.#keptBytes === 0) return;
     const chunk = Buffer.concat(rest === undefined ? this.#kept : [...this.#kept, rest]);
