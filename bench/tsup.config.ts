@@ -7,6 +7,7 @@ export default defineConfig(
     {
       'commands/session': 'src/commands/session.ts',
       'commands/sizes': 'src/commands/sizes.ts',
+      'commands/tls': 'src/commands/tls.ts',
       'commands/http': 'src/commands/http.ts',
       'load/cannon-process': 'src/load/cannon-process.ts',
       'commands/idle': 'src/commands/idle.ts',
@@ -29,6 +30,8 @@ export default defineConfig(
       'servers/node-dgram': 'src/servers/node-dgram.ts',
       'servers/http-sessions': 'src/servers/http-sessions.ts',
       'servers/http-net': 'src/servers/http-net.ts',
+      'servers/tls-sessions': 'src/servers/tls-sessions.ts',
+      'servers/tls-net': 'src/servers/tls-net.ts',
       'servers/dedicated': 'src/servers/dedicated.ts',
       'servers/shared': 'src/servers/shared.ts',
       'servers/shared-session': 'src/servers/shared-session.ts',
@@ -38,7 +41,7 @@ export default defineConfig(
       'servers/burn-session': 'src/servers/burn-session.ts',
       'servers/life-session': 'src/servers/life-session.ts',
     },
-    // They find their own workers by where they lie.
-    { external: ['autocannon', 'piscina', 'tinypool'] },
+    // Programs of others are not bundled: some find their own workers by where they lie.
+    { external: ['autocannon', 'piscina', 'selfsigned', 'tinypool'] },
   ),
 );

@@ -17,21 +17,19 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "times.h"
 
 enum mode { ECHO, POUR, SINK };
 static const char *const mode_names[] = {"echo", "pour", "sink"};
 
 enum { EVENTS = 256, MAX_BYTES = 1 << 20, MAX_CONNECTIONS = 1000, PIECE = 1 << 18, TURNS = 16 };
-/** Round-trip times, in steps of 1/32 of a power of two nanoseconds. */
-enum { STEPS = 32, STEP_BITS = 5, TIMES = 64 * STEPS };
 
 struct connection {
   int fd;
@@ -46,7 +44,6 @@ static int epoll_fd;
 static struct connection connections[MAX_CONNECTIONS];
 static char message[MAX_BYTES], heard[PIECE];
 static double total;
-static long times[TIMES], timed;
 static volatile sig_atomic_t stopped;
 
 static void die(const char *what) {
@@ -54,35 +51,9 @@ static void die(const char *what) {
   exit(1);
 }
 
-static double clock_of(clockid_t id) {
-  struct timespec t;
-  clock_gettime(id, &t);
-  return t.tv_sec + t.tv_nsec * 1e-9;
-}
-
-static double now(void) { return clock_of(CLOCK_MONOTONIC); }
-
 static void stop(int signal) {
   (void)signal;
   stopped = 1;
-}
-
-static void count_time(double seconds) {
-  uint64_t ns = seconds * 1e9 + 1;
-  int power = 63 - __builtin_clzll(ns);
-  int step = power >= STEP_BITS ? (ns >> (power - STEP_BITS)) & (STEPS - 1) : 0;
-  times[power * STEPS + step]++;
-  timed++;
-}
-
-/** Microseconds that `share` of the round trips took at most. */
-static double time_of(double share) {
-  long left = timed * share;
-  for (int i = 0; i < TIMES; i++) {
-    left -= times[i];
-    if (left < 0) return (double)(1ull << (i / STEPS)) * (1 + (i % STEPS + 1.0) / STEPS) / 1000;
-  }
-  return 0;
 }
 
 static void dial(struct connection *c, int port) {

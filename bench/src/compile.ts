@@ -1,7 +1,7 @@
 // The bench's programs in C, compiled when they are first used.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { pathOf } from './paths.js';
 
@@ -31,7 +31,7 @@ export function compiled(source: string, libraries: readonly string[] = []): str
   const path = pathOf(source);
   const folder = `${dirname(path)}/build`;
   const program = `${folder}/${basename(path, '.c')}`;
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(path).mtimeMs) return program;
+  if (existsSync(program) && statSync(program).mtimeMs > changed(path)) return program;
   const reason = whyNotCompiled();
   if (reason !== undefined) throw new Error(`Cannot compile ${source}: ${reason}`);
   mkdirSync(folder, { recursive: true });
@@ -41,4 +41,11 @@ export function compiled(source: string, libraries: readonly string[] = []): str
   execFileSync('gcc', ['-O2', '-Wall', '-o', made, path, ...link], { stdio: ['ignore', 'inherit', 'inherit'] });
   renameSync(made, program);
   return program;
+}
+
+/** When a program's source, or a header beside it, was last changed. */
+function changed(path: string): number {
+  const folder = dirname(path);
+  const headers = readdirSync(folder).filter((name) => name.endsWith('.h'));
+  return Math.max(...[path, ...headers.map((name) => `${folder}/${name}`)].map((file) => statSync(file).mtimeMs));
 }

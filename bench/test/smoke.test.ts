@@ -3,9 +3,20 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
+import { whyNoTls } from '../src/load/tls.js';
 import { Agent, agents } from '../src/measured/agent.js';
 import { withServers } from '../src/measured/server.js';
-import { asking, besideSleepers, burst, drain, idleMemory, ofSize, underLoad } from '../src/measuring/measures.js';
+import {
+  asking,
+  besideSleepers,
+  burst,
+  drain,
+  idleMemory,
+  idleTlsMemory,
+  ofSize,
+  overTls,
+  underLoad,
+} from '../src/measuring/measures.js';
 import { type Series, spread, takeTurns } from '../src/measuring/rounds.js';
 import { COMPUTE, PAUSE } from '../src/servers/asked.js';
 import { expectEcho } from './support.js';
@@ -85,6 +96,23 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
       await server!.stop();
       await gone;
       await expect(underLoad('echo', 1, 0.1)(server!)).rejects.toThrow();
+    });
+  });
+});
+
+const noTls = whyNoTls();
+// As above: the reason is in the title.
+describe.skipIf(noTls !== undefined && !everything)(`TLS${noTls ? ` (${noTls})` : ''}`, () => {
+  test('all of a TLS server', { timeout: 180_000 }, async () => {
+    expect(noTls).toBeUndefined();
+    await withServers(agents(['tls-sessions', 'tls-net'], 'echo'), async (servers) => {
+      expect(servers.map(({ by }) => by)).toEqual([everything ? 'io_uring' : expect.any(String), 'node:tls']);
+      for (const bytes of [1, 64, 100_000])
+        expectSamples(await takeTurns(servers, 1, overTls('echo', 5, bytes, 0.1), 0));
+      for (const mode of ['new', 'resume'] as const) {
+        expectSamples(await takeTurns(servers, 1, overTls(mode, 5, 64, 0.1), 0));
+      }
+      for (const server of servers) expect(await idleTlsMemory(server, 50)).toEqual(expect.any(Number));
     });
   });
 });

@@ -50,8 +50,19 @@ export async function runLoad({ mode, port, connections, seconds, message }: Loa
 }
 
 /** Opens `connections` at once; resolves when the clients see them all as open. */
-export async function holdConnections(port: number, connections: number): Promise<HeldConnections> {
-  const child = start('idle', port, connections, LONGEST_HOLD);
+export function holdConnections(port: number, connections: number): Promise<HeldConnections> {
+  return holdWith(compiled('load/load.c'), port, connections, MESSAGE_BYTES);
+}
+
+/** The same with a load generator of another program. */
+export async function holdWith(
+  command: string,
+  port: number,
+  connections: number,
+  bytes: number,
+): Promise<HeldConnections> {
+  const args = ['idle', ...[port, connections, bytes, LONGEST_HOLD].map(String)];
+  const child = spawnBounded(command, args, LONGEST_HOLD);
   const ended = linesOf(child);
   const first = once(createInterface(child.stdout!), 'line');
   const line = await Promise.race([first, ended.then(() => Promise.reject(new Error('not all could connect')))]);

@@ -17,7 +17,9 @@ export type Program =
   | 'datagrams'
   | 'node-dgram'
   | 'http-sessions'
-  | 'http-net';
+  | 'http-net'
+  | 'tls-sessions'
+  | 'tls-net';
 
 /** An answer that takes longer than this is none, in milliseconds. */
 const PATIENCE = 60_000;

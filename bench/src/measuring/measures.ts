@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HeldConnections, holdConnections, type LoadMode, MESSAGE_BYTES, runLoad } from '../load/load.js';
 import { runSizes, type SizesMode } from '../load/sizes.js';
+import { holdTls, runTls, type TlsMode } from '../load/tls.js';
 import type { Agent } from '../measured/agent.js';
 import type { Server } from '../measured/server.js';
 import { SLEEP } from '../servers/asked.js';
@@ -42,6 +43,26 @@ export function ofSize(mode: SizesMode, connections: number, bytes: number, seco
       cpu: (after - before) / count,
       clientBusy: load.cpuSeconds / load.seconds,
       ...(mode === 'echo' && { p50: load.p50, p99: load.p99 }),
+    };
+  };
+}
+
+/** Messages (echo), or connections with one message each (new, resume), over TLS. */
+export function overTls(mode: TlsMode, connections: number, bytes: number, seconds: number): Measure<Server> {
+  return async (server) => {
+    const before = await server.cpu();
+    const load = await runTls({ mode, port: server.port, connections, bytes, seconds });
+    const after = await server.cpu();
+    // The first connection of each place has nothing to resume.
+    if (mode === 'resume' && load.resumed < load.messages - connections) {
+      throw new Error(`${server.by} has resumed ${load.resumed} TLS sessions of ${load.messages} connections`);
+    }
+    return {
+      rate: load.messages / load.seconds,
+      cpu: (after - before) / load.messages,
+      clientBusy: load.cpuSeconds / load.seconds,
+      p50: load.p50,
+      p99: load.p99,
     };
   };
 }
@@ -116,25 +137,36 @@ export function drain(count: number): Measure<Agent> {
 }
 
 /** Bytes of resident memory for each of `count` idle connections. The server must have none. */
-export async function idleMemory(server: Agent, count: number): Promise<number> {
+export function idleMemory(server: Agent, count: number): Promise<number> {
+  return memoryOf(server, count, holdConnections);
+}
+
+/** The same of TLS connections. */
+export function idleTlsMemory(server: Agent, count: number): Promise<number> {
+  return memoryOf(server, count, holdTls);
+}
+
+async function memoryOf(server: Agent, count: number, hold: Hold): Promise<number> {
   // What a server needs once, whatever the number of connections, is there before it counts.
-  await (await establish(server, Math.min(count, WARM_UP))).release();
+  await (await establish(server, Math.min(count, WARM_UP), hold)).release();
   await sleep(SETTLE);
   const before = await server.memory();
-  const held = await establish(server, count);
+  const held = await establish(server, count, hold);
   return closeAfter(held, async () => {
     await sleep(SETTLE);
     return ((await server.memory()) - before) / count;
   });
 }
 
+type Hold = (port: number, connections: number) => Promise<HeldConnections>;
+
 const WARM_UP = 200;
 const SETTLE = 500;
 
-async function establish(server: Agent, count: number): Promise<HeldConnections> {
+async function establish(server: Agent, count: number, hold: Hold): Promise<HeldConnections> {
   const { connected } = await server.figures();
   const all = server.connected(connected + count);
-  const held = await holdConnections(server.port, count);
+  const held = await hold(server.port, count);
   await all;
   return held;
 }

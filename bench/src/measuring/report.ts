@@ -85,7 +85,7 @@ export function compare(title: string, all: readonly Series[], unit: string): st
     ]);
   });
   return [
-    row(title, [`${unit}/s`, '', `CPU us/${unit === 'messages' ? 'message' : unit}`, '', 'p50 us', 'p99 us', 'client']),
+    row(title, [`${unit}/s`, '', `CPU us/${unit.replace(/s$/, '')}`, '', 'p50 us', 'p99 us', 'client']),
     ...lines,
   ].join('\n');
 }
