@@ -1,6 +1,5 @@
-// TLS as a transport of sessions: with node:tls and openssl as the peers.
+// TLS as a transport of sessions, with node:tls as the peer.
 
-import { spawn, spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,7 +32,6 @@ import { makeCertificates } from './certificates.js';
 import { deferred, onEveryBackend, pattern, read, withCore } from './support.js';
 
 const { ca, a, b, client } = await makeCertificates();
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 
 function serverOf(options: Partial<TlsServerOptions> = {}) {
   return { host: '127.0.0.1', port: 0, tls: { ...a, ...options } };
@@ -511,78 +509,6 @@ onEveryBackend((backend) => {
       await service.stop();
       expect(reused.slice(0, 3)).toEqual([false, true, true]);
     }));
-
-  // Where the command is not installed there is nothing to compare with.
-  test.runIf(hasOpenssl).each(['-tls1_2', '-tls1_3'])('openssl s_client, with a key update: %s', (version) =>
-    withCore({ backend, threads: 0 }, async (core) => {
-      const listener = await serveEcho(core, { ALPNProtocols: ['echo/1'] });
-      const folder = mkdtempSync(join(tmpdir(), 'overlapped-tls-'));
-      onTestFinished(() => rmSync(folder, { recursive: true }));
-      writeFileSync(join(folder, 'ca'), ca);
-      const address = `127.0.0.1:${listener.endpoint.port}`;
-      const args = [
-        's_client',
-        '-connect',
-        address,
-        '-CAfile',
-        'ca',
-        '-servername',
-        'a.test',
-        '-alpn',
-        'echo/1',
-        version,
-      ];
-      const child = spawn('openssl', args, { cwd: folder, timeout: 20_000 });
-      const output = text(child.stdout);
-      const heard = (word: string) =>
-        new Promise<void>((resolve) => {
-          child.stdout.on('data', (part) => String(part).includes(word) && resolve());
-        });
-      const first = heard('first from openssl');
-      child.stdin.write('first from openssl\n');
-      await first;
-      // K: updates the keys of both directions. In TLS 1.2 R would ask for a renegotiation, which is refused.
-      // It takes the letter as a command only if it comes alone.
-      const updated = new Promise<void>((resolve) => {
-        child.stderr.on('data', (part) => String(part).includes('KEYUPDATE') && resolve());
-      });
-      if (version === '-tls1_3') child.stdin.write('K\n');
-      if (version === '-tls1_3') await updated;
-      const second = heard('second from openssl');
-      child.stdin.write('second from openssl\n');
-      await second;
-      child.stdin.write('Q\n');
-      const said = await output;
-      expect(said).toContain('Verification: OK');
-      expect(said).toContain('ALPN protocol: echo/1');
-    }),
-  );
-
-  // Where the command is not installed there is nothing to compare with.
-  test.runIf(hasOpenssl)('openssl s_server', () =>
-    withCore({ backend, threads: 0 }, async (core) => {
-      const folder = mkdtempSync(join(tmpdir(), 'overlapped-tls-'));
-      onTestFinished(() => rmSync(folder, { recursive: true }));
-      for (const [name, pem] of Object.entries({ ca, ...a })) writeFileSync(join(folder, name), pem);
-      const args = ['s_server', '-accept', '127.0.0.1:0', '-cert', 'cert', '-key', 'key', '-rev'];
-      const child = spawn('openssl', args, { cwd: folder, timeout: 20_000 });
-      onTestFinished(() => void child.kill());
-      const port = await new Promise<number>((resolve) => {
-        let said = '';
-        child.stdout.on('data', (part) => {
-          said += part;
-          const found = /ACCEPT 127\.0\.0\.1:(\d+)/.exec(said);
-          if (found) resolve(Number(found[1]));
-        });
-      });
-      const connector = new Connector(core, { session: Collector, tls: { ca, servername: 'a.test' } });
-      const session = await connector.connect({ host: '127.0.0.1', port });
-      session.send('hello\n');
-      expect(String(await session.read(6))).toBe('olleh\n');
-      session.destroy();
-      await session.over.promise;
-    }),
-  );
 
   test('a thousand connections leave nothing', () =>
     withCore({ backend, threads: 0 }, async (core) => {
