@@ -1,18 +1,25 @@
-// What is built: the command, and each program, which worker threads load too.
+// What is built: the command, each program, which worker threads load too, the lab with its page, and what takes its pictures.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 
 export default defineConfig(
-  options({
-    cli: 'src/cli.ts',
-    accept: 'src/accept.ts',
-    blocking: 'src/blocking.ts',
-    concurrency: 'src/concurrency.ts',
-    end: 'src/end.ts',
-    event: 'src/event.ts',
-    fifo: 'src/fifo.ts',
-    lifo: 'src/lifo.ts',
-    pool: 'src/pool.ts',
-    receive: 'src/receive.ts',
-  }),
+  options(
+    {
+      cli: 'src/cli.ts',
+      accept: 'src/accept.ts',
+      blocking: 'src/blocking.ts',
+      concurrency: 'src/concurrency.ts',
+      end: 'src/end.ts',
+      event: 'src/event.ts',
+      fifo: 'src/fifo.ts',
+      lab: 'src/lab.ts',
+      'lab-session': 'lab/session.ts',
+      lifo: 'src/lifo.ts',
+      'page/main': 'lab/page/main.ts',
+      pool: 'src/pool.ts',
+      receive: 'src/receive.ts',
+      screenshot: 'test/screenshot.ts',
+    },
+    { external: ['playwright-core'] },
+  ),
 );

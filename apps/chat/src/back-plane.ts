@@ -1,14 +1,14 @@
-// The back plane: what is said on one server goes through a Redis to the others. Each tells its own clients first, so rooms
-// go on while Redis is away; what is said meanwhile does not reach the other servers, then or later.
+// The back plane: texts of one server go through a Redis to the others. Each server tells its own clients first, so rooms go on
+// while Redis is away; texts of that time do not reach the other servers, then or later.
 
 import { randomUUID } from 'node:crypto';
 import { broadcast, type IocpCore } from '@overlapped/session';
 import { createClient } from 'redis';
-import { encode, parse, parseSaid } from './protocol.js';
+import { encode, parse, parseRoomNotice } from './protocol.js';
 import { openRelay } from './relay.js';
 
 const CHANNEL = 'overlapped-chat';
-/** Messages that wait for a Redis that does not answer; what is more is dropped. */
+/** Messages that wait for a Redis that does not answer; more are dropped. */
 const MOST_WAITING = 1000;
 /** Milliseconds until the first try to connect again, and at most. */
 const FIRST_PAUSE = 50;
@@ -29,9 +29,9 @@ export function joinBackPlane(core: IocpCore, url: string, report: (line: string
   let dropped = 0;
 
   const deliver = (json: string) => {
-    const { from, said } = parse(json);
-    const known = from === self ? undefined : parseSaid(said);
-    // When there is no room for it, nobody here gets it.
+    const { from, notice } = parse(json);
+    const known = from === self ? undefined : parseRoomNotice(notice);
+    // If the threads have too many messages for each other, the members on this server miss it.
     if (known) broadcast(core, encode(known), known.room);
   };
   const joined = async () => {
@@ -51,8 +51,10 @@ export function joinBackPlane(core: IocpCore, url: string, report: (line: string
 
   client.on('ready', () => joined().catch(lost));
   client.on('error', lost);
-  relay.onmessage = ({ data: said }) => {
-    client.publish(CHANNEL, JSON.stringify({ from: self, said })).catch(() => dropped++);
+  relay.onmessage = ({ data: notice }) => {
+    client.publish(CHANNEL, JSON.stringify({ from: self, notice })).catch(() => {
+      if (notice.type === 'said') dropped++;
+    });
   };
   // Rejects when the core stops before it has connected.
   client.connect().catch(() => {});

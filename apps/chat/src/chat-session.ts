@@ -1,14 +1,14 @@
-// What a connection of the server does. Each thread that serves loads this module.
+// The sessions of the server. Each thread that serves loads this module.
 //
-// A client that does not read is passed over: what is said while more than the high watermark waits for it, it does not get.
-// Nor is it read from, while anything much waits for it: so nobody says more than it hears. When it has taken nothing for a
-// while, it is cut off.
+// A client that does not read is skipped: while more than the high watermark is queued for it, it misses the texts of its room.
+// While much is queued for it the server does not receive from it either, so it cannot say more than it hears. A client that has
+// read nothing for a while is disconnected.
 
 import { PacketSession } from '@overlapped/session';
-import { encode, framer, type Notice, parseRequest, type Request, type Said } from './protocol.js';
+import { encode, framer, type Notice, parseRequest, type Request, type RoomNotice } from './protocol.js';
 import { openRelay, settings } from './relay.js';
 
-/** Bytes that may wait for a client before it is not read from. A burst of several such stays below the high watermark. */
+/** Bytes that may be queued for a client before the server stops to receive from it. Several such bursts stay below the high watermark. */
 const PACE = 16_384;
 
 const sessions = new Set<ChatSession>();
@@ -18,7 +18,7 @@ const relay = spans ? openRelay() : undefined;
 export default class ChatSession extends PacketSession {
   #room = '';
   #name = '';
-  /** Bytes that it had taken when it was last looked at and something waited for it; else -1. */
+  /** Bytes that it had read at the last look, if more were queued; else -1. */
   #taken = -1;
 
   constructor() {
@@ -31,6 +31,7 @@ export default class ChatSession extends PacketSession {
 
   override onDisconnected(): void {
     sessions.delete(this);
+    this.#leave();
   }
 
   override onPacket(packet: Buffer): void {
@@ -45,7 +46,7 @@ export default class ChatSession extends PacketSession {
     if (this.bytesQueued === 0) this.resume();
   }
 
-  /** Cuts the client off when it has taken nothing since the last time, though something waited for it. */
+  /** Disconnects the client if it has read nothing since the last look, although bytes were queued for it. */
   inspect(): void {
     const waits = this.bytesQueued > 0;
     if (waits && this.bytesSent === this.#taken) this.destroy();
@@ -53,19 +54,36 @@ export default class ChatSession extends PacketSession {
   }
 
   #join({ room, name }: Extract<Request, { type: 'join' }>): void {
-    if (this.#room !== '') this.leave(this.#room);
+    this.#leave();
+    // The members before it.
+    this.#tell({ type: 'entered', room, name });
     this.join(room);
     this.#room = room;
     this.#name = name;
     this.#answer({ type: 'joined', room });
   }
 
+  /** Leaves the room that it is in, if any. */
+  #leave(): void {
+    const room = this.#room;
+    if (room === '') return;
+    this.#room = '';
+    this.leave(room);
+    this.#tell({ type: 'left', room, name: this.#name });
+  }
+
   #say(text: string): void {
-    const said: Said = { type: 'said', room: this.#room, name: this.#name, text };
-    if (this.#room === '') this.#answer({ type: 'refused', reason: 'join a room first' });
-    // To its own server at once, and to the others by way of the main thread.
-    else if (this.broadcast(encode(said), this.#room)) relay?.postMessage(said);
-    else this.#answer({ type: 'refused', reason: 'the server is too busy' });
+    const [room, name] = [this.#room, this.#name];
+    if (room === '') this.#answer({ type: 'refused', reason: 'join a room first' });
+    else if (!this.#tell({ type: 'said', room, name, text }))
+      this.#answer({ type: 'refused', reason: 'the server is too busy' });
+  }
+
+  /** Tells the members of a room: those of this server at once, those of others by way of the main thread. False if it is too busy. */
+  #tell(notice: RoomNotice): boolean {
+    const told = this.broadcast(encode(notice), notice.room);
+    if (told) relay?.postMessage(notice);
+    return told;
   }
 
   #answer(notice: Notice): void {

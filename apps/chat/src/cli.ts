@@ -36,16 +36,16 @@ program
   .option('--port <number>', 'port to listen on; 0 takes a free one', whole(0, 65535), 7788)
   .option('--host <address>', 'IP address to listen on', '127.0.0.1')
   .option('--threads <number>', 'worker threads that serve; 0: the main thread does', whole(0, 256), 0)
-  .option('--patience <seconds>', 'cut off clients that take nothing for so long', whole(1, 3600), 30)
+  .option('--patience <seconds>', 'disconnect clients that read nothing for so long', whole(1, 3600), 30)
   .option('--redis <url>', 'join other servers through this Redis', redisUrl)
   .addOption(backendOption())
   .action(serve);
 
 program
   .command('join')
-  .description('say what is typed in a room, and show what is said there')
+  .description('say each typed line in a room, and show the texts of the room')
   .argument('<room>', 'name of the room', name)
-  .option('--name <name>', 'who says it', name, 'guest')
+  .option('--name <name>', 'your name', name, 'guest')
   .option('--host <address>', 'name or address of the server', '127.0.0.1')
   .option('--port <number>', 'its port', whole(1, 65535), 7788)
   .addOption(backendOption())

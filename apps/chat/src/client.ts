@@ -1,8 +1,8 @@
-// The client for the terminal: what is typed is said, and what is said in the room is shown.
+// The client for the terminal: it says each typed line in the room, and shows the texts of the room.
 
 import { clearScreenDown, createInterface, cursorTo, moveCursor } from 'node:readline';
 import { type BackendName, Connector, framed, IocpCore, IocpError } from '@overlapped/session';
-import { encode, framer, isText, type Notice, parse, printable } from './protocol.js';
+import { encode, framer, isText, LONGEST_TEXT, type Notice, parse, printable } from './protocol.js';
 
 export interface JoinOptions {
   readonly host: string;
@@ -38,11 +38,14 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
       moveCursor(output, 0, -1 - rowsOf(text));
       clearScreenDown(output);
     }
-    if (!isText(text)) show('(too short, or too long, to be said)');
+    if (text === '') return;
+    if (!isText(text)) show(`(a text has at most ${LONGEST_TEXT} characters)`);
     else if (!session.send(encode({ type: 'say', text }))) lines.pause();
   });
   lines.on('close', () => {
     left = true;
+    // A line that was half typed stays above the shell's prompt.
+    if (isTTY && lines.line !== '') output.write('\n');
     session.end();
   });
   /** Rows of the terminal that a text takes besides its first one: the prompt is what readline measures. */
@@ -69,10 +72,12 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
   if (ended) throw new IocpError('stay in the room', 'the server ended the connection', 'ECONNRESET', 'receive');
 }
 
-/** In a line that does nothing to the terminal. */
+/** A line that is safe for the terminal. */
 function describe(notice: Notice): string {
   if (notice.type === 'joined') return `(you are in ${printable(notice.room)})`;
   if (notice.type === 'said') return `${printable(notice.name)}: ${printable(notice.text)}`;
+  if (notice.type === 'entered') return `(${printable(notice.name)} has entered)`;
+  if (notice.type === 'left') return `(${printable(notice.name)} has left)`;
   if (notice.type === 'refused') return `(refused: ${printable(notice.reason)})`;
-  return '(the server said what this client does not know)';
+  return '(the server sent a message that this client does not know)';
 }

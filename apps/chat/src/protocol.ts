@@ -1,37 +1,39 @@
-// What client and server say to each other: JSON in frames that begin with their length in 2 bytes.
+// The protocol of client and server: JSON in frames that begin with their length in 2 bytes.
 
 import { encodeFrame, lengthPrefixed } from '@overlapped/session';
 
 /** 2,000 characters that JSON escapes, with 6 bytes for each, and the rest fit. */
 export const framer = lengthPrefixed({ size: 2, maxFrameLength: 16_384 });
 
-/** What a client asks for. It is in one room at a time. */
+/** A request of a client. It is in one room at a time. */
 export type Request =
   | { readonly type: 'join'; readonly room: string; readonly name: string }
   | { readonly type: 'say'; readonly text: string };
 
-/** What the server answers, and what it tells the members of a room. */
+/** An answer of the server, or a message to the members of a room. */
 export type Notice =
   | { readonly type: 'joined'; readonly room: string }
   | { readonly type: 'said'; readonly room: string; readonly name: string; readonly text: string }
+  | { readonly type: 'entered' | 'left'; readonly room: string; readonly name: string }
   | { readonly type: 'refused'; readonly reason: string };
 
-export type Said = Extract<Notice, { type: 'said' }>;
+/** What the members of a room are told, on all servers. */
+export type RoomNotice = Extract<Notice, { name: string }>;
 
-/** For a room, or a name. Some letters are not to be seen, as U+3164. */
+/** For a room, or a name. Some letters are invisible, as U+3164. */
 const NAME = /^(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{N}_.-]){1,32}$/u;
-/** What moves the cursor or begins a line. */
+/** Characters that move the cursor or begin a line. */
 const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
-/** What has no look of its own, but may change the order or the look of what is around it. */
+/** Characters that are invisible, but may change the order or the look of those beside them. */
 const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
-const LONGEST_TEXT = 2000;
+export const LONGEST_TEXT = 2000;
 
 /** The bytes of a frame. */
 export function encode(message: Request | Notice): Buffer {
   return encodeFrame(framer, JSON.stringify(message));
 }
 
-/** What a client asks for; or why it is refused, for the client to read. */
+/** The request of a client; or the reason why it is refused, for the client to read. */
 export function parseRequest(packet: Buffer): Request | string {
   const { type, room, name, text } = parse(packet.toString());
   if (type === 'join')
@@ -40,14 +42,15 @@ export function parseRequest(packet: Buffer): Request | string {
   return 'a request is to join or to say';
 }
 
-/** What was said, in JSON from another server; undefined when it is something else. */
-export function parseSaid(message: unknown): Said | undefined {
+/** A notice for a room, in JSON from another server; undefined when it is something else. */
+export function parseRoomNotice(message: unknown): RoomNotice | undefined {
   const { type, room, name, text } = Object(message);
-  if (type !== 'said' || !isName(room) || !isName(name) || !isText(text)) return undefined;
-  return { type, room, name, text };
+  if (!isName(room) || !isName(name)) return undefined;
+  if (type === 'entered' || type === 'left') return { type, room, name };
+  return type === 'said' && isText(text) ? { type, room, name, text } : undefined;
 }
 
-/** An object with what the JSON says; empty when it is none. */
+/** The object that the JSON describes; empty when it describes none. */
 export function parse(json: string): Record<string, unknown> {
   try {
     return Object(JSON.parse(json));
@@ -56,7 +59,7 @@ export function parse(json: string): Record<string, unknown> {
   }
 }
 
-/** What somebody said, as it may go to a terminal: it changes nothing there but its own place. Empty for what is no text. */
+/** A text of another client, safe for a terminal: it changes nothing there but its own place. Empty if it is no text. */
 export function printable(text: unknown): string {
   return typeof text === 'string' ? text.replace(CONTROLS, ' ').replace(INVISIBLE, '') : '';
 }

@@ -1,10 +1,10 @@
-// What the threads of one server have in common: its settings, and the relay, by which what is said in any of them comes to
-// the main thread, which passes it on to other servers.
+// Shared by the threads of one server: its settings, and the relay, which brings the texts of each thread to the main thread, for
+// the other servers.
 
 import { BroadcastChannel, getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
 export interface Settings {
-  /** How long a client may take nothing of what waits for it, in milliseconds. */
+  /** Milliseconds for which a client may read nothing of the bytes that are queued for it. */
   readonly patience: number;
   /** There are other servers. */
   readonly spans: boolean;

@@ -13,7 +13,7 @@ export interface ChatOptions {
   readonly backend?: BackendName;
   /** Worker threads. With 0, or where the backend cannot share work between threads, this thread serves. */
   readonly threads: number;
-  /** Seconds after which a client is cut off that takes nothing of what waits for it; it may be up to twice as many. */
+  /** A client that reads nothing of its queue for so many seconds (up to twice as many) is disconnected. */
   readonly patience: number;
   /** The URL of the Redis that joins several servers. */
   readonly redis?: string;

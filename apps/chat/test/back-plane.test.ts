@@ -18,7 +18,7 @@ async function twoServers(redisPort: number, threads = native ? '2' : '0') {
 }
 
 withRedis(() => {
-  test('a room spans servers: everybody hears everything once, in order', async () => {
+  test('a room spans servers: every member gets each text once, in order', async () => {
     const port = await freePort();
     await startRedis(port);
     const { clients, nextLines } = await twoServers(port);
@@ -28,6 +28,9 @@ withRedis(() => {
     for (const member of clients) for (let i = 0; i < 200; i++) expect(await member.hear()).toBe(`ann: ${i}`);
     bob.say('and back');
     for (const member of clients) expect(await member.hear()).toBe('bob: and back');
+    // It tells of members on other servers, too.
+    await bob.join('attic', 'bob');
+    expect(await ann.next()).toEqual({ type: 'left', room: 'lobby', name: 'bob' });
     // Other rooms are not theirs, on either server.
     await bob.join('cellar', 'bob');
     bob.say('psst');
@@ -69,7 +72,7 @@ withRedis(() => {
     expect(await clients[1].hear()).toBe('ann: hello');
   });
 
-  test('a Redis that hangs holds nobody up, and costs no more than it may', async () => {
+  test('a Redis that hangs delays no client, and uses no more memory than it may', async () => {
     const port = await freePort();
     const redis = await startRedis(port);
     // With threads it would refuse what is said faster than each of them hears it.
@@ -106,10 +109,10 @@ withRedis(() => {
       'null',
       '7',
       '{"from":"x"}',
-      JSON.stringify({ from: 'x', said: { ...said, text: 'y'.repeat(9999) } }),
+      JSON.stringify({ from: 'x', notice: { ...said, text: 'y'.repeat(9999) } }),
     ];
     for (const message of strange) expect(await stranger.publish('overlapped-chat', message)).toBe(2);
-    await stranger.publish('overlapped-chat', JSON.stringify({ from: 'x', said }));
+    await stranger.publish('overlapped-chat', JSON.stringify({ from: 'x', notice: said }));
     for (const client of clients) expect(await client.hear()).toBe('eve: x');
     stranger.destroy();
   });

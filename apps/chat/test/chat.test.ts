@@ -13,7 +13,7 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     return { core, port };
   }
 
-  test('what is said in a room is heard by its members, in order, and by nobody else', async () => {
+  test('what is said in a room is heard by its members, in order, and by no other client', async () => {
     const { port } = await startHere();
     const [ann, bob, eve] = [
       await Client.connect(port, 'ann', 'garden'),
@@ -29,7 +29,24 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     expect(await eve.hear()).toBe('eve: echo');
   });
 
-  test('who joins another room has left the first', async () => {
+  test('the members of a room are told of each client that enters or leaves it', async () => {
+    const { port } = await startHere();
+    const ann = await Client.connect(port, 'ann', 'garden');
+    const bob = await Client.connect(port, 'bob', 'garden');
+    expect(await ann.next()).toEqual({ type: 'entered', room: 'garden', name: 'bob' });
+    await bob.join('cellar', 'bob');
+    expect(await ann.next()).toEqual({ type: 'left', room: 'garden', name: 'bob' });
+    await bob.join('garden', 'rob');
+    expect(await ann.next()).toEqual({ type: 'entered', room: 'garden', name: 'rob' });
+    // Also when a connection breaks.
+    bob.socket.resetAndDestroy();
+    expect(await ann.next()).toEqual({ type: 'left', room: 'garden', name: 'rob' });
+    // A client is not told of itself.
+    ann.say('alone');
+    expect(await ann.next()).toMatchObject({ type: 'said', text: 'alone' });
+  });
+
+  test('a client that joins another room has left the first', async () => {
     const { port } = await startHere();
     const [ann, bob] = [await Client.connect(port, 'ann'), await Client.connect(port, 'bob')];
     await ann.join('garden', 'anna');
@@ -67,7 +84,7 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     await expect(client.next()).rejects.toThrow('the server ended it');
   });
 
-  test('a client that does not read is passed over, holds nobody up, and hears again when it reads', async () => {
+  test('a client that does not read is skipped, delays no other client, and hears again when it reads', async () => {
     const { core, port } = await startHere();
     const [slow, ann, bob] = [
       await Client.connect(port, 'slow'),
@@ -107,7 +124,7 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     const other = await Client.connect(port, 'ann');
     const request = JSON.stringify({ type: 'say', text: 'tick' });
     let received = 0;
-    // Until nothing more of it has come, ten times in a row, while the server answers somebody else.
+    // Until nothing more of it has come, ten times in a row, while the server answers another client.
     for (let still = 0; still < 10; ) {
       // Empty requests, each of which is refused at length.
       while (client.socket.write(Buffer.alloc(20_000)));

@@ -40,26 +40,30 @@ describe('the command', { timeout: 60_000 }, () => {
     expect(line).toBe(`chat on 127.0.0.1:${port}, portable, main thread (SIGINT stops)`);
     const bob = startCommand('join', 'garden', '--name', 'bob', '--port', String(port));
     expect(await bob.nextLine()).toBe('(you are in garden)');
-    const ann = await run(['join', 'garden', '--name', 'ann', '--port', String(port)], 'hello\nbye \x1b[2J\n');
+    const ann = await run(['join', 'garden', '--name', 'ann', '--port', String(port)], 'hello\n\nbye \x1b[2J\n');
     expect(ann.stdout).toBe('(you are in garden)\nann: hello\nann: bye  [2J\n');
     expect([ann.code, ann.stderr]).toEqual([0, '']);
+    expect(await bob.nextLine()).toBe('(ann has entered)');
     expect(await bob.nextLine()).toBe('ann: hello');
     // What would move the cursor does not.
     expect(await bob.nextLine()).toBe('ann: bye  [2J');
+    expect(await bob.nextLine()).toBe('(ann has left)');
     bob.child.stdin!.end('me too\n');
     expect(await bob.nextLine()).toBe('bob: me too');
     expect(await bob.exited).toBe(0);
   });
 
-  test('a terminal shows what any server says in lines that change nothing else, and goes on', async () => {
+  test('a terminal shows the messages of any server in lines that change nothing else, and goes on', async () => {
     const rlo = '\u202e';
     const said: [notice: unknown, shown: string][] = [
       [{ type: 'said', name: 'ann', text: `a${rlo}b\u2066c\u200bd\u2028e\u{e0041}f\u061cg\x9bh` }, 'ann: abcd efg h'],
       [{ type: 'said', name: `${rlo}nna`, text: 'x' }, 'nna: x'],
       [{ type: 'said', name: { toString: 1 }, text: { toString: 1 } }, ': '],
       [`{"type":"refused","reason":${'['.repeat(7000)}${']'.repeat(7000)}}`, '(refused: )'],
-      [{ type: { toString: 1 } }, '(the server said what this client does not know)'],
-      [null, '(the server said what this client does not know)'],
+      [{ type: { toString: 1 } }, '(the server sent a message that this client does not know)'],
+      [null, '(the server sent a message that this client does not know)'],
+      [{ type: 'entered', name: `${rlo}eve` }, '(eve has entered)'],
+      [{ type: 'left', name: 7 }, '( has left)'],
       [{ type: 'joined', room: `e${rlo}nd` }, '(you are in end)'],
     ];
     const server = createServer((socket) => {
@@ -100,13 +104,19 @@ describe('the command', { timeout: 60_000 }, () => {
       // A half-typed line takes two rows. A message arrives: it is shown from the start of the first of them.
       terminal.stdin.write(`${'y'.repeat(29)}z`);
       await expect.poll(() => screen, { timeout: 30_000 }).toContain('z');
+      screen = '';
       const bob = await Client.connect(port, 'bob', 'garden');
+      // The half-typed line is drawn again below the message.
+      await expect.poll(() => screen, { timeout: 30_000 }).toMatch(/\(bob has entered\)[^z]*z/);
       screen = '';
       bob.say('hello');
       await expect.poll(() => screen, { timeout: 30_000 }).toContain('bob: hello');
       expect(screen.startsWith('\x1b[1A\x1b[1G\x1b[0Jbob: hello')).toBe(true);
-      terminal.stdin.write('\x15\x04'); // clears the line, and ends the input
+      // Ctrl-C: the cursor goes below what is half typed, where the shell prints its prompt.
+      screen = '';
+      terminal.stdin.write('\x03');
       expect(await exited).toEqual([0, null]);
+      expect(screen.endsWith('\n')).toBe(true);
     },
   );
 

@@ -98,7 +98,7 @@ export class Client {
 
   async join(room: string, name: string): Promise<void> {
     this.write({ type: 'join', room, name });
-    expect(await this.next()).toEqual({ type: 'joined', room });
+    expect(await this.#nextOf('joined')).toEqual({ type: 'joined', room });
   }
 
   say(text: string): void {
@@ -123,11 +123,20 @@ export class Client {
     return message;
   }
 
-  /** What is said next, as "name: text". */
+  /** The next text, as "name: text". */
   async hear(): Promise<string> {
-    const { type, name, text } = await this.next();
-    expect(type).toBe('said');
+    const { name, text } = await this.#nextOf('said');
     return `${name}: ${text}`;
+  }
+
+  /** The next message but for those that tell who has entered or left. */
+  async #nextOf(type: string): Promise<Message> {
+    for (;;) {
+      const message = await this.next();
+      if (message.type === 'entered' || message.type === 'left') continue;
+      expect(message.type).toBe(type);
+      return message;
+    }
   }
 
   /** Reads once. Nothing is read but here. */

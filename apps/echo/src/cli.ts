@@ -18,7 +18,7 @@ interface ServeOptions extends EchoOptions {
 async function serve({ metricsPort, monitorPort, statsHost, ...options }: ServeOptions): Promise<void> {
   const { core, listener } = await startEcho(options);
   const metrics = await start('metrics', startMetrics, core, statsHost, metricsPort);
-  const monitor = await start('monitor', startMonitor, core, statsHost, monitorPort);
+  const monitor = await start('monitor', startEchoMonitor, core, statsHost, monitorPort);
   let stopStats = () => {};
   onSignal(() => {
     stopStats();
@@ -31,7 +31,7 @@ async function serve({ metricsPort, monitorPort, statsHost, ...options }: ServeO
   if (process.stdout.isTTY) stopStats = liveStats(core);
 }
 
-/** Starts what shows the statistics, if a port is given for it. The lines that say where. */
+/** Starts a server of statistics, if a port is given for it. Gives the lines that say where it is. */
 async function start(
   what: string,
   startOn: (core: IocpCore, host: string, port: number) => Promise<string>,
@@ -49,7 +49,11 @@ async function start(
   }
 }
 
-// What only some need is loaded for them alone: it takes as long as all the rest.
+function startEchoMonitor(core: IocpCore, host: string, port: number): Promise<string> {
+  return startMonitor(core, host, port, { name: 'echo' });
+}
+
+// Loaded when they are needed: each takes as long to load as all the rest.
 
 async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {
   return (await import('./metrics.js')).startMetrics(core, host, port);
@@ -67,7 +71,7 @@ const program = command('echo', about, new URL('../package.json', import.meta.ur
 
 program
   .command('serve', { isDefault: true })
-  .description('send back whatever comes in, until a signal')
+  .description('send back all bytes that come in, until a signal')
   .option('--port <number>', 'port to listen on; 0 takes a free one', whole(0, 65535), 7777)
   .option('--host <address>', 'IP address to listen on', '127.0.0.1')
   .option('--threads <number>', 'worker threads that serve; 0: the main thread does', whole(0, 256), 0)
@@ -93,5 +97,5 @@ program
   .addOption(backendOption())
   .action(measure);
 
-/** A finding of the bench is no bug: it is told in one line. */
+// A finding of the bench is no bug: it is told in one line.
 await program.parseAsync().catch((error) => (error instanceof BenchError ? fail(error, true) : fail(error)));

@@ -14,8 +14,10 @@ export interface Moment {
 
 export interface Line {
   readonly label: string;
-  /** An hsl() without alpha. */
+  /** An oklch() without alpha, or a colour in hexadecimal. */
   readonly colour: string;
+  /** The place in DASHES. Default 0: none. */
+  readonly dash?: number;
   /** Nothing when there is nothing to show. */
   readonly value: (sample: Sample) => number | null | undefined;
 }
@@ -24,8 +26,6 @@ export interface ChartOptions {
   readonly title: string;
   readonly hint: string;
   readonly lines: readonly Line[];
-  /** Says what the lines are. */
-  readonly legend?: boolean;
   /** Shows powers of ten at equal distances. */
   readonly logarithmic?: boolean;
 }
@@ -33,6 +33,12 @@ export interface ChartOptions {
 const HEIGHT = 160;
 /** The least that the time axis shows, in seconds. */
 const SHORTEST = 60;
+/** Lines that a chart names in its key. Of more it names the one that is nearest to the pointer. */
+const NAMED = 6;
+/** Pixels within which a line is near the pointer. */
+const NEAR = 24;
+/** Lengths of dashes and gaps, in pixels. */
+export const DASHES: readonly (readonly number[])[] = [[], [7, 3], [2, 3]];
 /** An axis with the powers of ten alone, each with its label. */
 const LOGARITHMIC: uPlot.Axis = {
   splits: (_, __, least, most) =>
@@ -44,16 +50,33 @@ export class Chart {
   readonly element = document.createElement('article');
   readonly #lines: readonly Line[];
   readonly #plot: uPlot;
+  /** What is under the pointer, or now. */
+  readonly #key: HTMLElement;
+  readonly #values: readonly HTMLElement[];
+  #near: number | null = null;
   readonly #resized: ResizeObserver;
 
   /** Its colours are those of this moment. */
-  constructor({ title, hint, lines, legend = false, logarithmic = false }: ChartOptions) {
+  constructor({ title, hint, lines, logarithmic = false }: ChartOptions) {
     this.#lines = lines;
     this.element.className = 'chart';
-    const said = text('p', hint);
-    if (legend) said.append(...lines.flatMap(key));
-    this.element.append(text('h3', title), said);
-    this.#plot = new uPlot(options(lines, logarithmic), [[]], this.element);
+    this.element.role = 'group';
+    this.element.ariaLabel = `${title}: ${hint}`;
+    this.#values = lines.map(() => text('b'));
+    this.#key = text('p', '');
+    this.#key.className = 'key';
+    this.element.append(text('h3', title), text('p', hint), this.#key);
+    this.#plot = new uPlot(
+      options(lines, logarithmic, {
+        moved: () => this.#showValues(),
+        near: (line) => {
+          this.#near = line;
+          this.#showValues();
+        },
+      }),
+      [[]],
+      this.element,
+    );
     this.#resized = new ResizeObserver(([entry]) => {
       if (entry) this.#plot.setSize({ width: Math.floor(entry.contentRect.width), height: HEIGHT });
     });
@@ -63,11 +86,35 @@ export class Chart {
   show(history: readonly Moment[]): void {
     const column = ({ value }: Line) => history.map(({ sample }) => (sample && value(sample)) ?? null);
     this.#plot.setData([history.map(({ at }) => at), ...this.#lines.map(column)]);
+    this.#showValues();
   }
 
   /** The other lines fade; null brings them back. */
   emphasize(line: number | null): void {
     this.#plot.setSeries(line === null ? null : line + 1, { focus: true });
+  }
+
+  /** The values under the pointer, else the last ones. Of many lines only the nearest. */
+  #showValues(): void {
+    const { cursor, data } = this.#plot;
+    const index = cursor.idx ?? (data[0]?.length ?? 0) - 1;
+    const at = data[0]?.[index];
+    const time = cursor.idx == null || at === undefined ? [] : [text('time', timeOfDay(at))];
+    const value = (line: number) => {
+      const each = data[line + 1]?.[index];
+      this.#values[line]!.textContent = each == null ? '–' : short(each);
+      const { label, colour, dash } = this.#lines[line]!;
+      const item = text('span', label);
+      item.prepend(swatch(colour, dash));
+      item.append(' ', this.#values[line]!);
+      return item;
+    };
+    const many = this.#lines.length > NAMED;
+    const near = this.#near;
+    const shown = many ? (near === null ? [] : [near]) : this.#lines.keys();
+    const items = [...shown].map(value);
+    if (many && near === null) items.push(text('span', 'point at a line, or choose a thread below'));
+    this.#key.replaceChildren(...time, ...items);
   }
 
   remove(): void {
@@ -77,12 +124,14 @@ export class Chart {
   }
 }
 
-/** What a line is called, after a patch of its colour. */
-function key({ label, colour }: Line): HTMLElement[] {
-  return [swatch(colour), text('span', label)];
+interface Pointing {
+  /** The pointer is elsewhere now. */
+  moved(): void;
+  /** A line stands out; null for none. */
+  near(line: number | null): void;
 }
 
-function options(lines: readonly Line[], logarithmic: boolean): uPlot.Options {
+function options(lines: readonly Line[], logarithmic: boolean, { moved, near }: Pointing): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const axis: uPlot.Axis = {
     stroke: style.getPropertyValue('--soft'),
@@ -105,16 +154,21 @@ function options(lines: readonly Line[], logarithmic: boolean): uPlot.Options {
         : { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] },
     },
     legend: { show: false },
-    cursor: { drag: { x: false, y: false }, sync: { key: 'monitor' } },
+    cursor: { drag: { x: false, y: false }, sync: { key: 'monitor' }, focus: { prox: lines.length > 1 ? NEAR : -1 } },
+    hooks: {
+      setCursor: [moved],
+      setSeries: [(_, series, options) => 'focus' in options && near(series === null ? null : series - 1)],
+    },
     focus: { alpha: 0.15 },
   };
 }
 
-function series({ label, colour }: Line, alone: boolean): uPlot.Series {
+function series({ label, colour, dash = 0 }: Line, alone: boolean): uPlot.Series {
   return {
     label,
     stroke: colour,
     width: 1.5,
+    dash: [...DASHES[dash]!],
     points: { show: false },
     ...(alone && { fill: colour.replace(')', ' / 0.14)') }),
   };

@@ -7,9 +7,10 @@ export function text(tag: string, content = ''): HTMLElement {
   return element;
 }
 
-/** A patch of a line's colour. */
-export function swatch(colour: string): HTMLElement {
+/** A patch of a line's colour, cut as its dashes are. */
+export function swatch(colour: string, dash = 0): HTMLElement {
   const element = document.createElement('i');
+  element.dataset.dash = String(dash);
   element.style.background = colour;
   return element;
 }

@@ -14,11 +14,13 @@ let server: Greeting | undefined;
 let view: View | undefined;
 
 function greet(greeting: Greeting): void {
-  const { backend, workers, pid, version } = greeting;
+  const { name, backend, workers, jobThreads, pid, version } = greeting;
+  document.title = `${name} ${location.host}`;
+  byId('name').textContent = name;
   byId('server').textContent = `${backend}, ${count(workers)}, process ${pid}, Node.js ${version}`;
   setStatus('live');
   const last = history.at(-1);
-  if (workers !== server?.workers) history.length = 0;
+  if (workers !== server?.workers || jobThreads !== server.jobThreads) history.length = 0;
   else if (last) keep({ at: last.at + 0.001, sample: null });
   server = greeting;
   if (history.length === 0) renew();
@@ -51,6 +53,8 @@ function setStatus(state: 'live' | 'waiting'): void {
   const status = byId('status');
   status.dataset.state = state;
   status.textContent = state === 'live' ? 'live' : 'waiting for the server';
+  // The figures are the last ones: they are faded until the server is back.
+  document.body.classList.toggle('stale', state === 'waiting');
 }
 
 const stats = new EventSource('/stats');

@@ -10,16 +10,36 @@ import { Sampler } from './sampler.js';
 /** Milliseconds after which a page that has lost the server asks again. */
 const RETRY = 1000;
 
+/** A pool of jobs, as `JobPool` of @overlapped/jobs is. */
+export interface Jobs {
+  readonly stats: {
+    readonly queued: number;
+    readonly running: number;
+    readonly finished: number;
+    readonly failed: number;
+    readonly wakeUps: readonly number[];
+  };
+}
+
+export interface MonitorOptions {
+  /** The server's name, for the page's title, which also has the address. Default `Overlapped`. */
+  readonly name?: string;
+  /** A pool of jobs, whose queue and threads the page shows, too. */
+  readonly jobs?: Jobs;
+}
+
 /** Where a core reports, once a second. */
 const reports = channel('overlapped:stats');
 
 export class Feed {
   readonly #core: IocpCore;
+  readonly #options: MonitorOptions;
   readonly #pages = new Set<ServerResponse>();
   #sampler: Sampler | undefined;
 
-  constructor(core: IocpCore) {
+  constructor(core: IocpCore, options: MonitorOptions) {
     this.#core = core;
+    this.#options = options;
   }
 
   /** Answers a page, until it goes away. */
@@ -33,7 +53,7 @@ export class Feed {
     page.once('close', () => this.#remove(page));
     this.#pages.add(page);
     if (this.#sampler) return;
-    this.#sampler = new Sampler(this.#core.stats());
+    this.#sampler = new Sampler(this.#core.stats(), this.#options.jobs);
     reports.subscribe(this.#report);
   }
 
@@ -47,7 +67,9 @@ export class Feed {
 
   #greeting(): Greeting {
     const { backend, threads } = this.#core;
-    return { backend, workers: threads, pid: process.pid, version: process.version };
+    const { name = 'Overlapped', jobs } = this.#options;
+    const jobThreads = jobs?.stats.wakeUps.length ?? 0;
+    return { name, backend, workers: threads, jobThreads, pid: process.pid, version: process.version };
   }
 
   readonly #report = (message: unknown): void => {

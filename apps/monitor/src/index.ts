@@ -5,10 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { IocpCore } from '@overlapped/session';
-import { Feed } from './feed.js';
-import { type Answer, serveHttp } from './http.js';
+import { Feed, type MonitorOptions } from './feed.js';
+import { fileAnswer, serveHttp } from './http.js';
 
-export { type Answer, serveHttp } from './http.js';
+export type { Jobs, MonitorOptions } from './feed.js';
+export { type Answer, fileAnswer, openHttp, serveHttp } from './http.js';
 
 const require = createRequire(import.meta.url);
 const ours = (path: string) => new URL(`../${path}`, import.meta.url);
@@ -27,25 +28,23 @@ const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
  * Shows the statistics of a core on a page, until the core stops, and gives the page's URL. They are measured while the page
  * is open somewhere. Rejects with what the system says: EADDRINUSE ... Port 0 takes a free one.
  */
-export async function startMonitor(core: IocpCore, host: string, port: number): Promise<string> {
-  const feed = new Feed(core);
+export async function startMonitor(
+  core: IocpCore,
+  host: string,
+  port: number,
+  options: MonitorOptions = {},
+): Promise<string> {
+  const feed = new Feed(core, options);
   const page = await readFile(ours('page/index.html'), 'utf8');
-  const policy = { 'Content-Security-Policy': policyOf(page) };
+  const policy = policyOf(page);
   const files = await Promise.all(
-    FILES.map(async ([path, type, file]) => [path, answer(type, await readFile(file), policy)]),
+    FILES.map(async ([path, type, file]) => [path, fileAnswer(type, await readFile(file), policy)]),
   );
   const url = await serveHttp(core, host, port, {
     ...Object.fromEntries(files),
     '/stats': (response) => feed.add(response),
   });
   return `${url}/`;
-}
-
-function answer(type: string, body: Buffer, policy: Record<string, string>): Answer {
-  const headers = { 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-cache', ...policy };
-  return (response) => {
-    response.writeHead(200, headers).end(body);
-  };
 }
 
 /** What the page may load: its own files, its icon, and the one script that is in it, by its hash. */

@@ -2,9 +2,13 @@
 
 /** The server, as the page introduces it. */
 export interface Greeting {
+  /** The server's, for the title. */
+  readonly name: string;
   readonly backend: string;
   /** Worker threads. */
   readonly workers: number;
+  /** Threads of the pool of jobs; 0 without one. */
+  readonly jobThreads: number;
   readonly pid: number;
   /** Of Node.js. */
   readonly version: string;
@@ -28,8 +32,8 @@ export interface ThreadSample {
 export interface Sample {
   /** When: seconds since the epoch, by the server's clock. */
   readonly at: number;
-  /** How late the event loop of the core's own thread was, in milliseconds. */
-  readonly loop: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** How late the event loop of the core's own thread was, in milliseconds. Null in the first sample: it would show the page's own start. */
+  readonly loop: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   readonly total: ThreadSample;
   /** The core's own thread, then each worker. */
   readonly threads: readonly ThreadSample[];
@@ -44,9 +48,25 @@ export interface Sample {
   /** How often something went wrong since the start. */
   readonly troubles: {
     readonly refused: number;
+    readonly timedOut: number;
+    readonly failed: number;
+    readonly overflowed: number;
+    readonly droppedMessages: number;
     readonly starved: number;
     readonly skipped: number;
     readonly lateTimers: number;
     readonly droppedPackets: number;
   };
+  /** Of the pool of jobs; null without one. */
+  readonly jobs: JobSample | null;
+}
+
+/** A pool of jobs. */
+export interface JobSample {
+  readonly queued: number;
+  readonly running: number;
+  /** Jobs a second, also those that failed. */
+  readonly done: number;
+  /** For each thread: how often it woke for a job, a second. */
+  readonly wakeUps: readonly number[];
 }

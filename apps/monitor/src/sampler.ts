@@ -2,19 +2,25 @@
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { CoreStats, ServerStats } from '@overlapped/session';
-import type { Sample, ThreadSample } from './sample.js';
+import type { Jobs } from './feed.js';
+import type { JobSample, Sample, ThreadSample } from './sample.js';
 
 /** Milliseconds between two looks at how late the event loop is. */
 const RESOLUTION = 10;
 
 export class Sampler {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
+  readonly #jobs: Jobs | undefined;
   #last: ServerStats;
+  #lastJobs: Jobs['stats'] | undefined;
   #at = performance.now();
+  #first = true;
 
   /** Begins to measure; the first sample is of what happens from now on. */
-  constructor(stats: ServerStats) {
+  constructor(stats: ServerStats, jobs: Jobs | undefined) {
     this.#last = stats;
+    this.#jobs = jobs;
+    this.#lastJobs = jobs?.stats;
     this.#delay.enable();
   }
 
@@ -27,7 +33,8 @@ export class Sampler {
     this.#last = stats;
     const { total, own, workers } = stats;
     const { events, receiveBuffers, sendBuffers, timers, bytesQueued } = total;
-    const { refused, starved, skipped, lateTimers, droppedPackets } = total;
+    const { refused, timedOut, failed, overflowed, droppedMessages } = total;
+    const { starved, skipped, lateTimers, droppedPackets } = total;
     return {
       at: Date.now() / 1000,
       loop: this.#lateness(),
@@ -38,12 +45,34 @@ export class Sampler {
       ],
       pools: { events, receiveBuffers, sendBuffers, timers },
       bytesQueued,
-      troubles: { refused, starved, skipped, lateTimers, droppedPackets },
+      troubles: {
+        refused,
+        timedOut,
+        failed,
+        overflowed,
+        droppedMessages,
+        starved,
+        skipped,
+        lateTimers,
+        droppedPackets,
+      },
+      jobs: this.#sampleJobs(seconds),
     };
   }
 
   stop(): void {
     this.#delay.disable();
+  }
+
+  #sampleJobs(seconds: number): JobSample | null {
+    const [now, last] = [this.#jobs?.stats, this.#lastJobs];
+    if (now === undefined || last === undefined) return null;
+    this.#lastJobs = now;
+    const { queued, running, finished, failed } = now;
+    const done = (finished + failed - last.finished - last.failed) / seconds;
+    // The counter of a thread that replaces a lost one begins at 0.
+    const wakeUps = now.wakeUps.map((count, i) => Math.max(0, count - (last.wakeUps[i] ?? 0)) / seconds);
+    return { queued, running, done, wakeUps };
   }
 
   /** What is recorded is the time between two looks, in nanoseconds: the resolution, and the delay. */
@@ -52,7 +81,9 @@ export class Sampler {
     const late = (nanoseconds: number) => (delay.count === 0 ? 0 : Math.max(0, nanoseconds / 1e6 - RESOLUTION));
     const loop = { p50: late(delay.percentile(50)), p99: late(delay.percentile(99)), max: late(delay.max) };
     delay.reset();
-    return loop;
+    const first = this.#first;
+    this.#first = false;
+    return first ? null : loop;
   }
 }
 

@@ -4,13 +4,13 @@ import { channel } from 'node:diagnostics_channel';
 import type { IocpCore, Stoppable } from '@overlapped/net-core';
 import { StatsBlock } from '@overlapped/net-core/internal';
 import { onTestFinished } from 'vitest';
-import { startMonitor } from '../src/index.js';
+import { type Jobs, startMonitor } from '../src/index.js';
 
 /**
  * The monitor of it, until the test is finished; gives its URL. Thread i has i connections, and does i times what the first
  * worker does.
  */
-export function startImitation(workers: number): Promise<string> {
+export function startImitation(workers: number, jobs?: Jobs): Promise<string> {
   const idle = new StatsBlock().read();
   let reported = 0;
   const stats = () => {
@@ -32,5 +32,5 @@ export function startImitation(workers: number): Promise<string> {
     clearInterval(timer);
     return stop();
   });
-  return startMonitor(core, '127.0.0.1', 0);
+  return startMonitor(core, '127.0.0.1', 0, { ...(jobs && { jobs }) });
 }

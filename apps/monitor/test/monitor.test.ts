@@ -1,4 +1,4 @@
-// The monitor without a browser: what it serves, and that it costs nothing when nobody looks.
+// The monitor without a browser: what it serves, and that it costs nothing while no page is open.
 
 import { createHash } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { IocpCore } from '@overlapped/net-core';
 import { expect, onTestFinished, test } from 'vitest';
-import { startMonitor } from '../src/index.js';
+import { openHttp, startMonitor } from '../src/index.js';
 import type { Greeting, Sample } from '../src/sample.js';
 import { startClient, startServer } from './support.js';
 
@@ -72,7 +72,7 @@ test('answers HEAD, and whatever query a link has', async () => {
   }
 });
 
-test('answers those alone who name this machine, and not a name that resolves to it', async () => {
+test('answers requests that name this machine, and none with a name that resolves to it', async () => {
   const { url } = await start();
   const { hostname, port, host } = new URL(url);
   const statusFor = async (name: string) => {
@@ -110,7 +110,8 @@ test('sends rates, and the levels of the moment', async () => {
   const { core, port, url } = await start();
   const page = await watch(url);
   const greeting = await page.next<Greeting>();
-  expect(greeting).toEqual({ backend: core.backend, workers: 0, pid: process.pid, version: process.version });
+  const { pid, version } = process;
+  expect(greeting).toEqual({ name: 'echo', backend: core.backend, workers: 0, jobThreads: 0, pid, version });
 
   const client = startClient(port, 1000, () => 1);
   onTestFinished(() => void client.destroy());
@@ -133,7 +134,7 @@ test('sends rates, and the levels of the moment', async () => {
   expect(sample.total).toMatchObject({ connections: 0, received: 0, sent: 0 });
 });
 
-test('measures only while somebody looks', async () => {
+test('measures only while a page is open', async () => {
   const { url } = await start();
   expect(reports.hasSubscribers).toBe(false);
   const [one, other] = [await watch(url), await watch(url)];
@@ -159,12 +160,53 @@ test('shows its own core, not another one of the process', async () => {
   for (let i = 0; i < 3; i++) expect((await page.next<Sample>()).total.connections).toBe(0);
 });
 
-test('ends with its core, also while somebody looks', async () => {
+test('ends with its core, also while a page is open', async () => {
   const { core, url } = await start();
   const page = await watch(url);
   await core.stop();
   await page.ended;
   await expect(fetch(url)).rejects.toThrow();
+});
+
+test('a pool of jobs is sampled: its levels, its jobs a second, and how often each thread woke', async () => {
+  const core = new IocpCore({ threads: 0 });
+  onTestFinished(() => core.stop(0));
+  const stats = { queued: 3, running: 2, finished: 10, failed: 0, wakeUps: [5, 5] };
+  const pool = { stats };
+  const page = await watch(await startMonitor(core, '127.0.0.1', 0, { jobs: pool }));
+  expect(await page.next<Greeting>()).toMatchObject({ name: 'Overlapped', jobThreads: 2 });
+  const first = await page.next<Sample>();
+  expect(first.jobs).toEqual({ queued: 3, running: 2, done: 0, wakeUps: [0, 0] });
+  // What the event loop did while the page began is not shown as the server's.
+  expect(first.loop).toBeNull();
+  // Thread 0 was lost, and the counter of the one in its place begins at 0.
+  pool.stats = { ...stats, finished: 1010, failed: 1000, wakeUps: [1, 505] };
+  let jobs: Sample['jobs'];
+  do ({ jobs } = await page.next<Sample>());
+  while (jobs?.done === 0);
+  const [lost, other] = jobs!.wakeUps;
+  expect(lost).toBe(0);
+  expect(jobs!.done / other!).toBeCloseTo(2000 / 500);
+});
+
+test('a POST is answered where one is, and not to the page of another site', async () => {
+  const bodies: string[] = [];
+  const { url, stop } = await openHttp('127.0.0.1', 0, {
+    '/both': (response) => void response.end('read'),
+    'POST /both': (response) => {
+      bodies.push('posted');
+      response.end();
+    },
+  });
+  onTestFinished(stop);
+  const post = (path: string, headers = {}) => fetch(`${url}${path}`, { method: 'POST', headers });
+  expect(await (await fetch(`${url}/both`)).text()).toBe('read');
+  expect((await post('/both')).status).toBe(200);
+  expect((await post('/both', { origin: url })).status).toBe(200);
+  expect((await post('/both', { origin: 'http://elsewhere.example' })).status).toBe(403);
+  expect((await post('/none')).status).toBe(404);
+  expect((await fetch(`${url}/both`, { method: 'PUT' })).status).toBe(405);
+  expect(bodies).toEqual(['posted', 'posted']);
 });
 
 test('rejects when its port is taken', async () => {

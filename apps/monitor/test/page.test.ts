@@ -9,6 +9,8 @@ import { native, startClient, startServer } from './support.js';
 
 const ECHO = new URL('./echo-session.js', import.meta.url);
 const CLIENTS = 6;
+/** The test's own limit ends its waits. */
+const patient = { timeout: 60_000 };
 const path = findBrowser();
 
 test('a browser is there, where none may be missing', (context) => {
@@ -73,14 +75,93 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
     const first = await startServer(0, ECHO, await freePort());
     const { page } = await open(first.url);
     await page.locator('#status[data-state=live]').waitFor();
+    await showsFigure(page, 'connections', '0');
+    expect(await page.evaluate(opacity)).toBe('1');
     await first.core.stop(0);
     await page.locator('#status[data-state=waiting]').waitFor();
+    // Figures of a server that is gone do not look like those of now.
+    expect(await page.evaluate(opacity)).toBe('0.4');
 
     const second = await startServer(0, ECHO, Number(new URL(first.url).port));
     onTestFinished(() => second.core.stop(0));
     await page.locator('#status[data-state=live]').waitFor();
     load(second.port);
     await showsFigure(page, 'connections', String(CLIENTS));
+  });
+
+  test('says in its title which server it shows', async () => {
+    const { core, url } = await startServer(0, ECHO);
+    onTestFinished(() => core.stop(0));
+    const { page } = await open(url);
+    await page.locator('#status[data-state=live]').waitFor();
+    expect(await page.title()).toBe(`echo ${new URL(url).host}`);
+    expect(await page.locator('h1').textContent()).toBe('echo');
+  });
+
+  test('tells the values under the pointer, and those of now', async () => {
+    const { page, complaints } = await open(await startImitation(3));
+    const chart = page.locator('.chart').first();
+    const values = chart.locator('.key b');
+    await expect.poll(() => values.allTextContents(), patient).toEqual(['0', '1', '2', '3']);
+    expect(await chart.locator('time').count()).toBe(0);
+    // A minute is as wide as the chart, and the newest sample is at its right edge.
+    const { width, height } = (await chart.locator('.u-over').boundingBox())!;
+    await chart.locator('.u-over').hover({ position: { x: width - 2, y: height / 2 } });
+    await chart.locator('time', { hasText: /^\d\d:\d\d:\d\d$/ }).waitFor();
+    expect(await values.allTextContents()).toEqual(['0', '1', '2', '3']);
+    expect(complaints).toEqual([]);
+  });
+
+  test('of many threads it names the one that the keyboard, or a finger, chooses', async () => {
+    const { page, complaints } = await open(await startImitation(24));
+    const key = page.locator('.chart .key').first();
+    await showsFigure(page, 'connections', '300');
+    await expect.poll(() => key.textContent(), patient).toMatch(/^point at a line/);
+    const button = page.locator('#threads button').nth(9);
+    await button.focus();
+    await expect.poll(() => key.textContent(), patient).toBe('worker 8 9');
+    await button.press('Space');
+    expect(await button.getAttribute('aria-pressed')).toBe('true');
+    await button.blur();
+    await expect.poll(() => key.textContent(), patient).toBe('worker 8 9');
+    await button.click();
+    expect(await button.getAttribute('aria-pressed')).toBe('false');
+    expect(complaints).toEqual([]);
+  });
+
+  test('shows the queue and the threads of a pool of jobs', async () => {
+    const stats = { queued: 7, running: 2, finished: 0, failed: 0, wakeUps: [0, 0] };
+    const { page, complaints } = await open(await startImitation(1, { stats }));
+    const keyOf = (title: string) => page.locator('.chart', { hasText: title }).locator('.key').textContent();
+    await expect.poll(() => keyOf('Jobs'), patient).toBe('queued 7running 2done 0');
+    await expect.poll(() => keyOf('Wake-ups of job threads'), patient).toBe('thread 0 0thread 1 0');
+    expect(complaints).toEqual([]);
+  });
+
+  test('fits a phone: nothing is cut off, and the patches of the keys keep their size', async () => {
+    const { page } = await open(await startImitation(3));
+    await page.setViewportSize({ width: 390, height: 844 });
+    await showsFigure(page, 'connections', '6');
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
+    const widths = await page.locator('.key i').evaluateAll((patches) => patches.map((each) => each.clientWidth));
+    expect(new Set(widths)).toEqual(new Set([10]));
+    const cut = await page
+      .locator('.chart p')
+      .evaluateAll((texts) => texts.filter((each) => each.scrollWidth > each.clientWidth).length);
+    expect(cut).toBe(0);
+    // Two tiles beside each other.
+    const [first, second] = await Promise.all([0, 1].map((i) => page.locator('#tiles > div').nth(i).boundingBox()));
+    expect(second!.y).toBe(first!.y);
+  });
+
+  test.for(['light', 'dark'] as const)('its colours can be told from the page when it is %s', async (colorScheme) => {
+    const { page } = await open(await startImitation(24));
+    await page.emulateMedia({ colorScheme });
+    await showsFigure(page, 'connections', '300');
+    const [lines, texts] = await page.evaluate(contrasts);
+    // What WCAG 2.2 asks for: 3 for graphics (1.4.11), 4.5 for text (1.4.3).
+    expect(Math.min(...lines)).toBeGreaterThan(3);
+    expect(Math.min(...texts)).toBeGreaterThan(4.5);
   });
 
   test('is light or dark, as the system is', async () => {
@@ -98,6 +179,35 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
     expect(complaints).toEqual([]);
   });
 });
+
+/** In the page: of a tile's figure. */
+const opacity = `getComputedStyle(document.querySelector('#tiles dd')).opacity`;
+
+/** In the page: the contrast of the threads' colours with a card, and of texts with what is behind them. */
+const contrasts = `(() => {
+  const pixel = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const luminance = (colour) => {
+    pixel.fillStyle = colour;
+    pixel.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...pixel.getImageData(0, 0, 1, 1).data].map((value) => {
+      const part = value / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (one, other) => {
+    const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+  const card = of('.chart', 'backgroundColor');
+  const page = of('html', 'backgroundColor');
+  const patches = Array.from(document.querySelectorAll('#threads i'), (each) => getComputedStyle(each).backgroundColor);
+  return [
+    patches.map((colour) => contrast(colour, card)),
+    [contrast(of('#status', 'color'), page), contrast(of('#server', 'color'), page), contrast(of('.chart p', 'color'), card)],
+  ];
+})()` as unknown as () => [lines: number[], texts: number[]];
 
 function load(port: number): void {
   for (let i = 0; i < CLIENTS; i++) {
@@ -125,7 +235,10 @@ async function changesTwice(page: Page, name: string): Promise<void> {
  */
 async function drawsLine(page: Page, thread: number): Promise<void> {
   const isDrawn = `(() => {
-    const [r, g, b] = getComputedStyle(document.querySelectorAll('#threads i')[${thread}]).backgroundColor.match(/\\d+/g);
+    const patch = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    patch.fillStyle = getComputedStyle(document.querySelectorAll('#threads i')[${thread}]).backgroundColor;
+    patch.fillRect(0, 0, 1, 1);
+    const [r, g, b] = patch.getImageData(0, 0, 1, 1).data;
     return Array.from(document.querySelectorAll('#charts canvas')).some((canvas) => {
       const { width, height } = canvas;
       const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });

@@ -22,7 +22,7 @@ export async function startServer(threads: number, module: URL, monitorPort = 0)
   const core = new IocpCore({ threads, maxSessions: 2000 });
   try {
     const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, module });
-    return { core, port: endpoint.port, url: await startMonitor(core, '127.0.0.1', monitorPort) };
+    return { core, port: endpoint.port, url: await startMonitor(core, '127.0.0.1', monitorPort, { name: 'echo' }) };
   } catch (error) {
     await core.stop(0);
     throw error;

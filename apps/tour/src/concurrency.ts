@@ -1,12 +1,22 @@
 // Concurrency: the port lets so many threads run at a time. Too few leave cores idle, too many make them switch contexts.
 import { availableParallelism } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isMainThread } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { JobPool } from '@overlapped/jobs';
 
 type Span = [start: number, end: number];
 const [THREADS, JOBS, STEPS] = [8, 32, 500_000];
+if (isMainThread) setEnvironmentData('met', new SharedArrayBuffer(8));
+const met = new Int32Array(getEnvironmentData('met') as SharedArrayBuffer); // Threads that have come, and whether all have.
 const clock = () => Number(process.hrtime.bigint()) / 1e6; // The same one in all threads.
+
+/** Returns when each thread is here. Until then they block, so the port lets the next one start. */
+export function meet(): void {
+  if (Atomics.add(met, 0, 1) + 1 < THREADS) Atomics.wait(met, 1, 0);
+  else {
+    Atomics.store(met, 1, 1);
+    Atomics.notify(met, 1);
+  }
+}
 
 /** Keeps a core busy: so much work, however long it takes. */
 export function compute(): Span {
@@ -19,7 +29,8 @@ if (isMainThread) {
   console.log(`${JOBS} jobs that compute, on ${THREADS} threads and ${availableParallelism()} cores:`);
   for (const concurrency of [1, 2, 4, 8]) {
     const pool = new JobPool({ module: new URL(import.meta.url), threads: THREADS, concurrency });
-    await sleep(500); // The threads start meanwhile.
+    met.fill(0);
+    await Promise.all(Array.from({ length: THREADS }, () => pool.run('meet'))); // All threads have started.
     const spans = await Promise.all(Array.from({ length: JOBS }, () => pool.run<Span>('compute')));
     const took = Math.max(...spans.map(([, end]) => end)) - Math.min(...spans.map(([start]) => start));
     const average = spans.reduce((sum, [start, end]) => sum + end - start, 0) / took;
