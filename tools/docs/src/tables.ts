@@ -11,14 +11,19 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { root } from './repository.js';
 
-const PART = /<!-- (table: (\w+)( own)?|contents) -->\n[\s\S]*?<!-- end -->/g;
+const TABLE = /<!-- (table: (\w+)( own)?) -->\n[\s\S]*?<!-- end -->/g;
+const CONTENTS = /<!-- contents -->\n[\s\S]*?<!-- end -->/;
 const { SymbolFlags, ModifierFlags } = ts;
 
-/** The text of a README with each of its parts made anew. Throws for a name that no entry of the package exports. */
+/** The text of a page with its table of contents made anew, where it has a place for one. */
+export function withContents(text: string): string {
+  return text.replace(CONTENTS, () => `<!-- contents -->\n\n${contents(text)}\n\n<!-- end -->`);
+}
+
+/** The text of a README with each of its tables made anew. Throws for a name that no entry of the package exports. */
 export function withTables(text: string, find: (name: string) => ts.Symbol, checker: ts.TypeChecker): string {
-  return text.replace(PART, (_part, mark: string, name: string | undefined, own: string | undefined) => {
-    const made = name === undefined ? contents(text) : table(find(name), own !== undefined, checker);
-    return `<!-- ${mark} -->\n\n${made}\n\n<!-- end -->`;
+  return text.replace(TABLE, (_part, mark: string, name: string, own: string | undefined) => {
+    return `<!-- ${mark} -->\n\n${table(find(name), own !== undefined, checker)}\n\n<!-- end -->`;
   });
 }
 

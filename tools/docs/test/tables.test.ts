@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { entries } from '../src/names.js';
 import { root, textFiles } from '../src/repository.js';
-import { exportsOf, withTables } from '../src/tables.js';
+import { exportsOf, withContents, withTables } from '../src/tables.js';
 
 const MESSAGE = 'A docstring has changed, or a heading. Run `pnpm docs:tables`';
 const packages = readdirSync(join(root, 'packages')).filter((name) =>
@@ -17,13 +17,21 @@ const packages = readdirSync(join(root, 'packages')).filter((name) =>
 describe.each(packages)('the README of %s', (name) => {
   const path = join(root, 'packages', name, 'README.md');
 
-  test('has the tables that its docstrings make', async () => {
+  test('has the tables that its docstrings make, and a table of contents', async () => {
     const all = entries().filter(({ specifier }) => `${specifier}/`.startsWith(`@overlapped/${name}/`));
     const { find, checker } = exportsOf(all.filter(({ isInternal }) => !isInternal).map(({ types }) => types));
     const text = readFileSync(path, 'utf8');
     expect(text).toMatch(/<!-- table: /);
-    await expect(withTables(text, find, checker), MESSAGE).toMatchFileSnapshot(path);
+    expect(text).toMatch(/<!-- contents -->/);
+    await expect(withContents(withTables(text, find, checker)), MESSAGE).toMatchFileSnapshot(path);
   });
+});
+
+test.each(['README.md', 'docs/ARCHITECTURE.md'])('%s has a table of contents', async (page) => {
+  const path = join(root, page);
+  const text = readFileSync(path, 'utf8');
+  expect(text).toMatch(/<!-- contents -->/);
+  await expect(withContents(text), MESSAGE).toMatchFileSnapshot(path);
 });
 
 const files = textFiles().filter(({ path }) => !/(^|\/)node_modules\//.test(path));
@@ -38,7 +46,7 @@ test('docs/ENVIRONMENT.md lists the environment variables that the code reads', 
   expect(listed.sort()).toEqual([...found].sort());
 });
 
-test.each(['session', 'jobs'])('the README of %s lists the error codes of its code, and no others', (name) => {
+test.each(['session', 'jobs', 'net-core'])('the README of %s lists the error codes of its code, and no others', (name) => {
   const sources = files.filter(({ path }) => path.startsWith(`packages/${name}/src/`));
   // Those that it makes or lists, not those that it only asks for.
   const made = /(?<!code [!=]== )'(E[A-Z]{3,})'/g;
