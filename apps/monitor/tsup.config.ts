@@ -5,6 +5,6 @@ import { options } from '../../tsup.base.js';
 export default defineConfig(
   options(
     { index: 'src/index.ts', 'page/main': 'page/main.ts', screenshot: 'test/screenshot.ts' },
-    { external: ['playwright-core', /^@overlapped/] },
+    { external: ['playwright-core', /^@overlapped\/(?!support)/] },
   ),
 );

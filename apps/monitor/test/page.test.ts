@@ -1,9 +1,9 @@
 // The page as its users see it, in a browser.
 
+import { findBrowser, openBrowser } from '@overlapped/support/browser';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
-import { findBrowser, openBrowser } from './browser.js';
 import { startImitation } from './imitation.js';
 import { native, startClient, startServer } from './support.js';
 

@@ -2,7 +2,7 @@
 // It takes a minute and a half. Run by `pnpm screenshot`, after a build.
 
 import { fileURLToPath } from 'node:url';
-import { findBrowser, openBrowser } from './browser.js';
+import { findBrowser, openBrowser } from '@overlapped/support/browser';
 import { startClient, startServer } from './support.js';
 
 const SECONDS = 90;

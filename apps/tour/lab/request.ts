@@ -9,7 +9,7 @@ export interface Request {
 }
 
 /** Bytes of a request. */
-export const SIZE = 12;
+const SIZE = 12;
 
 export function encode({ number, blocking, amount }: Request): Buffer {
   const bytes = Buffer.alloc(SIZE);

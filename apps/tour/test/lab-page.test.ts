@@ -1,8 +1,8 @@
 // The lab's page as its users see it, in a browser.
 
+import { findBrowser, openBrowser } from '@overlapped/support/browser';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { findBrowser, openBrowser } from '../../monitor/test/browser.js';
 import { interrupt, startLab } from './lab-process.js';
 
 /** The test's own limit ends its waits. */

@@ -2,7 +2,7 @@
 // `pnpm screenshot`, after a build.
 
 import { fileURLToPath } from 'node:url';
-import { findBrowser, openBrowser } from '../../monitor/test/browser.js';
+import { findBrowser, openBrowser } from '@overlapped/support/browser';
 import { openLab } from '../lab/lab.js';
 
 const MILLISECONDS = 11_000;

@@ -46,19 +46,22 @@ test('docs/ENVIRONMENT.md lists the environment variables that the code reads', 
   expect(listed.sort()).toEqual([...found].sort());
 });
 
-test.each(['session', 'jobs', 'net-core'])('the README of %s lists the error codes of its code, and no others', (name) => {
-  const sources = files.filter(({ path }) => path.startsWith(`packages/${name}/src/`));
-  // Those that it makes or lists, not those that it only asks for.
-  const made = /(?<!code [!=]== )'(E[A-Z]{3,})'/g;
-  const codes = new Set(sources.flatMap(({ text }) => [...text.matchAll(made)].map(([, code]) => code!)));
-  const section = textOf(`packages/${name}/README.md`)
-    .split('\n## ')
-    .find((each) => each.startsWith('Errors\n'))!;
-  const listed = new Set([...section.matchAll(/(?<=^\| .*)`(E[A-Z]{3,})`(?=[^|]*\|)/gm)].map(([, code]) => code!));
-  expect([...codes].filter((code) => !listed.has(code))).toEqual([]);
-  const kernel = files.filter(({ path }) => /^packages\/[\w-]+\/src\//.test(path));
-  expect([...listed].filter((code) => !kernel.some(({ text }) => text.includes(code)))).toEqual([]);
-});
+test.each(['session', 'jobs', 'net-core'])(
+  'the README of %s lists the error codes of its code, and no others',
+  (name) => {
+    const sources = files.filter(({ path }) => path.startsWith(`packages/${name}/src/`));
+    // Those that it makes or lists, not those that it only asks for.
+    const made = /(?<!code [!=]== )'(E[A-Z]{3,})'/g;
+    const codes = new Set(sources.flatMap(({ text }) => [...text.matchAll(made)].map(([, code]) => code!)));
+    const section = textOf(`packages/${name}/README.md`)
+      .split('\n## ')
+      .find((each) => each.startsWith('Errors\n'))!;
+    const listed = new Set([...section.matchAll(/(?<=^\| .*)`(E[A-Z]{3,})`(?=[^|]*\|)/gm)].map(([, code]) => code!));
+    expect([...codes].filter((code) => !listed.has(code))).toEqual([]);
+    const kernel = files.filter(({ path }) => /^packages\/[\w-]+\/src\//.test(path));
+    expect([...listed].filter((code) => !kernel.some(({ text }) => text.includes(code)))).toEqual([]);
+  },
+);
 
 test('the README of session says what is in the place of each member of net.Server and net.Socket', () => {
   const section = textOf('packages/session/README.md')

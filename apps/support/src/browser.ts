@@ -1,4 +1,4 @@
-// A Chromium that this machine has, for the tests and for the picture: Debian's headless one, or what is like it.
+// The Chromium of this machine, for tests and pictures of pages: Debian's headless one, or another.
 
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -6,7 +6,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const NAMES = ['chromium-headless-shell', 'chromium', 'google-chrome'];
 
-/** Where it is, if it is anywhere in the PATH. */
+/** Its path; undefined if it is not in the PATH. */
 export function findBrowser(): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
