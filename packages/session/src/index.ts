@@ -66,6 +66,7 @@ export type { SessionLimits, SessionOptions, Watermarks } from './session/sessio
 export type { Timeouts } from './session/timeout-sweep.js';
 
 export type { SharedSessionOptions } from './shared/options.js';
+export { SharedPacketSession } from './shared/shared-packet-session.js';
 export { SharedSession } from './shared/shared-session.js';
 export type { StateArray } from './shared/state/array.js';
 export type { StateOf, StateSchema } from './shared/state/layout.js';

@@ -8,7 +8,7 @@ import { type Framer, frameTooLong, NOTHING } from './framer.js';
 
 /** Minimum capacity for gathering a frame of unknown or greater length, and minimum of bytes gathered to find its length. */
 const LEAST_CAPACITY = 512;
-const LEAST_STEP = 64;
+export const LEAST_STEP = 64;
 /** Capacity for a frame in parts, as a multiple of its bytes received so far. */
 const GROWTH = 4;
 
@@ -49,7 +49,7 @@ export class FrameReader {
     const start = this.#at;
     const left = this.#piece.length - start;
     if (left === 0) return this.#done();
-    const length = this.#measure(this.#piece, start, 0);
+    const length = measureFrame(this.#framer, this.#piece, start, 0);
     if (length === 0 || length > left) {
       this.#length = length;
       this.#parted++;
@@ -73,16 +73,6 @@ export class FrameReader {
     return null;
   }
 
-  /** The length of a frame of which `bytes` has a part at least; 0 if it is not known yet. */
-  #measure(bytes: Buffer, start: number, searched: number): number {
-    const { maxFrameLength } = this.#framer;
-    const length = this.#framer.measure(bytes, start, searched);
-    const known = length > 0 ? length : bytes.length - start + 1;
-    if (known > maxFrameLength) throw frameTooLong(maxFrameLength);
-    assert(length > searched || length === 0, 'a framer that measured otherwise before');
-    return length;
-  }
-
   #complete(soFar: Buffer): Buffer | null {
     let gathered = soFar;
     while (this.#length === 0 || this.#filled < this.#length) {
@@ -92,7 +82,8 @@ export class FrameReader {
       // The end of a frame of unknown length is not known, so this may gather too much; at most twice as much.
       const wanted = this.#length > 0 ? this.#length - searched : Math.max(LEAST_STEP, searched);
       gathered = this.#gather(Math.min(wanted, left));
-      if (this.#length === 0) this.#length = this.#measure(gathered.subarray(0, this.#filled), 0, searched);
+      if (this.#length === 0)
+        this.#length = measureFrame(this.#framer, gathered.subarray(0, this.#filled), 0, searched);
     }
     const length = this.#length;
     this.#at -= this.#filled - length;
@@ -118,4 +109,14 @@ export class FrameReader {
     this.#filled = filled;
     return gathered;
   }
+}
+
+/** The length of a frame of which `bytes` has a part at least; 0 if it is not known yet. Throws an IocpError as next() does. */
+export function measureFrame(framer: Framer, bytes: Buffer, start: number, searched: number): number {
+  const { maxFrameLength } = framer;
+  const length = framer.measure(bytes, start, searched);
+  const known = length > 0 ? length : bytes.length - start + 1;
+  if (known > maxFrameLength) throw frameTooLong(maxFrameLength);
+  assert(length > searched || length === 0, 'a framer that measured otherwise before');
+  return length;
 }

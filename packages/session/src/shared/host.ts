@@ -2,15 +2,25 @@
 // (shared-thread.ts).
 
 import { threadId } from 'node:worker_threads';
-import { lengthOf, plainView, Ready, type SharedSockets, type SocketPort } from '@overlapped/iocp-native/internal';
+import {
+  copyInto,
+  lengthOf,
+  plainView,
+  Ready,
+  type SharedSockets,
+  type SocketPort,
+} from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf } from '../bytes.js';
+import type { Framer } from '../framing/framer.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** The first number of a posted packet that has a thread load a service, the second number. No record has this number. */
 export const HOST = 0xfffffffd;
 
 const LENGTH_SIZE = 4;
+/** Frames of so many bytes are put together in memory that is used again. */
+const SCRATCH = 16_384;
 
 export class SharedHost implements SharedSessions {
   readonly table: SharedTable;
@@ -18,6 +28,9 @@ export class SharedHost implements SharedSessions {
   protected readonly sockets: SharedSockets;
   readonly #header = new Uint8Array(LENGTH_SIZE);
   readonly #length = new DataView(this.#header.buffer);
+  #scratch: Buffer | null = null;
+  /** The view of the last frame in it: frames of equal length get the same object. */
+  #frame: Buffer | null = null;
 
   constructor(table: SharedTable, port: SocketPort, sockets: SharedSockets) {
     this.table = table;
@@ -55,6 +68,23 @@ export class SharedHost implements SharedSessions {
     const sent = open && this.#send(slot, at, bytes);
     table.unlock(slot);
     return sent;
+  }
+
+  /** Sends a frame in one piece: other threads may send to the same session. */
+  sendFrame(slot: number, id: number, framer: Framer, body: Uint8Array): boolean {
+    const header = framer.header(body);
+    const trailer = framer.trailer(body);
+    const length = lengthOf(body);
+    const total = header.length + length + trailer.length;
+    if (total > SCRATCH) return this.sendTo(slot, id, Buffer.concat([header, plainView(body, length), trailer]));
+    this.#scratch ??= Buffer.allocUnsafeSlow(SCRATCH);
+    const scratch = this.#scratch;
+    scratch.set(header);
+    // False if the caller's memory has been taken away since it was measured.
+    if (!copyInto(scratch, header.length, body)) return false;
+    scratch.set(trailer, header.length + length);
+    if (this.#frame?.length !== total) this.#frame = scratch.subarray(0, total);
+    return this.sendTo(slot, id, this.#frame);
   }
 
   /** Bytes that wait to be sent. */

@@ -6,6 +6,7 @@ import type { Endpoint } from '@overlapped/iocp-native';
 import { debugging } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf } from '../bytes.js';
+import type { Framer } from '../framing/framer.js';
 import {
   type BindableState,
   kBind as bindState,
@@ -17,6 +18,8 @@ import {
 /** What a view needs of the thread, or of the core, that runs its handlers. */
 export interface TurnHost extends SharedSessions {
   sendTo(slot: number, id: number, bytes: Uint8Array): boolean;
+  /** Sends a frame: no other thread's bytes come between its parts. Throws a RangeError for a body that has no frame. */
+  sendFrame(slot: number, id: number, framer: Framer, body: Uint8Array): boolean;
   end(slot: number, id: number): void;
   /** Ends the session of the turn at once. */
   destroy(view: SharedSession, error: Error | undefined): void;
@@ -31,6 +34,8 @@ export const kBind = Symbol('bind');
 export const kUnbind = Symbol('unbind');
 export const kSlot = Symbol('slot');
 export const kError = Symbol('error');
+export const kFramer = Symbol('framer');
+export const kSendFrame = Symbol('sendFrame');
 
 /**
  * One connection that any worker thread of the core serves. Handlers of one session run one at a time, in order, an async one
@@ -55,6 +60,8 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
   #turn: Error | null = null;
   /** What destroy() was given, and what a handler threw. @internal */
   [kError]: Error | undefined = undefined;
+  /** Cuts what is received into frames; null if onReceive is called. @internal */
+  [kFramer]: Framer | null = null;
 
   // Handlers, for subclasses to override.
 
@@ -136,6 +143,11 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
   /** This end of the connection. Undefined as `remote` is. */
   get local(): Endpoint | undefined {
     return this.#bound.endpoint(this.#slot, 'local');
+  }
+
+  /** @internal */
+  [kSendFrame](data: Uint8Array | string): boolean {
+    return this.#bound.sendFrame(this.#slot, this.#id, this[kFramer]!, bytesOf(data));
   }
 
   /** @internal */

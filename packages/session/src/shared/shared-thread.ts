@@ -14,11 +14,14 @@ import {
   WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { ObjectPool } from '@overlapped/object-pool';
+import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
+import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
 import type { HostedService } from './protocol.js';
-import { kAttach, kBind, kError, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
+import type { SharedPacketSession } from './shared-packet-session.js';
+import { kAttach, kBind, kError, kFramer, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
 import type { StateMemory } from './state/types.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
@@ -62,6 +65,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   readonly #requeue = () => queueMicrotask(this.#serve);
   /** The view of the last received bytes: messages of equal length get the same object. */
   #data: Buffer;
+  readonly #cutter: FrameCutter;
 
   /**
    * @param load has the thread host a service that has begun since it was started
@@ -80,6 +84,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     this.#serviceOf = serviceOf;
     this.#accepted = accepted;
     this.#data = sockets.received;
+    this.#cutter = new FrameCutter(table.frames, table.words);
   }
 
   /** From now on this thread serves the sessions of a service. Gives the bytes of a session's state. */
@@ -303,11 +308,21 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   #receive(slot: number, at: number, view: SharedSession): unknown {
     const { words } = this.table;
+    const framer = view[kFramer];
+    if (framer !== null && this.#cutter.waits(at + Field.FrameLength)) {
+      // Frames that came with an earlier one, whose handler was async.
+      this.#cutter.add(NOTHING);
+      return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
+    }
     if ((words[at + Field.Flags]! & Flag.PeerEnded) !== 0) return undefined;
     const count = this.sockets.receive(words[at + Field.Socket]! - 1);
     if (count > 0) {
       words[at + Field.Received]! += count;
       if (this.#data.length !== count) this.#data = this.sockets.received.subarray(0, count);
+      if (framer !== null) {
+        this.#cutter.add(this.#data);
+        return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
+      }
       try {
         return view.onReceive(this.#data);
       } catch (thrown) {
@@ -318,6 +333,37 @@ export class SharedThread extends SharedHost implements TurnHost {
     } else if (count !== -WOULD_BLOCK) {
       view[kError] ??= this.sockets.error('receive', 'recv', -count);
       this.close(slot, view.id, Reason.Destroyed);
+    }
+    return undefined;
+  }
+
+  /** Calls onPacket for each whole frame, until a handler is async: the others are kept, and due when its promise has settled. */
+  #deliverFrames(slot: number, at: number, view: SharedPacketSession, framer: Framer): unknown {
+    const { words } = this.table;
+    const cutter = this.#cutter;
+    const buffer = at + Field.Frame;
+    const length = at + Field.FrameLength;
+    while ((Atomics.load(words, at + Field.Flags) & Flag.Closing) === 0) {
+      let frame: Buffer | null | undefined;
+      let result: unknown;
+      try {
+        frame = cutter.next(slot, buffer, length, framer);
+        if (frame === null) break;
+        result = view.onPacket(frame);
+      } catch (error) {
+        // A bad frame is an error of the peer, and no failure of a handler.
+        if (frame === undefined && isIocpError(error)) this.destroy(view, error);
+        else this.#failed(view, error);
+        break;
+      }
+      if (result === undefined || !isThenable(result)) continue;
+      try {
+        cutter.keepRest(slot, buffer, length);
+      } catch (error) {
+        this.destroy(view, asError(error));
+      }
+      if (cutter.waits(length)) Atomics.or(words, at + Field.Pending, Read);
+      return result;
     }
     return undefined;
   }
@@ -399,7 +445,10 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = 0;
     if (fd >= 0) this.sockets.close(fd, lost || (flags & Flag.Reset) !== 0);
     table.unlock(slot);
-    return view[kError] ?? this.#errorOf(words[at + Field.Reason]!);
+    const reason = words[at + Field.Reason]!;
+    const truncated =
+      reason === Reason.None && (flags & Flag.PeerEnded) !== 0 && table.frames.lengthOf(at + Field.Frame) > 0;
+    return view[kError] ?? (truncated ? truncatedFrame() : this.#errorOf(reason));
   }
 
   /** The session is over. False when something is due in this turn, as the kernel's last packet of the record has just come. */

@@ -1,5 +1,5 @@
 // The table of a server's shared sessions, in memory that all threads see: a record for each session, and the blocks of bytes
-// that wait to be sent, to be read, or to be given to a session.
+// that wait to be sent, to become frames, or to be given to a session.
 //
 //   words    header, services, records of WIDTH words, words of the blocks
 //   bytes    the blocks, in native memory: the kernel reads them there
@@ -12,7 +12,9 @@
 import { threadId } from 'node:worker_threads';
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { SharedLock } from '@overlapped/iocp-native/internal';
-import { ByteQueues, blockWords, QUEUE_WORDS } from './memory/byte-queues.js';
+import { blockWords } from './memory/blocks.js';
+import { ByteQueues, QUEUE_WORDS } from './memory/byte-queues.js';
+import { FrameBuffers } from './memory/frame-buffers.js';
 
 /** The words of a record. */
 export const Field = {
@@ -37,12 +39,13 @@ export const Field = {
   Sent: 9,
   /** The next free record plus one. */
   Next: 10,
-  /** Bytes that the frame which is being gathered has; 0 while unknown. */
+  /** Bytes of the frame at the start of the frame buffer: see FrameCutter. */
   FrameLength: 11,
-  /** The queues: what the kernel has not taken, bytes of an incomplete frame, messages of other sessions. */
+  /** The queues: what the kernel has not taken, messages of other sessions. */
   Sends: 12,
-  Frame: 12 + QUEUE_WORDS,
-  Messages: 12 + 2 * QUEUE_WORDS,
+  Messages: 12 + QUEUE_WORDS,
+  /** The frame buffer. The thread of the turn changes it, without the lock. */
+  Frame: 12 + 2 * QUEUE_WORDS,
 } as const;
 const WIDTH = 32;
 
@@ -147,6 +150,7 @@ export class SharedTable {
   readonly words: Int32Array;
   readonly block: NativeBlock;
   readonly queues: ByteQueues;
+  readonly frames: FrameBuffers;
   readonly #free: SharedLock;
 
   constructor(token: TableToken, block: NativeBlock) {
@@ -161,6 +165,7 @@ export class SharedTable {
       bytes: block.bytes.subarray(0, blocksSize(token.blocks)),
       blockSize: BLOCK_SIZE,
     });
+    this.frames = new FrameBuffers(this.queues.blocks, this.words);
   }
 
   /** The first word of a record. */
@@ -229,8 +234,9 @@ export class SharedTable {
     const { words } = this;
     const at = this.at(slot);
     this.lock(slot);
-    for (const queue of [Field.Sends, Field.Frame, Field.Messages]) this.queues.clear(at + queue);
-    if ((words[at + Field.Flags]! & Flag.Torn) !== 0) this.queues.reclaim(slot + 1);
+    for (const queue of [Field.Sends, Field.Messages]) this.queues.clear(at + queue);
+    this.frames.clear(at + Field.Frame);
+    if ((words[at + Field.Flags]! & Flag.Torn) !== 0) this.queues.blocks.reclaim(slot + 1);
     words[at + Field.Flags] = 0;
     Atomics.add(words, at + Field.Generation, 1);
     this.unlock(slot);
@@ -274,14 +280,16 @@ export class SharedTable {
       const lock = new SharedLock(words, at + Field.Lock);
       if (lock.inherit(thread)) {
         // A queue that was being changed is lost, and with it the session. The kernel may be sending from one of its blocks.
-        words.fill(0, at + Field.Sends, at + WIDTH);
+        words.fill(0, at + Field.Sends, at + Field.Messages + QUEUE_WORDS);
         words[at + Field.Reason] = Reason.ThreadLost;
         words[at + Field.Flags]! |= Flag.Closing | Flag.Reset | Flag.Torn;
         Atomics.or(words, at + Field.Pending, Due.Close);
         lock.unlock();
         if (!lost.includes(slot)) lost.push(slot);
       }
-      if (Atomics.load(words, at + Field.Turn) === thread + 1 && !lost.includes(slot)) lost.push(slot);
+      if (Atomics.load(words, at + Field.Turn) !== thread + 1) continue;
+      this.frames.reclaim(at + Field.Frame, slot);
+      if (!lost.includes(slot)) lost.push(slot);
     }
     return lost;
   }

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ByteQueues, blockWords, QUEUE_WORDS } from '../../src/shared/memory/byte-queues.js';
+import { blockWords } from '../../src/shared/memory/blocks.js';
+import { ByteQueues, QUEUE_WORDS } from '../../src/shared/memory/byte-queues.js';
 import { startThread } from './threads.js';
 
 const BLOCK = 8;
@@ -73,12 +74,12 @@ test('queues have the bytes that were appended and not consumed, and use no more
         } else {
           if (step.kind === 'clear') all.clear(at);
           else {
-            all.reclaim(step.queue + 1);
+            all.blocks.reclaim(step.queue + 1);
             memory.queues.fill(0, at, at + QUEUE_WORDS);
           }
           remove(one, one.bytes.length);
         }
-        expect(threads[0]!.used).toBe(blocks());
+        expect(threads[0]!.blocks.used).toBe(blocks());
         for (let i = 0; i < QUEUES; i++) {
           const { bytes, start } = model[i]!;
           const where = i * QUEUE_WORDS;
@@ -102,7 +103,7 @@ test('bytes whose memory has been taken away are not appended', () => {
   const data = new Uint8Array(40);
   structuredClone(data.buffer, { transfer: [data.buffer] });
   expect(all.append(0, 1, data)).toBe(true);
-  expect([all.lengthOf(0), all.used]).toEqual([0, 0]);
+  expect([all.lengthOf(0), all.blocks.used]).toEqual([0, 0]);
 });
 
 test('what a caller can break is asserted: an owner of 0, more bytes than there are, the head of an empty queue', () => {
@@ -124,7 +125,7 @@ test('threads that append to the same queues and consume from them keep the orde
   );
   await Promise.all(producers.map(({ done }) => done));
   for (const { done } of consumers) expect(await done).toEqual({ wrong: 0, taken: count });
-  expect(new ByteQueues(memory).used).toBe(0);
+  expect(new ByteQueues(memory).blocks.used).toBe(0);
 });
 
 test('blocks of threads that were terminated come back', async () => {
@@ -136,7 +137,7 @@ test('blocks of threads that were terminated come back', async () => {
       await started;
       await worker.terminate();
     }
-    for (let queue = 0; queue < QUEUES; queue++) all.reclaim(queue + 1);
+    for (let queue = 0; queue < QUEUES; queue++) all.blocks.reclaim(queue + 1);
     memory.queues.fill(0);
     // Every block can be taken again, and the pool knows that it has no other.
     expect(all.append(0, 1, Buffer.alloc(16 * 64))).toBe(true);

@@ -2,21 +2,15 @@
 // see script.ts.
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { getEnvironmentData, threadId } from 'node:worker_threads';
+import { threadId } from 'node:worker_threads';
 import { SharedSession, u32 } from '@overlapped/session';
+import { memory, note } from './notes.js';
 
-const notes = new Int32Array(getEnvironmentData('overlapped:shared-test'));
+const notes = memory();
+
 const RUNNING = 0;
 const MOST = 1;
-const LENGTH = 2;
-const LOG = 3;
 const FLAGS = 2048;
-
-function note(number) {
-  const at = Atomics.add(notes, LENGTH, 1);
-  Atomics.store(notes, LOG + at, number);
-  Atomics.notify(notes, LOG + at);
-}
 
 function begin() {
   const running = Atomics.add(notes, RUNNING, 1) + 1;
