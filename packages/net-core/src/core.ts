@@ -77,6 +77,12 @@ const DEFAULT_MAX_SESSIONS = 65536;
 const LAST_ROUNDS = 64;
 const LAST_BATCH = 256;
 
+/** The shared sessions of a server, as its core reaches them. */
+interface HostedSessions extends SharedSessions {
+  /** Sends bytes to the members of a group. Absent where the sessions are the core's own: then they are members as all others. */
+  broadcast?(data: Uint8Array, group: string): boolean;
+}
+
 export class Core implements IocpCore {
   /** The core pumps it: dequeue(), watch() and destroy() are not for others. */
   readonly port: CompletionPort;
@@ -110,7 +116,7 @@ export class Core implements IocpCore {
   /** Tells the user that a thread has ended by itself. */
   readonly lostThread: (error: Error, index: number) => void;
   /** The shared sessions of this server, once there are some. */
-  sharedSessions: SharedSessions | null = null;
+  sharedSessions: HostedSessions | null = null;
   /** Gets each message that a thread of this server sends, before broadcast() returns or from the pump. */
   onMessage: ((messages: SharedMessages, message: number) => void) | null = null;
   readonly #workerOptions: Pick<WorkerPoolOptions, 'resourceLimits' | 'onLost' | 'onHung' | 'core'>;

@@ -21,7 +21,12 @@ interface GroupMember {
 
 /** The groups of one core's sessions. */
 class Groups {
+  readonly #core: Core;
   readonly #members = new Map<string, Set<GroupMember>>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
 
   join(member: GroupMember, name: string): void {
     const members = this.#members.get(name);
@@ -38,10 +43,10 @@ class Groups {
     const { bytes } = messages.block;
     const at = messages.offsetOf(message);
     const start = at + HEADER + bytes.readUInt16LE(at);
-    const members = this.#members.get(bytes.toString('utf8', at + HEADER, start));
-    if (!members) return;
+    const name = bytes.toString('utf8', at + HEADER, start);
     const length = at + messages.lengthOf(message) - start;
-    for (const member of members) member[kSendMessage](messages, message, start, length);
+    this.#core.sharedSessions?.broadcast?.(bytes.subarray(start, start + length), name);
+    for (const member of this.#members.get(name) ?? []) member[kSendMessage](messages, message, start, length);
   }
 }
 
@@ -51,7 +56,7 @@ const groups = new WeakMap<Core, Groups>();
 export function groupsOf(core: Core): Groups {
   let known = groups.get(core);
   if (known) return known;
-  known = new Groups();
+  known = new Groups(core);
   groups.set(core, known);
   const { deliver } = Groups.prototype;
   core.onMessage = deliver.bind(known);

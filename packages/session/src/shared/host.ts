@@ -11,8 +11,9 @@ import {
   type SocketPort,
 } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
-import { bytesOf } from '../bytes.js';
+import { bytesOf, plainBytesOf } from '../bytes.js';
 import type { Framer } from '../framing/framer.js';
+import { EVERYONE } from '../session/groups.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** The first number of a posted packet that has a thread load a service, the second number. No record has this number. */
@@ -85,6 +86,34 @@ export class SharedHost implements SharedSessions {
     scratch.set(trailer, header.length + length);
     if (this.#frame?.length !== total) this.#frame = scratch.subarray(0, total);
     return this.sendTo(slot, id, this.#frame);
+  }
+
+  /** In the turn of the session. */
+  join(slot: number, group: string): void {
+    const open = (this.table.words[this.table.at(slot) + Field.Flags]! & Flag.Open) !== 0;
+    if (group === EVERYONE) this.#standAside(slot, false);
+    else if (open) this.table.groups.join(slot, group);
+  }
+
+  /** In the turn of the session. */
+  leave(slot: number, group: string): void {
+    if (group === EVERYONE) this.#standAside(slot, true);
+    else this.table.groups.leave(slot, group);
+  }
+
+  broadcast(data: Uint8Array | string, group: string): boolean {
+    const { table } = this;
+    const bytes = plainBytesOf(data);
+    if (group === EVERYONE) {
+      for (let slot = 0; slot < table.used; slot++) this.#sendToMember(slot, table.generation(slot), bytes, Flag.Aside);
+      return true;
+    }
+    const { groups } = table;
+    groups.list(group);
+    for (let slot = groups.nextMember(0); slot >= 0; slot = groups.nextMember(slot + 1)) {
+      this.#sendToMember(slot, groups.generation(slot), bytes, 0);
+    }
+    return true;
   }
 
   /** Bytes that wait to be sent. */
@@ -187,6 +216,39 @@ export class SharedHost implements SharedSessions {
     }
     if (left === 0) this.#drained(slot, at);
     table.unlock(slot);
+  }
+
+  #standAside(slot: number, aside: boolean): void {
+    const { table } = this;
+    const flags = table.at(slot) + Field.Flags;
+    table.lock(slot);
+    if (aside) table.words[flags]! |= Flag.Aside;
+    else table.words[flags]! &= ~Flag.Aside;
+    table.unlock(slot);
+  }
+
+  /** Sends a message of a group, unless the session has one of these flags, or is over, or slow. */
+  #sendToMember(slot: number, generation: number, bytes: Uint8Array, flag: number): void {
+    const { table } = this;
+    const { words } = table;
+    const at = table.at(slot);
+    table.lock(slot);
+    const flags = words[at + Field.Flags]!;
+    const takes = (flags & (Flag.Open | Flag.Ending | Flag.Closing | flag)) === Flag.Open;
+    if (takes && table.generation(slot) === generation && !this.#isSlow(at, bytes.length)) {
+      this.#send(slot, at, bytes);
+      // onDrain follows a send() of the session that returned false, and no broadcast.
+      if ((flags & Flag.Congested) === 0) words[at + Field.Flags]! &= ~Flag.Congested;
+    }
+    table.unlock(slot);
+  }
+
+  #isSlow(at: number, length: number): boolean {
+    const { table } = this;
+    const service = table.serviceAt(table.words[at + Field.Service]!);
+    const queued = table.queues.lengthOf(at + Field.Sends);
+    const limit = table.words[service + ServiceField.QueueLimit]!;
+    return queued > table.words[service + ServiceField.HighWatermark]! || (limit > 0 && queued + length > limit);
   }
 
   #send(slot: number, at: number, bytes: Uint8Array): boolean {

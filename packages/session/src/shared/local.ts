@@ -131,6 +131,18 @@ class LocalTurns implements TurnHost {
     return this.#session.send(encodeFrame(framer, body));
   }
 
+  join(_slot: number, group: string): void {
+    this.#session.join(group);
+  }
+
+  leave(_slot: number, group: string): void {
+    this.#session.leave(group);
+  }
+
+  broadcast(data: Uint8Array | string, group: string): boolean {
+    return this.#session.broadcast(data, group);
+  }
+
   end(): void {
     this.#session.end();
   }

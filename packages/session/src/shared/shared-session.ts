@@ -7,6 +7,7 @@ import { debugging } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf } from '../bytes.js';
 import type { Framer } from '../framing/framer.js';
+import { EVERYONE } from '../session/groups.js';
 import {
   type BindableState,
   kBind as bindState,
@@ -21,6 +22,9 @@ export interface TurnHost extends SharedSessions {
   /** Sends a frame: no other thread's bytes come between its parts. Throws a RangeError for a body that has no frame. */
   sendFrame(slot: number, id: number, framer: Framer, body: Uint8Array): boolean;
   end(slot: number, id: number): void;
+  join(slot: number, group: string): void;
+  leave(slot: number, group: string): void;
+  broadcast(data: Uint8Array | string, group: string): boolean;
   /** Ends the session of the turn at once. */
   destroy(view: SharedSession, error: Error | undefined): void;
   queued(slot: number): number;
@@ -123,6 +127,28 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
     const host = this.#bound;
     if (data !== undefined) host.sendTo(this.#slot, this.#id, bytesOf(data));
     host.end(this.#slot, this.#id);
+  }
+
+  /**
+   * Joins a group: broadcast() to the group reaches this session, until it leaves or is over. Throws a RangeError for a name of more
+   * than 1,024 bytes, and an IocpError: ENOBUFS if 4,096 other groups have members, EBUSY as the README's table of errors says.
+   */
+  join(group: string): void {
+    this.#bound.join(this.#slot, group);
+  }
+
+  /** Leaves a group. Does nothing if the session is not in it. Throws as join() does. */
+  leave(group: string): void {
+    this.#bound.leave(this.#slot, group);
+  }
+
+  /**
+   * Sends bytes to all shared sessions of the core, or to those that joined `group`, this session included: straight to the sockets,
+   * from this thread. A session whose queue is above its high watermark is skipped. Broadcasts of one thread arrive in order. It also
+   * works in onDisconnected. Sessions that are not shared are reached by `broadcast(core, data, group)` alone.
+   */
+  broadcast(data: Uint8Array | string, group = EVERYONE): boolean {
+    return this.#bound.broadcast(data, group);
   }
 
   /** Closes at the end of this turn: queued bytes are dropped, and the peer sees a reset. `error` goes to onDisconnected. */

@@ -445,6 +445,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = 0;
     if (fd >= 0) this.sockets.close(fd, lost || (flags & Flag.Reset) !== 0);
     table.unlock(slot);
+    while (!table.groups.leaveAll(slot));
     const reason = words[at + Field.Reason]!;
     const truncated =
       reason === Reason.None && (flags & Flag.PeerEnded) !== 0 && table.frames.lengthOf(at + Field.Frame) > 0;

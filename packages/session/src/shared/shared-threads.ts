@@ -21,6 +21,7 @@ import {
 } from '@overlapped/iocp-native/internal';
 import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
+import { groupsOf } from '../session/groups.js';
 import { HOST, SharedHost } from './host.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
 import {
@@ -102,6 +103,8 @@ export class SharedThreads implements Stoppable {
     this.#sockets = sockets;
     this.host = new SharedHost(this.table, port, sockets);
     core.sharedSessions = this.host;
+    // Broadcasts of other threads reach the shared sessions by the core's own thread.
+    groupsOf(core);
     core.attach(this);
     // A thread that waits in the kernel would keep the process from its end for a while.
     process.on('exit', this.#wakeAll);

@@ -15,6 +15,7 @@ import { SharedLock } from '@overlapped/iocp-native/internal';
 import { blockWords } from './memory/blocks.js';
 import { ByteQueues, QUEUE_WORDS } from './memory/byte-queues.js';
 import { FrameBuffers } from './memory/frame-buffers.js';
+import { createGroupMemory, GroupTable } from './memory/group-table.js';
 
 /** The words of a record. */
 export const Field = {
@@ -68,6 +69,8 @@ export const Flag = {
   Over: 128,
   /** A thread ended while it changed the queues: the session's blocks are given back when the session is over. */
   Torn: 256,
+  /** The session has left the group of all sessions. */
+  Aside: 512,
 } as const;
 
 /** What a session's next turn is for. */
@@ -119,10 +122,13 @@ export const ServiceField = {
 const PATIENCE = 60_000;
 const SLOT_RANGE = 2 ** 20;
 const BLOCK_SIZE = 4096;
+/** The most groups that have members at a time. */
+const GROUPS = 4096;
 
 /** The table, as it crosses to another thread. */
 export interface TableToken {
   readonly words: SharedArrayBuffer;
+  readonly groups: SharedArrayBuffer;
   readonly records: number;
   readonly blocks: number;
   /** The address of the blocks: blockAt(). */
@@ -138,6 +144,7 @@ export function createTable(records: number, blocks: number, address: number): T
   const words = FIRST + records * WIDTH + blockWords(blocks);
   return {
     words: new SharedArrayBuffer(words * 4),
+    groups: createGroupMemory({ slots: records, groups: GROUPS }),
     records,
     blocks,
     address,
@@ -151,6 +158,7 @@ export class SharedTable {
   readonly block: NativeBlock;
   readonly queues: ByteQueues;
   readonly frames: FrameBuffers;
+  readonly groups: GroupTable;
   readonly #free: SharedLock;
 
   constructor(token: TableToken, block: NativeBlock) {
@@ -166,6 +174,8 @@ export class SharedTable {
       blockSize: BLOCK_SIZE,
     });
     this.frames = new FrameBuffers(this.queues.blocks, this.words);
+    const limits = { slots: token.records, groups: GROUPS };
+    this.groups = new GroupTable(token.groups, limits, (slot) => this.generation(slot));
   }
 
   /** The first word of a record. */
@@ -248,6 +258,8 @@ export class SharedTable {
     const { words } = this;
     const at = this.at(slot);
     const service = words[at + Field.Service]!;
+    // A session leaves its groups at its end, but its thread may have ended before.
+    while (!this.groups.leaveAll(slot));
     while (!this.#free.lock(PATIENCE));
     words[at + Field.Next] = words[Header.Free]!;
     words[Header.Free] = slot + 1;
@@ -271,6 +283,7 @@ export class SharedTable {
     const { words } = this;
     const lost: number[] = [];
     if (this.#free.inherit(thread)) this.#free.unlock();
+    this.groups.recover(thread);
     for (let service = 0; service < MOST_SERVICES; service++) {
       const lock = this.serviceLock(service);
       if (lock.inherit(thread)) lock.unlock();

@@ -4,6 +4,7 @@ import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { SharedLock } from '@overlapped/iocp-native/internal';
 
 const { ByteQueues, QUEUE_WORDS } = await import(`${workerData.modules}byte-queues.mjs`);
+const { GroupTable } = await import(`${workerData.modules}group-table.mjs`);
 
 const actions = {
   /** Appends numbers to all queues in turn: 4 bytes each, 24 at most in one append. */
@@ -51,6 +52,18 @@ const actions = {
     for (let turn = 0; ; turn++) {
       if (!all.append(at, queue + 1, Buffer.alloc(1 + (turn % 200)))) all.clear(at);
       all.consume(at, Math.min(all.lengthOf(at), turn % 150));
+    }
+  },
+
+  /** Joins groups and leaves them, for ever. */
+  mingle({ memory, limits, slots, names }) {
+    const table = new GroupTable(memory, limits, () => 0);
+    for (let turn = 0; ; turn++) {
+      const slot = slots[turn % slots.length];
+      const name = names[(turn * 7) % names.length];
+      if (turn % 3 === 2) table.leaveAll(slot);
+      else if (turn % 2 === 0) table.join(slot, name);
+      else table.leave(slot, name);
     }
   },
 };

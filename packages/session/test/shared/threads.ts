@@ -8,6 +8,7 @@ const OUT = new URL('../../node_modules/.shared-memory/', import.meta.url);
 await build({
   entry: {
     'byte-queues': new URL('../../src/shared/memory/byte-queues.ts', import.meta.url).pathname,
+    'group-table': new URL('../../src/shared/memory/group-table.ts', import.meta.url).pathname,
   },
   config: false,
   format: 'esm',
