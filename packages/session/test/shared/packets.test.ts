@@ -10,7 +10,7 @@ import { ENDS } from './modules/notes.js';
 import { Notes } from './script.js';
 import { available, serveShared } from './support.js';
 
-/** The framers of modules/packets.js, and bodies for them. */
+/** The framers of modules/packets.js and of those beside it, and bodies for them. */
 const KINDS: Record<string, { framer: Framer; bodies: string[] }> = {
   prefix: { framer: lengthPrefixed({ size: 2 }), bodies: ['hello', '', 'x'.repeat(20), 'end'] },
   varint: { framer: lengthPrefixed({ size: 'varint' }), bodies: ['', 'hello', 'y'.repeat(130)] },
@@ -55,7 +55,7 @@ describe.each<[string, IocpCoreOptions]>([
 ])('shared sessions of frames, %s', (_, options) => {
   test.each(Object.entries(KINDS))('%s: frames come whole, cut at every byte', async (name, { framer, bodies }) => {
     new Notes();
-    const { port } = await serveShared(`packets?framer=${name}`, options);
+    const { port } = await serveShared(name === 'prefix' ? 'packets' : `packets-${name}`, options);
     const stream = Buffer.concat(bodies.map((body) => encodeFrame(framer, body)));
     // At every byte; of a longer stream, at those of its start and its end.
     const cuts = Array.from({ length: stream.length }, (_, i) => i).filter((i) => i < 20 || i > stream.length - 20);
@@ -91,7 +91,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('the same with async handlers', async () => {
     new Notes();
-    const { port } = await serveShared('packets?slow', options);
+    const { port } = await serveShared('packets-slow', options);
     await numbered(port, 2000);
   });
 
@@ -124,7 +124,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('a line of which the end does not come within the limit ends its session', async () => {
     const notes = new Notes();
-    const { port } = await serveShared('packets?framer=line', options);
+    const { port } = await serveShared('packets-line', options);
     const [client] = await connect(port, 1);
     await write(client!, 'x'.repeat(600));
     await write(client!, 'x'.repeat(600));
@@ -134,7 +134,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('bytes that are no frame end the session', async () => {
     const notes = new Notes();
-    const { port } = await serveShared('packets?framer=varint', options);
+    const { port } = await serveShared('packets-varint', options);
     const [client] = await connect(port, 1);
     await write(client!, Buffer.alloc(9, 0x80));
     await client!.closed;
@@ -154,7 +154,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test("the peer's end behind a frame is in order", async () => {
     const notes = new Notes();
-    const { port } = await serveShared('packets?slow', options);
+    const { port } = await serveShared('packets-slow', options);
     const [client] = await connect(port, 1);
     const answer = readFrames(client!, prefix, 3);
     client!.socket.end(Buffer.concat(['a', 'b', 'c'].map((body) => encodeFrame(prefix, body))));

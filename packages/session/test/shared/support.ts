@@ -21,8 +21,7 @@ export async function serveShared(
   const core =
     given ?? new Core({ concurrency: 2, maxSessions: 1024, onWorkerLost: (error) => losses.push(error), ...options });
   if (given === undefined) onTestFinished(() => core.stop(500));
-  const [name, query] = module.split('?');
-  const shared = new URL(`./modules/${name}.js${query ? `?${query}` : ''}`, import.meta.url);
+  const shared = new URL(`./modules/${module}.js`, import.meta.url);
   const listener = await Listener.listen(core, { host: '127.0.0.1', port: 0, shared, ...more });
   return { core, listener, losses, port: listener.endpoint.port };
 }
