@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { root, textFiles } from '../src/repository.js';
 import { rules } from '../src/rules.js';
 
-const MOST_EXPORTS = 17;
+const MOST_EXPORTS = 18;
 const BELOW_SESSION = ['iocp-native', 'net-core'];
 const files = textFiles();
 

@@ -114,6 +114,7 @@ describe.each<[string, IocpCoreOptions]>([
   });
 });
 
+// Elsewhere there is no shared port for sockets.
 describe.runIf(available)('groups on a shared port', () => {
   test('what sessions of several threads say at once arrives in the order of each', async () => {
     const { port } = await serveShared('room', { concurrency: 4, threads: 8 });

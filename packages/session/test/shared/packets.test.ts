@@ -163,6 +163,7 @@ describe.each<[string, IocpCoreOptions]>([
   });
 });
 
+// Elsewhere there is no shared port for sockets.
 describe.runIf(available)('shared sessions of frames on a shared port', () => {
   test('parts of one frame are taken by several threads', async () => {
     new Notes();
