@@ -99,12 +99,12 @@ test('a frame that comes byte by byte is moved to a longer run a few times', () 
 });
 
 test('a half frame that finds no memory ends with ENOBUFS, and the others keep theirs', () => {
-  const [one] = createThreads(1, 10);
+  const [one] = createThreads(1, 14);
   const framer = lengthPrefixed({ size: 2 });
   const half = encodeFrame(framer, Buffer.alloc(60)).subarray(0, 40);
   take(one!, 0, framer, half, 1);
   expect(one!.blocks.used).toBe(5);
-  expect(() => take(one!, 1, framer, encodeFrame(framer, Buffer.alloc(100)).subarray(0, 60), 1)).toThrow(
+  expect(() => take(one!, 1, framer, encodeFrame(framer, Buffer.alloc(120)).subarray(0, 80), 1)).toThrow(
     'Cannot read a frame: too many bytes of half frames wait already (ENOBUFS, receive)',
   );
   expect(one!.blocks.used).toBe(5);
