@@ -1,11 +1,13 @@
 // What a shared port in memory has to see to itself: its queue's bounds, idleness, and threads that die inside it.
 
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { Field, PortMemory } from '../src/shared-port/memory.js';
+import { koffi } from '../src/native/koffi.js';
+import { Field, PortMemory, State } from '../src/shared-port/memory.js';
 import { createMemoryPort, MemoryPort } from '../src/shared-port/memory-port.js';
-import { isAsleep, openThreadStat } from '../src/shared-port/thread-state.js';
+import { currentIsolate, openThreadState, Sleep, sleepOf, type ThreadState } from '../src/shared-port/thread-state.js';
 import { Crew, changes } from './shared-port/crew.js';
 import { Event, Job } from './shared-port/script.js';
 
@@ -63,7 +65,7 @@ it('has nobody watch when nothing is queued, and only one thread otherwise', asy
 });
 
 // Where nothing tells that a thread is blocked, it never loses its slot.
-it.skipIf(openThreadStat() < 0)(
+it.skipIf(openThreadState().stat < 0)(
   'counts a thread again that was blocked, so that the next to come back waits',
   async () => {
     const crew = new Crew(createMemoryPort(1));
@@ -91,7 +93,7 @@ it.skipIf(openThreadStat() < 0)(
 );
 
 // Where there is no /proc nothing tells.
-it.skipIf(openThreadStat() < 0)('sees that a thread computes, and that it sleeps', async () => {
+it.skipIf(openThreadState().stat < 0)('sees that a thread computes, and that it sleeps', async () => {
   const words = new Int32Array(new SharedArrayBuffer(8));
   const code = `const { parentPort, workerData } = require('node:worker_threads');
     parentPort.postMessage(require('node:fs').openSync('/proc/thread-self/stat', 'r'));
@@ -100,12 +102,70 @@ it.skipIf(openThreadStat() < 0)('sees that a thread computes, and that it sleeps
   const worker = new Worker(code, { eval: true, workerData: words });
   const exit = once(worker, 'exit');
   const [stat] = (await once(worker, 'message')) as [number];
-  await changes('it to compute', () => !isAsleep(stat));
+  const state = { stat, call: -1, isolate: 0 };
+  await changes('it to compute', () => sleepOf(state) === Sleep.Awake);
   Atomics.store(words, 0, 1);
-  await changes('it to sleep', () => isAsleep(stat));
+  await changes('it to sleep', () => sleepOf(state) === Sleep.Blocked);
   Atomics.store(words, 1, 1);
   Atomics.notify(words, 1);
   await exit;
+});
+
+// Where Node does not tell where an Isolate lies, each sleep counts as the handler's.
+it.skipIf(process.platform !== 'linux' || currentIsolate() === 0)(
+  'tells Atomics.wait() and system calls from a lock of native code',
+  async () => {
+    const words = new Int32Array(new SharedArrayBuffer(8));
+    const mutex = Buffer.alloc(64);
+    const lock = Number(koffi().address(mutex));
+    const code = `const { parentPort, workerData: { words, lock, library } } = require('node:worker_threads');
+      const { openSync, readSync } = require('node:fs');
+      const c = (definition) => require(library).load(null).func(definition);
+      parentPort.postMessage({
+        stat: openSync('/proc/thread-self/stat', 'r'),
+        call: openSync('/proc/thread-self/syscall', 'r'),
+        isolate: Math.floor(c('intptr_t _ZN2v87Isolate10GetCurrentEv()')() / 256) % 2 ** 31,
+      });
+      Atomics.wait(words, 0, 0);
+      c('int pthread_mutex_lock(intptr_t)')(lock);
+      c('int usleep(uint32_t)')(600_000);`;
+    const library = createRequire(import.meta.url).resolve('koffi');
+    const unlock = koffi().load(null).func('int pthread_mutex_unlock(intptr_t)');
+    koffi().load(null).func('int pthread_mutex_lock(intptr_t)')(lock);
+    const worker = new Worker(code, { eval: true, workerData: { words, lock, library } });
+    const exit = once(worker, 'exit');
+    const [state] = (await once(worker, 'message')) as [ThreadState];
+    await changes('it to sleep in Atomics.wait()', () => sleepOf(state) === Sleep.Blocked);
+    Atomics.store(words, 0, 1);
+    Atomics.notify(words, 0);
+    await changes('it to wait for the lock', () => sleepOf(state) === Sleep.Lock);
+    unlock(lock);
+    await changes('it to sleep in the kernel', () => sleepOf(state) === Sleep.Blocked);
+    await exit;
+    expect(mutex.length).toBe(64);
+  },
+);
+
+it('takes the slot of a thread that waits for a lock only after a long time', () => {
+  const memory = PortMemory.create(1);
+  const record = memory.join({ stat: -1, call: -1, isolate: 0 });
+  memory.push(1, 1);
+  memory.acquire(record);
+  expect(memory.take(record, { key: 0, bytes: 0 })).toBe(true);
+  const [worker] = memory.workers();
+  const look = (sleep: Sleep, earlier: number) => {
+    memory.words[record + Field.Asleep]! -= earlier;
+    memory.saw(worker!, sleep);
+    return memory.state(record);
+  };
+  expect(look(Sleep.Lock, 0)).toBe(State.Running);
+  expect(look(Sleep.Lock, 50_000)).toBe(State.Running);
+  // Another sleep: it counts from its own begin.
+  expect(look(Sleep.Blocked, 50_000)).toBe(State.Running);
+  expect(look(Sleep.Blocked, 250)).toBe(State.Blocked);
+  expect(look(Sleep.Awake, 0)).toBe(State.Running);
+  expect(look(Sleep.Lock, 0)).toBe(State.Running);
+  expect(look(Sleep.Lock, 110_000)).toBe(State.Blocked);
 });
 
 it('gives up the slot of a thread that leaves, though it computes', async () => {
@@ -173,7 +233,7 @@ it('loses no packet but those in the hands of threads that are terminated at any
 });
 
 // Where there is no /proc there is nothing to leave open.
-it.skipIf(openThreadStat() < 0)('leaves no descriptor behind', async () => {
+it.skipIf(openThreadState().stat < 0)('leaves no descriptor behind', async () => {
   const { readdirSync } = await import('node:fs');
   const open = () => readdirSync('/proc/self/fd').map(Number);
   const stats = () => open().length;

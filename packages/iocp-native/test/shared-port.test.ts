@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createSharedPort, openSharedPort } from '../src/shared-port/index.js';
 import { createKernelPort } from '../src/shared-port/kernel-port.js';
 import { createMemoryPort } from '../src/shared-port/memory-port.js';
-import { openThreadStat } from '../src/shared-port/thread-state.js';
+import { openThreadState } from '../src/shared-port/thread-state.js';
 import { win32Backend } from '../src/win32/backend.js';
 import { sharedPortRules } from './shared-port/rules.js';
 
@@ -14,7 +14,7 @@ const unseen = 'nothing here tells that a thread is blocked';
 // On Windows the kernel has such ports.
 describe.skipIf(windows)('a shared port in memory', () => {
   const blind = { 'a thread that blocks lets the next one start': unseen };
-  sharedPortRules(createMemoryPort, openThreadStat() < 0 ? blind : {});
+  sharedPortRules(createMemoryPort, openThreadState().stat < 0 ? blind : {});
 });
 
 /** The kernel of Windows sees each moment in which a thread is blocked. */

@@ -15,6 +15,7 @@ import { EventLoop } from '../native/event-loop.js';
 import { PortMemory, State } from './memory.js';
 import { SlotPort } from './slot-port.js';
 import { LISTENER, Ready, type SocketPort, WOULD_BLOCK } from './socket-contract.js';
+import { currentIsolate } from './thread-state.js';
 
 /** What other threads need to open the port. It can be sent to a worker as it is. */
 export interface EpollPortToken {
@@ -82,7 +83,7 @@ export class EpollPort extends SlotPort implements SocketPort {
   #served = false;
 
   constructor(token: EpollPortToken) {
-    super(token.memory);
+    super(token.memory, currentIsolate());
     this.#epoll = token.epoll;
     this.#bell = token.bell;
   }

@@ -10,6 +10,7 @@
 
 import { threadId } from 'node:worker_threads';
 import { SharedLock } from '../port/shared-lock.js';
+import { Sleep, type ThreadState } from './thread-state.js';
 
 /** Packets that a queue has room for by default. A capacity is a power of two. */
 const CAPACITY = 4096;
@@ -58,10 +59,14 @@ export const Field = {
   Since: 2,
   /** The number of the packet that it took last. */
   Packet: 3,
-  /** The descriptor that tells what the thread is doing, or -1. */
+  /** What tells what the thread is doing: Stat, Call and Isolate are a ThreadState. */
   Stat: 4,
   /** Since when it has been seen asleep, in microseconds; 0 when it was awake when it was last looked at. */
   Asleep: 5,
+  Call: 6,
+  Isolate: 7,
+  /** In what it was seen asleep, a Sleep. */
+  Sleep: 8,
 } as const;
 
 export const State = {
@@ -84,19 +89,17 @@ type State = (typeof State)[keyof typeof State];
 /** Milliseconds that a thread waits for the lock before it looks whether the port is closed, and before post() gives up. */
 const SLICE = 5;
 const PATIENCE = 50;
-/**
- * Microseconds that a thread is asleep before it counts as blocked. Also one that computes sleeps now and then, for some
- * microseconds, when V8's own threads hold a lock.
- */
+/** Microseconds that a thread is asleep before it counts as blocked. */
 const LONG_SLEEP = 200;
+/** The same for a thread that waits for a lock: Sleep.Lock. */
+const LONG_LOCK = 100_000;
 /** Microseconds between two looks of threads that come back while others are blocked. */
 const LOOK = 100;
 
-/** A thread that works on a packet: its record, the number of its packet, and the descriptor that tells about it. */
-export interface Worker {
+/** A thread that works on a packet: its record, the number of its packet, and what tells about it. */
+export interface Worker extends ThreadState {
   readonly record: number;
   readonly packet: number;
-  readonly stat: number;
 }
 
 export class PortMemory {
@@ -202,13 +205,15 @@ export class PortMemory {
   }
 
   /** A record for the calling thread; -1 when all are in use. */
-  join(stat: number): number {
+  join({ stat, call, isolate }: ThreadState): number {
     const { words } = this;
     for (let i = 0; i < MAX_THREADS; i++) {
       const record = RECORDS + i * RECORD_WORDS;
       if (words[record + Field.Thread] !== 0) continue;
       words[record + Field.State] = State.Away;
       words[record + Field.Stat] = stat;
+      words[record + Field.Call] = call;
+      words[record + Field.Isolate] = isolate;
       words[record + Field.Thread] = threadId + 1;
       words[Word.Records] = Math.max(words[Word.Records]!, i + 1);
       return record;
@@ -285,20 +290,31 @@ export class PortMemory {
     Atomics.store(words, Word.Looked, microseconds());
     return Array.from(this.#records())
       .filter((record) => this.#works(record))
-      .map((record) => ({ record, packet: words[record + Field.Packet]!, stat: words[record + Field.Stat]! }));
+      .map((record) => ({
+        record,
+        packet: words[record + Field.Packet]!,
+        stat: words[record + Field.Stat]!,
+        call: words[record + Field.Call]!,
+        isolate: words[record + Field.Isolate]!,
+      }));
   }
 
-  /** What a look at a worker told. One that has been asleep for a while loses its slot; one that is awake is counted. */
-  saw({ record, packet }: Worker, asleep: boolean): void {
+  /** What a look at a worker told. One that has been asleep for long enough loses its slot; one that is awake is counted. */
+  saw({ record, packet }: Worker, sleep: Sleep): void {
     const { words } = this;
     // By now it may work on another one.
     if (!this.#works(record) || words[record + Field.Packet] !== packet) return;
-    const since = words[record + Field.Asleep]!;
+    if (sleep === Sleep.Awake) {
+      words[record + Field.Asleep] = 0;
+      this.move(record, State.Running);
+      return;
+    }
     // Not 0, which has a meaning.
     const now = microseconds() | 1;
-    if (!asleep || since === 0) words[record + Field.Asleep] = asleep ? now : 0;
-    if (!asleep) this.move(record, State.Running);
-    else if (since !== 0 && ((now - since) | 0) >= LONG_SLEEP) this.move(record, State.Blocked);
+    if (words[record + Field.Asleep] === 0 || words[record + Field.Sleep] !== sleep) words[record + Field.Asleep] = now;
+    words[record + Field.Sleep] = sleep;
+    const long = sleep === Sleep.Lock ? LONG_LOCK : LONG_SLEEP;
+    if (((now - words[record + Field.Asleep]!) | 0) >= long) this.move(record, State.Blocked);
   }
 
   #works(record: number): boolean {

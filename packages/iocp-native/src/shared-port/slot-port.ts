@@ -9,7 +9,7 @@
 import { closeSync } from 'node:fs';
 import { IocpError } from '../contract/errors.js';
 import { Field, PortMemory, State } from './memory.js';
-import { isAsleep, openThreadStat } from './thread-state.js';
+import { openThreadState, Sleep, sleepOf, type ThreadState } from './thread-state.js';
 
 /**
  * Milliseconds between two looks of the thread that watches. It takes two to find that a thread is blocked. While it finds
@@ -24,10 +24,14 @@ export abstract class SlotPort {
   protected readonly memory: PortMemory;
   /** This thread's record, from its first wait() on. */
   protected record = -1;
-  #stat = -1;
+  #state: ThreadState | null = null;
 
-  constructor(memory: SharedArrayBuffer) {
+  readonly #isolate: number;
+
+  /** @param isolate see openThreadState() */
+  constructor(memory: SharedArrayBuffer, isolate = 0) {
     this.memory = new PortMemory(memory);
+    this.#isolate = isolate;
   }
 
   get closed(): boolean {
@@ -63,15 +67,14 @@ export abstract class SlotPort {
 
   /** Inside the lock: gives the thread a record. */
   protected join(): void {
-    const stat = openThreadStat();
-    const record = this.memory.join(stat);
+    this.#state = openThreadState(this.#isolate);
+    const record = this.memory.join(this.#state);
     if (record < 0) {
       this.memory.unlock();
-      if (stat >= 0) closeSync(stat);
+      this.ended();
       throw new IocpError('wait on a shared port', 'too many threads do', 'EAGAIN', 'wait');
     }
     this.record = record;
-    this.#stat = stat;
   }
 
   /** Until it is this thread's turn, or the time is over, or the port is closed. */
@@ -100,18 +103,20 @@ export abstract class SlotPort {
    */
   protected look(): boolean {
     const { memory } = this;
-    const seen = memory.workers().map((worker) => ({ worker, asleep: isAsleep(worker.stat) }));
+    const seen = memory.workers().map((worker) => ({ worker, sleep: sleepOf(worker) }));
     if (!memory.lock(true)) return false;
-    for (const { worker, asleep } of seen) memory.saw(worker, asleep);
+    for (const { worker, sleep } of seen) memory.saw(worker, sleep);
     if (memory.state(this.record) === State.Watching && !memory.needsWatch) memory.move(this.record, State.Waiting);
     memory.dispatch();
     memory.unlock();
-    return seen.some(({ asleep }) => asleep);
+    return seen.some(({ sleep }) => sleep !== Sleep.Awake);
   }
 
   protected ended(): null {
-    if (this.#stat >= 0) closeSync(this.#stat);
-    this.#stat = -1;
+    const { stat, call } = this.#state ?? { stat: -1, call: -1 };
+    this.#state = null;
+    if (stat >= 0) closeSync(stat);
+    if (call >= 0) closeSync(call);
     return null;
   }
 

@@ -1,30 +1,105 @@
 // What a thread is doing, where the kernel says so in /proc (Linux).
+//
+// A thread that only computes also sleeps: its garbage collector hands work to the threads of Node's platform, under a lock that
+// all threads of the process share. On a busy machine a holder of that lock loses its processor, and the thread sleeps for
+// milliseconds. So a sleep in a lock counts as one of the handler's only when it is much longer than others.
 
 import { openSync, readSync } from 'node:fs';
+import { arch } from 'node:process';
+import { native } from '../native/event-loop.js';
 
-const line = Buffer.alloc(96);
+/** What a look at a thread tells. */
+export const Sleep = {
+  Awake: 0,
+  /** It waits for a lock of the process, or for memory: the garbage collector does that, too. */
+  Lock: 1,
+  /** It sleeps in Atomics.wait() or in a system call: the handler blocks. */
+  Blocked: 2,
+} as const;
+export type Sleep = (typeof Sleep)[keyof typeof Sleep];
 
-/** A descriptor that tells any thread of this process about the calling one; -1 where there is none. */
-export function openThreadStat(): number {
+/** Descriptors that tell any thread of this process about the one that opened them; -1 where there are none. */
+export interface ThreadState {
+  /** /proc/.../stat: whether it sleeps. */
+  readonly stat: number;
+  /** /proc/.../syscall: in which call. */
+  readonly call: number;
+  /** Where V8's Isolate of the thread lies, in units of GRAIN, modulo RANGE; 0 where that is not known. */
+  readonly isolate: number;
+}
+
+const NONE: ThreadState = { stat: -1, call: -1, isolate: 0 };
+
+/** The condition variable of Atomics.wait() is a member of the Isolate, which has less than SIZE times GRAIN bytes. */
+const GRAIN = 256;
+const SIZE = 512;
+/** Addresses in units of GRAIN are kept modulo this. */
+const RANGE = 2 ** 31;
+
+/** The numbers of futex(2), and of the calls that change the memory of the process: mmap, mprotect, munmap, madvise. */
+const CALLS: Partial<Record<NodeJS.Architecture, { readonly futex: number; readonly memory: readonly number[] }>> = {
+  x64: { futex: 202, memory: [9, 10, 11, 28] },
+  arm64: { futex: 98, memory: [222, 226, 215, 233] },
+};
+const calls = CALLS[arch];
+
+const line = Buffer.alloc(256);
+
+/** What tells about the calling thread. @param isolate of currentIsolate(), or 0: then each sleep counts as the handler's */
+export function openThreadState(isolate = 0): ThreadState {
+  const stat = open('/proc/thread-self/stat');
+  return stat < 0 ? NONE : { stat, call: isolate === 0 ? -1 : open('/proc/thread-self/syscall'), isolate };
+}
+
+function open(path: string): number {
   try {
-    return openSync('/proc/thread-self/stat', 'r');
+    return openSync(path, 'r');
   } catch {
     return -1;
   }
 }
 
-/**
- * True when the thread sleeps in the kernel. Its line reads "42 (node) S 1 ...": S for a sleep, D for one that nothing
- * interrupts. A thread that has ended is not asleep; what its descriptor's number names by now is of no consequence.
- */
-export function isAsleep(stat: number): boolean {
-  if (stat < 0) return false;
+/** Where the Isolate of the calling thread lies, as ThreadState has it; 0 where Node does not tell. */
+export function currentIsolate(): number {
   try {
-    const length = readSync(stat, line, 0, line.length, 0);
-    // The name may have parentheses of its own.
-    const state = line[line.lastIndexOf(')', length, 'latin1') + 2];
-    return state === 0x53 || state === 0x44;
+    return grainOf(native('intptr_t _ZN2v87Isolate10GetCurrentEv()')());
   } catch {
-    return false;
+    return 0;
+  }
+}
+
+const grainOf = (address: number): number => Math.floor(address / GRAIN) % RANGE;
+
+/**
+ * What a thread is doing. A thread that has ended is awake; what its descriptors' numbers name by now is of no consequence.
+ */
+export function sleepOf({ stat, call, isolate }: ThreadState): Sleep {
+  if (!isAsleep(stat)) return Sleep.Awake;
+  if (call < 0 || isolate === 0 || calls === undefined) return Sleep.Blocked;
+  // "202 0x7f0fcc010610 0x189 ...", or "running", or "-1 ..." in a page fault.
+  const text = read(call);
+  const number = Number.parseInt(text, 10);
+  if (Number.isNaN(number)) return Sleep.Awake;
+  if (number < 0 || calls.memory.includes(number)) return Sleep.Lock;
+  if (number !== calls.futex) return Sleep.Blocked;
+  const address = Number.parseInt(text.slice(text.indexOf(' ') + 1), 16);
+  const distance = (grainOf(address) - isolate + RANGE) % RANGE;
+  return distance < SIZE ? Sleep.Blocked : Sleep.Lock;
+}
+
+/** True when the thread sleeps in the kernel. Its line reads "42 (node) S 1 ...": S for a sleep, D for one that nothing interrupts. */
+function isAsleep(stat: number): boolean {
+  const text = read(stat);
+  // The name may have parentheses of its own.
+  const state = text[text.lastIndexOf(')') + 2];
+  return state === 'S' || state === 'D';
+}
+
+function read(file: number): string {
+  if (file < 0) return '';
+  try {
+    return line.toString('latin1', 0, readSync(file, line, 0, line.length, 0));
+  } catch {
+    return '';
   }
 }

@@ -52,8 +52,8 @@ export default class Script extends SharedSession {
         return undefined;
       case 'compute': {
         begin();
-        // Nothing is allocated: a thread that waits for the garbage collector is seen asleep.
-        for (let i = 0; i < 1_000_000; i++) Atomics.load(notes, RUNNING);
+        // The garbage collector runs, and waits for locks of the process.
+        for (let i = 0; i < 40; i++) Array.from({ length: 5000 }, (_, j) => ({ i, j }));
         Atomics.sub(notes, RUNNING, 1);
         this.send('computed');
         return undefined;
