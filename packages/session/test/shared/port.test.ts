@@ -74,7 +74,7 @@ describe.runIf(available)('sessions on a shared port', () => {
       const clients = await connect(port, 8);
       await Promise.all(
         clients.map(async (client) => {
-          for (let i = 0; i < 10; i++) await client.ask('compute');
+          for (let i = 0; i < 5; i++) await client.ask('compute');
         }),
       );
       expect(notes.most).toBe(2);
