@@ -1,4 +1,4 @@
-// What is built: the command, and what worker threads load.
+// The entries: the command, and the module of worker threads.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

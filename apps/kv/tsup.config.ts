@@ -1,4 +1,4 @@
-// What is built: the command, and the server without its transport, for the bench to put on another one.
+// The entries: the command, and the server without its transport, for the bench to put on another one.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

@@ -1,4 +1,4 @@
-// What is built: the command, the server, which the tests load, and the session, which the threads of the shared port load.
+// The entries: the command, the server, which the tests load, and the session, which the threads of the shared port load.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

@@ -1,4 +1,4 @@
-// What is built: the monitor, its page for the browser, and what takes the picture in docs/.
+// The entries: the monitor, its page for the browser, and the program that takes the picture in docs/.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

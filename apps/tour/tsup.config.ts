@@ -1,4 +1,4 @@
-// What is built: the command, each program, which worker threads load too, the lab with its page, and what takes its pictures.
+// The entries: the command, each program, which worker threads load too, the lab with its page, and the program that takes its pictures.
 import { defineConfig } from 'tsup';
 import { options } from '../../tsup.base.js';
 

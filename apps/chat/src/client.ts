@@ -48,7 +48,7 @@ export async function join(room: string, { host, port, name, backend }: JoinOpti
     if (isTTY && lines.line !== '') output.write('\n');
     session.end();
   });
-  /** Rows of the terminal that a text takes besides its first one: the prompt is what readline measures. */
+  /** Rows of the terminal that a text takes besides its first one: readline measures the prompt. */
   function rowsOf(text: string): number {
     lines.setPrompt(text);
     const { rows } = lines.getCursorPos();

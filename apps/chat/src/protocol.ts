@@ -17,7 +17,7 @@ export type Notice =
   | { readonly type: 'entered' | 'left'; readonly room: string; readonly name: string }
   | { readonly type: 'refused'; readonly reason: string };
 
-/** What the members of a room are told, on all servers. */
+/** A message to the members of a room, on all servers. */
 export type RoomNotice = Extract<Notice, { name: string }>;
 
 /** For a room, or a name. Some letters are invisible, as U+3164. */

@@ -21,7 +21,7 @@ export function settings(): Settings {
   return getEnvironmentData(NAME) as unknown as Settings;
 }
 
-/** One end, of any number in this process. What is posted comes to all others. It keeps no process alive. */
+/** One end, of any number in this process. A posted message comes to all others. It keeps no process alive. */
 export function openRelay(): BroadcastChannel {
   const relay = new BroadcastChannel(NAME);
   relay.unref();

@@ -56,7 +56,7 @@ withRedis(() => {
     const missed = 'back plane joined; other servers may have missed messages: 1';
     expect(await nextLines()).toEqual([missed, missed]);
     ann.say('together');
-    // What was said meanwhile is gone: this is the next that he hears.
+    // The texts of that time are gone: this is the next that he hears.
     for (const member of clients) expect(await member.hear()).toBe('ann: together');
     bob.say('indeed');
     for (const member of clients) expect(await member.hear()).toBe('bob: indeed');
@@ -75,7 +75,7 @@ withRedis(() => {
   test('a Redis that hangs delays no client, and uses no more memory than it may', async () => {
     const port = await freePort();
     const redis = await startRedis(port);
-    // With threads it would refuse what is said faster than each of them hears it.
+    // With threads it would refuse texts that come faster than each of them hears them.
     const { clients, nextLines } = await twoServers(port, '0');
     const [ann, bob] = clients;
     await nextLines();

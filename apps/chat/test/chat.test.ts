@@ -1,4 +1,4 @@
-// One server: what its clients see, on each backend, on the main thread and in worker threads.
+// One server, seen by its clients, on each backend, on the main thread and in worker threads.
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type ChatOptions, startChat } from '../src/server.js';
@@ -64,7 +64,7 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
       client.write(request);
       expect(await client.next()).toMatchObject({ type: 'refused' });
     }
-    // Letters that are not to be seen, and what reverses what follows.
+    // Invisible letters, and one that reverses the text behind it.
     for (const name of ['\u3164', '\u1160', 'a\uffa0', 'a\u202eb']) {
       client.write(JSON.stringify({ type: 'join', room: 'lobby', name }));
       expect(await client.next()).toMatchObject({ type: 'refused' });
@@ -93,14 +93,14 @@ describe.each(ways)('$backend with $threads worker threads', ({ backend, threads
     ];
     const text = 'x'.repeat(1900);
     let said = 0;
-    // What it does not read fills the kernel's buffers, then its queue; then it is passed over, again and again.
+    // Unread texts fill the kernel's buffers, then its queue; then it is skipped, again and again.
     while (core.stats().total.skipped < 500) {
       for (let i = 0; i < 50; i++) ann.say(`${said + i} ${text}`);
       for (let i = 0; i < 50; i++) {
         for (const member of [ann, bob]) expect(await member.hear()).toBe(`ann: ${said + i} ${text}`);
       }
       said += 50;
-      // One message above the high watermark at most; and what is under way to the others.
+      // One message above the high watermark at most; and the texts under way to the others.
       expect(core.stats().total.bytesQueued).toBeLessThan(262_144 + 4 * 2048 * 50);
     }
     const heard: string[] = [];

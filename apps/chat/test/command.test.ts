@@ -15,7 +15,7 @@ describe('the command', { timeout: 60_000 }, () => {
   test.each(ways)('a client that takes nothing for too long is cut off: %j', async ({ backend, threads }) => {
     const { port } = await serve('--patience', '1', '--backend', backend, '--threads', String(threads));
     const [slow, ann] = [await Client.connect(port, 'slow'), await Client.connect(port, 'ann')];
-    // On the thread of the slow one: who runs ahead of a thread is refused ("too busy").
+    // On the thread of the slow one: a client that runs ahead of a thread is refused ("too busy").
     const bob = await Client.connect(port, 'bob');
     const text = 'x'.repeat(1900);
     const hearAll = async (client: Client) => {
@@ -45,7 +45,7 @@ describe('the command', { timeout: 60_000 }, () => {
     expect([ann.code, ann.stderr]).toEqual([0, '']);
     expect(await bob.nextLine()).toBe('(ann has entered)');
     expect(await bob.nextLine()).toBe('ann: hello');
-    // What would move the cursor does not.
+    // Characters that would move the cursor do not.
     expect(await bob.nextLine()).toBe('ann: bye  [2J');
     expect(await bob.nextLine()).toBe('(ann has left)');
     bob.child.stdin!.end('me too\n');
@@ -112,7 +112,7 @@ describe('the command', { timeout: 60_000 }, () => {
       bob.say('hello');
       await expect.poll(() => screen, { timeout: 30_000 }).toContain('bob: hello');
       expect(screen.startsWith('\x1b[1A\x1b[1G\x1b[0Jbob: hello')).toBe(true);
-      // Ctrl-C: the cursor goes below what is half typed, where the shell prints its prompt.
+      // Ctrl-C: the cursor goes below the half-typed line, where the shell prints its prompt.
       screen = '';
       terminal.stdin.write('\x03');
       expect(await exited).toEqual([0, null]);

@@ -1,4 +1,4 @@
-// What the tests share: the built command as a child process, a client that speaks the protocol by hand, and a Redis.
+// Shared by the tests: the built command as a child process, a client that speaks the protocol by hand, and a Redis.
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -37,9 +37,9 @@ export function run(args: readonly string[], input = ''): Promise<Outcome> {
 
 export interface Started {
   readonly child: ChildProcess;
-  /** What it prints next. */
+  /** The next line of its output. */
   readonly nextLine: () => Promise<string>;
-  /** What it has complained about. */
+  /** Its standard error. */
   readonly complaints: () => string;
   /** The exit code; null when a signal ended it. */
   readonly exited: Promise<number | null>;
@@ -129,7 +129,7 @@ export class Client {
     return `${name}: ${text}`;
   }
 
-  /** The next message but for those that tell who has entered or left. */
+  /** The next message but for `entered` and `left`. */
   async #nextOf(type: string): Promise<Message> {
     for (;;) {
       const message = await this.next();

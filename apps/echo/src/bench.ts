@@ -60,7 +60,7 @@ export async function bench(options: BenchOptions, onProgress: OnProgress = () =
   }
 }
 
-/** What the clients share, and how the bench hears of their end. */
+/** State that the clients share; through it the bench learns of their end. */
 function prepare({ connections, size, outstanding }: BenchOptions) {
   const clients: Client[] = [];
   const latencies = build({ highestTrackableValue: 3_600_000_000, numberOfSignificantValueDigits: 3 });

@@ -9,7 +9,7 @@ export class BenchError extends Error {
   override readonly name = 'BenchError';
 }
 
-/** What the clients of one bench share. */
+/** State that the clients of one bench share. */
 export interface Run {
   /** Bytes of a message. */
   readonly size: number;

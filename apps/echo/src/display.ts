@@ -1,4 +1,4 @@
-// What the server shows of itself: which threads serve, and a live line of statistics.
+// Output of the server: the number of its threads, and a live line of statistics.
 
 import { clearLine, cursorTo } from 'node:readline';
 import type { IocpCore } from '@overlapped/session';
@@ -6,7 +6,7 @@ import { megabytes, whole } from './numbers.js';
 
 const INTERVAL = 1000;
 
-/** Keeps one line on the terminal up to date. Gives what ends it. */
+/** Keeps one line on the terminal up to date. Gives a function that ends it. */
 export function liveStats(core: IocpCore): () => void {
   const read = () => ({ ...core.stats().total, at: performance.now() });
   let last = read();

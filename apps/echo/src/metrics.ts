@@ -6,7 +6,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 
 type Kind = typeof Counter | typeof Gauge;
 
-/** How each statistic is called there, without its prefix, and what it says. */
+/** The name of each statistic there, without its prefix, and its help text. */
 const METRICS: Record<keyof CoreStats, readonly [Kind, name: string, help: string]> = {
   sessions: [Gauge, 'sessions', 'Sessions that are open.'],
   bytesQueued: [Gauge, 'queued_bytes', 'Bytes that wait to be sent, or are being sent.'],
@@ -46,7 +46,7 @@ interface Sample {
 }
 
 /**
- * Serves `GET /metrics` until the core stops, and gives its URL. Rejects with what the system says: EADDRINUSE ...
+ * Serves `GET /metrics` until the core stops, and gives its URL. Rejects with the system's error: EADDRINUSE ...
  * Port 0 takes a free one.
  */
 export async function startMetrics(core: IocpCore, host: string, port: number): Promise<string> {

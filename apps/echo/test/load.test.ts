@@ -180,7 +180,7 @@ function descriptors(): number {
   return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
 }
 
-/** What keeps the event loop alive now and did not before. */
+/** Resources that keep the event loop alive now and did not before. */
 function resourcesSince(before: readonly string[]): string[] {
   const more = process.getActiveResourcesInfo();
   for (const kind of before) if (more.includes(kind)) more.splice(more.indexOf(kind), 1);
@@ -199,7 +199,7 @@ describe.each(candidates())('$name', ({ name, availability }) => {
         if (required) expect.fail(`${name} is required here: ${availability.reason}`);
         context.skip(`${name} is not available: ${availability.reason}`);
       }
-      // What is made once, at the first use, is there before the counting starts.
+      // Objects that are made once, at the first use, exist before the counting starts.
       await load(name, threads, WARM_UP);
       const opened = descriptors();
       const resources = process.getActiveResourcesInfo();

@@ -1,4 +1,4 @@
-// What the tests share: the built command as a child process, servers that misbehave, and waiting for a condition.
+// Shared by the tests: the built command as a child process, servers that misbehave, and waiting for a condition.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -31,7 +31,7 @@ export interface Served {
   /** The line that it greets with. */
   readonly line: string;
   readonly port: number;
-  /** What it prints after that. */
+  /** Its output after that. */
   readonly nextLine: () => Promise<string>;
   /** The exit code; null when a signal ended it. */
   readonly exited: Promise<number | null>;

@@ -1,4 +1,4 @@
-// A client: its connection's state, and the loop that serves its requests. What carries the bytes is somebody else's: a
+// A client: its connection's state, and the loop that serves its requests. Another object carries the bytes: a
 // session here, a socket of node:net in the bench.
 
 import { wrongArity } from './commands/command.js';
@@ -11,10 +11,10 @@ import type { Store } from './store.js';
 
 /** A client's connection, as its server uses it. */
 export interface Transport extends Output {
-  /** Hands no more to receive(). When what waits to be sent is mostly sent, drained() is called. */
+  /** Hands no more to receive(). When most of the queued bytes are sent, drained() is called. */
   pause(): void;
   resume(): void;
-  /** Sends what waits, then closes. */
+  /** Sends the queued bytes, then closes. */
   end(): void;
   /** Closes at once. */
   destroy(): void;
@@ -32,7 +32,7 @@ export class Client {
   /** It gets no more replies: it has quit, or broken the protocol. */
   closing = false;
   readonly #transport: Transport;
-  /** What is left of a reply that was put off: values, the next of which is at `#rest`. */
+  /** The rest of a reply that was put off: values, the next of which is at `#rest`. */
   #values: readonly (Buffer | undefined)[] | null = null;
   #rest = 0;
   /** It speaks HTTP. A page of any site can have a browser send us a request whose body is commands: it is cut off, as by Redis. */
@@ -49,14 +49,14 @@ export class Client {
     kv.stats.clients++;
   }
 
-  /** Serves what has come. `data` is borrowed until this returns. */
+  /** Serves received bytes. `data` is borrowed until this returns. */
   receive(data: Buffer): void {
     if (this.closing) return;
     this.#parser.push(data);
     this.#serve();
   }
 
-  /** The transport has sent what made it say false: goes on. */
+  /** The transport has sent the bytes for which it returned false: goes on. */
   drained(): void {
     if (this.closing || this.#serve()) this.#transport.resume();
   }

@@ -1,4 +1,4 @@
-// The server without what carries its bytes, for the bench to put on something else.
+// The server without its transport, for the bench to put on another one.
 
 export { Client, type Transport } from './client.js';
 export { Kv } from './kv.js';

@@ -1,4 +1,4 @@
-// What the clients of one server share. One thread serves them, so nothing here is ever seen half done.
+// State that the clients of one server share. One thread serves them, so no client sees a change half done.
 
 import { ReplyWriter } from './resp/reply.js';
 import { Store } from './store.js';

@@ -92,7 +92,7 @@ export class Store {
     if (this.#deadlines.size > 0) this.#deadlines.delete(key);
   }
 
-  /** Drops keys that are due and that nobody asks for. Each call looks at some of them, where the last one stopped. */
+  /** Drops keys that are due and that no request reads. Each call looks at some of them, where the last one stopped. */
   sweep(): void {
     const now = performance.now();
     this.#rest ??= this.#deadlines[Symbol.iterator]();

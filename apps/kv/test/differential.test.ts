@@ -138,7 +138,7 @@ onEachBackend((backend) => {
           const ask = () => Promise.all(clients.map((client) => answer(client, bytes, mark)));
           const [ours, theirs] = await ask();
           if (ours === theirs) return;
-          // One of the two may have been held up for so long that a TTL shows it. What really differs does so again.
+          // One of the two may have been held up for so long that a TTL shows it. A real difference occurs again.
           const [again, theirsAgain] = await ask();
           expect(again).toBe(theirsAgain);
         }),

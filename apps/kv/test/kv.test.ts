@@ -1,4 +1,4 @@
-// What the server does with requests, on a raw connection. How its replies read is compared with the real server's in
+// The server's answers to requests, on a raw connection. The texts of its replies are compared with the real server's in
 // differential.test.ts.
 
 import { describe, expect, test } from 'vitest';
@@ -83,7 +83,7 @@ onEachBackend((backend) => {
     client.socket.pause();
     const keys = Array.from({ length: 6000 }, (_, i) => ['large', 'small', 'none'][i % 3]!);
     client.socket.write(Buffer.concat([encode(['MGET', ...keys]), encode(['ECHO', 'end'])]));
-    // Above the low watermark no more of the reply follows. How much is queued then depends on what the kernel has taken.
+    // Above the low watermark no more of the reply follows. The number of queued bytes then depends on the kernel's buffers.
     while (core.stats().total.bytesQueued <= 65_536) await new Promise((resolve) => setImmediate(resolve));
     const other = await connect();
     for (let i = 0; i < 100; i++) {

@@ -1,4 +1,4 @@
-// The parser against a model encoder, at every split point; what it says of broken input; and that nothing makes it throw,
+// The parser against a model encoder, at every split point; its errors for broken input; and that nothing makes it throw,
 // hang, or take more memory than it was sent.
 
 import fc from 'fast-check';
@@ -8,7 +8,7 @@ import { encode } from './support.js';
 
 const LIMITS: Limits = { arguments: 8, bulk: 4096, request: 8192 };
 
-/** What comes of a stream in these pieces: the requests, and the error if there is one. */
+/** The requests of a stream in these pieces, and the error if there is one. */
 function parse(pieces: readonly Uint8Array[], limits?: Limits) {
   const parser = new RequestParser(limits);
   const requests: string[][] = [];
@@ -151,7 +151,7 @@ describe('errors', () => {
 });
 
 describe('whatever comes', () => {
-  /** Parses in pieces, and sees that it ends. Parsing what is broken must give what the same bytes in one piece give. */
+  /** Parses in pieces, and sees that it ends. Broken input must give the same results as in one piece. */
   function expectToHold(bytes: Buffer, places: readonly number[]): void {
     const limits = { arguments: 1000, bulk: 1 << 20, request: 1 << 20 };
     expect(parse(split(bytes, places), limits)).toEqual(parse([bytes], limits));

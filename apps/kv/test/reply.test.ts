@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { CHUNK, type Output, ReplyWriter } from '../src/resp/reply.js';
 
-/** Keeps what is sent, as a transport would: a copy of what may be overwritten. */
+/** Keeps the sent bytes, as a transport would: a copy of those that may be overwritten. */
 class Sink implements Output {
   readonly sent: Buffer[] = [];
 

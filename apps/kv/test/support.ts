@@ -1,4 +1,4 @@
-// What the tests share: servers on each backend, the real one, a raw client, and the command as a child process.
+// Shared by the tests: servers on each backend, the real one, a raw client, and the command as a child process.
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -121,7 +121,7 @@ export class RawClient {
     this.socket.write(encode(args));
   }
 
-  /** What has come up to the first occurrence of some bytes, with these. Rejects when the connection closes before. */
+  /** The received bytes up to the first occurrence of some, with these. Rejects when the connection closes before. */
   async readTo(mark: string | Buffer): Promise<Buffer> {
     for (;;) {
       const at = this.#received.indexOf(mark);

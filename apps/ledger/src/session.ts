@@ -1,4 +1,4 @@
-// What a client asks for, a line at a time. The threads of the shared port load this module: each has a ledger of its own.
+// Requests of a client, a line at a time. The threads of the shared port load this module: each has a ledger of its own.
 
 import { getEnvironmentData } from 'node:worker_threads';
 import { SharedSession, text, u32 } from '@overlapped/session';

@@ -1,4 +1,4 @@
-// The ledger over its built files: what it answers, payments of many clients at once, and a payment that blocks its thread.
+// The ledger over its built files: its answers, payments of many clients at once, and a payment that blocks its thread.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';

@@ -1,4 +1,4 @@
-// One chart on the page, over what the history holds.
+// One chart on the page, over the kept samples.
 
 import uPlot from 'uplot';
 import type { Sample } from '../src/sample.js';
@@ -50,7 +50,7 @@ export class Chart {
   readonly element = document.createElement('article');
   readonly #lines: readonly Line[];
   readonly #plot: uPlot;
-  /** What is under the pointer, or now. */
+  /** The values under the pointer, or the last ones. */
   readonly #key: HTMLElement;
   readonly #values: readonly HTMLElement[];
   #near: number | null = null;

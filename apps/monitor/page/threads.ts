@@ -1,4 +1,4 @@
-// The threads: their names and colours, a line for each in a chart, and the list that says what each one does now.
+// The threads: their names and colours, a line for each in a chart, and the list of their present statistics.
 
 import type { Sample, ThreadSample } from '../src/sample.js';
 import { DASHES, type Line } from './chart.js';

@@ -1,4 +1,4 @@
-// What the page shows of one server: its charts, its threads, and the figures of this moment.
+// The view of one server: its charts, its threads, and the figures of this moment.
 
 import type { Greeting, Sample } from '../src/sample.js';
 import { Chart, type Line, type Moment } from './chart.js';

@@ -14,7 +14,7 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-/** What browsers are told with each answer: no page of another site may use it. */
+/** Headers of each answer: no page of another site may use it. */
 const HEADERS = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
   'Cross-Origin-Resource-Policy': 'same-origin',
@@ -25,10 +25,10 @@ const HEADERS = {
 
 /**
  * Serves paths, with any query. The name of an answer is its path, for `GET` and `HEAD` (of which node:http sends the header
- * alone), or `POST` and its path. Rejects with what the system says: EADDRINUSE ... Port 0 takes a free one.
+ * alone), or `POST` and its path. Rejects with the system's error: EADDRINUSE ... Port 0 takes a free one.
  *
  * On a loopback address it answers requests that name this machine: by an address, or as localhost. Others get 421: a page of
- * any site can have its own name resolve to 127.0.0.1, and would read what is answered (DNS rebinding). A `POST` of another
+ * any site can have its own name resolve to 127.0.0.1, and would read the answer (DNS rebinding). A `POST` of another
  * site's page gets 403.
  */
 export async function openHttp(
@@ -76,7 +76,7 @@ export async function serveHttp(
   return server.url;
 }
 
-/** Answers with a file. The policy says what a browser may load for it. */
+/** Answers with a file. The policy names the resources that it may load. */
 export function fileAnswer(type: string, body: Buffer, policy: string): Answer {
   const headers = {
     'Content-Type': `${type}; charset=utf-8`,

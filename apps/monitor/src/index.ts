@@ -15,7 +15,7 @@ const require = createRequire(import.meta.url);
 const ours = (path: string) => new URL(`../${path}`, import.meta.url);
 const uplot = (path: string) => pathToFileURL(require.resolve(`uplot/dist/${path}`));
 
-/** What the page consists of. */
+/** The files of the page. */
 const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
   ['/', 'text/html', ours('page/index.html')],
   ['/style.css', 'text/css', ours('page/style.css')],
@@ -26,7 +26,7 @@ const FILES: readonly (readonly [path: string, type: string, file: URL])[] = [
 
 /**
  * Shows the statistics of a core on a page, until the core stops, and gives the page's URL. They are measured while the page
- * is open somewhere. Rejects with what the system says: EADDRINUSE ... Port 0 takes a free one.
+ * is open somewhere. Rejects with the system's error: EADDRINUSE ... Port 0 takes a free one.
  */
 export async function startMonitor(
   core: IocpCore,
@@ -47,7 +47,7 @@ export async function startMonitor(
   return `${url}/`;
 }
 
-/** What the page may load: its own files, its icon, and the one script that is in it, by its hash. */
+/** The policy of the page: it may load its own files, its icon, and the one script in it, by its hash. */
 function policyOf(page: string): string {
   const [, inline = ''] = /<script type="importmap">(.*?)<\/script>/s.exec(page) ?? [];
   const hash = createHash('sha256').update(inline).digest('base64');

@@ -1,4 +1,4 @@
-// What the page is sent: one greeting, then a sample a second. Types only, which the server and the page share.
+// Messages to the page: one greeting, then a sample a second. Types only, which the server and the page share.
 
 /** The server, as the page introduces it. */
 export interface Greeting {
@@ -37,7 +37,7 @@ export interface Sample {
   readonly total: ThreadSample;
   /** The core's own thread, then each worker. */
   readonly threads: readonly ThreadSample[];
-  /** What is out of the pools of all threads, and bytes that wait to be sent. */
+  /** Slots in use, of the pools of all threads. */
   readonly pools: {
     readonly events: number;
     readonly receiveBuffers: number;

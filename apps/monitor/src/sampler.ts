@@ -1,4 +1,4 @@
-// Makes a sample of two readings of a core's statistics: what is counted becomes a rate.
+// Makes a sample of two readings of a core's statistics: a counter becomes a rate.
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { CoreStats, ServerStats } from '@overlapped/session';
@@ -16,7 +16,7 @@ export class Sampler {
   #at = performance.now();
   #first = true;
 
-  /** Begins to measure; the first sample is of what happens from now on. */
+  /** Begins to measure; the first sample covers the time from now on. */
   constructor(stats: ServerStats, jobs: Jobs | undefined) {
     this.#last = stats;
     this.#jobs = jobs;
@@ -75,7 +75,7 @@ export class Sampler {
     return { queued, running, done, wakeUps };
   }
 
-  /** What is recorded is the time between two looks, in nanoseconds: the resolution, and the delay. */
+  /** The histogram has the time between two looks, in nanoseconds: the resolution, and the delay. */
   #lateness(): Sample['loop'] {
     const delay = this.#delay;
     const late = (nanoseconds: number) => (delay.count === 0 ? 0 : Math.max(0, nanoseconds / 1e6 - RESOLUTION));

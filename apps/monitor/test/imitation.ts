@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { type Jobs, startMonitor } from '../src/index.js';
 
 /**
- * The monitor of it, until the test is finished; gives its URL. Thread i has i connections, and does i times what the first
+ * The monitor of it, until the test is finished; gives its URL. Thread i has i connections, and does i times the work of the first
  * worker does.
  */
 export function startImitation(workers: number, jobs?: Jobs): Promise<string> {

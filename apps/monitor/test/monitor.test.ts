@@ -1,4 +1,4 @@
-// The monitor without a browser: what it serves, and that it costs nothing while no page is open.
+// The monitor without a browser: its answers, and that it measures nothing while no page is open.
 
 import { createHash } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
@@ -127,7 +127,7 @@ test('sends rates, and the levels of the moment', async () => {
   while (rates(sample).includes(0));
   expect(sample.threads).toEqual([sample.total]);
   expect(sample.total).toMatchObject({ connections: 1 });
-  // The rates of a second, not the counters: what the client did before is not in a later one.
+  // The rates of a second, not the counters: earlier work of the client is not in a later one.
   client.destroy();
   do sample = await page.next<Sample>();
   while (sample.total.received + sample.total.sent > 0);
@@ -177,7 +177,7 @@ test('a pool of jobs is sampled: its levels, its jobs a second, and how often ea
   expect(await page.next<Greeting>()).toMatchObject({ name: 'Overlapped', jobThreads: 2 });
   const first = await page.next<Sample>();
   expect(first.jobs).toEqual({ queued: 3, running: 2, done: 0, wakeUps: [0, 0] });
-  // What the event loop did while the page began is not shown as the server's.
+  // The delay of the event loop while the page began is not shown as the server's.
   expect(first.loop).toBeNull();
   // Thread 0 was lost, and the counter of the one in its place begins at 0.
   pool.stats = { ...stats, finished: 1010, failed: 1000, wakeUps: [1, 505] };

@@ -27,7 +27,7 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
   });
   afterAll(() => browser?.close());
 
-  /** Opens it, and gives what the browser has to complain about. */
+  /** Opens it. `complaints` are the errors and warnings of the browser. */
   async function open(url: string): Promise<{ page: Page; complaints: string[] }> {
     const page = await browser.newPage();
     onTestFinished(() => page.close());
@@ -159,7 +159,7 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
     await page.emulateMedia({ colorScheme });
     await showsFigure(page, 'connections', '300');
     const [lines, texts] = await page.evaluate(contrasts);
-    // What WCAG 2.2 asks for: 3 for graphics (1.4.11), 4.5 for text (1.4.3).
+    // WCAG 2.2 demands 3 for graphics (1.4.11), 4.5 for text (1.4.3).
     expect(Math.min(...lines)).toBeGreaterThan(3);
     expect(Math.min(...texts)).toBeGreaterThan(4.5);
   });
@@ -183,7 +183,7 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
 /** In the page: of a tile's figure. */
 const opacity = `getComputedStyle(document.querySelector('#tiles dd')).opacity`;
 
-/** In the page: the contrast of the threads' colours with a card, and of texts with what is behind them. */
+/** In the page: the contrast of the threads' colours with a card, and of texts with their background. */
 const contrasts = `(() => {
   const pixel = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   const luminance = (colour) => {

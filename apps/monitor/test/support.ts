@@ -1,4 +1,4 @@
-// What the tests and the picture share: a server with the monitor, and clients that keep it busy.
+// Shared by the tests and the picture: a server with the monitor, and clients that keep it busy.
 
 import { connect, type Socket } from 'node:net';
 import { candidates } from '@overlapped/iocp-native';
@@ -29,7 +29,7 @@ export async function startServer(threads: number, module: URL, monitorPort = 0)
   }
 }
 
-/** A client that sends what comes back, after a pause of its choice, until it is destroyed. */
+/** A client that sends the received bytes again, after a pause of its choice, until it is destroyed. */
 export function startClient(port: number, size: number, pause: () => number): Socket {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   const send = () => socket.write(Buffer.alloc(size));

@@ -1,10 +1,10 @@
-// What the commands of the apps have in common: options, errors and signals. Each app bundles what it uses of it.
+// Shared by the commands of the apps: options, errors and signals. Each app bundles the parts that it uses.
 
 import { readFileSync } from 'node:fs';
 import { candidates, type Endpoint } from '@overlapped/iocp-native';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-/** The grace of core.stop(), in milliseconds, for peers that do not read what they are owed. */
+/** The grace of core.stop(), in milliseconds, for peers that do not read. */
 export const GRACE = 3000;
 
 /** A command with its package's version, whose errors are one line each. */

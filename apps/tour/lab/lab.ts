@@ -36,7 +36,7 @@ export interface Lab {
 }
 
 /**
- * Opens the port and serves the page. Port 0 takes a free one. Rejects with what the system says (EADDRINUSE ...), or if threads
+ * Opens the port and serves the page. Port 0 takes a free one. Rejects with the system's error (EADDRINUSE ...), or if threads
  * cannot share a port here.
  */
 export async function openLab(port = 0): Promise<Lab> {
@@ -65,7 +65,7 @@ export async function openLab(port = 0): Promise<Lab> {
   }
 }
 
-/** Tells the pages what happens. While no page is open the load pauses. */
+/** Sends the happenings to the pages. While no page is open the load pauses. */
 class Feed {
   #server: LabServer;
   #settings = FIRST;

@@ -1,4 +1,4 @@
-// The log of the lab, in shared memory: the load and the handlers write what happens, and the lab's own thread reads it.
+// The log of the lab, in shared memory: the load and the handlers write each step, and the lab's own thread reads them.
 
 import type { Kind } from './messages.js';
 

@@ -1,9 +1,9 @@
-// What the page of the lab is sent. Types only, which the server and the page share.
+// Messages to the page of the lab. Types only, which the server and the page share.
 
 import type { Settings } from './settings.js';
 
 /**
- * What happened. `ready`: a thread of the port has loaded the handlers. `sent`: a client has sent a request, and its packet is
+ * Kinds of happenings. `ready`: a thread of the port has loaded the handlers. `sent`: a client has sent a request, and its packet is
  * queued. `started`: a thread has taken the packet, and runs its handler. `blocked`: the handler blocks its thread. `resumed`: the
  * thread runs again. `done`: the handler returns, and its thread takes the next packet, or waits.
  */
@@ -21,7 +21,7 @@ export interface Greeting {
   readonly settings: Settings;
 }
 
-/** What has happened since the last one, or, after a greeting, since the port was opened. */
+/** The happenings since the last message; after a greeting, those since the port was opened. */
 export interface News {
   /** Now, by the clock of the happenings, in milliseconds. */
   readonly now: number;

@@ -1,4 +1,4 @@
-// What a client of the lab sends: the number of the request, and what its handler is to do.
+// A request of a client of the lab: its number, and the work of its handler.
 
 export interface Request {
   readonly number: number;

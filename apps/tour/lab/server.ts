@@ -46,7 +46,7 @@ export class LabServer {
     return this.#threads;
   }
 
-  /** What has happened since the last call. */
+  /** The happenings since the last call. */
   read(): Happening[] {
     return this.#log.read().map(({ at, kind, thread, request, blocking }) => {
       if (thread !== 0 && !this.#ids.includes(thread)) this.#ids.push(thread);

@@ -1,4 +1,4 @@
-// What the sliders of the lab set.
+// The settings of the lab, each with a slider.
 
 export interface Settings {
   /** How many threads run at a time. There are twice as many. */
@@ -19,7 +19,7 @@ const RANGES: Readonly<Record<keyof Settings, readonly [least: number, most: num
   blocking: [0, 100],
 };
 
-/** Throws a RangeError that names what is wrong. */
+/** Throws a RangeError that names the wrong value, or a SyntaxError. */
 export function parseSettings(text: string): Settings {
   const given = JSON.parse(text) as Record<string, unknown>;
   const setting = (name: keyof Settings) => {

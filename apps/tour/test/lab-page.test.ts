@@ -46,7 +46,7 @@ describe.runIf(path !== undefined)('the page of the lab', { timeout: 90_000 }, (
   test('works with the keyboard: the sliders set the port and the load, the buttons send packets', async () => {
     const { page, complaints } = await open();
     await expect.poll(() => page.locator('.lane').count(), patient).toBe(4);
-    // No load: what is done from now on was sent by the buttons.
+    // No load: packets from now on are sent by the buttons.
     await slider(page, 'Load').press('Home');
     await slider(page, 'A handler takes').press('Home');
     await slider(page, 'Concurrency value').press('ArrowRight');

@@ -1,4 +1,4 @@
-// The lab as a process of its own, and the stream of what happens there, for tests.
+// The lab as a process of its own, and the stream of its happenings, for tests.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ export function post(url: string, path: string, body: string): Promise<Response>
   return fetch(new URL(path, url), { method: 'POST', body });
 }
 
-/** Opens the port anew with these settings, and gives what happens there. */
+/** Opens the port anew with these settings, and gives the happenings there. */
 export async function open(url: string, settings: Settings) {
   expect((await post(url, '/anew', JSON.stringify(settings))).status).toBe(204);
   const abort = new AbortController();

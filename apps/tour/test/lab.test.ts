@@ -1,4 +1,4 @@
-// What happens on the lab's port, as its page is told it.
+// The happenings on the lab's port, as its page gets them.
 
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';

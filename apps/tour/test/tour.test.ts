@@ -1,4 +1,4 @@
-// Each program of the tour ends by itself and shows what its first line says. What depends on time is not looked at.
+// Each program of the tour ends by itself and shows the idea of its first line. Times are not checked.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', timeout: LIMIT, killSignal: 'SIGKILL' });
 }
 
-/** What a program printed, without its idea and its path. */
+/** The output of a program, without its idea and its path. */
 function outputOf(name: string): string[] {
   const { status, stdout, stderr } = run(name);
   expect(stderr).toBe('');

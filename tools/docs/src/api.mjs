@@ -1,8 +1,9 @@
-// Builds the site into docs/api: the pages of docs/, and those of the API, from the docstrings of what the packages export. Fails when a public name has
-// none, when one names a type that is not exported, or when a link leads nowhere. A folder may be given in the place of docs/api.
+// Builds the site into docs/api: the pages of docs/, and those of the API, from the docstrings of the packages' exports. Fails when a
+// public name has none, when one names a type that is not exported, or when a link leads nowhere. Another folder may be given.
 
 import { fileURLToPath } from 'node:url';
-import { Application, Comment, Converter, ReflectionKind } from 'typedoc';
+import { renderMermaidSVG } from 'beautiful-mermaid';
+import { Application, Comment, Converter, MarkdownEvent, ReflectionKind } from 'typedoc';
 
 /** Numbers that carry the names of the kernels' headers are documented there. */
 const HEADERS = [
@@ -13,6 +14,7 @@ const HEADERS = [
 const options = fileURLToPath(new URL('../typedoc.json', import.meta.url));
 const app = await Application.bootstrapWithPlugins({ options });
 app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => documentHeaders(project));
+app.renderer.on(MarkdownEvent.PARSE, draw, 1000);
 const project = await app.convert();
 if (project) {
   // What must be exported is asked of one package at a time.
@@ -31,4 +33,14 @@ function documentHeaders(project) {
     const text = HEADERS.find(([path]) => path.test(file))?.[1];
     if (text !== undefined) reflection.comment ??= new Comment([{ kind: 'text', text }]);
   }
+}
+
+/** Drawings in Mermaid become pictures, in the page's own colours, light or dark. */
+function draw(event) {
+  event.parsedText = event.parsedText.replace(/^```mermaid\n([\s\S]*?)^```$/gm, (_, code) => {
+    const svg = renderMermaidSVG(code, { bg: 'var(--color-background)', fg: 'var(--color-text)' });
+    // The site loads nothing from elsewhere. An empty line would end the HTML block.
+    const own = svg.replace(/@import url\([^)]*\);/, '').replace(/\n\s*\n/g, '\n');
+    return `<div class="drawing">${own}</div>`;
+  });
 }

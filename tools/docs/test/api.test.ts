@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 
 const API = fileURLToPath(new URL('../src/api.mjs', import.meta.url));
@@ -20,6 +21,15 @@ test('the pages of the API can be built, and each link leads somewhere', { timeo
     expect(pages.length).toBeGreaterThan(100);
     expect(pages).toContain(join('documents', 'docs_FAQ.html'));
     expect(pages.flatMap((page) => deadLinks(folder, page))).toEqual([]);
+    // The search finds words of the guide, too, not names alone.
+    const [, index] = /"([^"]+)"/.exec(readFileSync(join(folder, 'assets', 'search.js'), 'utf8'))!;
+    expect(inflateSync(Buffer.from(index!, 'base64')).toString()).toContain('epolloneshot');
+    // Drawings are pictures, and load nothing from elsewhere.
+    for (const language of ['en', 'ko']) {
+      const page = readFileSync(join(folder, 'documents', `docs_guide_${language}_life-cycles.html`), 'utf8');
+      expect(page.match(/<svg [^>]*viewBox="0 0 [\d.]+ [\d.]+" width="[\d.]+"/g)).toHaveLength(3);
+      expect(page).not.toMatch(/class="mermaid"|@import/);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,4 +1,4 @@
-// What a command is, and the errors that several of them give. Errors are in Redis's own words.
+// The type of a command, and the errors that several of them give. Errors are in Redis's own words.
 
 import type { Client } from '../client.js';
 
@@ -20,7 +20,7 @@ export const NO_KEYS = [0, 0, 0] as const;
 export const ONE_KEY = [1, 1, 1] as const;
 export const ALL_KEYS = [1, -1, 1] as const;
 
-/** The Redis whose replies these are: what clients are told when they ask for the server's version. */
+/** The version of Redis whose replies these are. Clients that ask for the server's version get it. */
 export const REDIS_VERSION = '7.0.15';
 
 export const SYNTAX = 'ERR syntax error';

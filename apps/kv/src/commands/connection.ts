@@ -81,7 +81,7 @@ function setName(client: Client, name: string): boolean {
   return true;
 }
 
-/** What CLIENT can do, with the arguments that each takes. */
+/** The subcommands of CLIENT, with the arguments that each takes. */
 const SUBCOMMANDS: Readonly<Record<string, readonly [count: number, run: (client: Client) => void]>> = {
   setname: [
     3,
@@ -89,7 +89,7 @@ const SUBCOMMANDS: Readonly<Record<string, readonly [count: number, run: (client
       if (setName(client, client.request.text(2))) client.reply.ok();
     },
   ],
-  // What library a client uses is of no use here.
+  // The name of a client's library is of no use here.
   setinfo: [4, ({ reply }) => reply.ok()],
   getname: [
     2,

@@ -8,7 +8,7 @@ import { commands } from './server.js';
 
 /** A power of two, with which no two names hash to the same slot. */
 const SLOTS = 1024;
-/** Turns a capital letter into the small one. What is no letter does not become one. */
+/** Turns a capital letter into the small one. No other character becomes a letter. */
 const SMALL = 0x20;
 
 interface Entry {

@@ -1,9 +1,9 @@
-// Inline requests: a line of words, as somebody types them into telnet. Words may be quoted, as in a shell.
+// Inline requests: a line of words, as a person types them into telnet. Words may be quoted, as in a shell.
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', a: '\x07' };
-/** What may stand between words. */
+/** Characters between words. */
 const SPACE = /[ \t\n\v\f\r]/;
-/** What ends a word without quotes. */
+/** Characters that end a word without quotes. */
 const END_OF_WORD = /[ \t\n\r]/;
 
 /** The words of a line, or null when a quote has no end. Characters stand for bytes. */

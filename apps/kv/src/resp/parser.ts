@@ -16,7 +16,7 @@ export interface Limits {
   readonly arguments: number;
   /** Bytes of an argument. */
   readonly bulk: number;
-  /** Bytes of a request that spans pieces: what a connection may have here before it is served. */
+  /** The most bytes of a request that spans pieces, before it is served. */
   readonly request: number;
 }
 
@@ -38,7 +38,7 @@ const DOLLAR = 0x24;
 const ZERO = 0x30;
 const NOTHING = Buffer.alloc(0);
 
-// What reading a number gives when it gives none.
+// Results of reading a number, when there is none.
 const INCOMPLETE = -1;
 const INVALID = -2;
 const NEGATIVE = -3;
@@ -83,7 +83,7 @@ export class RequestParser {
       this.#pieceAt = 0;
       return;
     }
-    // What was kept comes first.
+    // The kept bytes come first.
     const kept = this.#at < this.#end;
     this.#source = kept ? Buffer.concat([this.#source.subarray(this.#at, this.#end), piece]) : piece;
     this.#at = 0;
@@ -101,12 +101,12 @@ export class RequestParser {
         break;
       }
     }
-    // The places of a request that has begun stay; what they are places of lies in #assembly.
+    // The places of a request that has begun stay valid: its bytes lie in #assembly.
     if (this.#missing === 0) this.request.clear();
     return false;
   }
 
-  /** Copies what has not been read, so that the piece may go. The last request goes with it. */
+  /** Copies the unread bytes, so that the piece may go. The last request goes with it. */
   keep(): void {
     // Then all of the piece is there already.
     if (this.#assembling) return;
@@ -165,7 +165,7 @@ export class RequestParser {
     return DONE;
   }
 
-  /** Reads the number of a header line, from its first digit, and goes to the next line. Below 0: what is wrong. */
+  /** Reads the number of a header line, from its first digit, and goes to the next line. Below 0: an error. */
   #readNumber(start: number): number {
     const source = this.#source;
     const end = Math.min(this.#end, start + MOST_DIGITS);
@@ -266,7 +266,7 @@ export class RequestParser {
     return true;
   }
 
-  /** Grows by doubling, so that memory follows what has come and not what a header announces. */
+  /** Grows by doubling, so that memory follows the received bytes, not the length in a header. */
   #reserve(size: number): void {
     const { length } = this.#assembly;
     if (size <= length) return;
@@ -279,7 +279,7 @@ export class RequestParser {
 
   /** The request is complete: reading goes on in the piece, right after it. */
   #endAssembly(): void {
-    // What was taken beyond the request came from this piece, as without its last bytes the request was not complete.
+    // The bytes beyond the request came from this piece, as without its last bytes the request was not complete.
     const surplus = this.#end - this.#at;
     this.#source = this.#piece;
     this.#at = this.#pieceAt - surplus;

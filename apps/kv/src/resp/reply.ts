@@ -6,7 +6,7 @@ import { countDigits, encodeBulk, writeDigits } from './bulk.js';
 /** Where the replies of a connection go. */
 export interface Output {
   /**
-   * Sends bytes. The chunk is used anew after that: what is no longer than CHUNK must be copied, the rest does not change.
+   * Sends bytes. The chunk is used anew after that: bytes no longer than CHUNK must be copied, others do not change.
    * False when so much waits to be sent that the client should be served no more for now.
    */
   send(bytes: Buffer): boolean;
@@ -36,7 +36,7 @@ export class ReplyWriter {
   #at = 0;
   #output: Output | null = null;
 
-  /** Starts the replies of one batch. What a batch that failed has left is no reply of this one. */
+  /** Starts the replies of one batch. Bytes that a failed batch has left are dropped. */
   begin(output: Output, protocol: Protocol): void {
     this.#at = 0;
     this.#output = output;
@@ -44,7 +44,7 @@ export class ReplyWriter {
     this.congested = false;
   }
 
-  /** Sends what has been gathered. */
+  /** Sends the gathered bytes. */
   flush(): void {
     const at = this.#at;
     if (at === 0) return;
@@ -99,7 +99,7 @@ export class ReplyWriter {
     this.encoded(encodeBulk(bytes, 0, bytes.length));
   }
 
-  /** What only humans read; marked so in RESP3. */
+  /** Text for humans only; marked so in RESP3. */
   verbatim(text: string): void {
     if (this.protocol === 2) this.bulk(text);
     else this.encoded(Buffer.from(`=${text.length + 4}\r\ntxt:${text}\r\n`, 'latin1'));

@@ -7,7 +7,7 @@ const NOTHING = Buffer.alloc(0);
 const KEPT = 1024;
 
 export class Request {
-  /** What the arguments lie in: borrowed until the parser is asked for the next request. */
+  /** The memory of the arguments: borrowed until the parser is asked for the next request. */
   bytes: Buffer = NOTHING;
   /** How many arguments there are; the first one is the command. */
   count = 0;

@@ -35,7 +35,7 @@ export class Controls {
     this.#press(undefined);
   }
 
-  /** Shows what the server has. */
+  /** Shows the server's settings. */
   take(settings: Settings, cores: number): void {
     this.#cores = cores;
     // The slider under the reader's hand stays where it is.

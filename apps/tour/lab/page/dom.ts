@@ -1,4 +1,4 @@
-// What the page's parts share in handling its document.
+// Functions of the document that the page's parts share.
 
 /** An element that holds a text. */
 export function text(tag: string, content = '', className = ''): HTMLElement {

@@ -1,4 +1,4 @@
-// The ideas that the page shows: the settings for each, and what one sees then.
+// The ideas that the page shows: the settings for each, and a text.
 
 import type { Settings } from '../settings.js';
 

@@ -1,4 +1,4 @@
-// The page: listens to what happens on the port, and shows it a moment later, so that it moves evenly.
+// The page: receives the happenings of the port, and shows each a moment later, so that it moves evenly.
 
 import type { Greeting, Happening, News } from '../messages.js';
 import { Controls } from './controls.js';

@@ -1,4 +1,4 @@
-// The port as the page knows it: the queue, the threads, and what each thread did lately. It follows from what happened.
+// The model of the port: the queue, the threads, and the last work of each thread. It follows from the happenings.
 
 import type { Happening, Kind } from '../messages.js';
 

@@ -1,4 +1,4 @@
-// What the page shows of one port: the queue, the places, a lane for each thread, and figures.
+// The view of one port: the queue, the places, a lane for each thread, and figures.
 
 import type { Greeting } from '../messages.js';
 import { byId, show, text } from './dom.js';
