@@ -63,7 +63,7 @@ export type { SessionHandlers, SessionKind } from './session/handlers.js';
 export type { QueueLimitOptions } from './session/queue-limit.js';
 export { Session } from './session/session.js';
 export type { SessionLimits, SessionOptions, Watermarks } from './session/session-set.js';
-export type { Timeouts } from './session/timeout-sweep.js';
+export type { Timeouts } from './session/timeout-rules.js';
 
 export type { SharedSessionOptions } from './shared/options.js';
 export { SharedPacketSession } from './shared/shared-packet-session.js';

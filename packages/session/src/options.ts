@@ -31,7 +31,7 @@ import type { ConnectorOptions, ConnectTarget } from './connect/connector.js';
 import type { DatagramBindOptions, DatagramConnectOptions } from './datagram/datagram-session.js';
 import type { QueueLimitOptions } from './session/queue-limit.js';
 import type { SessionLimits } from './session/session-set.js';
-import type { Timeouts } from './session/timeout-sweep.js';
+import type { Timeouts } from './session/timeout-rules.js';
 import { TICKET_KEYS } from './tls/context.js';
 import type { TlsClientOptions, TlsCredentials, TlsOptions, TlsServerOptions } from './tls/options.js';
 
@@ -128,6 +128,8 @@ const shared: Checks<SharedListenerOptions> = {
   shared: any,
   highWatermark: whole(0, INT),
   lowWatermark: whole(0, INT),
+  timeouts: group(timeouts),
+  linger: atLeast(0),
   queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
   maxSessions: whole(1, INT),
 };

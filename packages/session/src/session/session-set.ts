@@ -11,7 +11,8 @@ import type { Origin } from './origin.js';
 import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
 import { newContext, Session } from './session.js';
 import { kIsNew, kIsStream, kOpen, kWaitExpired } from './symbols.js';
-import { TimeoutSweep, type Timeouts } from './timeout-sweep.js';
+import { lingeredOut, type Timeouts } from './timeout-rules.js';
+import { TimeoutSweep } from './timeout-sweep.js';
 
 /** How many bytes a session may queue before send() tells it to wait. */
 export interface Watermarks {
@@ -251,8 +252,4 @@ function endForStop(session: Session): void {
 
 function tooSlow(): IocpError {
   return new IocpError('broadcast to the session', 'too many bytes wait already', 'ENOBUFS', 'broadcast');
-}
-
-function lingeredOut(): IocpError {
-  return new IocpError('end the connection', 'the peer has not taken everything in time', 'ETIMEDOUT', 'linger');
 }

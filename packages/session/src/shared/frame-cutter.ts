@@ -4,7 +4,15 @@
 import { IocpError } from '@overlapped/iocp-native';
 import { LEAST_STEP, measureFrame } from '../framing/frame-reader.js';
 import { type Framer, NOTHING } from '../framing/framer.js';
-import type { FrameBuffers } from './memory/frame-buffers.js';
+import { FRAME_WORDS, type FrameBuffers } from './memory/frame-buffers.js';
+
+/** Words behind those of the frame buffer. */
+const Word = {
+  /** The length of the frame at the buffer's start: 0 while unknown, or UNMEASURED. */
+  Length: FRAME_WORDS,
+  /** How many frames came in parts. */
+  Parted: FRAME_WORDS + 1,
+} as const;
 
 /** The length of the frame at the start of a buffer, if it has not been measured: whole frames may follow. */
 const UNMEASURED = -1;
@@ -18,7 +26,7 @@ export class FrameCutter {
   #piece: Buffer = NOTHING;
   #at = 0;
 
-  /** @param words where the buffers, and the lengths of their frames, lie */
+  /** @param words where the buffers, and the words behind them, lie */
   constructor(buffers: FrameBuffers, words: Int32Array) {
     this.#buffers = buffers;
     this.#words = words;
@@ -31,8 +39,8 @@ export class FrameCutter {
   }
 
   /** Whether next() may have a frame without more bytes. */
-  waits(length: number): boolean {
-    return this.#words[length] === UNMEASURED;
+  waits(buffer: number): boolean {
+    return this.#words[buffer + Word.Length] === UNMEASURED;
   }
 
   /**
@@ -40,16 +48,16 @@ export class FrameCutter {
    * for a frame that is too long, EPROTO for bytes that are not a frame, ENOBUFS if the buffer cannot hold a half frame.
    * @param slot the session's record
    * @param buffer the first word of its frame buffer
-   * @param length the word of the length of the frame in that: 0 while unknown
    */
-  next(slot: number, buffer: number, length: number, framer: Framer): Buffer | null {
-    if (this.#buffers.lengthOf(buffer) > 0) return this.#complete(slot, buffer, length, framer);
+  next(slot: number, buffer: number, framer: Framer): Buffer | null {
+    if (this.#buffers.lengthOf(buffer) > 0) return this.#complete(slot, buffer, framer);
     const start = this.#at;
     const left = this.#piece.length - start;
     if (left === 0) return null;
     const measured = measureFrame(framer, this.#piece, start, 0);
     if (measured === 0 || measured > left) {
-      this.#words[length] = Math.min(measured, ENDLESS);
+      this.#words[buffer + Word.Length] = Math.min(measured, ENDLESS);
+      this.#words[buffer + Word.Parted]!++;
       this.#keep(slot, buffer, left, measured || framer.maxFrameLength);
       return null;
     }
@@ -58,20 +66,24 @@ export class FrameCutter {
   }
 
   /** Keeps what next() has not returned, for a later turn. Throws an IocpError (ENOBUFS). */
-  keepRest(slot: number, buffer: number, length: number): void {
+  keepRest(slot: number, buffer: number): void {
     const left = this.#piece.length - this.#at;
     if (left === 0) return;
-    this.#words[length] = UNMEASURED;
+    this.#words[buffer + Word.Length] = UNMEASURED;
     this.#keep(slot, buffer, left, left);
   }
 
   /** The frame that begins in the buffer. */
-  #complete(slot: number, buffer: number, length: number, framer: Framer): Buffer | null {
+  #complete(slot: number, buffer: number, framer: Framer): Buffer | null {
     const buffers = this.#buffers;
     const words = this.#words;
+    const length = buffer + Word.Length;
     let had = buffers.lengthOf(buffer);
     let kept = 0;
-    if (words[length] === UNMEASURED) words[length] = measureKept(framer, buffers.view(buffer), 0);
+    if (words[length] === UNMEASURED) {
+      words[length] = measureKept(framer, buffers.view(buffer), 0);
+      words[buffer + Word.Parted]!++;
+    }
     while (words[length] === 0 || had < words[length]!) {
       const left = this.#piece.length - this.#at;
       if (left === 0) return null;
@@ -102,4 +114,14 @@ export class FrameCutter {
 
 function measureKept(framer: Framer, bytes: Buffer, searched: number): number {
   return Math.min(measureFrame(framer, bytes, 0, searched), ENDLESS);
+}
+
+/**
+ * The number of the half frame in a buffer among those of its session that came in parts, from 1; 0 if there is none. Any thread may
+ * ask.
+ * @param words where the buffer lies
+ */
+export function partialFrame(buffers: FrameBuffers, words: Int32Array, buffer: number): number {
+  const half = buffers.lengthOf(buffer) > 0 && words[buffer + Word.Length] !== UNMEASURED;
+  return half ? words[buffer + Word.Parted]! : 0;
 }

@@ -128,7 +128,7 @@ export class SharedHost implements SharedSessions {
     table.lock(slot);
     if (table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0) {
       table.words[at + Field.Flags]! |= Flag.Ending;
-      if (this.queued(slot) === 0) this.#drained(slot, at);
+      if (!this.ending(slot, at) && this.queued(slot) === 0) this.#drained(slot, at);
     }
     table.unlock(slot);
   }
@@ -179,6 +179,14 @@ export class SharedHost implements SharedSessions {
     const address = length > 0 ? block.address + queues.headOffset(at + Field.Sends) : 0;
     const failed = this.port.arm(fd, ready, slot, this.table.generation(slot), address, length);
     if (failed !== 0) this.#close(slot, at, failed);
+  }
+
+  /** Inside the record's lock: the session begins to end in order. True if it is reset instead. */
+  protected ending(slot: number, at: number): boolean {
+    const { words } = this.table;
+    if (words[this.table.serviceAt(words[at + Field.Service]!) + ServiceField.NoLinger] === 0) return false;
+    this.#close(slot, at, Reason.Destroyed);
+    return true;
   }
 
   /** The socket is writable: sends what is queued, as far as the kernel takes it. What it has sent by itself is no longer queued. */

@@ -2,11 +2,11 @@
 
 import type { Core } from '@overlapped/net-core/internal';
 import type { QueueLimitOptions } from '../session/queue-limit.js';
-import type { Watermarks } from '../session/session-set.js';
+import type { SessionLimits } from '../session/session-set.js';
 import type { SharedLimits } from './shared-threads.js';
 
 /** Sessions of the core's shared port. */
-export interface SharedSessionOptions extends Watermarks {
+export interface SharedSessionOptions extends Pick<SessionLimits, 'highWatermark' | 'lowWatermark' | 'timeouts' | 'linger'> {
   /**
    * The module that each thread of the shared port loads: a URL, or an absolute path. Its default export is a subclass of
    * SharedSession.
@@ -32,6 +32,13 @@ export function sharedLimits(core: Core, options: SharedSessionOptions): SharedL
   if (highWatermark > most) {
     throw new RangeError(`the high watermark, ${highWatermark}, must be no more than the queue's limit, ${most}`);
   }
-  const { maxSessions = core.maxSessions } = options;
-  return { highWatermark, lowWatermark, queueLimit: perSession, maxSessions: Math.min(maxSessions, core.maxSessions) };
+  const { maxSessions = core.maxSessions, timeouts = {}, linger = Number.POSITIVE_INFINITY } = options;
+  return {
+    highWatermark,
+    lowWatermark,
+    queueLimit: perSession,
+    maxSessions: Math.min(maxSessions, core.maxSessions),
+    timeouts,
+    linger: linger * 1000,
+  };
 }

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { SocketOptions } from '@overlapped/iocp-native';
 import type { CarriedError, SocketPortToken } from '@overlapped/iocp-native/internal';
+import type { Timeouts } from '../session/timeout-rules.js';
 import type { TableToken } from './table.js';
 
 /** A listener's sessions, for a thread that is to serve them. */
@@ -12,6 +13,8 @@ export interface HostedService {
   readonly module: string;
   /** Of its connections. */
   readonly options: SocketOptions;
+  /** Of its sessions. */
+  readonly timeouts: Timeouts;
   /** What its sessions keep; null until a thread has said how large that is. It is there before any packet of the service. */
   readonly states: SharedArrayBuffer | null;
 }

@@ -16,6 +16,7 @@ import {
 import { ObjectPool } from '@overlapped/object-pool';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
+import { lingeredOut, timedOut } from '../session/timeout-rules.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
@@ -309,7 +310,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   #receive(slot: number, at: number, view: SharedSession): unknown {
     const { words } = this.table;
     const framer = view[kFramer];
-    if (framer !== null && this.#cutter.waits(at + Field.FrameLength)) {
+    if (framer !== null && this.#cutter.waits(at + Field.Frame)) {
       // Frames that came with an earlier one, whose handler was async.
       this.#cutter.add(NOTHING);
       return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
@@ -342,12 +343,11 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { words } = this.table;
     const cutter = this.#cutter;
     const buffer = at + Field.Frame;
-    const length = at + Field.FrameLength;
     while ((Atomics.load(words, at + Field.Flags) & Flag.Closing) === 0) {
       let frame: Buffer | null | undefined;
       let result: unknown;
       try {
-        frame = cutter.next(slot, buffer, length, framer);
+        frame = cutter.next(slot, buffer, framer);
         if (frame === null) break;
         result = view.onPacket(frame);
       } catch (error) {
@@ -358,11 +358,11 @@ export class SharedThread extends SharedHost implements TurnHost {
       }
       if (result === undefined || !isThenable(result)) continue;
       try {
-        cutter.keepRest(slot, buffer, length);
+        cutter.keepRest(slot, buffer);
       } catch (error) {
         this.destroy(view, asError(error));
       }
-      if (cutter.waits(length)) Atomics.or(words, at + Field.Pending, Read);
+      if (cutter.waits(buffer)) Atomics.or(words, at + Field.Pending, Read);
       return result;
     }
     return undefined;
@@ -372,7 +372,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { table } = this;
     table.lock(slot);
     table.words[at + Field.Flags]! |= Flag.PeerEnded;
-    if (this.queued(slot) === 0) Atomics.or(table.words, at + Field.Pending, Close);
+    if (!this.ending(slot, at) && this.queued(slot) === 0) Atomics.or(table.words, at + Field.Pending, Close);
     table.unlock(slot);
   }
 
@@ -449,7 +449,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const reason = words[at + Field.Reason]!;
     const truncated =
       reason === Reason.None && (flags & Flag.PeerEnded) !== 0 && table.frames.lengthOf(at + Field.Frame) > 0;
-    return view[kError] ?? (truncated ? truncatedFrame() : this.#errorOf(reason));
+    return view[kError] ?? (truncated ? truncatedFrame() : this.#errorOf(reason, words[at + Field.Service]!));
   }
 
   /** The session is over. False when something is due in this turn, as the kernel's last packet of the record has just come. */
@@ -468,8 +468,19 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   /** Why a session ended, if no error object says so. */
-  #errorOf(reason: number): Error | undefined {
+  #errorOf(reason: number, service: number): Error | undefined {
+    const { timeouts } = this.#serviceOf(service);
     switch (reason) {
+      case Reason.Read:
+        return timedOut('read', timeouts);
+      case Reason.FirstByte:
+        return timedOut('firstByte', timeouts);
+      case Reason.Frame:
+        return timedOut('frame', timeouts);
+      case Reason.Write:
+        return timedOut('write', timeouts);
+      case Reason.Lingered:
+        return lingeredOut();
       case Reason.None:
       case Reason.Destroyed:
         return undefined;

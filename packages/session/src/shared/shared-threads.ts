@@ -22,7 +22,9 @@ import {
 import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
 import { groupsOf } from '../session/groups.js';
+import type { Timeouts } from '../session/timeout-rules.js';
 import { HOST, SharedHost } from './host.js';
+import { SharedSweep } from './shared-sweep.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
 import {
   blocksSize,
@@ -56,6 +58,9 @@ export interface SharedLimits {
   /** Bytes; 0 for none. */
   readonly queueLimit: number;
   readonly maxSessions: number;
+  readonly timeouts: Timeouts;
+  /** Milliseconds; Infinity for none. */
+  readonly linger: number;
 }
 
 /** One thread, and its place. */
@@ -83,6 +88,7 @@ export class SharedThreads implements Stoppable {
   readonly #sockets: SharedSockets;
   readonly #places: Place[] = [];
   readonly #services = new Map<number, HostedService>();
+  readonly #sweeps = new Map<number, SharedSweep>();
   readonly #ends = new Map<number, Promise<void>>();
   /** Calls of open() that wait until a thread has loaded the service. */
   readonly #loading = new Map<number, { resolve(stateSize: number): void; reject(error: unknown): void }>();
@@ -142,7 +148,9 @@ export class SharedThreads implements Stoppable {
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
     words[at + ServiceField.MaxSessions] = limits.maxSessions;
-    const service = { index, module, options, states: null };
+    words[at + ServiceField.NoLinger] = limits.linger === 0 ? 1 : 0;
+    const { timeouts, linger } = limits;
+    const service = { index, module, options, timeouts, states: null };
     this.#services.set(index, service);
     try {
       const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));
@@ -153,6 +161,8 @@ export class SharedThreads implements Stoppable {
       this.#services.delete(index);
       throw error;
     }
+    const sweeps = Object.keys(timeouts).length > 0 || (linger > 0 && linger < Number.POSITIVE_INFINITY);
+    if (sweeps) this.#sweeps.set(index, new SharedSweep(this.#core, this.host, index, timeouts, linger));
     return index;
   }
 
@@ -339,6 +349,8 @@ export class SharedThreads implements Stoppable {
       }
       await sleep(LOOK);
     }
+    this.#sweeps.get(service)?.stop();
+    this.#sweeps.delete(service);
     this.#services.delete(service);
   }
 

@@ -40,13 +40,11 @@ export const Field = {
   Sent: 9,
   /** The next free record plus one. */
   Next: 10,
-  /** Bytes of the frame at the start of the frame buffer: see FrameCutter. */
-  FrameLength: 11,
   /** The queues: what the kernel has not taken, messages of other sessions. */
-  Sends: 12,
-  Messages: 12 + QUEUE_WORDS,
-  /** The frame buffer. The thread of the turn changes it, without the lock. */
-  Frame: 12 + 2 * QUEUE_WORDS,
+  Sends: 11,
+  Messages: 11 + QUEUE_WORDS,
+  /** The half frame: see FrameCutter. The thread of the turn changes it, without the lock. */
+  Frame: 11 + 2 * QUEUE_WORDS,
 } as const;
 const WIDTH = 32;
 
@@ -82,6 +80,12 @@ export const Reason = {
   ThreadLost: -1,
   QueueFull: -2,
   Destroyed: -3,
+  // Timeouts, and linger: the core's own thread looks for them.
+  Read: -4,
+  FirstByte: -5,
+  Frame: -6,
+  Write: -7,
+  Lingered: -8,
 } as const;
 
 const Header = {
@@ -116,6 +120,8 @@ export const ServiceField = {
   MaxSessions: 8,
   /** A SharedLock: held while the listening socket is used, or closed. */
   Lock: 9,
+  /** 1 if a session is reset as soon as it, or its peer, ends: `linger: 0`. */
+  NoLinger: 10,
 } as const;
 
 /** Milliseconds that a thread waits for a record's lock at a time, until it looks whether the holder has been replaced. */

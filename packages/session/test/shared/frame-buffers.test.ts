@@ -12,8 +12,8 @@ import { kinds } from '../framing/kinds.js';
 const BLOCK = 8;
 const BLOCKS = 200;
 const SLOTS = 3;
-/** The words of a slot: its frame buffer, and the length of its frame. */
-const WIDTH = 5;
+/** The words of a slot: its frame buffer, and those that the cutter has behind it. */
+const WIDTH = 6;
 
 /** The threads of one memory. */
 function createThreads(count: number, blocks = BLOCKS) {
@@ -34,11 +34,11 @@ function take({ cutter }: Thread, slot: number, framer: (typeof kinds)[number]['
   const frames: string[] = [];
   cutter.add(Buffer.from(piece));
   for (; frames.length < most; ) {
-    const frame = cutter.next(slot, at, at + 4, framer);
+    const frame = cutter.next(slot, at, framer);
     if (frame === null) return frames;
     frames.push(frame.toString('hex'));
   }
-  cutter.keepRest(slot, at, at + 4);
+  cutter.keepRest(slot, at);
   return frames;
 }
 
@@ -67,7 +67,7 @@ test.each(kinds)('$name: any bytes give what one reader gives, whichever threads
         for (const { thread, bytes, most } of steps) {
           frames.push(...take(threads[thread]!, 1, framer, Buffer.from(bytes), most));
           // Frames that are kept come before the next bytes, in any thread.
-          while (threads[0]!.cutter.waits(WIDTH + 4)) {
+          while (threads[0]!.cutter.waits(WIDTH)) {
             frames.push(...take(threads[1 - thread]!, 1, framer, Buffer.alloc(0), most));
           }
         }

@@ -10,7 +10,7 @@
 import type { Blocks } from './blocks.js';
 
 /** The words of a buffer. Zeros are an empty one. */
-const FRAME_WORDS = 4;
+export const FRAME_WORDS = 4;
 
 const Word = {
   /** The first block plus one; 0 when the buffer is empty. */

@@ -4,9 +4,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { SharedSession, u32 } from '@overlapped/session';
-import { memory, note } from './notes.js';
+import { memory, note, noteEnd } from './notes.js';
 
-const notes = memory();
+let notes = memory();
 
 const RUNNING = 0;
 const MOST = 1;
@@ -21,6 +21,11 @@ function begin() {
 
 export default class Script extends SharedSession {
   static state = { asked: u32 };
+
+  onConnected() {
+    // On the core's own thread the module is loaded once for all tests.
+    notes = memory();
+  }
 
   onReceive(data) {
     const [command, argument = ''] = String(data).split(' ');
@@ -108,8 +113,7 @@ export default class Script extends SharedSession {
   }
 
   onDisconnected(error) {
-    note(
-      error === undefined ? -100 : error.code === 'ECHILD' ? -101 : error.message === 'the handler threw' ? -102 : -103,
-    );
+    if (error?.message === 'the handler threw') note(-102);
+    else noteEnd(error);
   }
 }
