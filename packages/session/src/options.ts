@@ -131,7 +131,11 @@ const shared: Checks<SharedListenerOptions> = {
   timeouts: group(timeouts),
   linger: atLeast(0),
   queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
-  maxSessions: whole(1, INT),
+  maxSessions: limits.maxSessions,
+  maxSessionsPerAddress: limits.maxSessionsPerAddress,
+  rate: limits.rate,
+  allow: list,
+  deny: list,
 };
 const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any, tls: group(tlsClient) };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };
@@ -168,7 +172,7 @@ export function checkListen<Options extends AcceptLimits>(options: Options): Opt
   if (sharedModule !== undefined) {
     checkOptions(options as Options & SharedListenerOptions, shared);
     checkGiven(options as Options & SharedListenerOptions, 'port');
-    return given(options);
+    return withLists(options);
   }
   if (path === undefined) {
     checkOptions(options, listen);
@@ -182,13 +186,7 @@ export function checkListen<Options extends AcceptLimits>(options: Options): Opt
   if (session === undefined && module === undefined) {
     throw wrongType('session, module or shared', 'given', undefined);
   }
-  const { allow, deny, proxy: by } = options;
-  return {
-    ...given(options),
-    ...(allow && { allow: addressList(allow, 'allow') }),
-    ...(deny && { deny: addressList(deny, 'deny') }),
-    ...(by && { proxy: { ...by, trusted: addressList(by.trusted, 'proxy.trusted') } }),
-  };
+  return withLists(options);
 }
 
 export function checkTls(options: TlsServerOptions): void {
@@ -216,6 +214,17 @@ export function checkTarget<To extends ConnectTarget | PipeEndpoint>(to: To, nam
     checkGiven(to as ConnectTarget, 'host', 'port');
   }
   return given(to);
+}
+
+/** The options that are given, with address lists as BlockLists. */
+function withLists<Options extends AcceptLimits>(options: Options): Options {
+  const { allow, deny, proxy: by } = options;
+  return {
+    ...given(options),
+    ...(allow && { allow: addressList(allow, 'allow') }),
+    ...(deny && { deny: addressList(deny, 'deny') }),
+    ...(by && { proxy: { ...by, trusted: addressList(by.trusted, 'proxy.trusted') } }),
+  };
 }
 
 /** The options that are not undefined. */

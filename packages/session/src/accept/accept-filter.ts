@@ -24,7 +24,7 @@ export interface ProxyOptions {
 export interface AcceptLimits {
   /** Limit of this listener's sessions, in all threads together. At least 1. Default: the core's limit. */
   readonly maxSessions?: number;
-  /** Limit of the sessions of one remote address, in each thread. At least 1. Default: no limit. */
+  /** Limit of the sessions of one remote address, in each thread; of shared sessions, in all. At least 1. Default: no limit. */
   readonly maxSessionsPerAddress?: number;
   /** Rate limit of connections (a token bucket). A connection that is refused for another reason uses no token. Default: none. */
   readonly rate?: {
@@ -62,11 +62,12 @@ export class AcceptFilter {
   readonly #max: number;
   readonly #bucket: TokenBucket | null;
 
-  constructor(limits: AcceptLimits, clock: Pick<TimerQueue, 'now'>) {
+  /** @param tokens the state of the rate limit, of createTokens(), if several threads share it; one of them at a time asks */
+  constructor(limits: AcceptLimits, clock: Pick<TimerQueue, 'now'>, tokens: SharedArrayBuffer | null = null) {
     const { maxSessions = Number.POSITIVE_INFINITY, rate, allow, deny, proxy } = limits;
     this.#limits = limits;
     this.#max = maxSessions;
-    this.#bucket = rate ? new TokenBucket(clock, rate.perSecond, rate.burst ?? Math.max(1, rate.perSecond)) : null;
+    this.#bucket = rate ? new TokenBucket(clock, rate, tokens ?? createTokens(rate, clock.now)) : null;
     this.needsAddress = (allow ?? deny) !== undefined && !proxy;
     this.waits = limits.whenFull === 'wait' && (this.#bucket !== null || maxSessions < Number.POSITIVE_INFINITY);
   }
@@ -92,33 +93,46 @@ export function isRefused({ allow, deny }: AcceptLimits, address: string): boole
   return (deny !== undefined && isListed(deny, address)) || (allow !== undefined && !isListed(allow, address));
 }
 
+type Rate = NonNullable<AcceptLimits['rate']>;
+
+/** The state of a rate limit, in memory that threads can share. */
+export function createTokens(rate: Rate, now: number): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT);
+  new Float64Array(memory).set([burstOf(rate), now]);
+  return memory;
+}
+
+function burstOf({ perSecond, burst = Math.max(1, perSecond) }: Rate): number {
+  return burst;
+}
+
 /** Token bucket: tokens are added at a steady rate, up to `burst`. Each connection takes one. */
 class TokenBucket {
   readonly #perMillisecond: number;
   readonly #most: number;
   readonly #clock: Pick<TimerQueue, 'now'>;
-  #tokens: number;
-  #at: number;
+  /** The tokens, and when that was. */
+  readonly #state: Float64Array;
 
-  constructor(clock: Pick<TimerQueue, 'now'>, perSecond: number, burst: number) {
-    this.#perMillisecond = perSecond / 1000;
-    this.#most = burst;
-    this.#tokens = burst;
+  constructor(clock: Pick<TimerQueue, 'now'>, rate: Rate, state: SharedArrayBuffer) {
+    this.#perMillisecond = rate.perSecond / 1000;
+    this.#most = burstOf(rate);
     this.#clock = clock;
-    this.#at = clock.now;
+    this.#state = new Float64Array(state);
   }
 
   /** Number of whole tokens. */
   get tokens(): number {
     const { now } = this.#clock;
-    this.#tokens = Math.min(this.#most, this.#tokens + (now - this.#at) * this.#perMillisecond);
-    this.#at = now;
-    return Math.floor(this.#tokens);
+    const state = this.#state;
+    state[0] = Math.min(this.#most, state[0]! + (now - state[1]!) * this.#perMillisecond);
+    state[1] = now;
+    return Math.floor(state[0]);
   }
 
   take(): boolean {
     if (this.tokens < 1) return false;
-    this.#tokens--;
+    this.#state[0]!--;
     return true;
   }
 }

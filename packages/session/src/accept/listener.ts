@@ -61,7 +61,7 @@ export type ListenerOptions = (ListenOptions & (SessionOptions | WorkerSessionOp
 
 /** Sessions that any thread of the core's shared port serves (see SharedSession). */
 export interface SharedListenerOptions
-  extends Omit<ListenOptions, 'tls' | Exclude<keyof AcceptLimits, 'maxSessions'>>,
+  extends Omit<ListenOptions, 'tls' | 'proxy' | 'whenFull'>,
     SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */
@@ -192,7 +192,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
       return listener as Listener;
     }
     const ofSockets = socketOptions(options);
-    const target = await SharedTarget.open(core, options.shared, sharedLimits(core, options), ofSockets);
+    const target = await SharedTarget.open(core, options.shared, sharedLimits(options), ofSockets);
     try {
       const { host, port, ipv6Only, backlog } = options;
       const rest = {

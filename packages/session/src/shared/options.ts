@@ -1,6 +1,6 @@
 // The options of shared sessions.
 
-import type { Core } from '@overlapped/net-core/internal';
+import type { AcceptLimits } from '../accept/accept-filter.js';
 import type { QueueLimitOptions } from '../session/queue-limit.js';
 import type { SessionLimits } from '../session/session-set.js';
 import type { SharedLimits } from './shared-threads.js';
@@ -14,14 +14,12 @@ export interface SharedSessionOptions extends Pick<SessionLimits, 'highWatermark
   readonly shared: URL | string;
   /** A session that queues more is closed with an IocpError (ENOBUFS). Default: no limit but the memory of all queues, 64 MiB. */
   readonly queueLimit?: Pick<QueueLimitOptions, 'perSession'>;
-  /** Limit of this listener's sessions. At least 1. Default: the core's limit. */
-  readonly maxSessions?: number;
 }
 
 const DEFAULT_HIGH_WATERMARK = 262_144;
 
 /** Throws a RangeError for watermarks that contradict each other, or the queue's limit. */
-export function sharedLimits(core: Core, options: SharedSessionOptions): SharedLimits {
+export function sharedLimits(options: SharedSessionOptions & AcceptLimits): SharedLimits {
   const { perSession = 0 } = options.queueLimit ?? {};
   const most = perSession > 0 ? perSession : Number.POSITIVE_INFINITY;
   const { highWatermark = Math.min(DEFAULT_HIGH_WATERMARK, most), lowWatermark = Math.floor(highWatermark / 4) } =
@@ -32,12 +30,19 @@ export function sharedLimits(core: Core, options: SharedSessionOptions): SharedL
   if (highWatermark > most) {
     throw new RangeError(`the high watermark, ${highWatermark}, must be no more than the queue's limit, ${most}`);
   }
-  const { maxSessions = core.maxSessions, timeouts = {}, linger = Number.POSITIVE_INFINITY } = options;
+  const { timeouts = {}, linger = Number.POSITIVE_INFINITY } = options;
+  const { maxSessions, maxSessionsPerAddress, rate, allow, deny } = options;
   return {
     highWatermark,
     lowWatermark,
     queueLimit: perSession,
-    maxSessions: Math.min(maxSessions, core.maxSessions),
+    accepts: {
+      ...(maxSessions !== undefined && { maxSessions }),
+      ...(maxSessionsPerAddress !== undefined && { maxSessionsPerAddress }),
+      ...(rate && { rate }),
+      ...(allow && { allow }),
+      ...(deny && { deny }),
+    },
     timeouts,
     linger: linger * 1000,
   };

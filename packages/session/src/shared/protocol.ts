@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { SocketOptions } from '@overlapped/iocp-native';
 import type { CarriedError, SocketPortToken } from '@overlapped/iocp-native/internal';
+import type { AcceptLimits } from '../accept/accept-filter.js';
 import type { Timeouts } from '../session/timeout-rules.js';
 import type { TableToken } from './table.js';
 
@@ -15,6 +16,9 @@ export interface HostedService {
   readonly options: SocketOptions;
   /** Of its sessions. */
   readonly timeouts: Timeouts;
+  /** Which connections it accepts, and the state of the rate limit. */
+  readonly accepts: AcceptLimits;
+  readonly tokens: SharedArrayBuffer | null;
   /** What its sessions keep; null until a thread has said how large that is. It is there before any packet of the service. */
   readonly states: SharedArrayBuffer | null;
 }

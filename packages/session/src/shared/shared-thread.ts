@@ -14,6 +14,8 @@ import {
   WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { ObjectPool } from '@overlapped/object-pool';
+import { AcceptFilter } from '../accept/accept-filter.js';
+import { plainAddress } from '../endpoints.js';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
 import { lingeredOut, timedOut } from '../session/timeout-rules.js';
@@ -21,6 +23,7 @@ import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
 import type { HostedService } from './protocol.js';
+import { monotonic } from './monotonic.js';
 import type { SharedPacketSession } from './shared-packet-session.js';
 import { kAttach, kBind, kError, kFramer, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
@@ -41,6 +44,13 @@ const { Read, Close, Open, Drain, Message } = Due;
 // A test may put another clock in its place later, which would stop all sessions.
 const { setImmediate } = globalThis;
 
+/** Of rate limits, which all threads share. */
+const CLOCK = {
+  get now(): number {
+    return monotonic();
+  },
+};
+
 /** What runs the sessions of one listener, in this thread. */
 interface Service {
   readonly kind: SharedKind;
@@ -53,6 +63,7 @@ interface Service {
 
 export class SharedThread extends SharedHost implements TurnHost {
   readonly #services = new Map<number, Service>();
+  readonly #filters = new Map<number, AcceptFilter>();
   /** Handlers whose promises have not settled. */
   #pending = 0;
   /** The event loop has turned since the last packet. */
@@ -193,14 +204,13 @@ export class SharedThread extends SharedHost implements TurnHost {
     const fd = this.port.accept(listener, this.#accepted, this.#serviceOf(service).options);
     // Another thread may take the next connection at once.
     this.armListener(service);
+    const slot = fd < 0 ? -1 : this.#admit(service, record, fd);
     lock.unlock();
     if (fd < 0) {
       this.#accepted[0] = -1;
       if (fd !== -WOULD_BLOCK) Atomics.add(words, record + ServiceField.Failed, 1);
       return;
     }
-    const sessions = Atomics.load(words, record + ServiceField.Sessions);
-    const slot = sessions < words[record + ServiceField.MaxSessions]! ? table.acquire(service) : -1;
     if (slot < 0) {
       Atomics.add(words, record + ServiceField.Refused, 1);
       this.#accepted[0] = -1;
@@ -214,6 +224,33 @@ export class SharedThread extends SharedHost implements TurnHost {
     Atomics.add(words, record + ServiceField.Accepted, 1);
     if (this.#services.has(service)) this.#open(slot, service);
     else this.#whenLoaded(service, () => this.#open(slot, service));
+  }
+
+  /** Inside the lock of the listening socket: takes a record for a connection. Negative if the listener refuses it. */
+  #admit(service: number, record: number, fd: number): number {
+    const { table } = this;
+    const { accepts, tokens } = this.#serviceOf(service);
+    let filter = this.#filters.get(service);
+    if (filter === undefined) {
+      filter = new AcceptFilter(accepts, CLOCK, tokens);
+      this.#filters.set(service, filter);
+    }
+    const { maxSessionsPerAddress: most = 0 } = accepts;
+    const address = filter.needsAddress || most > 0 ? this.#addressOf(fd) : undefined;
+    const count = Atomics.load(table.words, record + ServiceField.Sessions);
+    if (filter.refuses(address, { count }) >= 0) return -1;
+    const counted = most > 0 && address !== undefined;
+    return counted ? table.acquire(service, table.hashOf(service, plainAddress(address)), most) : table.acquire(service);
+  }
+
+  /** Undefined if the connection is gone already. */
+  #addressOf(fd: number): string | undefined {
+    try {
+      return this.sockets.endpoint(fd, 'remote').address;
+    } catch (error) {
+      if (isIocpError(error)) return undefined;
+      throw error;
+    }
   }
 
   /** The first turn of a session. */

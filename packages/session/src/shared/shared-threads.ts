@@ -23,6 +23,8 @@ import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
 import { groupsOf } from '../session/groups.js';
 import type { Timeouts } from '../session/timeout-rules.js';
+import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
+import { monotonic } from './monotonic.js';
 import { HOST, SharedHost } from './host.js';
 import { SharedSweep } from './shared-sweep.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
@@ -57,7 +59,7 @@ export interface SharedLimits {
   readonly lowWatermark: number;
   /** Bytes; 0 for none. */
   readonly queueLimit: number;
-  readonly maxSessions: number;
+  readonly accepts: AcceptLimits;
   readonly timeouts: Timeouts;
   /** Milliseconds; Infinity for none. */
   readonly linger: number;
@@ -147,10 +149,10 @@ export class SharedThreads implements Stoppable {
     words[at + ServiceField.HighWatermark] = limits.highWatermark;
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
-    words[at + ServiceField.MaxSessions] = limits.maxSessions;
     words[at + ServiceField.NoLinger] = limits.linger === 0 ? 1 : 0;
-    const { timeouts, linger } = limits;
-    const service = { index, module, options, timeouts, states: null };
+    const { timeouts, linger, accepts } = limits;
+    const tokens = accepts.rate ? createTokens(accepts.rate, monotonic()) : null;
+    const service = { index, module, options, timeouts, accepts, tokens, states: null };
     this.#services.set(index, service);
     try {
       const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));

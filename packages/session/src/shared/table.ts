@@ -9,6 +9,7 @@
 //   Pending  Atomics.or() by any thread; the thread of the turn takes the bits
 //   the rest under the record's lock; the thread of the turn may read it without
 
+import { randomInt } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { SharedLock } from '@overlapped/iocp-native/internal';
@@ -45,6 +46,11 @@ export const Field = {
   Messages: 11 + QUEUE_WORDS,
   /** The half frame: see FrameCutter. The thread of the turn changes it, without the lock. */
   Frame: 11 + 2 * QUEUE_WORDS,
+  /** The hash of the peer's address, if the listener limits sessions of one address; else 0. */
+  Address: 25,
+  /** The records before and behind it, plus one, in the list of those with this hash. */
+  AddressBefore: 26,
+  AddressBehind: 27,
 } as const;
 const WIDTH = 32;
 
@@ -95,6 +101,8 @@ const Header = {
   Free: 1,
   /** Records that were ever used. */
   Used: 2,
+  /** A random number, with which hashes of addresses begin. */
+  Seed: 3,
 } as const;
 const RECORDS = 16;
 export const MOST_SERVICES = 64;
@@ -116,12 +124,10 @@ export const ServiceField = {
   HighWatermark: 5,
   LowWatermark: 6,
   QueueLimit: 7,
-  /** The most sessions. */
-  MaxSessions: 8,
   /** A SharedLock: held while the listening socket is used, or closed. */
-  Lock: 9,
+  Lock: 8,
   /** 1 if a session is reset as soon as it, or its peer, ends: `linger: 0`. */
-  NoLinger: 10,
+  NoLinger: 9,
 } as const;
 
 /** Milliseconds that a thread waits for a record's lock at a time, until it looks whether the holder has been replaced. */
@@ -147,15 +153,19 @@ export const blocksSize = (blocks: number): number => blocks * BLOCK_SIZE;
 const FIRST = SERVICES + MOST_SERVICES * SERVICE_WIDTH;
 
 export function createTable(records: number, blocks: number, address: number): TableToken {
-  const words = FIRST + records * WIDTH + blockWords(blocks);
+  const words = new SharedArrayBuffer((FIRST + records * WIDTH + blockWords(blocks) + listsFor(records)) * 4);
+  new Int32Array(words)[Header.Seed] = randomInt(2 ** 31);
   return {
-    words: new SharedArrayBuffer(words * 4),
+    words,
     groups: createGroupMemory({ slots: records, groups: GROUPS }),
     records,
     blocks,
     address,
   };
 }
+
+/** The lists of addresses that so many records need. */
+const listsFor = (records: number): number => 2 ** Math.ceil(Math.log2(records));
 
 /** One thread's view of the table. */
 export class SharedTable {
@@ -166,12 +176,17 @@ export class SharedTable {
   readonly frames: FrameBuffers;
   readonly groups: GroupTable;
   readonly #free: SharedLock;
+  /** Where the lists of addresses begin: a word for each, the first record plus one. Their number is a power of two. */
+  readonly #addresses: number;
+  readonly #lists: number;
 
   constructor(token: TableToken, block: NativeBlock) {
     this.token = token;
     this.words = new Int32Array(token.words);
     this.block = block;
     this.#free = new SharedLock(this.words, Header.Lock);
+    this.#addresses = FIRST + token.records * WIDTH + blockWords(token.blocks);
+    this.#lists = listsFor(token.records);
     this.queues = new ByteQueues({
       words: this.words,
       at: FIRST + token.records * WIDTH,
@@ -223,10 +238,26 @@ export class SharedTable {
     Atomics.store(this.words, this.at(slot) + Field.Lock, 0);
   }
 
-  /** Takes a free record for a session of a service, with its turn. It is not open yet. -1 when there is none. */
-  acquire(service: number): number {
+  /** What stands for an address in a service: not 0. */
+  hashOf(service: number, address: string): number {
+    let hash = this.words[Header.Seed]! ^ service;
+    // FNV-1a.
+    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+    return hash | 0 || 1;
+  }
+
+  /**
+   * Takes a free record for a session of a service, with its turn. It is not open yet. -1 when there is none, -2 when `most` sessions
+   * have the same address already.
+   * @param address of hashOf(); 0 if addresses are not counted
+   */
+  acquire(service: number, address = 0, most = 0): number {
     const { words } = this;
     while (!this.#free.lock(PATIENCE));
+    if (address !== 0 && this.#countOf(address, most) >= most) {
+      this.#free.unlock();
+      return -2;
+    }
     let slot = words[Header.Free]! - 1;
     if (slot >= 0) words[Header.Free] = words[this.at(slot) + Field.Next]!;
     else if (words[Header.Used]! < this.token.records) slot = words[Header.Used]!++;
@@ -234,12 +265,13 @@ export class SharedTable {
       const at = this.at(slot);
       words[at + Field.Turn] = threadId + 1;
       words[at + Field.Service] = service;
+      if (address !== 0) this.#link(slot, address);
       Atomics.add(words, this.serviceAt(service) + ServiceField.Sessions, 1);
     }
     this.#free.unlock();
     if (slot < 0) return -1;
     const at = this.at(slot);
-    words.fill(0, at + Field.Reason, at + WIDTH);
+    words.fill(0, at + Field.Reason, at + Field.Address);
     // A bit that was set for the session before is none of this one's.
     Atomics.store(words, at + Field.Pending, 0);
     return slot;
@@ -267,6 +299,7 @@ export class SharedTable {
     // A session leaves its groups at its end, but its thread may have ended before.
     while (!this.groups.leaveAll(slot));
     while (!this.#free.lock(PATIENCE));
+    if (words[at + Field.Address] !== 0) this.#unlink(slot);
     words[at + Field.Next] = words[Header.Free]!;
     words[Header.Free] = slot + 1;
     Atomics.store(words, at + Field.Turn, 0);
@@ -288,7 +321,10 @@ export class SharedTable {
   recover(thread: number): number[] {
     const { words } = this;
     const lost: number[] = [];
-    if (this.#free.inherit(thread)) this.#free.unlock();
+    if (this.#free.inherit(thread)) {
+      this.#linkAnew();
+      this.#free.unlock();
+    }
     this.groups.recover(thread);
     for (let service = 0; service < MOST_SERVICES; service++) {
       const lock = this.serviceLock(service);
@@ -311,5 +347,56 @@ export class SharedTable {
       if (!lost.includes(slot)) lost.push(slot);
     }
     return lost;
+  }
+
+  // The lists of addresses, inside the lock of the free records.
+
+  #listOf(address: number): number {
+    return this.#addresses + (address & (this.#lists - 1));
+  }
+
+  /** Sessions of an address; no more than `most` are counted. */
+  #countOf(address: number, most: number): number {
+    const { words } = this;
+    let count = 0;
+    for (let next = words[this.#listOf(address)]!; next !== 0 && count < most; ) {
+      const at = this.at(next - 1);
+      if (words[at + Field.Address] === address) count++;
+      next = words[at + Field.AddressBehind]!;
+    }
+    return count;
+  }
+
+  #link(slot: number, address: number): void {
+    const { words } = this;
+    const at = this.at(slot);
+    const list = this.#listOf(address);
+    const next = words[list]!;
+    words[at + Field.Address] = address;
+    words[at + Field.AddressBefore] = 0;
+    words[at + Field.AddressBehind] = next;
+    if (next !== 0) words[this.at(next - 1) + Field.AddressBefore] = slot + 1;
+    words[list] = slot + 1;
+  }
+
+  #unlink(slot: number): void {
+    const { words } = this;
+    const at = this.at(slot);
+    const before = words[at + Field.AddressBefore]!;
+    const behind = words[at + Field.AddressBehind]!;
+    if (before === 0) words[this.#listOf(words[at + Field.Address]!)] = behind;
+    else words[this.at(before - 1) + Field.AddressBehind] = behind;
+    if (behind !== 0) words[this.at(behind - 1) + Field.AddressBefore] = before;
+    words[at + Field.Address] = 0;
+  }
+
+  /** A thread has ended while it changed a list. */
+  #linkAnew(): void {
+    const { words } = this;
+    words.fill(0, this.#addresses, this.#addresses + this.#lists);
+    for (let slot = 0; slot < this.used; slot++) {
+      const address = words[this.at(slot) + Field.Address]!;
+      if (address !== 0) this.#link(slot, address);
+    }
   }
 }

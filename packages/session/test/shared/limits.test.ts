@@ -1,0 +1,86 @@
+// Which connections a listener of shared sessions accepts: the limits of pinned sessions, and counts over all threads.
+
+import net from 'node:net';
+import type { IocpCoreOptions } from '@overlapped/net-core';
+import { Listener } from '@overlapped/session';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Client, connect, until } from '../threads.js';
+import { Notes } from './script.js';
+import { available, serveShared } from './support.js';
+
+/** A client with an address of its own. */
+function from(localAddress: string, port: number): Client {
+  const client = new Client(port);
+  client.socket.destroy();
+  const socket = net.connect({ port, host: '127.0.0.1', localAddress });
+  socket.on('error', () => {});
+  onTestFinished(() => void socket.destroy());
+  return Object.assign(client, { socket, closed: new Promise((resolve) => socket.once('close', resolve)) });
+}
+
+describe.each<[string, IocpCoreOptions]>([
+  ...(available ? [['on a shared port', { concurrency: 2, threads: 4 }] as [string, IocpCoreOptions]] : []),
+  ['on the thread of the core', { backend: 'portable' }],
+])('limits of shared sessions, %s', (_, options) => {
+  test.each([
+    ['an address on the deny list', { deny: ['127.0.0.1'] }],
+    ['one that is not on the allow list', { allow: ['10.0.0.0/8', '::1'] }],
+    ['one on both lists', { allow: ['127.0.0.0/8'], deny: ['127.0.0.1'] }],
+  ])('%s is refused', async (_, more) => {
+    new Notes();
+    const { port, listener } = await serveShared('script', options, more);
+    await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 0, refused: 1 });
+  });
+
+  test('an address on the allow list is accepted', async () => {
+    new Notes();
+    const { port, listener } = await serveShared('script', options, { allow: ['127.0.0.0/8'], deny: ['10.0.0.1'] });
+    const [client] = await connect(port, 1);
+    expect(await client!.ask('asked')).toBe('1');
+    expect(listener.stats).toMatchObject({ accepted: 1, refused: 0 });
+  });
+
+  test('connections beyond the rate are refused', async () => {
+    new Notes();
+    const { port, listener } = await serveShared('script', options, { rate: { perSecond: 0.0001, burst: 3 } });
+    const clients = await connect(port, 3);
+    for (const client of clients) expect(await client.ask('asked')).toBe('1');
+    for (let i = 0; i < 3; i++) await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 3, refused: 3 });
+  });
+
+  test.runIf(process.platform === 'linux')('an address has so many sessions, and others have theirs', async () => {
+    const notes = new Notes();
+    const { port, listener } = await serveShared('script', options, { maxSessionsPerAddress: 3 });
+    const clients = await connect(port, 3);
+    for (const client of clients) expect(await client.ask('asked')).toBe('1');
+    await new Client(port).closed;
+    const others = [from('127.0.0.2', port), from('127.0.0.2', port), from('127.0.0.3', port)];
+    for (const client of others) expect(await client.ask('asked')).toBe('1');
+    expect(listener.stats).toMatchObject({ accepted: 6, refused: 1 });
+    // From the middle of a list, from its ends, and all of them.
+    const order = [1, 0, 2];
+    for (const [i, index] of order.entries()) {
+      clients[index]!.socket.resume().end();
+      await clients[index]!.closed;
+      await until(() => notes.log.length === i + 1);
+      let next: Client;
+      // The record is given back a moment after the last handler.
+      do [next] = (await connect(port, 1)) as [Client];
+      while ((await Promise.race([next.ask('asked'), next.closed.then(() => 'refused')])) === 'refused');
+      await new Client(port).closed;
+    }
+    expect(await from('127.0.0.2', port).ask('asked')).toBe('1');
+  });
+
+  test('what shared sessions do not have is refused by name', async () => {
+    const { core } = await serveShared('echo', options);
+    for (const more of [{ proxy: { trusted: [] } }, { whenFull: 'wait' }, { tls: {} }, { allowHalfOpen: true }]) {
+      const shared = new URL('./modules/echo.js', import.meta.url);
+      await expect(Listener.listen(core, { port: 0, shared, ...more } as never)).rejects.toThrow(
+        new RegExp(Object.keys(more)[0]!),
+      );
+    }
+  });
+});
