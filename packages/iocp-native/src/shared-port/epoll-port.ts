@@ -109,6 +109,13 @@ export class EpollPort extends SlotPort implements SocketPort {
     return code === EAGAIN || code === ECONNABORTED ? -WOULD_BLOCK : -code;
   }
 
+  hasBacklog(listener: number): boolean {
+    const words = this.#words;
+    words[POLL] = listener;
+    words[POLL + 1] = POLLIN;
+    return this.#pollAll(1, 0) > 0;
+  }
+
   add(fd: number, slot: number, generation: number): number {
     return this.#change(EPOLL.CTL_ADD, fd, EPOLL.ONESHOT, slot, generation);
   }
@@ -219,8 +226,7 @@ export class EpollPort extends SlotPort implements SocketPort {
     words[POLL + 1] = POLLIN;
     words[POLL + 2] = this.#epoll;
     words[POLL + 3] = POLLIN;
-    this.#poll ??= bound('int poll(intptr_t, unsigned long, int)');
-    const ready = this.#poll(this.#block.address + POLL * 4, full ? 1 : 2, full ? Math.min(timeout, 1) : timeout);
+    const ready = this.#pollAll(full ? 1 : 2, full ? Math.min(timeout, 1) : timeout);
     if (ready < 0 && errno() !== EINTR) throw linuxError('wait on a shared port', 'poll', errno());
   }
 
@@ -231,6 +237,12 @@ export class EpollPort extends SlotPort implements SocketPort {
 
   release(): void {
     linuxBlocks.give(this.#block);
+  }
+
+  /** Calls poll() for the first `count` of the descriptors at POLL. */
+  #pollAll(count: number, timeout: number): number {
+    this.#poll ??= bound('int poll(intptr_t, unsigned long, int)');
+    return this.#poll(this.#block.address + POLL * 4, count, timeout);
   }
 
   /** The port is closed: the next thread that waits in the kernel learns of it. */

@@ -54,6 +54,9 @@ export interface SocketPort {
   /** Inside the lock of the service's listening socket: has a thread get a packet for its next connection. Gives an error number. */
   armListener(fd: number, service: number): number;
 
+  /** Whether connections wait to be accepted, if the kernel tells. */
+  hasBacklog(listener: number): boolean;
+
   /**
    * Inside the same lock, after a packet of the listening socket: takes a connection, and stores its descriptor in `into[0]` before
    * anything else, as a thread may end at any call. Gives the descriptor, or a negated error number.

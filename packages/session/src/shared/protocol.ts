@@ -10,6 +10,8 @@ import type { TableToken } from './table.js';
 /** A listener's sessions, for a thread that is to serve them. */
 export interface HostedService {
   readonly index: number;
+  /** Which of the listeners that have had the index. */
+  readonly serial: number;
   /** The URL of the user's module. */
   readonly module: string;
   /** Of its connections. */

@@ -22,7 +22,7 @@ const thread = new SharedThread(new SharedTable(table, block), packets, sockets,
 guard.done();
 try {
   let stateSize = 0;
-  for (const { index, module } of services) stateSize = thread.host(index, await loadSharedKind(module));
+  for (const { index, serial, module } of services) stateSize = thread.host(index, serial, await loadSharedKind(module));
   tell({ stateSize });
   thread.start();
 } catch (error) {
@@ -32,7 +32,7 @@ try {
 /** What the owner has sent: each service's module and its states come before any packet of it. */
 function serviceOf(index: number): HostedService {
   const complete = known.get(index);
-  if (complete?.states) return complete;
+  if (complete?.states && complete.serial === thread.serialOf(index)) return complete;
   for (let order = receiveMessageOnPort(port); order; order = receiveMessageOnPort(port)) {
     const service = order.message as HostedService;
     known.set(service.index, service);
@@ -42,7 +42,8 @@ function serviceOf(index: number): HostedService {
 
 async function loadLater(service: number): Promise<number> {
   try {
-    const stateSize = thread.host(service, await loadSharedKind(serviceOf(service).module));
+    const { serial, module } = serviceOf(service);
+    const stateSize = thread.host(service, serial, await loadSharedKind(module));
     tell({ stateSize, service });
     return stateSize;
   } catch (error) {

@@ -28,6 +28,7 @@ export class SharedTarget implements AcceptTarget {
   readonly threads: number;
   readonly #pool: SharedThreads;
   readonly #service: number;
+  #over = false;
 
   private constructor(pool: SharedThreads, service: number) {
     this.#pool = pool;
@@ -35,12 +36,17 @@ export class SharedTarget implements AcceptTarget {
     this.threads = pool.threads;
     const { words } = pool.table;
     const at = pool.table.serviceAt(service);
-    const counter = (field: number) => ({ get: () => Atomics.load(words, at + field) >>> 0, enumerable: true });
+    const counter = (field: number) => ({
+      get: () => Atomics.load(words, at + field) >>> 0,
+      enumerable: true,
+      configurable: true,
+    });
     this.stats = Object.defineProperties({} as ListenerStats, {
       accepted: counter(ServiceField.Accepted),
       failed: counter(ServiceField.Failed),
       refused: counter(ServiceField.Refused),
     });
+    pool.whenOver(service, () => this.#keepStats());
   }
 
   /** Loads the module in the threads of the shared port. Rejects with what the module throws. */
@@ -55,6 +61,7 @@ export class SharedTarget implements AcceptTarget {
   }
 
   get count(): number {
+    if (this.#over) return 0;
     return Atomics.load(this.#pool.table.words, this.#pool.table.serviceAt(this.#service) + ServiceField.Sessions);
   }
 
@@ -77,5 +84,12 @@ export class SharedTarget implements AcceptTarget {
 
   stop(grace: number): Promise<void> {
     return this.#pool.close(this.#service, grace);
+  }
+
+  /** From now on the counters may be those of another listener. */
+  #keepStats(): void {
+    this.#over = true;
+    const counted = Object.entries(this.stats).map(([name, value]) => [name, { value, enumerable: true }]);
+    Object.defineProperties(this.stats, Object.fromEntries(counted));
   }
 }

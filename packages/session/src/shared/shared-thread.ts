@@ -53,6 +53,7 @@ const CLOCK = {
 
 /** What runs the sessions of one listener, in this thread. */
 interface Service {
+  readonly serial: number;
   readonly kind: SharedKind;
   readonly layout: StateLayout<StateSchema>;
   /** Where its sessions' states lie, once one is needed. */
@@ -63,7 +64,7 @@ interface Service {
 
 export class SharedThread extends SharedHost implements TurnHost {
   readonly #services = new Map<number, Service>();
-  readonly #filters = new Map<number, AcceptFilter>();
+  readonly #filters = new WeakMap<HostedService, AcceptFilter>();
   /** Handlers whose promises have not settled. */
   #pending = 0;
   /** The event loop has turned since the last packet. */
@@ -100,9 +101,10 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   /** From now on this thread serves the sessions of a service. Gives the bytes of a session's state. */
-  host(service: number, kind: SharedKind): number {
+  host(service: number, serial: number, kind: SharedKind): number {
     const layout = new StateLayout(kind.state ?? {});
     const hosted: Service = {
+      serial,
       kind,
       layout,
       memory: null,
@@ -201,6 +203,11 @@ export class SharedThread extends SharedHost implements TurnHost {
     // ended loses the lock to its owner.
     while (!lock.lock(LOCK_PATIENCE));
     const listener = words[record + ServiceField.Listener]! - 1;
+    if (listener < 0) {
+      // It has been closed since the packet was taken.
+      lock.unlock();
+      return;
+    }
     const fd = this.port.accept(listener, this.#accepted, this.#serviceOf(service).options);
     // Another thread may take the next connection at once.
     this.armListener(service);
@@ -222,18 +229,19 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Flags] = Flag.Open;
     this.#accepted[0] = -1;
     Atomics.add(words, record + ServiceField.Accepted, 1);
-    if (this.#services.has(service)) this.#open(slot, service);
+    if (this.#hosts(service)) this.#open(slot, service);
     else this.#whenLoaded(service, () => this.#open(slot, service));
   }
 
   /** Inside the lock of the listening socket: takes a record for a connection. Negative if the listener refuses it. */
   #admit(service: number, record: number, fd: number): number {
     const { table } = this;
-    const { accepts, tokens } = this.#serviceOf(service);
-    let filter = this.#filters.get(service);
+    const hosted = this.#serviceOf(service);
+    const { accepts } = hosted;
+    let filter = this.#filters.get(hosted);
     if (filter === undefined) {
-      filter = new AcceptFilter(accepts, CLOCK, tokens);
-      this.#filters.set(service, filter);
+      filter = new AcceptFilter(accepts, CLOCK, hosted.tokens);
+      this.#filters.set(hosted, filter);
     }
     const { maxSessionsPerAddress: most = 0 } = accepts;
     const address = filter.needsAddress || most > 0 ? this.#addressOf(fd) : undefined;
@@ -277,8 +285,17 @@ export class SharedThread extends SharedHost implements TurnHost {
       return;
     }
     const service = table.words[table.at(slot) + Field.Service]!;
-    if (this.#services.has(service)) this.#turn(slot, this.#view(slot));
+    if (this.#hosts(service)) this.#turn(slot, this.#view(slot));
     else this.#whenLoaded(service, () => this.#turn(slot, this.#view(slot)));
+  }
+
+  /** The number of the listener that has the index of a service now. */
+  serialOf(service: number): number {
+    return Atomics.load(this.table.words, this.table.serviceAt(service) + ServiceField.Serial);
+  }
+
+  #hosts(service: number): boolean {
+    return this.#services.get(service)?.serial === this.serialOf(service);
   }
 
   /** Loads the module of a service that has begun since this thread was started. A module that fails here ends the thread. */

@@ -46,6 +46,8 @@ const BLOCKS = 16_384;
 const POSTS = 4;
 /** Milliseconds between two looks whether sessions or threads are over. */
 const LOOK = 5;
+/** Milliseconds that the threads get to accept what is in the backlog of a listener that is to close. */
+const BACKLOG_PATIENCE = 1000;
 /** Milliseconds beyond its grace that a handler gets to return, before its thread is terminated. */
 const PATIENCE = 2000;
 /** A thread that lived shorter than this, in milliseconds, is replaced after a pause, which doubles each time. */
@@ -92,11 +94,11 @@ export class SharedThreads implements Stoppable {
   readonly #services = new Map<number, HostedService>();
   readonly #sweeps = new Map<number, SharedSweep>();
   readonly #ends = new Map<number, Promise<void>>();
+  readonly #overs = new Map<number, () => void>();
   /** Calls of open() that wait until a thread has loaded the service. */
   readonly #loading = new Map<number, { resolve(stateSize: number): void; reject(error: unknown): void }>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #wakeAll = () => this.#port.close();
-  #nextService = 0;
   #stopping = false;
 
   private constructor(core: Core) {
@@ -135,24 +137,18 @@ export class SharedThreads implements Stoppable {
 
   /** Loads a module in the threads. Gives the index of its service. Rejects with what the module throws. */
   async open(module: string, limits: SharedLimits, options: SocketOptions): Promise<number> {
-    const index = this.#nextService++;
-    if (index >= MOST_SERVICES) {
-      throw new IocpError(
-        'listen',
-        `a core can open ${MOST_SERVICES} shared listeners in its life`,
-        'ENOBUFS',
-        'listen',
-      );
-    }
+    const index = this.#freeService();
     const { words } = this.table;
     const at = this.table.serviceAt(index);
+    const serial = Atomics.add(words, at + ServiceField.Serial, 1) + 1;
+    for (const count of [ServiceField.Accepted, ServiceField.Refused, ServiceField.Failed]) words[at + count] = 0;
     words[at + ServiceField.HighWatermark] = limits.highWatermark;
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
     words[at + ServiceField.NoLinger] = limits.linger === 0 ? 1 : 0;
     const { timeouts, linger, accepts } = limits;
     const tokens = accepts.rate ? createTokens(accepts.rate, monotonic()) : null;
-    const service = { index, module, options, timeouts, accepts, tokens, states: null };
+    const service = { index, serial, module, options, timeouts, accepts, tokens, states: null };
     this.#services.set(index, service);
     try {
       const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));
@@ -175,8 +171,14 @@ export class SharedThreads implements Stoppable {
     if (failed !== 0) throw this.#sockets.error('listen', 'listen', failed);
   }
 
+  /** Has a function called when a service is over, before another listener may get its index. */
+  whenOver(service: number, over: () => void): void {
+    this.#overs.set(service, over);
+  }
+
   /** Closes the listening socket of a service, and ends its sessions within `grace` milliseconds. */
   close(service: number, grace: number): Promise<void> {
+    if (!this.#services.has(service)) return Promise.resolve();
     let end = this.#ends.get(service);
     if (end === undefined) {
       end = this.#close(service, grace);
@@ -203,6 +205,11 @@ export class SharedThreads implements Stoppable {
     this.#port.release();
     destroySocketPort(this.#token);
     this.#core.detach(this);
+  }
+
+  #freeService(): number {
+    for (let index = 0; index < MOST_SERVICES; index++) if (!this.#services.has(index)) return index;
+    throw new IocpError('listen', `the core has ${MOST_SERVICES} shared listeners already`, 'ENOBUFS', 'listen');
   }
 
   async #startAll(): Promise<number> {
@@ -338,28 +345,33 @@ export class SharedThreads implements Stoppable {
     const { table, host } = this;
     const { words } = table;
     const at = table.serviceAt(service);
-    await this.#closeListener(service);
     const cut = performance.now() + grace;
-    for (let ended = false; Atomics.load(words, at + ServiceField.Sessions) > 0; ended = true) {
+    await this.#closeListener(service, Math.min(cut, performance.now() + BACKLOG_PATIENCE));
+    while (Atomics.load(words, at + ServiceField.Sessions) > 0) {
       const late = performance.now() - cut;
       for (let slot = 0; slot < table.used; slot++) {
         const record = table.at(slot);
-        if (words[record + Field.Service] !== service || (words[record + Field.Flags]! & Flag.Open) === 0) continue;
+        const flags = words[record + Field.Flags]!;
+        if (words[record + Field.Service] !== service || (flags & Flag.Open) === 0) continue;
         if (late >= 0) host.close(slot, table.idOf(slot), Reason.Destroyed);
-        else if (!ended) host.end(slot, table.idOf(slot));
+        else if ((flags & Flag.Ending) === 0) host.end(slot, table.idOf(slot));
         if (late >= PATIENCE) this.#terminate(words[record + Field.Turn]! - 1);
       }
       await sleep(LOOK);
     }
     this.#sweeps.get(service)?.stop();
     this.#sweeps.delete(service);
-    this.#services.delete(service);
+    this.#overs.get(service)?.();
+    for (const kept of [this.#overs, this.#services, this.#ends]) kept.delete(service);
   }
 
-  async #closeListener(service: number): Promise<void> {
+  /** @param until when connections of the backlog that no thread has taken are reset */
+  async #closeListener(service: number, until: number): Promise<void> {
     const { words } = this.table;
     const at = this.table.serviceAt(service);
     const lock = this.table.serviceLock(service);
+    const listener = words[at + ServiceField.Listener]! - 1;
+    while (listener >= 0 && this.#port.hasBacklog(listener) && performance.now() < until) await sleep(1);
     // A thread holds it for one call of accept4().
     while (!lock.lock(0)) await sleep(1);
     const fd = words[at + ServiceField.Listener]! - 1;

@@ -105,6 +105,7 @@ const Header = {
   Seed: 3,
 } as const;
 const RECORDS = 16;
+/** The most listeners at a time. */
 export const MOST_SERVICES = 64;
 const SERVICES = RECORDS;
 const SERVICE_WIDTH = 16;
@@ -128,6 +129,8 @@ export const ServiceField = {
   Lock: 8,
   /** 1 if a session is reset as soon as it, or its peer, ends: `linger: 0`. */
   NoLinger: 9,
+  /** Counts the listeners that the service's index has served. */
+  Serial: 10,
 } as const;
 
 /** Milliseconds that a thread waits for a record's lock at a time, until it looks whether the holder has been replaced. */

@@ -84,3 +84,58 @@ describe.each<[string, IocpCoreOptions]>([
     }
   });
 });
+
+describe.runIf(available)('listeners on a shared port', () => {
+  test('a core has more than 64 of them in its life, and each has its own module, state and figures', async () => {
+    new Notes();
+    const { core, port: first } = await serveShared('script', { concurrency: 2, threads: 2 });
+    const [client] = await connect(first, 1);
+    expect(await client!.ask('asked')).toBe('1');
+    for (let round = 0; round < 70; round++) {
+      const module = round % 2 === 0 ? 'echo' : 'script';
+      const { port, listener } = await serveShared(module, {}, {}, core);
+      const clients = await connect(port, 4);
+      for (const each of clients) expect(await each.ask('asked')).toBe(module === 'echo' ? 'asked' : '1');
+      for (const { socket } of clients) socket.resume().on('end', () => socket.end());
+      await listener.stop();
+      expect(listener.stats).toEqual({ accepted: 4, failed: 0, refused: 0 });
+    }
+    expect(await client!.ask('asked')).toBe('2');
+  });
+
+  test('64 at a time are all, and a place that is free is taken again', async () => {
+    new Notes();
+    const { core } = await serveShared('echo', { concurrency: 1, threads: 1 });
+    const others = [];
+    for (let i = 1; i < 64; i++) others.push(await serveShared('echo', {}, {}, core));
+    await expect(serveShared('echo', {}, {}, core)).rejects.toThrow(
+      'Cannot listen: the core has 64 shared listeners already (ENOBUFS, listen)',
+    );
+    await others[30]!.listener.stop();
+    const { port } = await serveShared('echo', {}, {}, core);
+    const [client] = await connect(port, 1);
+    expect(await client!.ask('hello')).toBe('hello');
+  });
+
+  test('connections that wait in the backlog when the listener stops are accepted, and end in order', async () => {
+    const notes = new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 1, threads: 1 });
+    const second = await serveShared('script', {}, {}, core);
+    const [busy] = await connect(port, 1);
+    busy!.socket.write('block 1');
+    await notes.noted(1);
+    // The only thread is blocked.
+    const clients = await connect(second.port, 20);
+    const errors: string[] = [];
+    for (const { socket } of clients) {
+      socket.on('error', ({ code }: NodeJS.ErrnoException) => errors.push(code!));
+      socket.resume().on('end', () => socket.end());
+    }
+    const stopped = second.listener.stop();
+    notes.set(1);
+    await stopped;
+    await Promise.all(clients.map(({ closed }) => closed));
+    expect(errors).toEqual([]);
+    expect(second.listener.stats.accepted).toBe(20);
+  });
+});
