@@ -50,6 +50,7 @@ describe.each<[string, IocpCoreOptions]>([
     expect(listener.stats).toMatchObject({ accepted: 3, refused: 3 });
   });
 
+  // Other systems have one address of the loopback interface.
   test.runIf(process.platform === 'linux')('an address has so many sessions, and others have theirs', async () => {
     const notes = new Notes();
     const { port, listener } = await serveShared('script', options, { maxSessionsPerAddress: 3 });
@@ -85,6 +86,7 @@ describe.each<[string, IocpCoreOptions]>([
   });
 });
 
+// Elsewhere there is no shared port for sockets.
 describe.runIf(available)('listeners on a shared port', () => {
   test('a core has more than 64 of them in its life, and each has its own module, state and figures', async () => {
     new Notes();
