@@ -6,7 +6,8 @@ import type { SessionLimits } from '../session/session-set.js';
 import type { SharedLimits } from './shared-threads.js';
 
 /** Sessions of the core's shared port. */
-export interface SharedSessionOptions extends Pick<SessionLimits, 'highWatermark' | 'lowWatermark' | 'timeouts' | 'linger'> {
+export interface SharedSessionOptions
+  extends Pick<SessionLimits, 'highWatermark' | 'lowWatermark' | 'timeouts' | 'linger'> {
   /**
    * The module that each thread of the shared port loads: a URL, or an absolute path. Its default export is a subclass of
    * SharedSession.

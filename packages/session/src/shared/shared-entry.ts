@@ -22,7 +22,8 @@ const thread = new SharedThread(new SharedTable(table, block), packets, sockets,
 guard.done();
 try {
   let stateSize = 0;
-  for (const { index, serial, module } of services) stateSize = thread.host(index, serial, await loadSharedKind(module));
+  for (const { index, serial, module } of services)
+    stateSize = thread.host(index, serial, await loadSharedKind(module));
   tell({ stateSize });
   thread.start();
 } catch (error) {

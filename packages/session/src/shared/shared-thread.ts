@@ -22,8 +22,8 @@ import { lingeredOut, timedOut } from '../session/timeout-rules.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
-import type { HostedService } from './protocol.js';
 import { monotonic } from './monotonic.js';
+import type { HostedService } from './protocol.js';
 import type { SharedPacketSession } from './shared-packet-session.js';
 import { kAttach, kBind, kError, kFramer, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
@@ -248,7 +248,9 @@ export class SharedThread extends SharedHost implements TurnHost {
     const count = Atomics.load(table.words, record + ServiceField.Sessions);
     if (filter.refuses(address, { count }) >= 0) return -1;
     const counted = most > 0 && address !== undefined;
-    return counted ? table.acquire(service, table.hashOf(service, plainAddress(address)), most) : table.acquire(service);
+    return counted
+      ? table.acquire(service, table.hashOf(service, plainAddress(address)), most)
+      : table.acquire(service);
   }
 
   /** Undefined if the connection is gone already. */

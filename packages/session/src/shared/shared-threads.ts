@@ -21,13 +21,13 @@ import {
 } from '@overlapped/iocp-native/internal';
 import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
+import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
 import { groupsOf } from '../session/groups.js';
 import type { Timeouts } from '../session/timeout-rules.js';
-import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
-import { monotonic } from './monotonic.js';
 import { HOST, SharedHost } from './host.js';
-import { SharedSweep } from './shared-sweep.js';
+import { monotonic } from './monotonic.js';
 import type { HostedService, SharedReport, SharedStart } from './protocol.js';
+import { SharedSweep } from './shared-sweep.js';
 import {
   blocksSize,
   createTable,

@@ -96,8 +96,8 @@ describe.each(backends)('timeouts of shared sessions, %s', (_, backend) => {
 
   test('a peer that does not read what waits for it ends a session', () =>
     serve('script', { timeouts: { write: 1000 } }, async ({ client, notes, timedOut, pass, passUntilOver }) => {
-      client.socket.pause().write('fill');
-      await until(() => notes.log.length > 0);
+      client.socket.pause().write('much 1');
+      await notes.noted(1);
       pass(900);
       expect(timedOut()).toBe(0);
       await passUntilOver(ENDS.ETIMEDOUT);
@@ -132,8 +132,8 @@ describe.each(backends)('timeouts of shared sessions, %s', (_, backend) => {
 
   test('a session that has ended has its linger to send the rest', () =>
     serve('script', { linger: 2 }, async ({ client, notes, pass, passUntilOver }) => {
-      client.socket.pause().write('fill');
-      await until(() => notes.log.length > 0);
+      client.socket.pause().write('much 1');
+      await notes.noted(1);
       client.socket.write('end');
       pass(1900);
       expect(notes.log).toHaveLength(1);
@@ -144,19 +144,20 @@ describe.each(backends)('timeouts of shared sessions, %s', (_, backend) => {
 
   test('without a linger there is no limit, and with one of 0 the end is a reset', async () => {
     await serve('script', {}, async ({ client, notes, pass }) => {
-      client.socket.pause().write('fill');
-      await until(() => notes.log.length > 0);
+      client.socket.pause().write('much 1');
+      await notes.noted(1);
       client.socket.write('end');
       for (let i = 0; i < 100; i++) pass(1000);
       expect(notes.log).toHaveLength(1);
     });
     await serve('script', { linger: 0 }, async ({ client, notes }) => {
-      client.socket.pause().write('fill');
-      await until(() => notes.log.length > 0);
+      let error: NodeJS.ErrnoException | undefined;
+      client.socket.on('error', (each) => (error = each));
+      client.socket.pause().write('much 1');
+      await notes.noted(1);
       client.socket.write('end');
       await notes.noted(ENDS.none);
-      let error: NodeJS.ErrnoException | undefined;
-      client.socket.on('error', (each) => (error = each)).resume();
+      client.socket.resume();
       await client.closed;
       expect(error?.code).toBe('ECONNRESET');
     });

@@ -68,6 +68,11 @@ export default class Script extends SharedSession {
       case 'fill':
         this.fill();
         return undefined;
+      case 'much':
+        // More than the kernel takes for a peer that does not read.
+        this.send(Buffer.alloc(24_000_000));
+        note(number);
+        return undefined;
       case 'fillLater':
         this.fill();
         return this.later(number);
