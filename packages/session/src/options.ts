@@ -130,10 +130,12 @@ const shared: Checks<SharedListenerOptions> = {
   lowWatermark: whole(0, INT),
   timeouts: group(timeouts),
   linger: atLeast(0),
+  slowMembers: session.slowMembers,
   queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
   maxSessions: limits.maxSessions,
   maxSessionsPerAddress: limits.maxSessionsPerAddress,
   rate: limits.rate,
+  whenFull: limits.whenFull,
   allow: list,
   deny: list,
 };

@@ -61,7 +61,7 @@ export type ListenerOptions = (ListenOptions & (SessionOptions | WorkerSessionOp
 
 /** Sessions that any thread of the core's shared port serves (see SharedSession). */
 export interface SharedListenerOptions
-  extends Omit<ListenOptions, 'tls' | 'proxy' | 'whenFull'>,
+  extends Omit<ListenOptions, 'tls' | 'proxy'>,
     SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */

@@ -56,3 +56,8 @@ export class QueueLimit {
     return false;
   }
 }
+
+/** The error of a session that a broadcast closes. */
+export function tooSlow(): IocpError {
+  return new IocpError('broadcast to the session', 'too many bytes wait already', 'ENOBUFS', 'broadcast');
+}

@@ -8,7 +8,7 @@ import { reset } from '../reset.js';
 import { dismiss, Stat } from '../stats.js';
 import { type SessionKind, sessionFactory } from './handlers.js';
 import type { Origin } from './origin.js';
-import { QueueLimit, type QueueLimitOptions } from './queue-limit.js';
+import { QueueLimit, type QueueLimitOptions, tooSlow } from './queue-limit.js';
 import { newContext, Session } from './session.js';
 import { kIsNew, kIsStream, kOpen, kWaitExpired } from './symbols.js';
 import { lingeredOut, type Timeouts } from './timeout-rules.js';
@@ -248,8 +248,4 @@ export class SessionSet implements SessionOwner, Stoppable {
 /** A stream is left to its user: to end it here would cut off the answer that an http server is writing. */
 function endForStop(session: Session): void {
   if (!session[kIsStream]) session.end();
-}
-
-function tooSlow(): IocpError {
-  return new IocpError('broadcast to the session', 'too many bytes wait already', 'ENOBUFS', 'broadcast');
 }

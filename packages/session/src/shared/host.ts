@@ -243,7 +243,7 @@ export class SharedHost implements SharedSessions {
     table.lock(slot);
     const flags = words[at + Field.Flags]!;
     const takes = (flags & (Flag.Open | Flag.Ending | Flag.Closing | flag)) === Flag.Open;
-    if (takes && table.generation(slot) === generation && !this.#isSlow(at, bytes.length)) {
+    if (takes && table.generation(slot) === generation && !this.#passesOver(slot, at, bytes.length)) {
       this.#send(slot, at, bytes);
       // onDrain follows a send() of the session that returned false, and no broadcast.
       if ((flags & Flag.Congested) === 0) words[at + Field.Flags]! &= ~Flag.Congested;
@@ -251,12 +251,15 @@ export class SharedHost implements SharedSessions {
     table.unlock(slot);
   }
 
-  #isSlow(at: number, length: number): boolean {
-    const { table } = this;
-    const service = table.serviceAt(table.words[at + Field.Service]!);
-    const queued = table.queues.lengthOf(at + Field.Sends);
-    const limit = table.words[service + ServiceField.QueueLimit]!;
-    return queued > table.words[service + ServiceField.HighWatermark]! || (limit > 0 && queued + length > limit);
+  /** Whether the session is too slow for a message of so many bytes. It may be closed for it. */
+  #passesOver(slot: number, at: number, length: number): boolean {
+    const { words, queues } = this.table;
+    const service = this.table.serviceAt(words[at + Field.Service]!);
+    const queued = queues.lengthOf(at + Field.Sends);
+    const limit = words[service + ServiceField.QueueLimit]!;
+    const slow = queued > words[service + ServiceField.HighWatermark]! || (limit > 0 && queued + length > limit);
+    if (slow && words[service + ServiceField.ClosesSlow] === 1) this.#close(slot, at, Reason.TooSlow);
+    return slow;
   }
 
   #send(slot: number, at: number, bytes: Uint8Array): boolean {

@@ -7,7 +7,7 @@ import type { SharedLimits } from './shared-threads.js';
 
 /** Sessions of the core's shared port. */
 export interface SharedSessionOptions
-  extends Pick<SessionLimits, 'highWatermark' | 'lowWatermark' | 'timeouts' | 'linger'> {
+  extends Pick<SessionLimits, 'highWatermark' | 'lowWatermark' | 'timeouts' | 'linger' | 'slowMembers'> {
   /**
    * The module that each thread of the shared port loads: a URL, or an absolute path. Its default export is a subclass of
    * SharedSession.
@@ -32,7 +32,7 @@ export function sharedLimits(options: SharedSessionOptions & AcceptLimits): Shar
     throw new RangeError(`the high watermark, ${highWatermark}, must be no more than the queue's limit, ${most}`);
   }
   const { timeouts = {}, linger = Number.POSITIVE_INFINITY } = options;
-  const { maxSessions, maxSessionsPerAddress, rate, allow, deny } = options;
+  const { maxSessions, maxSessionsPerAddress, rate, whenFull, allow, deny } = options;
   return {
     highWatermark,
     lowWatermark,
@@ -41,9 +41,11 @@ export function sharedLimits(options: SharedSessionOptions & AcceptLimits): Shar
       ...(maxSessions !== undefined && { maxSessions }),
       ...(maxSessionsPerAddress !== undefined && { maxSessionsPerAddress }),
       ...(rate && { rate }),
+      ...(whenFull && { whenFull }),
       ...(allow && { allow }),
       ...(deny && { deny }),
     },
+    closesSlow: options.slowMembers === 'close',
     timeouts,
     linger: linger * 1000,
   };

@@ -14,10 +14,11 @@ import {
   WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { ObjectPool } from '@overlapped/object-pool';
-import { AcceptFilter } from '../accept/accept-filter.js';
+import { AcceptFilter, type Occupancy } from '../accept/accept-filter.js';
 import { plainAddress } from '../endpoints.js';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
+import { tooSlow } from '../session/queue-limit.js';
 import { lingeredOut, timedOut } from '../session/timeout-rules.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
@@ -208,10 +209,17 @@ export class SharedThread extends SharedHost implements TurnHost {
       lock.unlock();
       return;
     }
+    const filter = this.#filterOf(service);
+    if (filter.waits && filter.available(this.#occupancy(record)) < 1) {
+      // The core's own thread arms it when the limits may allow another one.
+      Atomics.store(words, record + ServiceField.Waits, 1);
+      lock.unlock();
+      return;
+    }
     const fd = this.port.accept(listener, this.#accepted, this.#serviceOf(service).options);
     // Another thread may take the next connection at once.
     this.armListener(service);
-    const slot = fd < 0 ? -1 : this.#admit(service, record, fd);
+    const slot = fd < 0 ? -1 : this.#admit(service, record, fd, filter);
     lock.unlock();
     if (fd < 0) {
       this.#accepted[0] = -1;
@@ -234,23 +242,30 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   /** Inside the lock of the listening socket: takes a record for a connection. Negative if the listener refuses it. */
-  #admit(service: number, record: number, fd: number): number {
+  #admit(service: number, record: number, fd: number, filter: AcceptFilter): number {
     const { table } = this;
-    const hosted = this.#serviceOf(service);
-    const { accepts } = hosted;
-    let filter = this.#filters.get(hosted);
-    if (filter === undefined) {
-      filter = new AcceptFilter(accepts, CLOCK, hosted.tokens);
-      this.#filters.set(hosted, filter);
-    }
+    const { accepts } = this.#serviceOf(service);
     const { maxSessionsPerAddress: most = 0 } = accepts;
     const address = filter.needsAddress || most > 0 ? this.#addressOf(fd) : undefined;
-    const count = Atomics.load(table.words, record + ServiceField.Sessions);
-    if (filter.refuses(address, { count }) >= 0) return -1;
+    if (filter.refuses(address, this.#occupancy(record)) >= 0) return -1;
     const counted = most > 0 && address !== undefined;
     return counted
       ? table.acquire(service, table.hashOf(service, plainAddress(address)), most)
       : table.acquire(service);
+  }
+
+  #filterOf(service: number): AcceptFilter {
+    const hosted = this.#serviceOf(service);
+    let filter = this.#filters.get(hosted);
+    if (filter === undefined) {
+      filter = new AcceptFilter(hosted.accepts, CLOCK, hosted.tokens);
+      this.#filters.set(hosted, filter);
+    }
+    return filter;
+  }
+
+  #occupancy(record: number): Occupancy {
+    return { count: Atomics.load(this.table.words, record + ServiceField.Sessions) };
   }
 
   /** Undefined if the connection is gone already. */
@@ -535,6 +550,8 @@ export class SharedThread extends SharedHost implements TurnHost {
         return timedOut('frame', timeouts);
       case Reason.Write:
         return timedOut('write', timeouts);
+      case Reason.TooSlow:
+        return tooSlow();
       case Reason.Lingered:
         return lingeredOut();
       case Reason.None:

@@ -46,6 +46,8 @@ const BLOCKS = 16_384;
 const POSTS = 4;
 /** Milliseconds between two looks whether sessions or threads are over. */
 const LOOK = 5;
+/** With `whenFull: 'wait'`: milliseconds until the limits are checked again. */
+const CHECK_AGAIN = 20;
 /** Milliseconds that the threads get to accept what is in the backlog of a listener that is to close. */
 const BACKLOG_PATIENCE = 1000;
 /** Milliseconds beyond its grace that a handler gets to return, before its thread is terminated. */
@@ -62,6 +64,8 @@ export interface SharedLimits {
   /** Bytes; 0 for none. */
   readonly queueLimit: number;
   readonly accepts: AcceptLimits;
+  /** A broadcast closes sessions that are slow. */
+  readonly closesSlow: boolean;
   readonly timeouts: Timeouts;
   /** Milliseconds; Infinity for none. */
   readonly linger: number;
@@ -93,6 +97,8 @@ export class SharedThreads implements Stoppable {
   readonly #places: Place[] = [];
   readonly #services = new Map<number, HostedService>();
   readonly #sweeps = new Map<number, SharedSweep>();
+  /** With `whenFull: 'wait'`: when the limits are checked again. */
+  readonly #again = new Map<number, NodeJS.Timeout>();
   readonly #ends = new Map<number, Promise<void>>();
   readonly #overs = new Map<number, () => void>();
   /** Calls of open() that wait until a thread has loaded the service. */
@@ -145,6 +151,8 @@ export class SharedThreads implements Stoppable {
     words[at + ServiceField.HighWatermark] = limits.highWatermark;
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
     words[at + ServiceField.QueueLimit] = limits.queueLimit;
+    words[at + ServiceField.ClosesSlow] = limits.closesSlow ? 1 : 0;
+    words[at + ServiceField.Waits] = 0;
     words[at + ServiceField.NoLinger] = limits.linger === 0 ? 1 : 0;
     const { timeouts, linger, accepts } = limits;
     const tokens = accepts.rate ? createTokens(accepts.rate, monotonic()) : null;
@@ -169,6 +177,24 @@ export class SharedThreads implements Stoppable {
     this.table.words[this.table.serviceAt(service) + ServiceField.Listener] = fd + 1;
     const failed = this.#port.listen(fd, service);
     if (failed !== 0) throw this.#sockets.error('listen', 'listen', failed);
+    if (this.#services.get(service)!.accepts.whenFull === 'wait') {
+      this.#again.set(
+        service,
+        setInterval(() => this.#acceptAgain(service), CHECK_AGAIN),
+      );
+    }
+  }
+
+  /** With `whenFull: 'wait'`: the limits may allow another connection now. */
+  #acceptAgain(service: number): void {
+    const { words } = this.table;
+    const waits = this.table.serviceAt(service) + ServiceField.Waits;
+    const lock = this.table.serviceLock(service);
+    // If another thread holds the lock, the next look does it.
+    if (Atomics.load(words, waits) === 0 || !lock.lock(0)) return;
+    Atomics.store(words, waits, 0);
+    this.host.armListener(service);
+    lock.unlock();
   }
 
   /** Has a function called when a service is over, before another listener may get its index. */
@@ -370,8 +396,11 @@ export class SharedThreads implements Stoppable {
     const { words } = this.table;
     const at = this.table.serviceAt(service);
     const lock = this.table.serviceLock(service);
+    clearInterval(this.#again.get(service));
+    this.#again.delete(service);
     const listener = words[at + ServiceField.Listener]! - 1;
-    while (listener >= 0 && this.#port.hasBacklog(listener) && performance.now() < until) await sleep(1);
+    const accepts = Atomics.load(words, at + ServiceField.Waits) === 0;
+    while (accepts && listener >= 0 && this.#port.hasBacklog(listener) && performance.now() < until) await sleep(1);
     // A thread holds it for one call of accept4().
     while (!lock.lock(0)) await sleep(1);
     const fd = words[at + ServiceField.Listener]! - 1;

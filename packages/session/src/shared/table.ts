@@ -92,6 +92,7 @@ export const Reason = {
   Frame: -6,
   Write: -7,
   Lingered: -8,
+  TooSlow: -9,
 } as const;
 
 const Header = {
@@ -129,6 +130,10 @@ export const ServiceField = {
   Lock: 8,
   /** 1 if a session is reset as soon as it, or its peer, ends: `linger: 0`. */
   NoLinger: 9,
+  /** 1 if a broadcast closes a session whose queue is above its high watermark: `slowMembers: 'close'`. */
+  ClosesSlow: 11,
+  /** 1 while the listening socket is not armed, as the limits forbid to accept now: `whenFull: 'wait'`. */
+  Waits: 12,
   /** Counts the listeners that the service's index has served. */
   Serial: 10,
 } as const;

@@ -112,6 +112,29 @@ describe.each<[string, IocpCoreOptions]>([
     });
     expect(got).toBeLessThan(rounds * 65_536);
   });
+
+  test("with slowMembers: 'close' a session that does not read is closed", async () => {
+    const more = { highWatermark: 100_000, slowMembers: 'close' } as const;
+    const { core, port } = await serveShared('room', options, more);
+    const [slow, fast] = await connect(port, 2);
+    for (const client of [slow!, fast!]) expect(await client.ask('join room')).toBe('ok');
+    expect(await slow!.ask('last  too slow')).toBe('ok');
+    slow!.socket.pause();
+    // The end of the slow session says so to everyone.
+    let tail = '';
+    let heard = false;
+    fast!.socket.on('data', (piece: Buffer) => {
+      const text = tail + String(piece);
+      heard ||= text.includes('too slow');
+      tail = text.slice(-7);
+    });
+    await until(() => {
+      broadcast(core, 'y'.repeat(65_536), 'room');
+      return heard;
+    });
+    slow!.socket.resume();
+    await slow!.closed;
+  });
 });
 
 // Elsewhere there is no shared port for sockets.

@@ -50,6 +50,23 @@ describe.each<[string, IocpCoreOptions]>([
     expect(listener.stats).toMatchObject({ accepted: 3, refused: 3 });
   });
 
+  test("with whenFull: 'wait' a connection beyond the limit waits until a session is over", async () => {
+    const notes = new Notes();
+    const more = { maxSessions: 2, whenFull: 'wait' } as const;
+    const { port, listener } = await serveShared('script', options, more);
+    const [first, second, ...others] = await connect(port, 5);
+    for (const client of [first!, second!]) expect(await client.ask('asked')).toBe('1');
+    // On node:net all connections are accepted, and wait in the port.
+    for (const { socket } of others) socket.write('asked');
+    expect(listener.stats).toMatchObject({ accepted: 2, refused: 0 });
+    for (const [i, client] of [first!, second!, ...others.slice(0, 1)].entries()) {
+      client.socket.resume().end();
+      await client.closed;
+      await until(() => notes.log.length === i + 1 && listener.stats.accepted === 3 + i);
+    }
+    expect(listener.stats).toMatchObject({ accepted: 5, refused: 0 });
+  });
+
   // Other systems have one address of the loopback interface.
   test.runIf(process.platform === 'linux')('an address has so many sessions, and others have theirs', async () => {
     const notes = new Notes();
@@ -77,7 +94,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('what shared sessions do not have is refused by name', async () => {
     const { core } = await serveShared('echo', options);
-    for (const more of [{ proxy: { trusted: [] } }, { whenFull: 'wait' }, { tls: {} }, { allowHalfOpen: true }]) {
+    for (const more of [{ proxy: { trusted: [] } }, { tls: {} }, { allowHalfOpen: true }]) {
       const shared = new URL('./modules/echo.js', import.meta.url);
       await expect(Listener.listen(core, { port: 0, shared, ...more } as never)).rejects.toThrow(
         new RegExp(Object.keys(more)[0]!),
