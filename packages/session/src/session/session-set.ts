@@ -1,7 +1,7 @@
 // SessionSet: the sessions of one listener or connector, their common options, and how they end together.
 
 import { AsyncResource } from 'node:async_hooks';
-import { IocpError, type PortSocket } from '@overlapped/iocp-native';
+import type { PortSocket } from '@overlapped/iocp-native';
 import { type Stoppable, Timer } from '@overlapped/net-core';
 import type { Core } from '@overlapped/net-core/internal';
 import { reset } from '../reset.js';
