@@ -298,8 +298,16 @@ export class SendQueue implements FileQueue {
       }
       segment.source = null;
       segment.file = null;
-      pieces.add(segment.overflow ?? this.#core.sendBuffers.block, segment.offset, segment.length);
+      const { block, size } = this.#core.sendBuffers;
+      pieces.add(segment.overflow ?? block, segment.offset, segment.length);
+      if (segment.length < size || tls.output !== null) continue;
+      const rest = this.#drainRest(tls);
+      if (rest === null) continue;
+      last.next = rest;
+      last = rest;
+      pieces.add(block, rest.offset, rest.length);
     }
+    if (last !== null) last.next = null;
     return last === null ? null : pieces;
   }
 
@@ -319,13 +327,30 @@ export class SendQueue implements FileQueue {
     return segment;
   }
 
-  /** Encrypts a segment in its place. What does not fit follows as the engine's output. */
+  /** Encrypts a segment in its place. If it fills its buffer, there may be more: see #drainRest(). */
   #seal(tls: TlsEngine, segment: Segment): void {
     const { sendBuffers } = this.#core;
     const bytes = segment.overflow === null ? sendBuffers.bytes(segment.buffer) : segment.overflow.bytes;
     tls.write(bytes, segment.length);
     segment.length = tls.drain(bytes);
-    if (segment.length === bytes.length) tls.drainRest();
+  }
+
+  /**
+   * A full send buffer is more than one when it is encrypted: the rest goes into a send buffer of its own. Without a free one, or
+   * without room in the list, it follows as the engine's output. Null then, and if there is no rest.
+   */
+  #drainRest(tls: TlsEngine): Segment | null {
+    const { sendBuffers } = this.#core;
+    const buffer = pieces.count < MAX_GATHER ? sendBuffers.acquire(SENDER) : -1;
+    if (buffer < 0) {
+      tls.drainRest();
+      return null;
+    }
+    const length = tls.drain(sendBuffers.bytes(buffer));
+    if (length === sendBuffers.size) tls.drainRest();
+    if (length > 0) return makeSegment(SEND_BUFFER, buffer, sendBuffers.offsetOf(buffer), length);
+    this.#core.releaseSendBuffer(buffer, SENDER);
+    return null;
   }
 
   /** Copies what the engine has to say into a send buffer, or an overflow block. */

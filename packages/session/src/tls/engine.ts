@@ -3,8 +3,8 @@
 //   receive buffer -> BIO_write -> SSL_read -> plain buffer      plain bytes -> SSL_write -> BIO_read -> send buffer
 //
 // All engines of a thread share their two memory BIOs and the plain buffer: an idle connection holds none. So both BIOs must be
-// empty when a call of an engine has returned: SSL_read() is called until it wants more (an incomplete record is then kept in the
-// SSL), and what OpenSSL writes by itself (alerts, key updates, tickets) is moved to `output` at once.
+// empty when a call of an engine has returned: SSL_read() is called until every whole record has given its bytes and an incomplete
+// one is kept in the SSL, and what OpenSSL writes by itself (alerts, key updates, tickets) is moved to `output` at once.
 
 import assert from 'node:assert';
 import { X509Certificate } from 'node:crypto';
@@ -73,8 +73,8 @@ export class TlsEngine {
   readonly #host: string | undefined;
   #ssl: Address;
   #ending = false;
-  /** The last read gave all that there was. */
-  #last = false;
+  /** How many more records of the last packet may give plain bytes; infinite if SSL_read() has to say that it wants more. */
+  #unread = 0;
   #info: TlsInfo | null = null;
 
   /** @param host the server's name or address; of a client */
@@ -110,7 +110,10 @@ export class TlsEngine {
    */
   handshake(data: Buffer | null, rest: Buffer[]): boolean {
     const { ssl } = this.#shared;
-    if (data !== null) this.#feed(data);
+    if (data !== null) {
+      this.#records.count(data);
+      this.#feed(data);
+    }
     ssl.ERR_clear_error();
     handshaking.context = this.context;
     const result = ssl.SSL_do_handshake(this.#ssl);
@@ -123,7 +126,8 @@ export class TlsEngine {
     }
     this.#takeOutput();
     if (!this.context.server) this.#checkIdentity();
-    for (let bytes = this.#readOn(); bytes !== null; bytes = this.#readOn()) rest.push(Buffer.from(bytes));
+    this.#unread = Number.POSITIVE_INFINITY;
+    for (let bytes = this.next(); bytes !== null; bytes = this.next()) rest.push(Buffer.from(bytes));
     return true;
   }
 
@@ -133,23 +137,22 @@ export class TlsEngine {
    */
   read(data: Buffer): Buffer | null {
     if (this.failed || this.peerEnded) return null;
-    const one = this.#records.isOne(data);
+    const records = this.#records;
+    records.count(data);
     this.#feed(data);
-    if (!one) {
-      this.#shared.ssl.ERR_clear_error();
-      return this.#readOn();
-    }
-    // One whole record: after its bytes nothing is left to be read, and OpenSSL has nothing to say.
-    const n = this.#read();
-    if (n <= 0) return this.#stopped(n);
-    this.#last = true;
-    return viewOfPlain(n);
+    this.#unread = records.between ? records.whole : Number.POSITIVE_INFINITY;
+    if (records.whole > 1) this.#shared.ssl.ERR_clear_error();
+    return this.next();
   }
 
   next(): Buffer | null {
-    if (!this.#last) return this.#readOn();
-    this.#last = false;
-    return null;
+    if (this.#unread === 0) return null;
+    const n = this.#read();
+    if (n <= 0) return this.#stopped(n);
+    this.#unread--;
+    // One record that gave bytes was no message to OpenSSL, which then has nothing to say. Of several this is not known.
+    if (this.#records.whole !== 1) this.#takeOutput();
+    return viewOfPlain(n);
   }
 
   /** Encrypts bytes. drain() must follow. Throws an IocpError. */
@@ -160,13 +163,13 @@ export class TlsEngine {
     throw this.#fail('encrypt');
   }
 
-  /** Moves encrypted bytes to a buffer. Gives their number; if that is all of its length, call drainRest(). */
+  /** Moves encrypted bytes to a buffer. Gives their number; if that is all of its length, there may be more. */
   drain(to: Buffer): number {
     const { ssl, output } = this.#shared;
     return Math.max(0, ssl.BIO_read(output, to, to.length));
   }
 
-  /** Encrypted bytes that did not fit are kept in `output`. */
+  /** Keeps encrypted bytes that did not fit in `output`. */
   drainRest(): void {
     this.#takeOutput();
   }
@@ -215,18 +218,12 @@ export class TlsEngine {
     return this.#shared.ssl.SSL_read(this.#ssl, plain, PLAIN_SIZE);
   }
 
-  #readOn(): Buffer | null {
-    const n = this.#read();
-    if (n <= 0) return this.#stopped(n);
-    if (this.#shared.ssl.BIO_ctrl_pending(this.#shared.output) > 0) this.#takeOutput();
-    return viewOfPlain(n);
-  }
-
   /** SSL_read() gave nothing: it wants more, the peer has ended, or the stream is broken. */
   #stopped(result: number): null {
     const { ssl, input } = this.#shared;
     if (ssl.SSL_want(this.#ssl) === lib.SSL_READING) {
-      this.#takeOutput();
+      // No record has ended, so OpenSSL has nothing to say.
+      if (this.#records.whole > 0) this.#takeOutput();
       return null;
     }
     if (ssl.SSL_get_error(this.#ssl, result) !== lib.SSL_ERROR_ZERO_RETURN) throw this.#fail('decrypt');

@@ -1,28 +1,31 @@
-// RecordCounter: where the records of a TLS stream begin. It finds the packets that are one whole record, which need fewer calls.
+// RecordCounter: where the records of a TLS stream begin and end. It tells how many calls a packet needs until OpenSSL has taken it.
+//
+// All bytes of the peer are counted, from the first on. A wrong count would leave bytes of one connection in the BIO that all
+// connections share, so a stream that does not begin with a TLS record (OpenSSL also takes a ClientHello of SSL 2) is not counted.
 
 const HEADER = 5;
-const APPLICATION_DATA = 23;
+const HANDSHAKE = 22;
 
 export class RecordCounter {
-  /** Bytes of the current record that have not come. */
-  #left = 0;
+  /** Records whose last byte came in the last packet; infinite in a stream that is not counted. */
+  whole = 0;
+  /** Bytes of the current record that have not come; -1 before the first packet, infinite in a stream that is not counted. */
+  #left = -1;
   /** Bytes of a header whose rest has not come, and its fourth byte. */
   #header = 0;
   #high = 0;
 
-  /** Counts a packet. True if it is one whole record with application data. */
-  isOne(data: Uint8Array): boolean {
-    const { length } = data;
-    if (this.#left === 0 && this.#header === 0 && length > HEADER) {
-      const size = HEADER + data[3]! * 256 + data[4]!;
-      if (size === length) return data[0] === APPLICATION_DATA;
-    }
-    this.#count(data, length);
-    return false;
+  /** Whether the last packet ended with a record. */
+  get between(): boolean {
+    return this.#left === 0 && this.#header === 0;
   }
 
-  #count(data: Uint8Array, length: number): void {
+  count(data: Uint8Array): void {
+    const { length } = data;
+    if (this.#left < 0 && length > 0) this.#left = data[0] === HANDSHAKE ? 0 : Number.POSITIVE_INFINITY;
+    this.whole = this.#left === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : 0;
     let at = this.#left;
+    if (at > 0 && at <= length) this.whole++;
     while (at < length) {
       const missing = HEADER - this.#header;
       if (at + missing > length) {
@@ -35,6 +38,7 @@ export class RecordCounter {
       const high = this.#header <= 3 ? data[at + 3 - this.#header]! : this.#high;
       at += missing + high * 256 + data[at + missing - 1]!;
       this.#header = 0;
+      if (at <= length) this.whole++;
     }
     this.#left = at - length;
   }
