@@ -122,6 +122,21 @@ describe.runIf(available)('listeners on a shared port', () => {
     expect(await client!.ask('asked')).toBe('2');
   });
 
+  test('the rate counts the connections that all threads accept', async () => {
+    const notes = new Notes();
+    const more = { rate: { perSecond: 0.0001, burst: 3 } };
+    const { port, listener } = await serveShared('script', { concurrency: 1, threads: 4 }, more);
+    // Each blocks its thread, so that another thread accepts the next.
+    for (let i = 1; i <= 3; i++) {
+      const [client] = await connect(port, 1);
+      client!.socket.write(`block ${i}`);
+      await notes.noted(i);
+    }
+    await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 3, refused: 1 });
+    for (let i = 1; i <= 3; i++) notes.set(i);
+  });
+
   test('64 at a time are all, and a place that is free is taken again', async () => {
     new Notes();
     const { core } = await serveShared('echo', { concurrency: 1, threads: 1 });
