@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { IocpCoreOptions } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
+import { FrameReader } from '../../src/framing/frame-reader.js';
 import { delimited, encodeFrame, type Framer, fixedLength, lengthPrefixed, lines } from '../../src/index.js';
 import { type Client, connect, until } from '../threads.js';
 import { ENDS } from './modules/notes.js';
@@ -33,7 +34,6 @@ async function wait(port: number): Promise<boolean> {
 
 /** Reads so many frames. */
 async function readFrames({ socket }: Client, framer: Framer, count: number): Promise<string[]> {
-  const { FrameReader } = await import('../../src/framing/frame-reader.js');
   const reader = new FrameReader(framer);
   const frames: string[] = [];
   return new Promise((resolve, reject) => {
@@ -181,6 +181,32 @@ describe.runIf(available)('shared sessions of frames on a shared port', () => {
         }),
       );
     }
+  });
+
+  test('a frame goes in one piece, whichever threads send to its session', async () => {
+    new Notes();
+    const { core, port } = await serveShared('packets', { concurrency: 2, threads: 4 });
+    const [client] = await connect(port, 1);
+    const asked = readFrames(client!, prefix, 1);
+    await write(client!, encodeFrame(prefix, 'id'));
+    const id = Number((await asked)[0]);
+    const each = 20_000;
+    const other = encodeFrame(prefix, 'from the core');
+    const reader = new FrameReader(prefix);
+    const counts = new Map<string, number>();
+    client!.socket.on('data', (piece: Buffer) => {
+      reader.add(piece);
+      for (let frame = reader.next(); frame !== null; frame = reader.next()) {
+        counts.set(String(frame), (counts.get(String(frame)) ?? 0) + 1);
+      }
+    });
+    client!.socket.write(Buffer.concat(Array.from({ length: each }, () => encodeFrame(prefix, 'answer'))));
+    // The core's thread sends as long as the others do.
+    await until(() => {
+      for (let i = 0; i < 100; i++) core.send(id, other);
+      return counts.get('answer') === each;
+    });
+    expect([...counts.keys()].sort()).toEqual(['answer', 'from the core']);
   });
 
   test('a thread that ends with half frames about loses those of its own session alone', async () => {

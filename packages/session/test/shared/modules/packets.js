@@ -31,6 +31,9 @@ export const packetsOf = (framer, slow = false) =>
         case 'who':
           this.sendPacket(String(threadId));
           break;
+        case 'id':
+          this.sendPacket(String(this.id));
+          break;
         case 'exit':
           process.exit(3);
           break;
