@@ -99,7 +99,14 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
   });
 
   test('tells the values under the pointer, and those of now', async () => {
-    const { page, complaints } = await open(await startImitation(3));
+    let queued = 0;
+    const pool = {
+      // One more with each sample.
+      get stats() {
+        return { queued: queued++, running: 0, finished: 0, failed: 0, wakeUps: [0] };
+      },
+    };
+    const { page, complaints } = await open(await startImitation(3, pool));
     const chart = page.locator('.chart').first();
     const values = chart.locator('.key b');
     await expect.poll(() => values.allTextContents(), patient).toEqual(['0', '1', '2', '3']);
@@ -109,6 +116,12 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
     await chart.locator('.u-over').hover({ position: { x: width - 2, y: height / 2 } });
     await chart.locator('time', { hasText: /^\d\d:\d\d:\d\d$/ }).waitFor();
     expect(await values.allTextContents()).toEqual(['0', '1', '2', '3']);
+    // At the left edge the nearest sample is the first one, whose value is not that of now.
+    const jobs = page.locator('.chart', { hasText: 'in the queue, under way' });
+    const first = await jobs.locator('.key b').first().textContent();
+    await jobs.locator('.u-over').hover({ position: { x: 1, y: 10 } });
+    await expect.poll(() => queued, patient).toBeGreaterThan(Number(first) + 3);
+    expect(Number(await jobs.locator('.key b').first().textContent())).toBeLessThanOrEqual(Number(first));
     expect(complaints).toEqual([]);
   });
 

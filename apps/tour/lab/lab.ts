@@ -14,6 +14,8 @@ const HOST = '127.0.0.1';
 const PERIOD = 50;
 /** The most happenings that a page that comes late is told. */
 const KEPT = 4096;
+/** The most bytes that wait for a page. */
+const MOST_QUEUED = 1 << 20;
 /** The longest body of a request, in bytes. */
 const LONGEST = 1000;
 /** The most packets that a page sends at once. */
@@ -101,7 +103,6 @@ class Feed {
   set(settings: Settings, fresh = false): Promise<void> {
     const change = this.#changed.then(async () => {
       const anew = fresh || settings.concurrency !== this.#settings.concurrency;
-      this.#settings = settings;
       if (anew) {
         for (const page of this.#pages) page.write('event: opening\ndata: {}\n\n');
         await this.#server.close();
@@ -111,6 +112,7 @@ class Feed {
       } else {
         this.#server.load.set(settings);
       }
+      this.#settings = settings;
       this.#tell();
       this.#greet(this.#pages);
     });
@@ -150,8 +152,11 @@ class Feed {
     this.#happenings = [...this.#happenings, ...happenings].slice(-KEPT);
     if (this.#pages.size === 0) return;
     const text = news(happenings);
-    // A page that does not keep up would show the wrong threads at work: it comes back, and is told everything again.
-    for (const page of this.#pages) if (page.writableNeedDrain || !page.write(text)) page.destroy();
+    for (const page of this.#pages) {
+      page.write(text);
+      // A page that does not keep up is disconnected. It connects again, and gets the happenings anew.
+      if (page.writableLength > MOST_QUEUED) page.destroy();
+    }
   }
 }
 

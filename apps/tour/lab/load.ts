@@ -19,6 +19,7 @@ export class Load {
   readonly #free: Socket[] = [];
   #settings: Settings;
   #timer: NodeJS.Timeout | undefined;
+  #running = false;
   #number = 0;
   /** Percent of a blocking request that is due. */
   #blockingDue = 0;
@@ -44,18 +45,19 @@ export class Load {
   /** Sends as the settings say from now on. */
   set(settings: Settings): void {
     this.#settings = settings;
-    if (this.#timer !== undefined) this.start();
+    if (this.#running) this.start();
   }
 
   start(): void {
     this.pause();
+    this.#running = true;
     const { load } = this.#settings;
     if (load > 0) this.#timer = setInterval(() => this.send(), 1000 / load);
   }
 
   pause(): void {
     clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#running = false;
   }
 
   /** Sends a request. False if every client waits for an answer. */

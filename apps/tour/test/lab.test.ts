@@ -63,6 +63,15 @@ test('the load sends what the settings say, blocking handlers spread evenly', as
   expect(requests(seen, 'sent')[0]).toBe(1);
 });
 
+test('the load can stop, and go on', async () => {
+  const { url } = await startLab();
+  const settings = { concurrency: 1, load: 0, work: 10, blocking: 0 };
+  const { until } = await open(url, settings);
+  await post(url, '/settings', JSON.stringify({ ...settings, load: 20 }));
+  // After each change the page gets all happenings again.
+  expect(requests(await until('sent', 3), 'sent').at(-1)).toBeGreaterThan(0);
+});
+
 test('settings out of range, and bodies that are none, are refused with the reason', async () => {
   const { url } = await startLab();
   const reasonOf = async (path: string, body: string) => {
