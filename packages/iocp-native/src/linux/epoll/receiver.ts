@@ -16,8 +16,11 @@ import type { FreeBuffers } from './free-buffers.js';
 import type { EpollSocket } from './socket.js';
 import type { Watching } from './watching.js';
 
-/** Buffers that one socket fills before others get their turn. */
-const READS_PER_TURN = 4;
+/**
+ * Buffers that one socket fills before others get their turn; in a small batch, at most half of it. An echo sends the buffers of a turn
+ * in one operation, so fewer buffers mean more sends.
+ */
+const READS_PER_TURN = 16;
 
 export class Receiver {
   readonly #port: Port<EpollSocket>;
@@ -47,7 +50,7 @@ export class Receiver {
     const { size } = buffers;
     const base = buffers.block.address;
     const event = socket.receiving!;
-    const end = Math.min(batch.length, n + READS_PER_TURN);
+    const end = Math.min(batch.length, n + Math.min(READS_PER_TURN, (batch.length + 1) >> 1));
     let next = n;
     while (next < end) {
       const buffer = this.#free.take();
