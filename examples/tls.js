@@ -27,5 +27,5 @@ const listener = await Listener.listen(core, {
 console.log(`lines over TLS on port ${listener.endpoint.port}`);
 
 // Certificates are replaced while connections go on.
-process.on('SIGHUP', () => listener.setTls(credentials()));
+process.on('SIGHUP', () => listener.setTls(credentials()).catch(console.error));
 process.once('SIGINT', () => core.stop());

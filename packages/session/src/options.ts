@@ -66,10 +66,18 @@ const texts: Check = (value, name) => {
   const right = Array.isArray(value) && value.every((each) => typeof each === 'string');
   if (!right) throw wrongType(name, 'an array of texts', value);
 };
-const credentials: Checks<TlsCredentials> = { cert: pem, key: pem, passphrase: text };
+const pfx: Check = (value, name) => {
+  for (const each of Array.isArray(value) ? value : [value]) {
+    if (!(each instanceof Uint8Array)) throw wrongType(name, 'the bytes of a PFX', each);
+  }
+};
+const credentials: Checks<TlsCredentials> = { cert: pem, key: pem, passphrase: text, pfx };
 const tlsBoth: Checks<TlsOptions> = {
   ...credentials,
   ca: pem,
+  crl: pem,
+  ecdhCurve: text,
+  sigalgs: text,
   ciphers: text,
   minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
   maxVersion: oneOf('TLSv1.2', 'TLSv1.3'),
@@ -82,6 +90,9 @@ const tlsServer: Checks<TlsServerOptions> = {
   contexts: (value, name) => {
     object(value, name);
     for (const [host, each] of Object.entries(value as object)) checkOptions(each, credentials, `${name}.${host}`);
+  },
+  dhparam: (value, name) => {
+    if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw wrongType(name, 'auto, or PEM', value);
   },
   requestCert: bool,
   sessionTimeout: whole(1, INT),

@@ -1,34 +1,42 @@
-// Certificates for the tests of TLS: an authority, two servers, and a client.
+// Certificates for the tests of TLS: an authority, two servers, a client, and others with one or several faults.
 
 import selfsigned from 'selfsigned';
 
-type Authority = Awaited<ReturnType<typeof selfsigned.generate>>;
-
-interface Identity {
+export interface Identity {
   readonly key: string;
   readonly cert: string;
 }
 
-const common = { keyType: 'ec', algorithm: 'sha256' } as const;
-
-function named(value: string) {
-  return [{ name: 'commonName', value }];
+interface Issue {
+  readonly name: string;
+  readonly by?: Identity;
+  readonly authority?: boolean;
+  /** Days from now. */
+  readonly from?: number;
+  readonly until?: number;
+  readonly rsa?: boolean;
 }
 
-async function issue(authority: Authority, name: string): Promise<Identity> {
-  const { private: key, cert } = await selfsigned.generate(named(name), {
-    ...common,
-    ca: { key: authority.private, cert: authority.cert },
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: name }] }],
+const DAY = 86_400_000;
+
+export async function issue({ name, by, authority, from = -1, until = 365, rsa }: Issue): Promise<Identity> {
+  const { private: key, cert } = await selfsigned.generate([{ name: 'commonName', value: name }], {
+    ...(rsa ? { keyType: 'rsa', keySize: 2048 } : { keyType: 'ec' }),
+    algorithm: 'sha256',
+    notBeforeDate: new Date(Date.now() + from * DAY),
+    notAfterDate: new Date(Date.now() + until * DAY),
+    ...(by && { ca: by }),
+    extensions: authority
+      ? [{ name: 'basicConstraints', cA: true, critical: true }]
+      : [{ name: 'subjectAltName', altNames: [{ type: 2, value: name }] }],
   });
   return { key, cert };
 }
 
 export async function makeCertificates() {
-  const authority = await selfsigned.generate(named('The authority'), {
-    ...common,
-    extensions: [{ name: 'basicConstraints', cA: true, critical: true }],
-  });
-  const [a, b, client] = await Promise.all(['a.test', 'b.test', 'a client'].map((name) => issue(authority, name)));
-  return { ca: authority.cert, a: a!, b: b!, client: client! };
+  const authority = await issue({ name: 'The authority', authority: true });
+  const [a, b, client] = await Promise.all(
+    ['a.test', 'b.test', 'a client'].map((name) => issue({ name, by: authority })),
+  );
+  return { authority, ca: authority.cert, a: a!, b: b!, client: client! };
 }

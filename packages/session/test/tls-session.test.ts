@@ -349,8 +349,9 @@ onEveryBackend((backend) => {
     withCore({ backend, threads: 0 }, async (core) => {
       const listener = await serveEcho(core);
       const first = await dial(listener);
-      listener.setTls(b);
-      expect(() => listener.setTls({ cert: 'none', key: 'none' })).toThrow(/^Cannot read the certificates of cert/);
+      await listener.setTls(b);
+      const none = listener.setTls({ cert: 'none', key: 'none' });
+      await expect(none).rejects.toThrow(/^Cannot read the certificates of cert/);
       const second = await dial(listener, { servername: 'b.test' });
       expect(second.getPeerCertificate().subject.CN).toBe('b.test');
       for (const socket of [first, second]) {
@@ -479,13 +480,36 @@ onEveryBackend((backend) => {
         onTestFinished(() => void socket.destroy());
       }
       expect(names.size).toBe(2);
-      expect(() => listener.setTls(b)).toThrow(/^Cannot replace the listener's certificates/);
       const none = built.Listener.listen(core, { ...serverOf({ key: b.key }), module });
       await expect(none).rejects.toMatchObject({ code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' });
     } finally {
       await core.stop(100);
     }
   });
+
+  // Sockets of node:net cannot move between threads.
+  test.runIf(backend !== 'portable').each([false, ...(process.platform === 'linux' ? [true] : [])])(
+    'all worker threads get new certificates, and a thread that replaces one has them: reusePort %s',
+    async (reusePort) => {
+      const core = new built.IocpCore({ backend, threads: 2 });
+      try {
+        const module = new URL('modules/line.js', import.meta.url);
+        const listener = await built.Listener.listen(core, { ...serverOf(), module, reusePort });
+        await listener.setTls(b);
+        const bad = listener.setTls({ ...a, key: b.key });
+        await expect(bad).rejects.toMatchObject({ code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' });
+        const ids = await meetThreads(listener, new Set());
+        // The threads that come instead of these have other ids.
+        for (const [, socket] of ids) socket.write('exit');
+        await meetThreads(listener, new Set(ids.keys()));
+        await expect(
+          built.Listener.listen(core, { host: '127.0.0.1', port: 0, module }).then((plain) => plain.setTls(b)),
+        ).rejects.toMatchObject({ code: 'EINVAL' });
+      } finally {
+        await core.stop(100);
+      }
+    },
+  );
 
   test('a service connects again, and resumes', () =>
     withCore({ backend, threads: 0 }, async (core) => {
@@ -533,6 +557,32 @@ onEveryBackend((backend) => {
       expect(live.contexts).toBeLessThanOrEqual(before.contexts);
     }));
 });
+
+/** A connection to each of two threads, by its id. None is of those that are to go. All have the certificate of b.test. */
+async function meetThreads(listener: built.Listener, going: ReadonlySet<string>): Promise<Map<string, tls.TLSSocket>> {
+  const met = new Map<string, tls.TLSSocket>();
+  while (met.size < 2) {
+    const { port } = listener.endpoint;
+    const socket = tls.connect({ host: '127.0.0.1', port, ca, servername: 'b.test' });
+    const id = await new Promise<string | undefined>((resolve) => {
+      socket.once('data', (data) => resolve(String(data)));
+      // While its thread is replaced.
+      socket.once('error', ({ code }: NodeJS.ErrnoException) =>
+        resolve(/ECONNRE(SET|FUSED)/.test(code!) ? undefined : code),
+      );
+      socket.once('close', () => resolve(undefined));
+      socket.write('who');
+    });
+    if (id === undefined || going.has(id)) {
+      socket.destroy();
+    } else {
+      expect(id).toMatch(/^[0-9]+$/);
+      met.set(id, socket);
+      onTestFinished(() => void socket.destroy());
+    }
+  }
+  return met;
+}
 
 async function nodeCode(port: number, options: TlsClientOptions): Promise<string> {
   try {

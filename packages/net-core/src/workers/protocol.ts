@@ -37,6 +37,7 @@ export type Request =
       readonly ended: Int32Array;
     }
   | { readonly id: number; readonly ask: 'meet'; readonly peers: Peers }
+  | { readonly id: number; readonly ask: 'update'; readonly service: number; readonly data: unknown }
   | { readonly id: number; readonly ask: 'endService'; readonly service: number; readonly grace: number }
   | { readonly id: number; readonly ask: 'stop'; readonly grace: number };
 
@@ -63,6 +64,8 @@ export interface Service {
   onSocket(handle: number): void;
   /** A packet that was posted to this thread, not to one service. */
   onPost?(key: number, bytes: number): void;
+  /** The data of its start has been replaced. Throws if it cannot use the new data; then it goes on with the former. */
+  update?(data: unknown): void | Promise<void>;
   /** Ends in order within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }

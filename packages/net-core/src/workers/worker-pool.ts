@@ -26,7 +26,8 @@ const MOST_WAITING = 4096;
 interface Service {
   readonly id: number;
   readonly module: string;
-  readonly data: unknown;
+  /** A thread that replaces another one starts with it. */
+  data: unknown;
   first: unknown;
 }
 
@@ -119,6 +120,7 @@ export class WorkerThreads implements WorkerPool {
       first: service.first,
       sessions: () => this.#sessionsOf(service.id),
       give: (handle) => this.#give(service.id, handle),
+      update: (data) => this.#update(service, data),
       stop: (grace) => this.#endService(service.id, grace),
     };
   }
@@ -189,6 +191,24 @@ export class WorkerThreads implements WorkerPool {
     };
     // Its end reports the error, and tries again.
     serve().catch(() => thread.terminate());
+  }
+
+  async #update(service: Service, data: unknown): Promise<void> {
+    service.data = data;
+    const { id } = service;
+    // A thread that is not ready has not been asked to host anything.
+    const ready = this.#places.filter(({ thread }) => thread.token !== undefined);
+    await Promise.all(
+      ready.map(async (place) => {
+        const { thread } = place;
+        try {
+          await thread.unlessHung(thread.ask({ ask: 'update', service: id, data }));
+        } catch (error) {
+          // One that is lost is replaced by one that starts with the new data.
+          if (place.thread === thread && place.replaced === null) throw error;
+        }
+      }),
+    );
   }
 
   /** Posts a socket to the thread with the fewest sessions; when none can take it, it waits. */
@@ -279,6 +299,11 @@ export interface WorkerService {
   sessions(): number;
   /** Hands a detached socket to the thread with the fewest sessions. */
   give(handle: number): void;
+  /**
+   * Replaces its data, in every thread. Rejects with the error of a thread that cannot use it, and with ETIMEDOUT if a thread does
+   * not run: that one gets the data when it runs again.
+   */
+  update(data: unknown): Promise<void>;
   /** Ends it in every thread. */
   stop(grace: number): Promise<void>;
 }

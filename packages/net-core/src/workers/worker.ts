@@ -14,6 +14,8 @@ assert(parentPort, 'this is the entry of a worker thread');
 const parent = parentPort;
 const { index, options, ledger, stats, messages, guard: loading } = workerData as WorkerStart;
 const services = new Map<number, Service>();
+/** The same, also those that are still starting. */
+const starting = new Map<number, Promise<Service>>();
 
 keepLedger(ledger);
 const guard = new LoadGuard(loading);
@@ -58,10 +60,20 @@ function onPost(key: number, bytes: number): void {
 async function serve(request: Request): Promise<unknown> {
   switch (request.ask) {
     case 'host': {
-      const host = (await import(/* webpackIgnore: true */ /* @vite-ignore */ request.module)) as WorkerModule;
-      const hosted = await host.start(core, request.data, request.first, request.ended);
+      const start = async () => {
+        const host = (await import(/* webpackIgnore: true */ /* @vite-ignore */ request.module)) as WorkerModule;
+        return host.start(core, request.data, request.first, request.ended);
+      };
+      const started = start();
+      starting.set(request.service, started);
+      const hosted = await started;
       services.set(request.service, hosted);
       return hosted.value;
+    }
+    case 'update': {
+      const hosted = await starting.get(request.service);
+      await hosted?.update?.(request.data);
+      return undefined;
     }
     case 'meet':
       core.meet(new Map(request.peers.map(([threadIndex, token]) => [threadIndex, openPoster(token)])));
@@ -70,6 +82,7 @@ async function serve(request: Request): Promise<unknown> {
       const hosted = services.get(request.service);
       await hosted?.stop(request.grace);
       services.delete(request.service);
+      starting.delete(request.service);
       return undefined;
     }
     case 'stop':

@@ -62,8 +62,8 @@ export interface AcceptTarget {
   take(packet: CompletionPacket): boolean;
   /** Resets a new connection. */
   refuse(packet: CompletionPacket): void;
-  /** TLS of the core's own thread. */
-  readonly tls: ServerTls | null;
+  /** The TLS of its connections. */
+  readonly tls: { replace(options: TlsServerOptions): void | Promise<void> } | null;
   /** Called when the listener has closed: ends the sessions within `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
@@ -118,7 +118,7 @@ export class LocalTarget implements AcceptTarget {
 
 export class WorkerTarget implements AcceptTarget {
   readonly detached = true;
-  readonly tls = null;
+  readonly tls: AcceptTarget['tls'];
   readonly opening = null;
   readonly sessions: ReadonlySet<Session> = new Set();
   /** Where the threads listen, if each has a listening socket of its own. */
@@ -126,9 +126,11 @@ export class WorkerTarget implements AcceptTarget {
   readonly #core: Core;
   readonly #service: WorkerService;
 
-  private constructor(core: Core, service: WorkerService) {
+  private constructor(core: Core, service: WorkerService, data: WorkerOptions) {
     this.#core = core;
     this.#service = service;
+    const replace = (options: TlsServerOptions) => service.update({ ...data, tls: checkedTls(options) });
+    this.tls = data.tls ? { replace } : null;
     this.endpoint = service.first as Endpoint | undefined;
   }
 
@@ -143,7 +145,7 @@ export class WorkerTarget implements AcceptTarget {
       ...(options.tls && { tls: checkedTls(options.tls) }),
     };
     const entry = threadEntry('#overlapped/worker-entry', import.meta.url);
-    return new WorkerTarget(core, await core.workers.host(entry.href, data));
+    return new WorkerTarget(core, await core.workers.host(entry.href, data), data);
   }
 
   get count(): number {

@@ -241,21 +241,19 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   }
 
   /**
-   * Replaces the certificates and the other options of TLS, for connections that are accepted from now on; tickets of before are
-   * no longer valid unless `ticketKeys` are the same. Throws an IocpError, and goes on with the former options, for a certificate or an option that OpenSSL does not
-   * take (`ERR_OSSL_...`, `ERR_SSL_...`), EINVAL without TLS, ENOTSUP if the sessions are in worker threads.
+   * Replaces the certificates and the other options of TLS, for connections that are accepted from now on. Resolves when all threads
+   * use them. Tickets of before are no longer valid unless `ticketKeys` are the same. Rejects, and goes on with the former options,
+   * with an IocpError for a certificate or an option that OpenSSL does not take (`ERR_OSSL_...`, `ERR_SSL_...`), and with EINVAL for a
+   * listener without TLS. Rejects with ETIMEDOUT if a worker thread does not run: that one gets them when it runs again.
    */
-  setTls(options: TlsServerOptions): void {
+  async setTls(options: TlsServerOptions): Promise<void> {
     checkTls(options);
-    const { tls, detached } = this.#target;
-    if (tls !== null) {
-      tls.replace(options);
-      return;
+    const { tls } = this.#target;
+    if (tls === null) {
+      const reason = 'it has been opened without TLS';
+      throw new IocpError("replace the listener's certificates", reason, 'EINVAL', 'setTls');
     }
-    const [code, reason] = detached
-      ? ['ENOTSUP', 'its sessions are in worker threads']
-      : ['EINVAL', 'it has been opened without TLS'];
-    throw new IocpError("replace the listener's certificates", reason!, code!, 'setTls');
+    await tls.replace(options);
   }
 
   /**

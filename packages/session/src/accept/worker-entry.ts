@@ -29,7 +29,12 @@ async function listen(core: Core, options: ListenOptions & SessionOptions, first
   const { address = host, port: taken = port } = (first as Endpoint | undefined) ?? {};
   const where = { port: taken, ...(address !== undefined && { host: address }) };
   const listener = await Listener.listen(core, { ...options, ...where });
-  return { value: listener.endpoint, onSocket() {}, stop: (grace) => listener.stop(grace) };
+  return {
+    value: listener.endpoint,
+    onSocket() {},
+    update: (data) => listener.setTls((data as WorkerOptions).tls!),
+    stop: (grace) => listener.stop(grace),
+  };
 }
 
 /** The thread adopts connections that another thread accepted. The limits for all threads have been applied there. */
@@ -41,12 +46,14 @@ export function adopt(
   const over = () => {
     Atomics.add(ended, 0, 1);
   };
-  const admission = new Admission(core, options, options.tls ? new ServerTls(options.tls) : null, over);
+  const tls = options.tls ? new ServerTls(options.tls) : null;
+  const admission = new Admission(core, options, tls, over);
   core.attach(admission);
   return {
     onSocket(handle) {
       if (!take(core, admission, handle)) over();
     },
+    update: (data) => tls?.replace((data as WorkerOptions).tls!),
     async stop(grace) {
       await admission.stop(grace);
       core.detach(admission);

@@ -148,8 +148,9 @@ export class TlsContext {
     );
     ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_MODE, lib.SSL_MODE_RELEASE_BUFFERS, null);
     setCiphers(ssl, context, ciphers);
+    setAlgorithms(ssl, context, options);
     useCredentials(ssl, context, credentials);
-    this.#trust(ssl, context, options.ca);
+    this.#trust(ssl, context, options, credentials);
     if (this.server) this.#serve(ssl, context, options, keys!);
     else {
       ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_SESS_CACHE_MODE, lib.SSL_SESS_CACHE_OFF, null);
@@ -163,29 +164,34 @@ export class TlsContext {
     return context;
   }
 
-  #trust(ssl: OpenSsl, context: Address, ca: Pem | undefined): void {
-    if (ca !== undefined) {
-      const store = owned(ssl, ssl.X509_STORE_new(), 'X509_STORE_new');
-      // The context owns the store from now on.
-      ssl.SSL_CTX_set_cert_store(context, store);
-      for (const certificate of certificatesOf(ssl, ca, 'ca')) {
-        try {
+  #trust(ssl: OpenSsl, context: Address, { ca, crl }: TlsServerOptions, credentials: TlsCredentials): void {
+    const authorities = usePfx(ssl, context, credentials);
+    try {
+      if (ca !== undefined) authorities.push(...certificatesOf(ssl, ca, 'ca'));
+      if (authorities.length > 0 || crl !== undefined) {
+        // Beside those of a PFX alone, Node's own authorities are trusted.
+        const store = ca === undefined ? newRootStore(ssl) : owned(ssl, ssl.X509_STORE_new(), 'X509_STORE_new');
+        // The context owns the store from now on.
+        ssl.SSL_CTX_set_cert_store(context, store);
+        for (const certificate of authorities) {
           must(ssl, ssl.X509_STORE_add_cert(store, certificate));
           if (this.server) must(ssl, ssl.SSL_CTX_add_client_CA(context, certificate));
-        } finally {
-          ssl.X509_free(certificate);
         }
+        if (crl !== undefined) revoke(ssl, store, crl);
+      } else if (this.requestCert) {
+        roots ||= newRootStore(ssl);
+        must(ssl, ssl.X509_STORE_up_ref(roots));
+        ssl.SSL_CTX_set_cert_store(context, roots);
       }
-    } else if (this.requestCert) {
-      const store = rootStore(ssl);
-      must(ssl, ssl.X509_STORE_up_ref(store));
-      ssl.SSL_CTX_set_cert_store(context, store);
+    } finally {
+      for (const certificate of authorities) ssl.X509_free(certificate);
     }
     if (!this.requestCert) return;
-    const { acceptAny, acceptValid } = callbacks(ssl);
+    const { acceptAny, verify } = callbacks(ssl);
     const asks = this.server || this.rejectUnauthorized ? lib.SSL_VERIFY_PEER : lib.SSL_VERIFY_NONE;
     const insists = this.rejectUnauthorized ? lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
-    ssl.SSL_CTX_set_verify(context, asks | insists, this.rejectUnauthorized ? acceptValid : acceptAny);
+    ssl.SSL_CTX_set_verify(context, asks | insists, acceptAny);
+    if (this.rejectUnauthorized) ssl.SSL_CTX_set_cert_verify_callback(context, verify, null);
   }
 
   #serve(ssl: OpenSsl, context: Address, options: TlsServerOptions, keys: Uint8Array): void {
@@ -196,6 +202,7 @@ export class TlsContext {
     must(ssl, ssl.SSL_CTX_set_session_id_context(context, id, id.length));
     const derived = new Uint8Array(hkdfSync('sha256', keys, '', 'overlapped tickets', OPENSSL_TICKET_KEYS));
     must(ssl, ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_TLSEXT_TICKET_KEYS, OPENSSL_TICKET_KEYS, derived));
+    if (options.dhparam !== undefined) useDhParameters(ssl, context, options.dhparam);
     if (this.protocols !== null) ssl.SSL_CTX_set_alpn_select_cb(context, callbacks(ssl).selectProtocol, null);
     if (options.contexts !== undefined) {
       ssl.SSL_CTX_callback_ctrl(context, lib.SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, callbacks(ssl).selectContext);
@@ -204,22 +211,18 @@ export class TlsContext {
 }
 
 /** The connection whose handshake runs: what OpenSSL's callbacks work on. */
-export const handshaking = {
-  context: null as TlsContext | null,
-  /** Where in the peer's chain the certificate is that was refused: 0 is the peer's own. */
-  refusedAt: -1,
-};
+export const handshaking = { context: null as TlsContext | null };
 
-let registered: { acceptAny: bigint; acceptValid: bigint; selectProtocol: bigint; selectContext: bigint } | undefined;
+let registered: { acceptAny: bigint; verify: bigint; selectProtocol: bigint; selectContext: bigint } | undefined;
 
 /** OpenSSL's callbacks. They run within a call of this thread, and must not throw. */
 function callbacks(ssl: OpenSsl) {
   registered ??= {
     acceptAny: ssl.callback(['int', 'intptr_t'], () => 1),
-    acceptValid: ssl.callback(['int', 'intptr_t'], (valid, store) => {
-      if (valid !== 1) handshaking.refusedAt = ssl.X509_STORE_CTX_get_error_depth(store!);
-      return valid === 1 ? 1 : 0;
-    }),
+    // All faults of a chain are looked at, and the last is the result, as in node:tls, which only then refuses.
+    verify: ssl.callback(['intptr_t', 'intptr_t'], (store) =>
+      ssl.X509_verify_cert(store!) > 0 && ssl.X509_STORE_CTX_get_error(store!) === 0 ? 1 : 0,
+    ),
     selectProtocol: ssl.callback(
       ['intptr_t', 'intptr_t', 'intptr_t', 'intptr_t', 'unsigned int', 'intptr_t'],
       (_ssl, out, outLength, theirs, length) => {
@@ -239,19 +242,96 @@ function callbacks(ssl: OpenSsl) {
   return registered;
 }
 
+/** The store of Node's authorities. It is never freed: it is the same for all contexts of the thread. */
 let roots: Address = 0;
 
-/** The certificates that Node.js trusts. The store is never freed: it is the same for all contexts of the thread. */
-function rootStore(ssl: OpenSsl): Address {
-  if (roots !== 0) return roots;
+/** A store with the certificates that Node.js trusts. */
+function newRootStore(ssl: OpenSsl): Address {
   const store = owned(ssl, ssl.X509_STORE_new(), 'X509_STORE_new');
   for (const certificate of certificatesOf(ssl, tls.rootCertificates, 'tls.rootCertificates')) {
     ssl.X509_STORE_add_cert(store, certificate);
     ssl.X509_free(certificate);
   }
   ssl.ERR_clear_error();
-  roots = store;
   return store;
+}
+
+/** Refuses the certificates of these lists, and those of authorities that have none. */
+function revoke(ssl: OpenSsl, store: Address, crl: Pem): void {
+  for (const pem of listOf(crl)) {
+    const list = fromPem(ssl, pem, (bio) => ssl.PEM_read_bio_X509_CRL(bio, null, null, ''));
+    if (list === 0) throw takeError(ssl, 'read the revoked certificates of crl', 'PEM_read_bio_X509_CRL');
+    try {
+      must(ssl, ssl.X509_STORE_add_crl(store, list));
+    } finally {
+      ssl.X509_CRL_free(list);
+    }
+  }
+  must(ssl, ssl.X509_STORE_set_flags(store, lib.X509_V_FLAG_CRL_CHECK | lib.X509_V_FLAG_CRL_CHECK_ALL));
+}
+
+function setAlgorithms(ssl: OpenSsl, context: Address, { ecdhCurve = 'auto', sigalgs }: TlsServerOptions): void {
+  if (ecdhCurve !== 'auto') {
+    must(ssl, ssl.SSL_CTX_ctrl_text(context, lib.SSL_CTRL_SET_GROUPS_LIST, 0, ecdhCurve), 'set the curves');
+  }
+  if (sigalgs !== undefined) {
+    must(
+      ssl,
+      ssl.SSL_CTX_ctrl_text(context, lib.SSL_CTRL_SET_SIGALGS_LIST, 0, sigalgs),
+      'set the signature algorithms',
+    );
+  }
+}
+
+function useDhParameters(ssl: OpenSsl, context: Address, dhparam: string | Uint8Array): void {
+  if (dhparam === 'auto') {
+    must(ssl, ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_DH_AUTO, 1, null), 'use the parameters of dhparam');
+    return;
+  }
+  const parameters = fromPem(ssl, dhparam, (bio) => ssl.PEM_read_bio_Parameters(bio, null));
+  if (parameters === 0) throw takeError(ssl, 'read the parameters of dhparam', 'PEM_read_bio_Parameters');
+  if (ssl.SSL_CTX_set0_tmp_dh_pkey(context, parameters) === 1) return;
+  ssl.EVP_PKEY_free(parameters);
+  throw takeError(ssl, 'use the parameters of dhparam', 'SSL_CTX_set0_tmp_dh_pkey');
+}
+
+/** Uses the certificates and keys. Gives the authorities that were with them: the caller must free each. */
+function usePfx(ssl: OpenSsl, context: Address, { pfx, passphrase = '' }: TlsCredentials): Address[] {
+  const authorities: Address[] = [];
+  try {
+    for (const bytes of pfx === undefined ? [] : pfx instanceof Uint8Array ? [pfx] : pfx) {
+      const pkcs12 = fromPem(ssl, bytes, (bio) => ssl.d2i_PKCS12_bio(bio, null));
+      if (pkcs12 === 0) throw takeError(ssl, 'read the PFX', 'd2i_PKCS12_bio');
+      const [key, certificate, others] = [Buffer.alloc(8), Buffer.alloc(8), Buffer.alloc(8)];
+      const parsed = ssl.PKCS12_parse(pkcs12, passphrase, key, certificate, others);
+      ssl.PKCS12_free(pkcs12);
+      must(ssl, parsed, 'read the PFX');
+      const stack = addressIn(others);
+      const from = authorities.length;
+      for (let i = 0; stack !== 0 && i < ssl.OPENSSL_sk_num(stack); i++)
+        authorities.push(ssl.OPENSSL_sk_value(stack, i));
+      if (stack !== 0) ssl.OPENSSL_sk_free(stack);
+      try {
+        must(ssl, ssl.SSL_CTX_use_certificate(context, addressIn(certificate)), 'use the certificate');
+        for (const other of authorities.slice(from)) {
+          must(ssl, ssl.SSL_CTX_ctrl_address(context, lib.SSL_CTRL_CHAIN_CERT, 1, other), 'use the certificate');
+        }
+        must(ssl, ssl.SSL_CTX_use_PrivateKey(context, addressIn(key)), 'use the private key');
+      } finally {
+        ssl.X509_free(addressIn(certificate));
+        ssl.EVP_PKEY_free(addressIn(key));
+      }
+    }
+  } catch (error) {
+    for (const certificate of authorities) ssl.X509_free(certificate);
+    throw error;
+  }
+  return authorities;
+}
+
+/** An address that OpenSSL has written to 8 bytes; 0 for NULL. */
+function addressIn(bytes: Buffer): Address {
+  return Number(bytes.readBigUInt64LE(0));
 }
 
 function setCiphers(ssl: OpenSsl, context: Address, ciphers: string): void {

@@ -253,11 +253,7 @@ export class TlsEngine {
     ssl.BIO_ctrl(input, lib.BIO_CTRL_RESET, 0, null);
     this.#takeOutput();
     if (error.code !== CERTIFICATE_VERIFY_FAILED) return error;
-    let result = ssl.SSL_get_verify_result(this.#ssl);
-    // node:tls goes on after this error, and then gets the other one for a peer's own certificate.
-    if (result === lib.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY && handshaking.refusedAt === 0) {
-      result = lib.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
-    }
+    const result = ssl.SSL_get_verify_result(this.#ssl);
     return new IocpError(action, ssl.X509_verify_cert_error_string(result), verifyCode(result), error.syscall!);
   }
 
@@ -270,6 +266,8 @@ export class TlsEngine {
     this.failed = true;
     const { ssl, input } = this.#shared;
     ssl.BIO_ctrl(input, lib.BIO_CTRL_RESET, 0, null);
+    // Without its last message the server does not take the connection for one that is open.
+    this.output = null;
     const reason = wrong?.message ?? 'the server has shown no certificate';
     throw new IocpError('do the TLS handshake', reason, 'ERR_TLS_CERT_ALTNAME_INVALID', 'connect', 0, { cause: wrong });
   }

@@ -25,6 +25,9 @@ export const SSL_CTRL_SET_TLSEXT_SERVERNAME_CB = 53;
 export const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 export const SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59;
 export const SSL_CTRL_CHAIN_CERT = 89;
+export const SSL_CTRL_SET_GROUPS_LIST = 92;
+export const SSL_CTRL_SET_SIGALGS_LIST = 98;
+export const SSL_CTRL_SET_DH_AUTO = 118;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
 
@@ -47,8 +50,8 @@ export const SSL_TLSEXT_ERR_NOACK = 3;
 export const OPENSSL_NPN_NEGOTIATED = 1;
 export const TLSEXT_NAMETYPE_host_name = 0;
 
-export const X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY = 20;
-export const X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE = 21;
+export const X509_V_FLAG_CRL_CHECK = 4;
+export const X509_V_FLAG_CRL_CHECK_ALL = 8;
 
 const ERR_LIB_SSL = 20;
 
@@ -109,14 +112,31 @@ function bind() {
     PEM_read_bio_PrivateKey: of<[bio: Address, x: null, callback: null, password: string], Address>(
       'intptr_t PEM_read_bio_PrivateKey(intptr_t, void *, void *, const char *)',
     ),
+    PEM_read_bio_X509_CRL: of<[bio: Address, x: null, callback: null, password: string], Address>(
+      'intptr_t PEM_read_bio_X509_CRL(intptr_t, void *, void *, const char *)',
+    ),
+    PEM_read_bio_Parameters: of<[bio: Address, x: null], Address>('intptr_t PEM_read_bio_Parameters(intptr_t, void *)'),
+    d2i_PKCS12_bio: of<[bio: Address, x: null], Address>('intptr_t d2i_PKCS12_bio(intptr_t, void *)'),
+    PKCS12_free: of<[pkcs12: Address], void>('void PKCS12_free(intptr_t)'),
+    /** Writes three addresses: Buffers of 8 bytes. */
+    PKCS12_parse: of<[pkcs12: Address, password: string, key: Buffer, certificate: Buffer, others: Buffer]>(
+      'int PKCS12_parse(intptr_t, const char *, void *, void *, void *)',
+    ),
+    OPENSSL_sk_num: of<[stack: Address]>('int OPENSSL_sk_num(intptr_t)'),
+    OPENSSL_sk_value: of<[stack: Address, index: number], Address>('intptr_t OPENSSL_sk_value(intptr_t, int)'),
+    OPENSSL_sk_free: of<[stack: Address], void>('void OPENSSL_sk_free(intptr_t)'),
     EVP_PKEY_free: of<[key: Address], void>('void EVP_PKEY_free(intptr_t)'),
     X509_free: of<[certificate: Address], void>('void X509_free(intptr_t)'),
     i2d_X509_bio: of<[bio: Address, certificate: Address]>('int i2d_X509_bio(intptr_t, intptr_t)'),
-    X509_STORE_CTX_get_error_depth: of<[context: Address]>('int X509_STORE_CTX_get_error_depth(intptr_t)'),
+    X509_STORE_CTX_get_error: of<[context: Address]>('int X509_STORE_CTX_get_error(intptr_t)'),
+    X509_verify_cert: of<[context: Address]>('int X509_verify_cert(intptr_t)'),
     X509_STORE_new: of<[], Address>('intptr_t X509_STORE_new()'),
     X509_STORE_free: of<[store: Address], void>('void X509_STORE_free(intptr_t)'),
     X509_STORE_up_ref: of<[store: Address]>('int X509_STORE_up_ref(intptr_t)'),
     X509_STORE_add_cert: of<[store: Address, certificate: Address]>('int X509_STORE_add_cert(intptr_t, intptr_t)'),
+    X509_STORE_add_crl: of<[store: Address, list: Address]>('int X509_STORE_add_crl(intptr_t, intptr_t)'),
+    X509_STORE_set_flags: of<[store: Address, flags: number]>('int X509_STORE_set_flags(intptr_t, unsigned long)'),
+    X509_CRL_free: of<[list: Address], void>('void X509_CRL_free(intptr_t)'),
 
     // Contexts.
     TLS_server_method: of<[], Address>('intptr_t TLS_server_method()'),
@@ -129,6 +149,14 @@ function bind() {
     /** The same with an address for the pointer. */
     SSL_CTX_ctrl_address: of<[context: Address, command: number, number: number, pointer: Address]>(
       'long SSL_CTX_ctrl(intptr_t, int, long, intptr_t)',
+    ),
+    /** The same with a text for the pointer. */
+    SSL_CTX_ctrl_text: of<[context: Address, command: number, number: number, text: string]>(
+      'long SSL_CTX_ctrl(intptr_t, int, long, const char *)',
+    ),
+    /** If it succeeds, the context owns the parameters. */
+    SSL_CTX_set0_tmp_dh_pkey: of<[context: Address, parameters: Address]>(
+      'int SSL_CTX_set0_tmp_dh_pkey(intptr_t, intptr_t)',
     ),
     SSL_CTX_callback_ctrl: of<[context: Address, command: number, callback: Callback]>(
       'long SSL_CTX_callback_ctrl(intptr_t, int, void *)',
@@ -157,6 +185,9 @@ function bind() {
     ),
     SSL_CTX_set_verify: of<[context: Address, mode: number, callback: Callback], void>(
       'void SSL_CTX_set_verify(intptr_t, int, void *)',
+    ),
+    SSL_CTX_set_cert_verify_callback: of<[context: Address, callback: Callback, argument: null], void>(
+      'void SSL_CTX_set_cert_verify_callback(intptr_t, void *, void *)',
     ),
     SSL_CTX_set_alpn_protos: of<[context: Address, protocols: Buffer, length: number]>(
       'int SSL_CTX_set_alpn_protos(intptr_t, void *, unsigned int)',

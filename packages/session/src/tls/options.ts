@@ -14,14 +14,22 @@ export interface TlsCredentials {
   readonly cert?: Pem;
   /** The private key, in PEM. */
   readonly key?: Pem;
-  /** Decrypts the private key. */
+  /** Decrypts the private key, or the PFX. */
   readonly passphrase?: string;
+  /** A certificate, its private key and its authorities, which are trusted then, in PFX (PKCS #12), instead of `cert` and `key`. */
+  readonly pfx?: Uint8Array | readonly Uint8Array[];
 }
 
 /** What servers and clients have in common. */
 export interface TlsOptions extends TlsCredentials {
   /** The certificate authorities that are trusted, in PEM. Default: `tls.rootCertificates`. */
   readonly ca?: Pem;
+  /** The lists of certificates that were revoked, in PEM, one for each authority of a chain. Default: none is checked. */
+  readonly crl?: Pem;
+  /** The curves of the key exchange, the preferred first, as `X25519:P-256`. Default `auto`: those of OpenSSL. */
+  readonly ecdhCurve?: string;
+  /** The signature algorithms, as `ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256`. Default: those of OpenSSL. */
+  readonly sigalgs?: string;
   /** Default `tls.DEFAULT_CIPHERS`. */
   readonly ciphers?: string;
   /** Default `TLSv1.2`. */
@@ -43,6 +51,10 @@ export interface TlsOptions extends TlsCredentials {
 export interface TlsServerOptions extends TlsOptions {
   /** The certificates for other names (SNI). A name may begin with `*.`. Other clients get the certificate above. */
   readonly contexts?: Readonly<Record<string, TlsCredentials>>;
+  /**
+   * Diffie-Hellman parameters in PEM, or `auto`, for clients of TLS 1.2 that have no elliptic curves. Default: no such ciphers.
+   */
+  readonly dhparam?: string | Uint8Array;
   /** Whether clients are asked for a certificate. Default false. */
   readonly requestCert?: boolean;
   /** Seconds in which a client may resume its session. Default 300. */

@@ -20,7 +20,7 @@ import { SENDER } from '../sender.js';
 import { Origin } from '../session/origin.js';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import type { TlsContext } from './context.js';
-import { cutStream, TlsEngine } from './engine.js';
+import { TlsEngine } from './engine.js';
 
 /** Limit of the plain bytes that are kept until the session opens. */
 const MAX_REST = 262_144;
@@ -105,7 +105,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
         } else {
           this.#core.events.release(this.#receive!);
           this.#receive = null;
-          if (this.#failure === null) this.close(packet.error ?? cutStream());
+          if (this.#failure === null) this.close(packet.error ?? cutOff());
         }
         break;
       case Operation.Send:
@@ -204,4 +204,8 @@ export class TlsHandshake implements CompletionOwner, Flushable {
 function tookTooLong(timeout: number): IocpError {
   const reason = `it was not done within ${timeout} ms`;
   return new IocpError('do the TLS handshake', reason, 'ERR_TLS_HANDSHAKE_TIMEOUT', 'handshake');
+}
+
+function cutOff(): IocpError {
+  return new IocpError('do the TLS handshake', 'the peer has closed before it was done', 'ECONNRESET', 'receive');
 }

@@ -41,6 +41,7 @@ export class Thread {
         this.#underWay.add(handle);
         core.post({ onPost }, handle);
       },
+      update: async (data) => hosted?.update?.(data),
       stop: async (grace) => {
         await hosted?.stop(grace);
         assert.strictEqual(ended[0], arrived, 'what the thread was handed is counted out, once');
