@@ -2,10 +2,12 @@
 
 import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import type net from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
 import type { BackendName } from '@overlapped/iocp-native';
@@ -17,11 +19,12 @@ import { makeCertificates } from './certificates.js';
 import { folderWith, programOf, run, start, testWith } from './programs.js';
 import { openCore } from './streams.js';
 import { deferred, onEveryBackend, pattern, withCore } from './support.js';
+import { HOST, nodeSide, sessionSide } from './tls-sides.js';
 
-const { ca, a, client } = await makeCertificates();
+const { authority, ca, a, b, client } = await makeCertificates();
+const other = await makeCertificates();
 /** Debian's headless one, or what is like it. */
 const CHROMIUM = ['chromium-headless-shell', 'chromium', 'google-chrome'];
-const HOST = '127.0.0.1';
 
 class Echo extends Session {
   override onReceive(data: Buffer) {
@@ -140,6 +143,60 @@ onEveryBackend((backend) => {
         session.send('hello\n');
         expect(String(await received.promise)).toBe('olleh\n');
         session.destroy();
+      }),
+    );
+  });
+
+  describe('files of openssl', () => {
+    testWith('openssl')('a PFX with its passphrase, as in node:tls', () =>
+      withCore({ backend, threads: 0 }, async (core) => {
+        const folder = folderWith({ ca, ...a });
+        const what = [
+          '-export',
+          '-inkey',
+          'key',
+          '-in',
+          'cert',
+          '-certfile',
+          'ca',
+          '-passout',
+          'pass:word',
+          '-out',
+          'pfx',
+        ];
+        await run('openssl', ['pkcs12', ...what], folder);
+        const pfx = readFileSync(join(folder, 'pfx'));
+        const expected = { authorized: true, peer: 'a.test' };
+        for (const side of [nodeSide, sessionSide(core)]) {
+          const { port } = await side.serve({ pfx, passphrase: 'word' });
+          expect(await side.ask(port, { ca, servername: 'a.test' })).toMatchObject(expected);
+          // The authority in it is trusted.
+          expect(await side.ask(port, { pfx, passphrase: 'word', servername: 'a.test' })).toMatchObject(expected);
+        }
+        const wrong = Listener.listen(core, { host: HOST, port: 0, tls: { pfx, passphrase: 'no' }, session: Echo });
+        await expect(wrong).rejects.toMatchObject({ code: 'ERR_OSSL_PKCS12_MAC_VERIFY_FAILURE' });
+        const none = Listener.listen(core, { host: HOST, port: 0, tls: { pfx: Buffer.from('no') }, session: Echo });
+        await expect(none).rejects.toThrow(/^Cannot read the PFX/);
+      }),
+    );
+
+    testWith('openssl')('a list of revoked certificates, as in node:tls', () =>
+      withCore({ backend, threads: 0 }, async (core) => {
+        const config = '[ca]\ndefault_ca=all\n[all]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=9\n';
+        const { cert, key } = authority;
+        const folder = folderWith({ config, index: '', cert, key, revoked: a.cert });
+        const args = ['ca', '-config', 'config', '-keyfile', 'key', '-cert', 'cert'];
+        await run('openssl', [...args, '-revoke', 'revoked'], folder);
+        const crl = await run('openssl', [...args, '-gencrl'], folder);
+        for (const side of [nodeSide, sessionSide(core)]) {
+          const ask = async (identity: object, name: string) =>
+            side.ask((await side.serve(identity)).port, { ca, crl, servername: name });
+          expect(await ask(b, 'b.test')).toMatchObject({ authorized: true });
+          expect(await ask(a, 'a.test')).toEqual({ failed: 'CERT_REVOKED' });
+          expect(await ask(other.a, 'a.test')).not.toMatchObject({ authorized: true });
+        }
+        const none = Listener.listen(core, { host: HOST, port: 0, tls: { ...a, crl: 'none' }, session: Echo });
+        await expect(none).rejects.toThrow(/^Cannot read the revoked certificates of crl/);
       }),
     );
   });

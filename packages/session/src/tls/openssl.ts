@@ -278,6 +278,7 @@ const LIBRARIES: Readonly<Record<number, string>> = {
   16: 'EC_',
   32: 'BIO_',
   34: 'X509V3_',
+  35: 'PKCS12_',
   36: 'RAND_',
 };
 
