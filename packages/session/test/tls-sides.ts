@@ -1,7 +1,7 @@
 // Both ends of a TLS connection, by node:tls and by sessions, with one interface, so that they can be compared.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import net from 'node:net';
+import type net from 'node:net';
 import tls from 'node:tls';
 import type { Core } from '@overlapped/net-core/internal';
 import { onTestFinished } from 'vitest';
@@ -137,9 +137,4 @@ function infoOf(session: Session): Said {
     peer: info.peerCertificate && nameOf(info.peerCertificate.subject),
     reused: info.reused,
   };
-}
-
-/** A connection by TCP that has said nothing. */
-export function dialRaw(port: number): net.Socket {
-  return net.connect(port, HOST).on('error', () => {});
 }
