@@ -6,6 +6,7 @@ export default defineConfig(
   options({
     cli: 'src/cli.ts',
     server: 'src/server.ts',
+    'shared-echo': 'src/shared-echo.ts',
     client: 'src/client.ts',
     holder: 'src/holder.ts',
     'forbid-io-uring': 'src/forbid-io-uring.ts',

@@ -9,6 +9,7 @@ export type { LeftOver } from './contract/driver.js';
 export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChecks } from './contract/options.js';
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
 export { checkGrace, DEFAULT_GRACE } from './grace.js';
+export { LinuxSharedSockets } from './linux/shared-sockets.js';
 export { koffi } from './native/koffi.js';
 export { createLedger, keepLedger } from './native/ledger.js';
 export { blockAt } from './native/memory.js';
@@ -34,6 +35,7 @@ export {
 export { Gate } from './port/gate.js';
 export { leavePosted } from './port/handed-posts.js';
 export { SharedLock } from './port/shared-lock.js';
+export { EpollPort } from './shared-port/epoll-port.js';
 export {
   createSharedPort,
   openSharedPort,
@@ -42,6 +44,7 @@ export {
   type SharedPortOptions,
   type SharedPortToken,
 } from './shared-port/index.js';
+export { PortMemory, State as PortState } from './shared-port/memory.js';
 export { LISTENER, Ready, type SharedSockets, type SocketPort, WOULD_BLOCK } from './shared-port/socket-contract.js';
 export {
   createSocketPort,
@@ -51,6 +54,7 @@ export {
   openSocketPort,
   type SocketPortToken,
 } from './shared-port/sockets.js';
+export { hasThreadEnded, ownThread, Sleep } from './shared-port/thread-state.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';
 export { startThread, threadEntry } from './threads/thread-entry.js';

@@ -2,7 +2,9 @@
 // the user gets it.
 //
 //   overlapped:session-failed    { core, session, error }: a handler threw, or its promise rejected. `session` is a Session, a
-//                                DatagramSession, or null if the session's constructor threw
+//                                DatagramSession, or null if the session's constructor threw. Of a shared session on a shared port:
+//                                published in the thread that ran the handler, `core` is the view's core, the view valid until
+//                                the subscriber returns
 //   overlapped:tls-failed        { core, error }: the TLS handshake of a connection that a listener accepted has failed
 
 import { channel } from 'node:diagnostics_channel';
@@ -27,7 +29,7 @@ interface WarningCount {
   skipped: number;
 }
 
-const counts = new WeakMap<Core, WarningCount>();
+const counts = new WeakMap<object, WarningCount>();
 
 const tlsFailed = channel('overlapped:tls-failed');
 
@@ -39,6 +41,11 @@ export function reportTls(core: Core, error: Error): void {
 /** Counts and publishes an error of user code. */
 export function report(core: Core, session: object | null, error: Error): void {
   core.statsBlock.values[FAILED]!++;
+  publish(core, session, error);
+}
+
+/** Publishes an error of user code. @param core a core, or what a thread of a shared port has in its place */
+export function publish(core: object, session: object | null, error: Error): void {
   sessionFailed.publish({ core, session, error });
 }
 
@@ -46,7 +53,7 @@ export function report(core: Core, session: object | null, error: Error): void {
  * Emits a process warning, with the error's stack as its detail. Beyond ten in a second of one core, warnings are only counted; the
  * next one says how many were left out.
  */
-export function warn(core: Core, what: string, error: unknown): void {
+export function warn(core: object, what: string, error: unknown): void {
   const now = performance.now();
   let state = counts.get(core);
   if (state === undefined) {

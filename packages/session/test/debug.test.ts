@@ -9,7 +9,9 @@ import { POISON } from '@overlapped/iocp-native/internal';
 import { Core, onCompletion } from '@overlapped/net-core/internal';
 import { expect, test, vi } from 'vitest';
 import type { Session } from '../src/index.js';
+import { available, serveShared } from './shared/support.js';
 import { deferred, listen, onEachBackend, peerOf, read, withCore } from './support.js';
+import { connect } from './threads.js';
 
 vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';
@@ -84,3 +86,16 @@ async function stderrOf(backend: BackendName, last: string): Promise<string> {
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd });
   return (await run).stderr;
 }
+
+// Elsewhere there is no shared port for sockets.
+test.runIf(available)(
+  'a view of a shared session throws when it is used after its turn, and takes no fields',
+  async () => {
+    const { port } = await serveShared('views');
+    const [client] = await connect(port, 1);
+    const after = /^a shared session used after its turn: Error: the turn of session \d+ ended here\n {4}at /;
+    expect(await client!.ask('later')).toMatch(after);
+    expect(await client!.ask('state')).toMatch(after);
+    expect(await client!.ask('field')).toBe('Cannot add property field, object is not extensible');
+  },
+);

@@ -1,5 +1,5 @@
-// The command: `soak --minutes 10` plays mixed traffic, `soak --hold 10000` holds so many connections for a minute. Exits
-// with 1 and says what was wrong.
+// The command: `soak --minutes 10` plays mixed traffic, `soak --hold 10000` holds so many connections for a minute; with --shared
+// the echo has shared sessions. Exits with 1 and says what was wrong.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,14 +16,15 @@ const { values } = parseArgs({
     hold: { type: 'string' },
     backend: { type: 'string' },
     dedicated: { type: 'boolean', default: false },
+    shared: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     out: { type: 'string', default: fileURLToPath(new URL('../out', import.meta.url)) },
   },
 });
 const seconds = Number(values.minutes) * 60;
 const seed = Number(values.seed);
-const { out, backend, dedicated } = values;
-const launch = { dedicated, ...(backend !== undefined && { backend }) };
+const { out, backend, dedicated, shared } = values;
+const launch = { dedicated, shared, ...(backend !== undefined && { backend }) };
 
 function summary(samples: readonly Sample[]): string {
   const line = (name: keyof Sample, unit = 1) => {

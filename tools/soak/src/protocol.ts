@@ -5,6 +5,8 @@ import type { Candidate, Timeouts } from '@overlapped/session';
 export interface ServerOptions {
   readonly backend?: string;
   readonly dedicated?: boolean;
+  /** The sessions of the echo are shared: threads wait on one port for all of them. */
+  readonly shared?: boolean;
   /** Of the echo. Default: a free one. */
   readonly port?: number;
   readonly backlog?: number;

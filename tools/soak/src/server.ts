@@ -26,6 +26,9 @@ const BROADCAST_EVERY = 50;
 /** So much that a few seconds of it show, and so many receives before the end, whatever the machine has to do besides. */
 const LEAK = 32;
 const FATAL = 100;
+const SHARED_THREADS = 6;
+/** A peer that never reads is cut off beyond this: a shared session goes on receiving while its bytes wait. */
+const MOST_QUEUED = 1 << 20;
 
 const leaked: Buffer[] = [];
 let received = 0;
@@ -35,7 +38,8 @@ process.on('SIGUSR2', () => signals++);
 process.on('SIGINT', () => {});
 
 const core = new IocpCore({
-  threads: 0,
+  threads: options.shared ? SHARED_THREADS : 0,
+  ...(options.shared && { concurrency: 2 }),
   dedicated: options.dedicated ?? false,
   ...(options.backend && { backend: options.backend as BackendName }),
 });
@@ -68,8 +72,12 @@ const where = {
 const limits = options.timeouts ? { timeouts: options.timeouts } : {};
 const listen = (more: Pick<ListenOptions & SessionOptions, 'port' | 'session'>) =>
   Listener.listen(core, { ...where, ...limits, ...more });
+const shared = new URL('./shared-echo.js', import.meta.url);
+const port = options.port ?? 0;
 const listeners = {
-  echo: await listen({ port: options.port ?? 0, session: echo }),
+  echo: options.shared
+    ? await Listener.listen(core, { ...where, port, shared, queueLimit: { perSession: MOST_QUEUED } })
+    : await listen({ port, session: echo }),
   frames: await listen({ port: 0, session: frames }),
   crowd: await listen({ port: 0, session: crowd }),
 };
@@ -107,7 +115,7 @@ function sample(): Sample {
     timers,
     delayP99,
     delayMax,
-    accepted,
+    accepted: options.shared ? accepted + listeners.echo.stats.accepted : accepted,
     bytesReceived,
     timedOut,
     signals,

@@ -18,6 +18,13 @@ onLinux('a soak', () => {
     expect(suspended).toBeGreaterThan(0);
   });
 
+  // Elsewhere the core's own thread serves them.
+  test.runIf(backends.includes('epoll'))('seconds of mixed traffic with shared sessions', async () => {
+    const { failures, done } = await soak({ ...short, shared: true, seconds: 1.5 });
+    expect(failures).toEqual([]);
+    expect(Object.keys(done)).toHaveLength(8);
+  });
+
   test.each(backends)('%s: connections that are held', async (backend) => {
     const { failures, done } = await hold({ backend, seed: 7, seconds: 1, connections: 300 });
     expect(failures).toEqual([]);

@@ -23,6 +23,11 @@ onLinux('under valgrind', () => {
     });
   }
 
+  testUnless(reason, 'shared sessions read and write nothing that they should not', async () => {
+    const { stderr } = await run('valgrind', [...watch, ...node, 'epoll', '--shared']);
+    expect(stderr).not.toContain('==');
+  });
+
   testUnless(reason, 'a write past the end of a block is found', async () => {
     const planted = run('valgrind', [...watch, ...node, 'portable', '--plant']);
     await expect(planted).rejects.toMatchObject({ code: 9, stderr: expect.stringContaining('Invalid write') });

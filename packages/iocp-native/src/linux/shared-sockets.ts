@@ -1,6 +1,7 @@
 // The socket calls of a thread of a shared port. All of them are non-blocking and done when they return, so no memory is the
 // kernel's between two calls.
 
+import { fstatSync } from 'node:fs';
 import type { Endpoint, ListenOptions } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
 import type { NativeBlock } from '../native/memory.js';
@@ -68,6 +69,14 @@ export class LinuxSharedSockets implements SharedSockets {
 
   sendBlock(fd: number, block: NativeBlock, offset: number, length: number): number {
     return this.#sendAt(fd, block.address + offset, length);
+  }
+
+  mark(fd: number): number {
+    try {
+      return fstatSync(fd).ino | 0;
+    } catch {
+      return 0;
+    }
   }
 
   end(fd: number): void {

@@ -106,13 +106,18 @@ export class PortMemory {
   readonly buffer: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly #lock: SharedLock;
+  readonly #thread: number;
+  readonly #now: () => number;
   /** The threads to be woken when the lock has been given up: a thread that is woken may take the core of its waker. */
   readonly #toWake: number[] = [];
 
-  constructor(buffer: SharedArrayBuffer) {
+  /** The port as a thread sees it. @param now a clock of microseconds, in 32 bits, which all threads share */
+  constructor(buffer: SharedArrayBuffer, thread = threadId, now = microseconds) {
     this.buffer = buffer;
     this.words = new Int32Array(buffer);
-    this.#lock = new SharedLock(this.words, Word.Lock);
+    this.#thread = thread;
+    this.#now = now;
+    this.#lock = new SharedLock(this.words, Word.Lock, thread);
   }
 
   /** @param capacity a power of two */
@@ -214,7 +219,7 @@ export class PortMemory {
       words[record + Field.Stat] = stat;
       words[record + Field.Call] = call;
       words[record + Field.Isolate] = isolate;
-      words[record + Field.Thread] = threadId + 1;
+      words[record + Field.Thread] = this.#thread + 1;
       words[Word.Records] = Math.max(words[Word.Records]!, i + 1);
       return record;
     }
@@ -281,13 +286,13 @@ export class PortMemory {
   /** True when some thread is blocked, and nobody has looked for a while what they are doing. */
   get shouldLook(): boolean {
     const { words } = this;
-    return words[Word.Blocked]! > 0 && ((microseconds() - words[Word.Looked]!) | 0) >= LOOK;
+    return words[Word.Blocked]! > 0 && ((this.#now() - words[Word.Looked]!) | 0) >= LOOK;
   }
 
   /** The threads that work on a packet, as they are now, for a look at them. Needs no lock. */
   workers(): Worker[] {
     const { words } = this;
-    Atomics.store(words, Word.Looked, microseconds());
+    Atomics.store(words, Word.Looked, this.#now());
     return Array.from(this.#records())
       .filter((record) => this.#works(record))
       .map((record) => ({
@@ -310,7 +315,7 @@ export class PortMemory {
       return;
     }
     // Not 0, which has a meaning.
-    const now = microseconds() | 1;
+    const now = this.#now() | 1;
     if (words[record + Field.Asleep] === 0 || words[record + Field.Sleep] !== sleep) words[record + Field.Asleep] = now;
     words[record + Field.Sleep] = sleep;
     const long = sleep === Sleep.Lock ? LONG_LOCK : LONG_SLEEP;

@@ -102,6 +102,9 @@ export interface SharedSockets {
   /** The same for bytes of a block that all threads see. */
   sendBlock(fd: number, block: NativeBlock, offset: number, length: number): number;
 
+  /** Tells a socket from others that its descriptor may name later: a part of its inode. 0 where the descriptor is closed, or cannot tell. */
+  mark(fd: number): number;
+
   /** Ends the direction to the peer, after what was sent. */
   end(fd: number): void;
 

@@ -1,7 +1,6 @@
 // SharedHost: what any thread of a server may do with its shared sessions: send, tell, end. Threads that run handlers add to it
 // (shared-thread.ts).
 
-import { threadId } from 'node:worker_threads';
 import {
   copyInto,
   lengthOf,
@@ -25,8 +24,8 @@ const SCRATCH = 16_384;
 
 export class SharedHost implements SharedSessions {
   readonly table: SharedTable;
-  protected readonly port: SocketPort;
-  protected readonly sockets: SharedSockets;
+  readonly port: SocketPort;
+  readonly sockets: SharedSockets;
   readonly #header = new Uint8Array(LENGTH_SIZE);
   readonly #length = new DataView(this.#header.buffer);
   #scratch: Buffer | null = null;
@@ -54,6 +53,8 @@ export class SharedHost implements SharedSessions {
     table.lock(slot);
     const told =
       table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0 && this.#append(slot, bytes);
+    // Inside the lock: if this thread ends before it wakes another one, the bit says that there is a message.
+    if (told) Atomics.or(table.words, at + Field.Pending, Due.Message);
     table.unlock(slot);
     if (told) this.wake(slot, Due.Message);
     return told;
@@ -222,7 +223,7 @@ export class SharedHost implements SharedSessions {
       words[at + Field.Flags]! &= ~Flag.Congested;
       Atomics.or(words, at + Field.Pending, Due.Drain);
     }
-    if (left === 0) this.#drained(slot, at);
+    if (left === 0 && fd >= 0) this.#drained(slot, at);
     table.unlock(slot);
   }
 
@@ -309,7 +310,7 @@ export class SharedHost implements SharedSessions {
     if ((words[at + Field.Flags]! & Flag.Closing) !== 0) return;
     words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
     words[at + Field.Reason] = reason;
-    if (Atomics.load(words, at + Field.Turn) !== threadId + 1) this.wake(slot, Due.Close);
+    if (Atomics.load(words, at + Field.Turn) !== this.table.self) this.wake(slot, Due.Close);
     else Atomics.or(words, at + Field.Pending, Due.Close);
   }
 

@@ -25,6 +25,19 @@ export interface HostedService {
   readonly states: SharedArrayBuffer | null;
 }
 
+/** What a thread holds that lies in no record, for the core's thread when that thread has ended. */
+export const Held = {
+  /** The descriptor of a connection that no record has yet; -1 for none. */
+  Accepted: 0,
+  /** The descriptor that it closes just now; -1 for none. */
+  Closing: 1,
+  /** What tells whether that descriptor is closed already: SharedSockets.mark(). */
+  Mark: 2,
+  /** What the operating system calls the thread; 0 while that is not known. */
+  Thread: 3,
+} as const;
+export const HELD_WORDS = 4;
+
 /** What a thread is started with. */
 export interface SharedStart {
   readonly token: SocketPortToken;
@@ -34,8 +47,8 @@ export interface SharedStart {
   /** Of a ledger, and of a LoadGuard. */
   readonly ledger: SharedArrayBuffer;
   readonly guard: SharedArrayBuffer;
-  /** Where it stores the descriptor of a connection that no record has yet; -1 for none. */
-  readonly accepted: Int32Array;
+  /** Words of Held. */
+  readonly held: Int32Array;
 }
 
 /**

@@ -1,24 +1,25 @@
 // The entry of a thread of the shared port: loads the modules of the services, and serves until the port is closed.
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { blockAt, carryError, keepLedger, openSocketPort } from '@overlapped/iocp-native/internal';
+import { blockAt, carryError, keepLedger, openSocketPort, ownThread } from '@overlapped/iocp-native/internal';
 import { LoadGuard } from '@overlapped/net-core/internal';
 import { loadSharedKind } from './load-kind.js';
-import type { HostedService, SharedReport, SharedStart } from './protocol.js';
+import { Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedThread } from './shared-thread.js';
 import { blocksSize, SharedTable } from './table.js';
 
-const { token, table, services, port, ledger, guard: loading, accepted } = workerData as SharedStart;
+const { token, table, services, port, ledger, guard: loading, held } = workerData as SharedStart;
 const tell = (report: SharedReport) => port.postMessage(report);
 
 keepLedger(ledger);
+held[Held.Thread] = ownThread();
 const guard = new LoadGuard(loading);
 // Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
 if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const block = blockAt(table.address, blocksSize(table.blocks));
 const known = new Map(services.map((service) => [service.index, service]));
 const { port: packets, sockets } = openSocketPort(token);
-const thread = new SharedThread(new SharedTable(table, block), packets, sockets, accepted, loadLater, serviceOf);
+const thread = new SharedThread(new SharedTable(table, block), packets, sockets, held, loadLater, serviceOf);
 guard.done();
 try {
   let stateSize = 0;

@@ -2,6 +2,7 @@
 // instance is a view: a thread takes it from a pool and binds it to a session for one turn.
 
 import assert from 'node:assert';
+import { AsyncResource } from 'node:async_hooks';
 import type { Endpoint } from '@overlapped/iocp-native';
 import { debugging } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
@@ -40,6 +41,7 @@ export const kSlot = Symbol('slot');
 export const kError = Symbol('error');
 export const kFramer = Symbol('framer');
 export const kSendFrame = Symbol('sendFrame');
+export const kContext = Symbol('context');
 
 /**
  * One connection that any worker thread of the core serves. Handlers of one session run one at a time, in order, an async one
@@ -48,7 +50,7 @@ export const kSendFrame = Symbol('sendFrame');
  *
  * The object is valid for one turn: a handler, until it returns or its promise settles. It has no fields of its own; what a
  * session is to keep lies in shared memory. Keep `id` to reach the session later. In debug mode an object that is used after
- * its turn throws.
+ * its turn throws, and so does one that is given a field.
  */
 export class SharedSession<Schema extends StateSchema = StateSchema> {
   /** What each session keeps in shared memory, by name: `{ score: u32, name: text(24) }`. Zeroed for each connection. */
@@ -66,6 +68,8 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
   [kError]: Error | undefined = undefined;
   /** Cuts what is received into frames; null if onReceive is called. @internal */
   [kFramer]: Framer | null = null;
+  /** The async context of the turn: what one session enters with enterWith() must not reach the next one. @internal */
+  [kContext]: AsyncResource | null = null;
 
   // Handlers, for subclasses to override.
 
@@ -186,6 +190,7 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
     Object.defineProperty(this, 'state', { value: view });
     this.#view = view;
     this.#stateSize = size;
+    if (debugging) Object.seal(this);
   }
 
   /** @internal */
@@ -195,12 +200,14 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
     this.#id = id;
     this.#view?.[bindState](slot * this.#stateSize);
     this[kError] = undefined;
+    this[kContext] = new AsyncResource('OverlappedSharedTurn');
   }
 
   /** @internal */
   [kUnbind](): void {
     this.#host = null;
     this.#slot = -1;
+    this[kContext] = null;
     this.#view?.[unbindState]();
     if (debugging) this.#turn = new Error(`the turn of session ${this.#id} ended here`);
   }

@@ -3,7 +3,6 @@
 // A turn begins with a compare-and-swap of the record's Turn, and ends when nothing is due any more: then the socket is armed again,
 // and from then on any thread may take the next packet. An async handler keeps the turn until its promise settles.
 
-import { threadId } from 'node:worker_threads';
 import { type Endpoint, IocpError, isIocpError } from '@overlapped/iocp-native';
 import {
   debugging,
@@ -16,6 +15,7 @@ import {
 import { ObjectPool } from '@overlapped/object-pool';
 import { AcceptFilter, type Occupancy } from '../accept/accept-filter.js';
 import { plainAddress } from '../endpoints.js';
+import { publish, warn } from '../failures.js';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
 import { tooSlow } from '../session/queue-limit.js';
@@ -24,9 +24,19 @@ import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
 import { monotonic } from './monotonic.js';
-import type { HostedService } from './protocol.js';
+import { Held, type HostedService } from './protocol.js';
 import type { SharedPacketSession } from './shared-packet-session.js';
-import { kAttach, kBind, kError, kFramer, kSlot, kUnbind, SharedSession, type TurnHost } from './shared-session.js';
+import {
+  kAttach,
+  kBind,
+  kContext,
+  kError,
+  kFramer,
+  kSlot,
+  kUnbind,
+  SharedSession,
+  type TurnHost,
+} from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
 import type { StateMemory } from './state/types.js';
 import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
@@ -71,8 +81,8 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** The event loop has turned since the last packet. */
   #turned = true;
   #turnAt = 0;
-  /** Where accept() stores a descriptor that no record has yet: when this thread has ended, the core's thread closes it. */
-  readonly #accepted: Int32Array;
+  /** Words of Held. */
+  readonly #held: Int32Array;
   readonly #load: (service: number) => Promise<unknown>;
   readonly #serviceOf: (service: number) => HostedService;
   readonly #serve = () => this.#next();
@@ -89,20 +99,22 @@ export class SharedThread extends SharedHost implements TurnHost {
     table: SharedTable,
     port: SocketPort,
     sockets: SharedSockets,
-    accepted: Int32Array,
+    held: Int32Array,
     load: (service: number) => Promise<unknown>,
     serviceOf: (service: number) => HostedService,
   ) {
     super(table, port, sockets);
     this.#load = load;
     this.#serviceOf = serviceOf;
-    this.#accepted = accepted;
+    this.#held = held;
     this.#data = sockets.received;
     this.#cutter = new FrameCutter(table.frames, table.words);
   }
 
   /** From now on this thread serves the sessions of a service. Gives the bytes of a session's state. */
   host(service: number, serial: number, kind: SharedKind): number {
+    const known = this.#services.get(service);
+    if (known?.serial === serial) return known.layout.size;
     const layout = new StateLayout(kind.state ?? {});
     const hosted: Service = {
       serial,
@@ -163,7 +175,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
     if (this.#turned) this.#turnAt = performance.now() + BUSY;
     this.#turned = false;
-    this.#dispatch();
+    this.dispatch();
     if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#loopTurn();
     // The microtasks of this packet run before the next tick, so all of them are done when the next packet is taken.
     else process.nextTick(this.#requeue);
@@ -174,7 +186,8 @@ export class SharedThread extends SharedHost implements TurnHost {
     setImmediate(this.#serve);
   }
 
-  #dispatch(): void {
+  /** Handles the packet that the port has taken. */
+  dispatch(): void {
     const { low, high, ready } = this.port;
     if (low === LISTENER) {
       this.#accept(high);
@@ -216,26 +229,24 @@ export class SharedThread extends SharedHost implements TurnHost {
       lock.unlock();
       return;
     }
-    const fd = this.port.accept(listener, this.#accepted, this.#serviceOf(service).options);
+    const fd = this.port.accept(listener, this.#held, this.#serviceOf(service).options);
     // Another thread may take the next connection at once.
     this.armListener(service);
     const slot = fd < 0 ? -1 : this.#admit(service, record, fd, filter);
     lock.unlock();
     if (fd < 0) {
-      this.#accepted[0] = -1;
+      this.#held[Held.Accepted] = -1;
       if (fd !== -WOULD_BLOCK) Atomics.add(words, record + ServiceField.Failed, 1);
       return;
     }
     if (slot < 0) {
       Atomics.add(words, record + ServiceField.Refused, 1);
-      this.#accepted[0] = -1;
-      this.sockets.close(fd, true);
+      this.#close(fd, true);
       return;
     }
     const at = table.at(slot);
     words[at + Field.Socket] = fd + 1;
-    words[at + Field.Flags] = Flag.Open;
-    this.#accepted[0] = -1;
+    this.#held[Held.Accepted] = -1;
     Atomics.add(words, record + ServiceField.Accepted, 1);
     if (this.#hosts(service)) this.#open(slot, service);
     else this.#whenLoaded(service, () => this.#open(slot, service));
@@ -278,12 +289,13 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
   }
 
-  /** The first turn of a session. */
+  /** The first turn of a session. Until it is open no handler is called; if this thread ends before, record and socket are given back. */
   #open(slot: number, service: number): void {
     const { table } = this;
     const at = table.at(slot);
     const hosted = this.#services.get(service)!;
     hosted.layout.clear(this.#memoryOf(service, hosted), slot * hosted.layout.size);
+    table.words[at + Field.Flags] = Flag.Open;
     const failed = this.port.add(table.words[at + Field.Socket]! - 1, slot, table.generation(slot));
     Atomics.or(table.words, at + Field.Pending, Open);
     if (failed !== 0) this.close(slot, table.idOf(slot), failed);
@@ -296,9 +308,14 @@ export class SharedThread extends SharedHost implements TurnHost {
   #enter(slot: number, generation: number): void {
     const { table } = this;
     const turn = table.at(slot) + Field.Turn;
-    if (Atomics.compareExchange(table.words, turn, 0, threadId + 1) !== 0) return;
-    if (table.generation(slot) !== generation) {
-      Atomics.store(table.words, turn, 0);
+    if (Atomics.compareExchange(table.words, turn, 0, table.self) !== 0) return;
+    const at = table.at(slot);
+    // A record without flags is free: a recovery may have posted a packet for it when it was not.
+    if (table.generation(slot) !== generation || table.words[at + Field.Flags] === 0) {
+      // Not if acquire() has given the turn to another thread meanwhile. What became due for a new session is that one's.
+      Atomics.compareExchange(table.words, turn, table.self, 0);
+      if (table.words[at + Field.Flags] !== 0 && Atomics.load(table.words, at + Field.Pending) !== 0)
+        this.wake(slot, 0);
       return;
     }
     const service = table.words[table.at(slot) + Field.Service]!;
@@ -347,7 +364,10 @@ export class SharedThread extends SharedHost implements TurnHost {
         continue;
       }
       if ((due & Close) !== 0 || (words[at + Field.Flags]! & Flag.Closing) !== 0) {
-        const result = this.#run(view, () => view.onDisconnected(this.#finish(slot, view)));
+        const error = this.#finish(slot, view);
+        // The last step before the handler: if this thread ends before it, another one calls onDisconnected. Only a recovery writes flags now, by Atomics, too.
+        Atomics.or(words, at + Field.Flags, Flag.Over);
+        const result = words[at + Field.Opened] === 1 ? this.#run(view, view.onDisconnected, error) : undefined;
         if (this.#follow(slot, view, result, Close)) return;
         if (this.#free(slot, view)) return;
         continue;
@@ -364,14 +384,15 @@ export class SharedThread extends SharedHost implements TurnHost {
     if (due !== bit) Atomics.or(words, at + Field.Pending, due & ~bit);
     switch (bit) {
       case Open:
-        return this.#run(view, () => view.onConnected());
+        words[at + Field.Opened] = 1;
+        return this.#run(view, view.onConnected);
       case Drain:
-        return this.#run(view, () => view.onDrain());
+        return this.#run(view, view.onDrain);
       case Message: {
         const message = this.takeMessage(slot);
         if (message === null) return undefined;
         Atomics.or(words, at + Field.Pending, Message);
-        return this.#run(view, () => view.onMessage(message));
+        return this.#run(view, view.onMessage, message);
       }
       default:
         return this.#receive(slot, at, view);
@@ -395,11 +416,7 @@ export class SharedThread extends SharedHost implements TurnHost {
         this.#cutter.add(this.#data);
         return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
       }
-      try {
-        return view.onReceive(this.#data);
-      } catch (thrown) {
-        this.#failed(view, thrown);
-      }
+      return this.#run(view, view.onReceive, this.#data);
     } else if (count === 0) {
       this.#peerEnded(slot, at);
     } else if (count !== -WOULD_BLOCK) {
@@ -420,7 +437,7 @@ export class SharedThread extends SharedHost implements TurnHost {
       try {
         frame = cutter.next(slot, buffer, framer);
         if (frame === null) break;
-        result = view.onPacket(frame);
+        result = view[kContext]!.runInAsyncScope(view.onPacket, view, frame);
       } catch (error) {
         // A bad frame is an error of the peer, and no failure of a handler.
         if (frame === undefined && isIocpError(error)) this.destroy(view, error);
@@ -447,9 +464,10 @@ export class SharedThread extends SharedHost implements TurnHost {
     table.unlock(slot);
   }
 
-  #run(view: SharedSession, handler: () => unknown): unknown {
+  /** Calls a handler, in the turn's async context. */
+  #run<T>(view: SharedSession, handler: (argument: T) => unknown, argument?: T): unknown {
     try {
-      return handler();
+      return view[kContext]!.runInAsyncScope(handler, view, argument!);
     } catch (thrown) {
       this.#failed(view, thrown);
       return undefined;
@@ -461,7 +479,10 @@ export class SharedThread extends SharedHost implements TurnHost {
     const error = asError(thrown);
     const { table } = this;
     const over = (table.words[table.at(view[kSlot]) + Field.Flags]! & Flag.Over) !== 0;
-    if (over || view.onDisconnected === SharedSession.prototype.onDisconnected) warn(error);
+    publish(this, view, error);
+    if (over || view.onDisconnected === SharedSession.prototype.onDisconnected) {
+      warn(this, 'A shared session was closed, as its handler failed', error);
+    }
     if (!over) this.destroy(view, error);
   }
 
@@ -488,7 +509,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     table.lock(slot);
     Atomics.store(words, at + Field.Turn, 0);
     const due = Atomics.load(words, at + Field.Pending) !== 0;
-    const again = due && Atomics.compareExchange(words, at + Field.Turn, 0, threadId + 1) === 0;
+    const again = due && Atomics.compareExchange(words, at + Field.Turn, 0, table.self) === 0;
     if (!again) this.arm(slot);
     table.unlock(slot);
     if (again) return false;
@@ -511,16 +532,27 @@ export class SharedThread extends SharedHost implements TurnHost {
     table.lock(slot);
     const flags = words[at + Field.Flags]!;
     const lost = this.queued(slot) > 0;
-    words[at + Field.Flags] = (flags & ~Flag.Open) | Flag.Over;
-    const fd = words[at + Field.Socket]! - 1;
-    words[at + Field.Socket] = 0;
-    if (fd >= 0) this.sockets.close(fd, lost || (flags & Flag.Reset) !== 0);
+    words[at + Field.Flags] = (flags & ~(Flag.Open | Flag.Congested)) | Flag.Closing;
+    if (words[at + Field.Socket] !== 0) {
+      this.#close(words[at + Field.Socket]! - 1, lost || (flags & Flag.Reset) !== 0);
+      words[at + Field.Socket] = 0;
+    }
     table.unlock(slot);
-    while (!table.groups.leaveAll(slot));
+    table.leaveGroups(slot);
     const reason = words[at + Field.Reason]!;
     const truncated =
       reason === Reason.None && (flags & Flag.PeerEnded) !== 0 && table.frames.lengthOf(at + Field.Frame) > 0;
     return view[kError] ?? (truncated ? truncatedFrame() : this.#errorOf(reason, words[at + Field.Service]!));
+  }
+
+  /** If this thread ends in here, the core's thread closes the descriptor, unless that names another socket by then. */
+  #close(fd: number, reset: boolean): void {
+    const held = this.#held;
+    held[Held.Mark] = this.sockets.mark(fd);
+    held[Held.Closing] = fd;
+    held[Held.Accepted] = -1;
+    this.sockets.close(fd, reset);
+    held[Held.Closing] = -1;
   }
 
   /** The session is over. False when something is due in this turn, as the kernel's last packet of the record has just come. */
@@ -565,12 +597,4 @@ export class SharedThread extends SharedHost implements TurnHost {
         return this.sockets.error('send', 'send', reason);
     }
   }
-}
-
-function warn(error: Error): void {
-  process.emitWarning(`A shared session was closed, as its handler failed: ${error.message}`, {
-    type: 'OverlappedWarning',
-    code: 'OVERLAPPED_FAILED',
-    detail: error.stack ?? '',
-  });
 }

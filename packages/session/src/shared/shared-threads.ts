@@ -9,6 +9,7 @@ import {
   createLedger,
   createSocketPort,
   destroySocketPort,
+  hasThreadEnded,
   landError,
   openSocketPort,
   reap,
@@ -25,20 +26,11 @@ import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
 import { groupsOf } from '../session/groups.js';
 import type { Timeouts } from '../session/timeout-rules.js';
 import { HOST, SharedHost } from './host.js';
+import { recoverThread } from './lost-thread.js';
 import { monotonic } from './monotonic.js';
-import type { HostedService, SharedReport, SharedStart } from './protocol.js';
+import { HELD_WORDS, Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedSweep } from './shared-sweep.js';
-import {
-  blocksSize,
-  createTable,
-  Due,
-  Field,
-  Flag,
-  MOST_SERVICES,
-  Reason,
-  ServiceField,
-  SharedTable,
-} from './table.js';
+import { blocksSize, createTable, Field, Flag, MOST_SERVICES, Reason, ServiceField, SharedTable } from './table.js';
 
 /** Blocks for bytes that wait: 64 MiB of address space. Pages that no block has used take no memory. */
 const BLOCKS = 16_384;
@@ -77,7 +69,8 @@ interface Place {
   worker: Worker;
   threadId: number;
   port: MessagePort;
-  readonly accepted: Int32Array;
+  /** Words of Held. */
+  readonly held: Int32Array;
   /** It has loaded all modules. Gives the bytes of a session's state, of the last of them. */
   ready: Promise<number>;
   pause: number;
@@ -118,6 +111,7 @@ export class SharedThreads implements Stoppable {
     this.#port = port;
     this.#sockets = sockets;
     this.host = new SharedHost(this.table, port, sockets);
+    this.table.stuck = (holder) => this.#seeEnd(holder);
     core.sharedSessions = this.host;
     // Broadcasts of other threads reach the shared sessions by the core's own thread.
     groupsOf(core);
@@ -240,8 +234,8 @@ export class SharedThreads implements Stoppable {
 
   async #startAll(): Promise<number> {
     for (let index = 0; index < this.#core.shared.threads; index++) {
-      const accepted = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
-      this.#places.push(this.#start({ index, accepted, pause: FIRST_PAUSE, empty: true } as unknown as Place));
+      const held = new Int32Array(new SharedArrayBuffer(HELD_WORDS * 4));
+      this.#places.push(this.#start({ index, held, pause: FIRST_PAUSE, empty: true } as unknown as Place));
     }
     try {
       const sizes = await Promise.all(this.#places.map(({ ready }) => ready));
@@ -255,6 +249,9 @@ export class SharedThreads implements Stoppable {
   }
 
   #start(place: Place): Place {
+    place.held[Held.Accepted] = -1;
+    place.held[Held.Closing] = -1;
+    place.held[Held.Thread] = 0;
     const ledger = createLedger();
     const guard = new LoadGuard();
     const { port1, port2 } = new MessageChannel();
@@ -265,7 +262,7 @@ export class SharedThreads implements Stoppable {
       port: port2,
       ledger,
       guard: guard.memory,
-      accepted: place.accepted,
+      held: place.held,
     };
     const { resourceLimits } = this.#core;
     const worker = startThread(threadEntry('#overlapped/shared-entry', import.meta.url), {
@@ -311,44 +308,17 @@ export class SharedThreads implements Stoppable {
     return place;
   }
 
+  /** A lock of the table cannot be had: its holder may have ended, and the event of that waits behind this call. */
+  #seeEnd(threadId: number): void {
+    const place = this.#places.find((one) => !one.empty && one.threadId === threadId);
+    if (place && hasThreadEnded(place.held[Held.Thread]!)) this.#recover(place);
+  }
+
   /** Takes back what a thread held that has ended, and ends the sessions whose turn it had. */
-  #recover({ threadId, accepted }: Place): void {
-    const { table, host } = this;
-    const { words } = table;
-    const fd = accepted[0]!;
-    accepted[0] = -1;
-    this.#port.recover(threadId, fd);
-    const lost = table.recover(threadId);
-    // A connection that it had accepted, and that is in no record.
-    if (fd >= 0 && !lost.some((slot) => words[table.at(slot) + Field.Socket] === fd + 1)) {
-      closeHandle(this.#core.backend, fd);
-    }
-    for (const slot of lost) {
-      const at = table.at(slot);
-      if ((words[at + Field.Flags]! & (Flag.Open | Flag.Over)) === 0) {
-        // It was about to serve a session, or has served one.
-        table.giveBack(slot);
-        continue;
-      }
-      words[at + Field.Reason] ||= Reason.ThreadLost;
-      words[at + Field.Flags]! |= Flag.Closing | Flag.Reset;
-      Atomics.store(words, at + Field.Turn, 0);
-      host.wake(slot, Due.Close);
-    }
-    // A packet that it had taken and not begun is lost: whatever it was for is asked for again.
-    for (const service of this.#services.keys()) {
-      const lock = table.serviceLock(service);
-      // Held for moments. If it is the lock of another thread that has ended, that one's recovery does the same.
-      if (!lock.lock(1)) continue;
-      host.armListener(service);
-      lock.unlock();
-    }
-    for (let slot = 0; slot < table.used; slot++) {
-      table.lock(slot);
-      if (Atomics.load(words, table.at(slot) + Field.Turn) === 0) host.arm(slot);
-      table.unlock(slot);
-      if (Atomics.load(words, table.at(slot) + Field.Pending) !== 0) host.wake(slot, 0);
-    }
+  #recover({ threadId, held }: Place): void {
+    const close = (fd: number) => closeHandle(this.#core.backend, fd);
+    recoverThread(this.host, threadId, held, this.#services.keys(), close);
+    for (const service of this.#loading.keys()) this.#port.post(HOST, service);
   }
 
   #loaded(service: number, report: SharedReport): void {

@@ -51,6 +51,8 @@ export const Field = {
   /** The records before and behind it, plus one, in the list of those with this hash. */
   AddressBefore: 26,
   AddressBehind: 27,
+  /** 1 once onConnected was called: if the session ends before that, onDisconnected is not called either. */
+  Opened: 28,
 } as const;
 const WIDTH = 32;
 
@@ -138,8 +140,8 @@ export const ServiceField = {
   Serial: 10,
 } as const;
 
-/** Milliseconds that a thread waits for a record's lock at a time, until it looks whether the holder has been replaced. */
-const PATIENCE = 60_000;
+/** Milliseconds that a thread waits for a lock at a time, until the core's thread looks whether the holder has ended. */
+const PATIENCE = 100;
 const SLOT_RANGE = 2 ** 20;
 const BLOCK_SIZE = 4096;
 /** The most groups that have members at a time. */
@@ -183,16 +185,25 @@ export class SharedTable {
   readonly queues: ByteQueues;
   readonly frames: FrameBuffers;
   readonly groups: GroupTable;
+  /** The threadId of the thread whose view this is, plus one: its mark in a lock, and in a turn. */
+  readonly self: number;
+  /**
+   * Called with the threadId of a thread that has held a lock for long. The core's thread takes the locks of a thread that has ended
+   * back in here: it cannot wait for the event of that thread's end meanwhile. Other threads wait for the core's thread.
+   */
+  stuck: ((holder: number) => void) | null = null;
   readonly #free: SharedLock;
   /** Where the lists of addresses begin: a word for each, the first record plus one. Their number is a power of two. */
   readonly #addresses: number;
   readonly #lists: number;
 
-  constructor(token: TableToken, block: NativeBlock) {
+  /** @param thread whose view this is */
+  constructor(token: TableToken, block: NativeBlock, thread = threadId) {
+    this.self = thread + 1;
     this.token = token;
     this.words = new Int32Array(token.words);
     this.block = block;
-    this.#free = new SharedLock(this.words, Header.Lock);
+    this.#free = new SharedLock(this.words, Header.Lock, thread);
     this.#addresses = FIRST + token.records * WIDTH + blockWords(token.blocks);
     this.#lists = listsFor(token.records);
     this.queues = new ByteQueues({
@@ -204,7 +215,7 @@ export class SharedTable {
     });
     this.frames = new FrameBuffers(this.queues.blocks, this.words);
     const limits = { slots: token.records, groups: GROUPS };
-    this.groups = new GroupTable(token.groups, limits, (slot) => this.generation(slot));
+    this.groups = new GroupTable(token.groups, limits, (slot) => this.generation(slot), thread);
   }
 
   /** The first word of a record. */
@@ -237,13 +248,28 @@ export class SharedTable {
   lock(slot: number): void {
     const { words } = this;
     const at = this.at(slot) + Field.Lock;
-    if (Atomics.compareExchange(words, at, 0, threadId + 1) === 0) return;
-    // The holder is in a call of the kernel. One that has ended there loses the lock to the thread that sees it end.
-    while (!new SharedLock(words, at).lock(PATIENCE));
+    if (Atomics.compareExchange(words, at, 0, this.self) === 0) return;
+    // The holder is in a call of the kernel. One that has ended there loses the lock to the core's thread.
+    this.#insist(new SharedLock(words, at, this.self - 1), at);
+  }
+
+  #insist(lock: SharedLock, at: number): void {
+    while (!lock.lock(PATIENCE)) {
+      const holder = Atomics.load(this.words, at) - 1;
+      if (holder >= 0) this.stuck?.(holder);
+    }
   }
 
   unlock(slot: number): void {
     Atomics.store(this.words, this.at(slot) + Field.Lock, 0);
+  }
+
+  /** Removes a session from all groups. */
+  leaveGroups(slot: number): void {
+    while (!this.groups.leaveAll(slot)) {
+      const { holder } = this.groups;
+      if (holder >= 0) this.stuck?.(holder);
+    }
   }
 
   /** What stands for an address in a service: not 0. */
@@ -261,7 +287,7 @@ export class SharedTable {
    */
   acquire(service: number, address = 0, most = 0): number {
     const { words } = this;
-    while (!this.#free.lock(PATIENCE));
+    this.#insist(this.#free, Header.Lock);
     if (address !== 0 && this.#countOf(address, most) >= most) {
       this.#free.unlock();
       return -2;
@@ -271,7 +297,7 @@ export class SharedTable {
     else if (words[Header.Used]! < this.token.records) slot = words[Header.Used]!++;
     if (slot >= 0) {
       const at = this.at(slot);
-      words[at + Field.Turn] = threadId + 1;
+      words[at + Field.Turn] = this.self;
       words[at + Field.Service] = service;
       if (address !== 0) this.#link(slot, address);
       Atomics.add(words, this.serviceAt(service) + ServiceField.Sessions, 1);
@@ -280,6 +306,7 @@ export class SharedTable {
     if (slot < 0) return -1;
     const at = this.at(slot);
     words.fill(0, at + Field.Reason, at + Field.Address);
+    words[at + Field.Opened] = 0;
     // A bit that was set for the session before is none of this one's.
     Atomics.store(words, at + Field.Pending, 0);
     return slot;
@@ -293,8 +320,8 @@ export class SharedTable {
     for (const queue of [Field.Sends, Field.Messages]) this.queues.clear(at + queue);
     this.frames.clear(at + Field.Frame);
     if ((words[at + Field.Flags]! & Flag.Torn) !== 0) this.queues.blocks.reclaim(slot + 1);
-    words[at + Field.Flags] = 0;
     Atomics.add(words, at + Field.Generation, 1);
+    words[at + Field.Flags] = 0;
     this.unlock(slot);
     this.giveBack(slot);
   }
@@ -305,8 +332,8 @@ export class SharedTable {
     const at = this.at(slot);
     const service = words[at + Field.Service]!;
     // A session leaves its groups at its end, but its thread may have ended before.
-    while (!this.groups.leaveAll(slot));
-    while (!this.#free.lock(PATIENCE));
+    this.leaveGroups(slot);
+    this.#insist(this.#free, Header.Lock);
     if (words[at + Field.Address] !== 0) this.#unlink(slot);
     words[at + Field.Next] = words[Header.Free]!;
     words[Header.Free] = slot + 1;
@@ -322,14 +349,18 @@ export class SharedTable {
 
   /** The lock of a service's listening socket. */
   serviceLock(service: number): SharedLock {
-    return new SharedLock(this.words, this.serviceAt(service) + ServiceField.Lock);
+    return new SharedLock(this.words, this.serviceAt(service) + ServiceField.Lock, this.self - 1);
   }
 
-  /** A thread has ended: opens the locks that it held. Gives the records that it was changing, or whose turn it had. */
+  /**
+   * A thread has ended: opens the locks that it held, and puts in order what it was changing inside them. Gives the records that it
+   * was changing, or whose turn it had.
+   */
   recover(thread: number): number[] {
     const { words } = this;
     const lost: number[] = [];
     if (this.#free.inherit(thread)) {
+      this.#relink();
       this.#linkAnew();
       this.#free.unlock();
     }
@@ -340,13 +371,15 @@ export class SharedTable {
     }
     for (let slot = 0; slot < this.used; slot++) {
       const at = this.at(slot);
-      const lock = new SharedLock(words, at + Field.Lock);
+      const lock = new SharedLock(words, at + Field.Lock, this.self - 1);
       if (lock.inherit(thread)) {
         // A queue that was being changed is lost, and with it the session. The kernel may be sending from one of its blocks.
         words.fill(0, at + Field.Sends, at + Field.Messages + QUEUE_WORDS);
-        words[at + Field.Reason] = Reason.ThreadLost;
-        words[at + Field.Flags]! |= Flag.Closing | Flag.Reset | Flag.Torn;
-        Atomics.or(words, at + Field.Pending, Due.Close);
+        if (words[at + Field.Flags] !== 0) {
+          words[at + Field.Reason] = Reason.ThreadLost;
+          Atomics.or(words, at + Field.Flags, Flag.Closing | Flag.Reset | Flag.Torn);
+          Atomics.or(words, at + Field.Pending, Due.Close);
+        }
         lock.unlock();
         if (!lost.includes(slot)) lost.push(slot);
       }
@@ -405,6 +438,25 @@ export class SharedTable {
     for (let slot = 0; slot < this.used; slot++) {
       const address = words[this.at(slot) + Field.Address]!;
       if (address !== 0) this.#link(slot, address);
+    }
+  }
+
+  /** Inside the lock of the list: makes the list and the counts of sessions anew. A record in use has a turn, or flags. */
+  #relink(): void {
+    const { words } = this;
+    const sessions = new Int32Array(MOST_SERVICES);
+    words[Header.Free] = 0;
+    for (let slot = 0; slot < words[Header.Used]!; slot++) {
+      const at = this.at(slot);
+      if (Atomics.load(words, at + Field.Turn) === 0 && words[at + Field.Flags] === 0) {
+        words[at + Field.Next] = words[Header.Free]!;
+        words[Header.Free] = slot + 1;
+      } else {
+        sessions[words[at + Field.Service]!]!++;
+      }
+    }
+    for (const [service, count] of sessions.entries()) {
+      Atomics.store(words, this.serviceAt(service) + ServiceField.Sessions, count);
     }
   }
 }

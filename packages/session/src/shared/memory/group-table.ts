@@ -5,6 +5,7 @@
 // the groups (Group), which a search reads; their bits; their names, MAX_NAME bytes each.
 // Pages that no group has used yet take no memory.
 
+import { threadId } from 'node:worker_threads';
 import { IocpError } from '@overlapped/iocp-native';
 import { SharedLock } from '@overlapped/iocp-native/internal';
 
@@ -59,7 +60,12 @@ export class GroupTable {
    * @param memory of createGroupMemory(), with the same limits
    * @param generationOf changes when a slot serves another session, after leaveAll()
    */
-  constructor(memory: SharedArrayBuffer, limits: GroupLimits, generationOf: (slot: number) => number) {
+  constructor(
+    memory: SharedArrayBuffer,
+    limits: GroupLimits,
+    generationOf: (slot: number) => number,
+    thread = threadId,
+  ) {
     this.#limits = limits;
     this.#generationOf = generationOf;
     this.#width = bitWords(limits);
@@ -68,9 +74,14 @@ export class GroupTable {
     const words = wordsOf(limits);
     this.#words = new Int32Array(memory, 0, words);
     this.#names = Buffer.from(memory, words * Int32Array.BYTES_PER_ELEMENT);
-    this.#lock = new SharedLock(this.#words, Word.Lock);
+    this.#lock = new SharedLock(this.#words, Word.Lock, thread);
     this.#listed = new Int32Array(this.#width);
     this.#generations = new Uint32Array(limits.slots);
+  }
+
+  /** The threadId of the thread that holds the lock; -1 when none does. */
+  get holder(): number {
+    return Atomics.load(this.#words, Word.Lock) - 1;
   }
 
   /**

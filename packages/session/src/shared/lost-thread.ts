@@ -1,0 +1,71 @@
+// What is to be done when a thread of the shared port has ended, by itself or by force, at any point of its work.
+
+import type { SharedHost } from './host.js';
+import { Held } from './protocol.js';
+import { Due, Field, Flag, Reason } from './table.js';
+
+/**
+ * Takes back what the thread held, and ends the sessions that it was changing, or whose turn it had. In the core's thread. May be
+ * called again for the same thread.
+ * @param held the thread's words of Held
+ * @param services whose listening sockets are open
+ * @param close closes a descriptor
+ */
+export function recoverThread(
+  host: SharedHost,
+  threadId: number,
+  held: Int32Array,
+  services: Iterable<number>,
+  close: (fd: number) => void,
+): void {
+  const { table, port, sockets } = host;
+  const { words } = table;
+  port.recover(threadId, held[Held.Accepted]!);
+  const left = new Set([held[Held.Accepted]!]);
+  for (const slot of table.recover(threadId)) {
+    const at = table.at(slot);
+    // Inside the lock: another thread that has the turn may end the session at this moment, and give the record back.
+    table.lock(slot);
+    const flags = words[at + Field.Flags]!;
+    const own = Atomics.load(words, at + Field.Turn) === threadId + 1;
+    if (own && (flags & Flag.Open) === 0) {
+      left.add(words[at + Field.Socket]! - 1);
+      words[at + Field.Socket] = 0;
+    }
+    if (flags !== 0) {
+      words[at + Field.Reason] ||= Reason.ThreadLost;
+      // That thread sets Over without the lock.
+      Atomics.or(words, at + Field.Flags, Flag.Closing | Flag.Reset);
+    }
+    table.unlock(slot);
+    // It was about to serve a session, or has served one.
+    if (flags === 0) {
+      if (own) table.release(slot);
+      continue;
+    }
+    // It may have ended in the lock of a session whose turn another thread has.
+    Atomics.compareExchange(words, at + Field.Turn, threadId + 1, 0);
+    host.wake(slot, Due.Close);
+  }
+  const closing = held[Held.Closing]!;
+  if (held[Held.Mark] !== 0 && sockets.mark(closing) === held[Held.Mark]) left.add(closing);
+  else left.delete(closing);
+  for (const fd of left) if (fd >= 0) close(fd);
+  held[Held.Accepted] = -1;
+  held[Held.Closing] = -1;
+  // A packet that it had taken and not begun is lost: whatever it was for is asked for again.
+  for (const service of services) {
+    const lock = table.serviceLock(service);
+    // Held for moments. If it is the lock of another thread that has ended, that one's recovery does the same.
+    if (!lock.lock(1)) continue;
+    host.armListener(service);
+    lock.unlock();
+  }
+  for (let slot = 0; slot < table.used; slot++) {
+    const at = table.at(slot);
+    table.lock(slot);
+    if (Atomics.load(words, at + Field.Turn) === 0) host.arm(slot);
+    table.unlock(slot);
+    if (words[at + Field.Flags] !== 0 && Atomics.load(words, at + Field.Pending) !== 0) host.wake(slot, 0);
+  }
+}

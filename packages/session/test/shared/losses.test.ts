@@ -1,0 +1,122 @@
+// The loss of a thread at each point: what a session does is played again and again, and each time its thread ends one point
+// later, until it survives. A point is a call of Atomics, the moment before a call of the kernel, and the moment after it: see
+// modules/mortal.js. Each time at most the sessions that the thread was changing are lost; all others are served, and nothing is left.
+
+import { readdirSync } from 'node:fs';
+import { setEnvironmentData } from 'node:worker_threads';
+import { expect, test } from 'vitest';
+import { Client, connect, until } from '../threads.js';
+import { inUse } from './audit.js';
+import { available, serveShared } from './support.js';
+
+const Word = { Point: 0, Place: 1, Died: 2, Survived: 3, Lost: 4, Over: 5 };
+const Place = { accept: 1, wait: 2, sendBlock: 3 } as const;
+/** Between two points that are tried: where machines test, each is. */
+const STRIDE = process.env.CI ? 1 : 3;
+
+interface Doomed {
+  /** What the session is asked to do; or the place where a thread is to end. */
+  readonly command?: string;
+  readonly place?: keyof typeof Place;
+  /** What is done then, with the session's client: it may read. */
+  readonly after?: (client: Client) => void;
+}
+
+const scenes: Readonly<Record<string, Doomed>> = {
+  'in a turn that does nothing, and at its end': { command: 'nothing' },
+  'while it sends': { command: 'send' },
+  'while it queues what the kernel does not take': { command: 'queue', after: ({ socket }) => socket.resume() },
+  'while it sends what was queued': { command: 'fill', place: 'sendBlock', after: ({ socket }) => socket.resume() },
+  'while it sends to another session, and tells it something': { command: 'tell' },
+  'while it ends its session': { command: 'end', after: ({ socket }) => socket.end() },
+  'while it closes its session': { command: 'destroy' },
+  'in an async turn': { command: 'later' },
+  'while it accepts': { place: 'accept' },
+  'while it takes a packet, with a slot': { place: 'wait' },
+};
+
+const open = () => readdirSync('/proc/self/fd').length;
+
+async function answers(client: Client): Promise<boolean> {
+  let bytes = '';
+  let listen = (_piece: unknown) => {};
+  const answered = new Promise<boolean>((resolve) => {
+    listen = (piece) => {
+      bytes = (bytes + piece).slice(-64);
+      if (bytes.endsWith('answer')) resolve(true);
+    };
+    client.socket.on('data', listen);
+  });
+  client.socket.write('ask');
+  const answer = await Promise.race([answered, client.closed.then(() => false)]);
+  client.socket.off('data', listen);
+  return answer;
+}
+
+// Elsewhere there is no shared port for sockets.
+test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeout: 120_000 }, async (name) => {
+  const { command, place, after } = scenes[name]!;
+  const words = new Int32Array(new SharedArrayBuffer(64));
+  setEnvironmentData('overlapped:shared-mortal', words.buffer);
+  // What a first core keeps for the next one is there.
+  await (await serveShared('mortal')).core.stop();
+  const before = open();
+  const { core, listener, port, losses } = await serveShared('mortal', { concurrency: 2, threads: 12 });
+  const [first] = await connect(port, 1);
+  expect(await answers(first!)).toBe(true);
+  const bystanders = await connect(port, 3);
+  let point = 1;
+  for (; ; point += STRIDE) {
+    words.fill(0);
+    words[Word.Point] = point;
+    const clients = place === 'accept' ? [] : await connect(port, 2);
+    const [actor, other] = clients;
+    const id = actor === undefined ? 0 : Number(await other!.ask('id'));
+    if (place !== undefined) Atomics.store(words, Word.Place, Place[place]);
+    if (command !== undefined) {
+      actor!.socket.write(command === 'tell' ? `tell ${id}` : command);
+      if (command === 'fill' || command === 'queue') actor!.socket.pause();
+    }
+    if (place === 'accept') clients.push(new Client(port));
+    if (after) after(actor!);
+    if (command === 'tell') {
+      // The core's thread does the same at once: it learns of the end in here, or it would wait for the lock for ever.
+      while (Atomics.load(words, Word.Died) + Atomics.load(words, Word.Survived) === 0);
+      core.tell(id, 'told');
+      core.send(id, 'sent');
+    }
+    const isDone = () => words[Word.Died]! + words[Word.Survived]! > 0;
+    // Packets take threads into the wait, and out of it.
+    while (place === 'wait' && !isDone()) await answers(bystanders[0]!);
+    await until(isDone);
+    const died = words[Word.Died]! > 0;
+    // While one thread is missing.
+    for (const bystander of bystanders) expect(await answers(bystander), `point ${point}`).toBe(true);
+    if (died) await until(() => losses.length > 0);
+    losses.length = 0;
+    const lost: Client[] = [];
+    for (const client of clients) if (!(await answers(client))) lost.push(client);
+    for (const { socket } of clients) socket.destroy();
+    await until(() => inUse(core).records === 4 && inUse(core).locks === 0);
+    const told = words[Word.Lost]! + words[Word.Over]!;
+    if (place === 'accept') expect(told, `point ${point}`).toBeLessThanOrEqual(1);
+    else expect(told, `point ${point}`).toBe(clients.length);
+    // The first point is in the turn.
+    if (point === 1 && place === undefined) expect([words[Word.Lost], lost]).toEqual([1, [actor]]);
+    expect(inUse(core), `point ${point}`).toMatchObject({
+      records: 4,
+      sessions: 4,
+      lostRecords: 0,
+      blocks: 0,
+      excess: 0,
+    });
+    await until(() => inUse(core).miscounted === 0);
+    if (!died) break;
+  }
+  expect(point).toBeGreaterThan(3);
+  for (const { socket } of [first!, ...bystanders]) socket.destroy();
+  await until(() => inUse(core).records === 0);
+  await listener.stop();
+  await core.stop(500);
+  await until(() => open() <= before);
+});
