@@ -4,9 +4,8 @@
 import { fstatSync } from 'node:fs';
 import type { Endpoint, ListenOptions } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
-import type { NativeBlock } from '../native/memory.js';
+import { PIECE, PieceSockets } from '../shared-port/piece-sockets.js';
 import type { SharedSockets } from '../shared-port/socket-contract.js';
-import { byteOffsetOf, copyInto, memoryOf, plainView } from '../typed-arrays.js';
 import { bindCalls } from './calls.js';
 import { EAGAIN, EINTR, linuxPacketError } from './errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR, SOCK_NONBLOCK } from './layout.js';
@@ -14,8 +13,6 @@ import { close, errno, getpeername, getsockname, shutdown } from './libc.js';
 import { linuxBlocks } from './memory.js';
 import { createListener, endpointOf, setReset } from './sockets.js';
 
-/** Bytes that one receive() takes at most, and that one call of the kernel is given to send. */
-const PIECE = 65536;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /** A listening socket for a shared port, and where it is bound. No ledger has it: its owner closes it. Throws an IocpError. */
@@ -30,45 +27,22 @@ export function listenLinux(local: Endpoint, options: ListenOptions): { fd: numb
   }
 }
 
-export class LinuxSharedSockets implements SharedSockets {
-  readonly received: Buffer;
-  readonly #in = linuxBlocks.take(PIECE);
-  readonly #out = linuxBlocks.take(PIECE, true);
+export class LinuxSharedSockets extends PieceSockets implements SharedSockets {
+  readonly error = linuxPacketError;
   readonly #calls = bindCalls();
 
   constructor() {
-    this.received = this.#in.bytes;
+    super(linuxBlocks);
   }
 
   receive(fd: number): number {
     const { recv } = this.#calls;
     for (;;) {
-      const count = recv(fd, this.#in.address, PIECE, MSG_DONTWAIT);
+      const count = recv(fd, this.into, PIECE, MSG_DONTWAIT);
       if (count >= 0) return count;
       const code = errno();
       if (code !== EINTR) return -code;
     }
-  }
-
-  send(fd: number, bytes: Uint8Array, length: number): number {
-    // Bytes that were just received lie where the kernel may read them.
-    if (memoryOf(bytes) === this.received.buffer)
-      return this.#sendAt(fd, this.#in.address + byteOffsetOf(bytes), length);
-    let sent = 0;
-    while (sent < length) {
-      const size = Math.min(PIECE, length - sent);
-      const piece = sent === 0 && size === length ? bytes : plainView(bytes, length).subarray(sent, sent + size);
-      if (!copyInto(this.#out.bytes, 0, piece)) return sent;
-      const count = this.#sendAt(fd, this.#out.address, size);
-      if (count < 0) return sent === 0 ? count : sent;
-      sent += count;
-      if (count < size) break;
-    }
-    return sent;
-  }
-
-  sendBlock(fd: number, block: NativeBlock, offset: number, length: number): number {
-    return this.#sendAt(fd, block.address + offset, length);
   }
 
   mark(fd: number): number {
@@ -93,9 +67,7 @@ export class LinuxSharedSockets implements SharedSockets {
     return which === 'remote' ? endpointOf(fd, 'getpeername', getpeername) : endpointOf(fd, 'getsockname', getsockname);
   }
 
-  readonly error = linuxPacketError;
-
-  #sendAt(fd: number, address: number, length: number): number {
+  protected sendAt(fd: number, address: number, length: number): number {
     const { send } = this.#calls;
     for (;;) {
       const count = send(fd, address, length, FLAGS);

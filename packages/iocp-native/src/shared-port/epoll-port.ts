@@ -103,6 +103,7 @@ export class EpollPort extends SlotPort implements SocketPort {
 
   /** The options are those of the listening socket, which the kernel passes on. */
   accept(listener: number, into: Int32Array): number {
+    if (listener < 0) return -WOULD_BLOCK;
     into[0] = this.#accept4(listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (into[0]! >= 0) return into[0]!;
     const code = errno();
@@ -115,6 +116,11 @@ export class EpollPort extends SlotPort implements SocketPort {
     words[POLL + 1] = POLLIN;
     return this.#pollAll(1, 0) > 0;
   }
+
+  /** It is in the backlog, which has no event until the listening socket is armed. */
+  hold(): void {}
+
+  unlisten(): void {}
 
   add(fd: number, slot: number, generation: number): number {
     return this.#change(EPOLL.CTL_ADD, fd, EPOLL.ONESHOT, slot, generation);
@@ -211,6 +217,11 @@ export class EpollPort extends SlotPort implements SocketPort {
       }
       if (memory.closed || !memory.lock(true)) return this.#end();
     }
+  }
+
+  /** A turn costs less than the calls that would ask. */
+  loopDue(): boolean {
+    return true;
   }
 
   /** Meanwhile the thread holds no slot. When all slots are taken it looks at the event loop alone, for a moment. */

@@ -39,6 +39,9 @@ export interface SocketPort {
   /** The packet has been noted: what it was armed for may be armed again. Called once for each packet with bits of Ready. */
   done(): void;
 
+  /** Whether the event loop of this thread may have something to do now. A turn of a loop that has nothing to do costs the thread its place. */
+  loopDue(): boolean;
+
   /** Sleeps until the event loop of this thread has something to do, or a packet is there, which wait() then takes if no other thread does. */
   waitForLoop(): void;
 
@@ -58,10 +61,16 @@ export interface SocketPort {
   hasBacklog(listener: number): boolean;
 
   /**
-   * Inside the same lock, after a packet of the listening socket: takes a connection, and stores its descriptor in `into[0]` before
+   * Inside the same lock, after a packet of the listening socket: takes a connection of the listening socket, -1 once that is closed, and stores its descriptor in `into[0]` before
    * anything else, as a thread may end at any call. Gives the descriptor, or a negated error number.
    */
   accept(listener: number, into: Int32Array, options: SocketOptions): number;
+
+  /** Instead of accept(): the connection waits until the listening socket is armed again. */
+  hold(): void;
+
+  /** Inside the same lock, after the close of the listening socket: connections that wait are closed. */
+  unlisten(service: number): void;
 
   /** Begins to watch a connection, which is armed for nothing. Gives an error number. */
   add(fd: number, slot: number, generation: number): number;

@@ -27,8 +27,8 @@ import type { Win32Socket } from './socket.js';
 import type { SocketHandles } from './socket-handles.js';
 import { applyOption, ioctl, setIPv6Only, setOption } from './socket-options.js';
 import { reachSelf } from './target.js';
-import { bindTo, createSocket, orClose } from './winsock.js';
-import { connect, ioctlsocket, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
+import { bindTo, createSocket, orClose, setNonBlocking } from './winsock.js';
+import { connect, WSAGetLastError, WSARecvFrom, WSASendTo } from './ws2_32.js';
 
 const ADDRESS_LENGTH = EVENT_ADDRESSES + SOCKADDR_SIZE;
 /** Bytes of a receive buffer that are not used, as other backends need them. */
@@ -193,8 +193,7 @@ function createDatagramSocket(local: Endpoint, options: DatagramOptions): number
     if (local.family === 6) setIPv6Only(handle, ipv6Only === true, action);
     applyOptions(applyOption, handle, options, DATAGRAM_OPTIONS, action);
     // For poll(). It has no effect on overlapped calls.
-    const one = Buffer.from([1, 0, 0, 0]);
-    if (ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', WSAGetLastError());
+    setNonBlocking(handle, action);
     // Without SIO_UDP_NETRESET, any router can end receives with WSAENETRESET. Older versions of Windows lack it.
     if (!remote) ignoreUnreachablePorts(handle, action);
     ioctl(handle, c.SIO_UDP_NETRESET, Buffer.alloc(4));

@@ -2,9 +2,9 @@
 
 import { IocpError } from '../contract/errors.js';
 import { EventLoop } from '../native/event-loop.js';
-import { INFINITE, MAXIMUM_WAIT_OBJECTS, WAIT_FAILED } from './constants.js';
+import { INFINITE, MAXIMUM_WAIT_OBJECTS, WAIT_FAILED, WAIT_OBJECT_0 } from './constants.js';
 import { win32Error } from './errors.js';
-import { GetLastError, WaitForMultipleObjects } from './kernel32.js';
+import { GetLastError, WaitForMultipleObjects, WaitForSingleObject } from './kernel32.js';
 import { isCompletionPort } from './ntdll.js';
 
 /** Milliseconds of a wait when there are more ports than one call can wait for. */
@@ -34,6 +34,11 @@ export class LoopWaiter {
     }
     // Only the low 32 bits of a handle are significant.
     this.#handles[0] = this.#loop.port;
+  }
+
+  /** Whether the loop has something to do now. */
+  get due(): boolean {
+    return this.#loop.timeout() === 0 || WaitForSingleObject(this.#loop.port, 0) === WAIT_OBJECT_0;
   }
 
   /**

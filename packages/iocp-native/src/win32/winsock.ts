@@ -96,6 +96,12 @@ export function finishAccept(handle: number, listener: number, options: SocketOp
   applyOptions(applyOption, handle, options, SOCKET_OPTIONS, 'accept a connection');
 }
 
+/** From now on ordinary calls fail with WSAEWOULDBLOCK instead of waiting; overlapped ones are as before. Throws an IocpError. */
+export function setNonBlocking(handle: number, action: string): void {
+  const one = Buffer.from([1, 0, 0, 0]);
+  if (ws2.ioctlsocket(handle, c.FIONBIO, one) !== 0) throw win32Error(action, 'ioctlsocket', ws2.WSAGetLastError());
+}
+
 /** The error number of giving a connected socket its context; 0 for none. */
 export function finishConnect(handle: number): number {
   const failed = ws2.setsockopt(handle, c.SOL_SOCKET, c.SO_UPDATE_CONNECT_CONTEXT, null, 0) !== 0;

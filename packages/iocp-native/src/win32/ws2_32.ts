@@ -59,6 +59,28 @@ export const WSARecv = ws2_32<
   ]
 >('WSARecv', 'int', HANDLE, POINTER, 'uint32_t', POINTER, POINTER, ADDRESS, ADDRESS);
 
+/**
+ * Receives at once, on a socket that does not wait; -1 with WSAEWOULDBLOCK when there is nothing. It has no packet. (winsock/nf-winsock-recv)
+ */
+export const recv = ws2_32<[socket: Handle, into: Address, length: number, flags: number]>(
+  'recv',
+  'int',
+  HANDLE,
+  ADDRESS,
+  'int',
+  'int',
+);
+
+/** Sends as much as Winsock takes at once, as above. The memory is read during the call only. (winsock2/nf-winsock2-send) */
+export const send = ws2_32<[socket: Handle, from: Address, length: number, flags: number]>(
+  'send',
+  'int',
+  HANDLE,
+  ADDRESS,
+  'int',
+  'int',
+);
+
 /** Sends WSABUFs in order. -1 with WSA_IO_PENDING (997) is no failure. (winsock2/nf-winsock2-wsasend) */
 export const WSASend = ws2_32<
   [socket: Handle, buffers: Pointer, count: number, sent: Pointer, flags: number, overlapped: Address, routine: Address]

@@ -190,7 +190,7 @@ export class SharedHost implements SharedSessions {
     return true;
   }
 
-  /** The socket is writable: sends what is queued, as far as the kernel takes it. What it has sent by itself is no longer queued. */
+  /** The socket is writable: sends what is queued, as far as the kernel takes it. Bytes that it has sent by itself are no longer queued. */
   protected flush(slot: number): void {
     const { table } = this;
     const { words, queues } = table;
@@ -201,7 +201,8 @@ export class SharedHost implements SharedSessions {
     const { sent: before } = this.port;
     if (before > 0) {
       words[at + Field.Sent]! += before;
-      queues.consume(queue, before);
+      // The queue of a session that lost a thread in this lock is empty.
+      queues.consume(queue, Math.min(before, queues.lengthOf(queue)));
     } else if (before < 0) {
       this.#close(slot, at, -before);
     }

@@ -170,20 +170,22 @@ export class SharedThread extends SharedHost implements TurnHost {
     if (!this.port.wait(this.#pending > 0 ? 0 : this.#turned ? -1 : IDLE)) {
       if (this.port.closed) process.exit();
       if (this.#pending > 0 && this.#turned) this.port.waitForLoop();
-      this.#loopTurn();
+      this.#turnLoop();
       return;
     }
     if (this.#turned) this.#turnAt = performance.now() + BUSY;
     this.#turned = false;
     this.dispatch();
-    if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#loopTurn();
-    // The microtasks of this packet run before the next tick, so all of them are done when the next packet is taken.
+    if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#turnLoop();
     else process.nextTick(this.#requeue);
   }
 
-  #loopTurn(): void {
+  /** Goes on after a turn of the event loop, or at once if that has nothing to do. */
+  #turnLoop(): void {
     this.#turned = true;
-    setImmediate(this.#serve);
+    if (this.#pending > 0 || this.port.loopDue()) setImmediate(this.#serve);
+    // The microtasks of this packet run before the next tick, so all of them are done when the next packet is taken.
+    else process.nextTick(this.#requeue);
   }
 
   /** Handles the packet that the port has taken. */
@@ -203,7 +205,9 @@ export class SharedThread extends SharedHost implements TurnHost {
     if ((ready & Ready.Read) !== 0) Atomics.or(table.words, at + Field.Pending, Read);
     if ((ready & Ready.Write) !== 0) this.flush(low);
     else if (ready !== 0) this.port.done();
-    if (Atomics.load(table.words, at + Field.Pending) !== 0) this.#enter(low, high);
+    // The last packet of a session that is over frees its record.
+    const over = (table.words[at + Field.Flags]! & Flag.Over) !== 0;
+    if (over || Atomics.load(table.words, at + Field.Pending) !== 0) this.#enter(low, high);
     // The socket was writable, and is armed for nothing now.
     else if (ready !== 0) this.#rearm(low, high);
   }
@@ -219,6 +223,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const listener = words[record + ServiceField.Listener]! - 1;
     if (listener < 0) {
       // It has been closed since the packet was taken.
+      this.port.accept(listener, this.#held, {});
       lock.unlock();
       return;
     }
@@ -226,6 +231,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     if (filter.waits && filter.available(this.#occupancy(record)) < 1) {
       // The core's own thread arms it when the limits may allow another one.
       Atomics.store(words, record + ServiceField.Waits, 1);
+      this.port.hold();
       lock.unlock();
       return;
     }
@@ -355,12 +361,12 @@ export class SharedThread extends SharedHost implements TurnHost {
     const at = table.at(slot);
     for (;;) {
       const due = Atomics.exchange(words, at + Field.Pending, 0);
-      if (due === 0) {
-        if (this.#leave(slot, view)) return;
-        continue;
-      }
       if ((words[at + Field.Flags]! & Flag.Over) !== 0) {
         if (this.#free(slot, view)) return;
+        continue;
+      }
+      if (due === 0) {
+        if (this.#leave(slot, view)) return;
         continue;
       }
       if ((due & Close) !== 0 || (words[at + Field.Flags]! & Flag.Closing) !== 0) {

@@ -106,7 +106,12 @@ export class SharedThreads implements Stoppable {
     shareBlock(block);
     this.table = new SharedTable(createTable(core.maxSessions, BLOCKS, block.address), block);
     const posts = 2 ** Math.ceil(Math.log2(Math.max(4096, core.maxSessions * POSTS)));
-    this.#token = createSocketPort({ concurrency: core.shared.concurrency, posts });
+    this.#token = createSocketPort({
+      concurrency: core.shared.concurrency,
+      posts,
+      records: core.maxSessions,
+      services: MOST_SERVICES,
+    });
     const { port, sockets } = openSocketPort(this.#token);
     this.#port = port;
     this.#sockets = sockets;
@@ -376,6 +381,7 @@ export class SharedThreads implements Stoppable {
     const fd = words[at + ServiceField.Listener]! - 1;
     words[at + ServiceField.Listener] = 0;
     if (fd >= 0) closeHandle(this.#core.backend, fd);
+    this.#port.unlisten(service);
     lock.unlock();
   }
 

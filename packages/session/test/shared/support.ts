@@ -7,8 +7,13 @@ import { Core } from '@overlapped/net-core/internal';
 import { Listener, type SharedListenerOptions } from '@overlapped/session';
 import { onTestFinished } from 'vitest';
 
-/** Whether this system has a shared port for sockets. */
-export const available = candidates().some(({ name, availability }) => name === 'epoll' && availability.available);
+/** The kernel's part of a shared port for sockets here, if there is one. */
+export const kernel = candidates().find(
+  ({ name, availability }) => (name === 'epoll' || name === 'iocp') && availability.available,
+)?.name;
+export const available = kernel !== undefined;
+/** Wine runs the programs of Windows. */
+export const wine = process.env.WINEPREFIX !== undefined && kernel === 'iocp';
 
 /** A listener with shared sessions of one of the modules beside this file. It ends with the test. */
 export async function serveShared(

@@ -114,7 +114,9 @@ export default class Script extends SharedSession {
   }
 
   onMessage(message) {
-    this.send(message);
+    const [command, argument] = String(message).split(' ');
+    if (command === 'log') note(Number(argument));
+    else this.send(message);
   }
 
   onDisconnected(error) {

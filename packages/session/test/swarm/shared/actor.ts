@@ -9,6 +9,7 @@ import {
   type SharedSockets,
   Sleep,
   type SocketPort,
+  WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { HELD_WORDS, Held } from '../../../src/shared/protocol.js';
 import { SharedThread } from '../../../src/shared/shared-thread.js';
@@ -52,6 +53,12 @@ export class SimulatedPort implements SocketPort {
   leave(): void {}
   close(): void {}
   release(): void {}
+  hold(): void {}
+  unlisten(): void {}
+
+  loopDue(): boolean {
+    return true;
+  }
 
   idle(): boolean {
     return true;
@@ -86,6 +93,7 @@ export class SimulatedPort implements SocketPort {
   }
 
   accept(listener: number, into: Int32Array): number {
+    if (listener < 0) return -WOULD_BLOCK;
     return this.#call(() => {
       into[0] = this.#kernel.accept(listener);
       return into[0];
