@@ -44,6 +44,13 @@ describe.skipIf(reason !== undefined && !everything)(`the measurements${reason ?
     });
   });
 
+  // Elsewhere there is no shared port, and no thread that accepts.
+  test.runIf(process.platform === 'linux')('idle shared sessions', { timeout: 180_000 }, async () => {
+    await withServers([() => Agent.start('shared', 'asked', 2)], async ([server]) => {
+      expect(await idleMemory(server!, 50)).toEqual(expect.any(Number));
+    });
+  });
+
   for (const mode of ['echo', 'pour', 'sink'] as const) {
     test(`large messages: ${mode}`, { timeout: 180_000 }, async () => {
       await withServers(agents(['overlapped', 'duplex', 'dedicated', 'node-net'], mode), async (servers) => {

@@ -136,9 +136,14 @@ export function drain(count: number): Measure<Agent> {
   };
 }
 
-/** Bytes of resident memory for each of `count` idle connections. The server must have none. */
-export function idleMemory(server: Agent, count: number): Promise<number> {
-  return memoryOf(server, count, holdConnections);
+/**
+ * Bytes of resident memory for each of `count` idle connections. The server must have none. @param beside connections that are
+ * open all the time: threads that accept grow their heaps by the first of them, whatever the number of the others
+ */
+export async function idleMemory(server: Agent, count: number, beside = 0): Promise<number> {
+  if (beside === 0) return memoryOf(server, count, holdConnections);
+  const held = await establish(server, beside, holdConnections);
+  return closeAfter(held, () => memoryOf(server, count, holdConnections));
 }
 
 /** The same of TLS connections. */
