@@ -14,6 +14,13 @@ async function read({ socket }: Client, length: number): Promise<string> {
   return String(Buffer.concat(pieces));
 }
 
+/** Reads until the text ends with `end`. */
+async function readTo({ socket }: Client, end: string): Promise<string> {
+  let text = '';
+  while (!text.endsWith(end)) text += String((await once(socket, 'data'))[0]);
+  return text;
+}
+
 describe.each<[string, IocpCoreOptions]>([
   ...(available ? [['on a shared port', { concurrency: 4, threads: 8 }] as [string, IocpCoreOptions]] : []),
   ['on the thread of the core', { backend: 'portable' }],
@@ -61,17 +68,19 @@ describe.each<[string, IocpCoreOptions]>([
     for (let round = 0; round < 5; round++) {
       const [leaving, staying] = await connect(port, 2);
       expect(await leaving!.ask('join room')).toBe('ok');
-      expect(await staying!.ask('last  I left')).toBe('ok');
+      expect(await staying!.ask('nothing')).toBe('?');
       expect(await leaving!.ask(`last  ${round} left`)).toBe('ok');
       const heard = read(staying!, 6);
       leaving!.socket.end();
       expect(await heard).toBe(`${round} left`);
       const [next] = await connect(port, 1);
-      expect(await next!.ask('nothing')).toBe('?');
+      next!.socket.write('nothing');
+      // A session that begins before the broadcast of onDisconnected is over may get it, too.
+      expect(await readTo(next!, '?')).toMatch(/^(. left)?\?$/);
       broadcast(core, 'to the room', 'room');
       broadcast(core, 'to the late', 'late');
       broadcast(core, 'all');
-      expect(await read(next!, 3)).toBe('all');
+      expect(await readTo(next!, 'all')).toMatch(/^(. left)?all$/);
       for (const client of [next!, staying!]) {
         client.socket.resume().end();
         await client.closed;
