@@ -151,25 +151,29 @@ describe.runIf(available)('listeners on a shared port', () => {
     expect(await client!.ask('hello')).toBe('hello');
   });
 
-  test('connections that wait in the backlog when the listener stops are accepted, and end in order', async () => {
-    const notes = new Notes();
-    const { core, port } = await serveShared('script', { concurrency: 1, threads: 1 });
-    const second = await serveShared('script', {}, {}, core);
-    const [busy] = await connect(port, 1);
-    busy!.socket.write('block 1');
-    await notes.noted(1);
-    // The only thread is blocked.
-    const clients = await connect(second.port, 20);
-    const errors: string[] = [];
-    for (const { socket } of clients) {
-      socket.on('error', ({ code }: NodeJS.ErrnoException) => errors.push(code!));
-      socket.resume().on('end', () => socket.end());
-    }
-    const stopped = second.listener.stop();
-    notes.set(1);
-    await stopped;
-    await Promise.all(clients.map(({ closed }) => closed));
-    expect(errors).toEqual([]);
-    expect(second.listener.stats.accepted).toBe(20);
-  });
+  // Windows does not tell that a backlog has connections: they are reset.
+  test.runIf(process.platform === 'linux')(
+    'connections that wait in the backlog when the listener stops are accepted, and end in order',
+    async () => {
+      const notes = new Notes();
+      const { core, port } = await serveShared('script', { concurrency: 1, threads: 1 });
+      const second = await serveShared('script', {}, {}, core);
+      const [busy] = await connect(port, 1);
+      busy!.socket.write('block 1');
+      await notes.noted(1);
+      // The only thread is blocked.
+      const clients = await connect(second.port, 20);
+      const errors: string[] = [];
+      for (const { socket } of clients) {
+        socket.on('error', ({ code }: NodeJS.ErrnoException) => errors.push(code!));
+        socket.resume().on('end', () => socket.end());
+      }
+      const stopped = second.listener.stop();
+      notes.set(1);
+      await stopped;
+      await Promise.all(clients.map(({ closed }) => closed));
+      expect(errors).toEqual([]);
+      expect(second.listener.stats.accepted).toBe(20);
+    },
+  );
 });
