@@ -9,7 +9,7 @@ import { type Hand, withClock } from '../clock.js';
 import { type Client, connect, until } from '../threads.js';
 import { ENDS } from './modules/notes.js';
 import { Notes } from './script.js';
-import { available, serveShared } from './support.js';
+import { kernel, serveShared } from './support.js';
 
 interface Scene extends Hand {
   readonly core: Core;
@@ -22,7 +22,7 @@ interface Scene extends Hand {
 }
 
 const backends: [string, BackendName][] = [
-  ...(available ? [['on a shared port', 'epoll'] as [string, BackendName]] : []),
+  ...(kernel ? [['on a shared port', kernel] as [string, BackendName]] : []),
   ['on the thread of the core', 'portable'],
 ];
 
