@@ -44,7 +44,7 @@ export function report(core: Core, session: object | null, error: Error): void {
   publish(core, session, error);
 }
 
-/** Publishes an error of user code. @param core a core, or what a thread of a shared port has in its place */
+/** Publishes an error of user code. @param core a core, or its counterpart in a thread of a shared port */
 export function publish(core: object, session: object | null, error: Error): void {
   sessionFailed.publish({ core, session, error });
 }

@@ -2,9 +2,9 @@
 // first in, first out; waiting threads wake last in, first out, so that few threads stay warm; at most `concurrency`
 // threads run at a time. A thread that comes back to wait() goes on with the next packet without a switch.
 
-/** What other threads need to open a shared port. It can be sent to a worker as it is. */
+/** The handle for other threads to open a shared port. It can be sent to a worker as it is. */
 export interface SharedPortToken {
-  /** Who keeps the port: the kernel (Windows), or shared memory. */
+  /** The keeper of the port: the kernel (Windows), or shared memory. */
   readonly kind: 'kernel' | 'memory';
   /** The completion port's HANDLE; -1 where there is none. */
   readonly handle: number;

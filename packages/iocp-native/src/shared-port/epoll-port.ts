@@ -17,7 +17,7 @@ import { SlotPort } from './slot-port.js';
 import { LISTENER, Ready, type SocketPort, WOULD_BLOCK } from './socket-contract.js';
 import { currentIsolate } from './thread-state.js';
 
-/** What other threads need to open the port. It can be sent to a worker as it is. */
+/** The handle for other threads to open the port. It can be sent to a worker as it is. */
 export interface EpollPortToken {
   readonly kind: 'epoll';
   readonly memory: SharedArrayBuffer;

@@ -38,7 +38,7 @@ import { createSocket, endpointOf, finishAccept, setNonBlocking } from '../win32
 import { AcceptEx, closesocket, getsockname, WSAGetLastError, WSARecv, WSASend } from '../win32/ws2_32.js';
 import { LISTENER, Ready, type SocketPort, WOULD_BLOCK } from './socket-contract.js';
 
-/** What other threads need to open the port. It can be sent to a worker as it is. */
+/** The handle for other threads to open the port. It can be sent to a worker as it is. */
 export interface IocpPortToken {
   readonly kind: 'iocp';
   readonly handle: number;

@@ -28,7 +28,7 @@ export class KernelPort implements SharedPort {
   readonly #packet = { key: 0, bytes: 0 };
   readonly #get = GetQueuedCompletionStatus.bound();
   readonly #post = PostQueuedCompletionStatus.bound();
-  // What the kernel writes: the number of bytes, the key, and the OVERLAPPED, which posted packets do not have.
+  // Outputs of the kernel: the number of bytes, the key, and the OVERLAPPED, which posted packets do not have.
   readonly #out = new Uint32Array(6);
   readonly #bytesOut = new Uint8Array(this.#out.buffer, 0, 4);
   readonly #keyOut = new Uint8Array(this.#out.buffer, 8, 8);
@@ -78,7 +78,7 @@ export class KernelPort implements SharedPort {
     if (CloseHandle(this.#handle) === 0) throw win32Error('close a shared port', 'CloseHandle', GetLastError());
   }
 
-  /** The kernel keeps what threads hold. One that was terminated inside only makes close() take longer. */
+  /** The kernel keeps the threads' places. A thread that was terminated inside only makes close() take longer. */
   recover(): void {}
 
   #take(milliseconds: number): boolean {
@@ -86,7 +86,7 @@ export class KernelPort implements SharedPort {
     const taken = this.#get(this.#handle, this.#bytesOut, this.#keyOut, this.#overlappedOut, milliseconds) !== 0;
     const errno = taken ? 0 : GetLastError();
     this.#gate.leave();
-    // Also what close() posts comes out here.
+    // The posts of close() come out here, too.
     if (this.closed) return false;
     if (!taken && errno !== WAIT_TIMEOUT) throw win32Error('wait on a shared port', 'GetQueuedCompletionStatus', errno);
     this.#packet.bytes = this.#out[0]!;

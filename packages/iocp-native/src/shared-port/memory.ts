@@ -1,4 +1,4 @@
-// What a shared port has in shared memory: the queue of posted packets, and the state of each thread. Layout, in 32-bit words:
+// The shared memory of a shared port: the queue of posted packets, and the state of each thread. Layout, in 32-bit words:
 // the header (Word), MAX_THREADS records of one cache line (Field), and pairs of key and bytes, as many as the queue's capacity.
 //
 // A port of sockets has a second source of packets, the kernel. Its threads take a slot before they wait there, and nothing in
@@ -38,7 +38,7 @@ const Word = {
   Records: 10,
   /** Threads that were seen to be blocked. */
   Blocked: 11,
-  /** When a thread last looked what the others are doing, in microseconds. */
+  /** When a thread last looked at the states of the others, in microseconds. */
   Looked: 12,
   /** 1 where packets also come from the kernel. */
   Sockets: 13,
@@ -59,13 +59,13 @@ export const Field = {
   Since: 2,
   /** The number of the packet that it took last. */
   Packet: 3,
-  /** What tells what the thread is doing: Stat, Call and Isolate are a ThreadState. */
+  /** The sources of the thread's state: Stat, Call and Isolate are a ThreadState. */
   Stat: 4,
   /** Since when it has been seen asleep, in microseconds; 0 when it was awake when it was last looked at. */
   Asleep: 5,
   Call: 6,
   Isolate: 7,
-  /** In what it was seen asleep, a Sleep. */
+  /** The kind of sleep it was seen in, a Sleep. */
   Sleep: 8,
 } as const;
 
@@ -96,7 +96,7 @@ const LONG_LOCK = 100_000;
 /** Microseconds between two looks of threads that come back while others are blocked. */
 const LOOK = 100;
 
-/** A thread that works on a packet: its record, the number of its packet, and what tells about it. */
+/** A thread that works on a packet: its record, the number of its packet, and the sources of its state. */
 export interface Worker extends ThreadState {
   readonly record: number;
   readonly packet: number;
@@ -256,7 +256,7 @@ export class PortMemory {
   }
 
   /**
-   * Wakes threads, last in first out: as many as there are packets that nobody comes for, and slots. When there is no
+   * Wakes threads, last in first out: as many as there are packets that no thread comes for, and slots. When there is no
    * slot, the next in line is to watch.
    */
   dispatch(): void {
@@ -283,7 +283,7 @@ export class PortMemory {
     return this.words[Word.Sockets] === 0 ? this.queued > 0 : this.words[Word.Coming] === 0;
   }
 
-  /** True when some thread is blocked, and nobody has looked for a while what they are doing. */
+  /** True when some thread is blocked, and no thread has looked at the others for a while. */
   get shouldLook(): boolean {
     const { words } = this;
     return words[Word.Blocked]! > 0 && ((this.#now() - words[Word.Looked]!) | 0) >= LOOK;
@@ -304,7 +304,7 @@ export class PortMemory {
       }));
   }
 
-  /** What a look at a worker told. One that has been asleep for long enough loses its slot; one that is awake is counted. */
+  /** The result of a look at a worker. One that has been asleep for long enough loses its slot; one that is awake is counted. */
   saw({ record, packet }: Worker, sleep: Sleep): void {
     const { words } = this;
     // By now it may work on another one.
@@ -336,7 +336,7 @@ export class PortMemory {
     }
   }
 
-  /** Takes back what a thread held that is no more. */
+  /** Takes back the slot and the lock of a thread that has ended. */
   recover(deadThreadId: number): void {
     const { words } = this;
     const dead = deadThreadId + 1;

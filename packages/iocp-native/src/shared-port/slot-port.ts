@@ -1,8 +1,8 @@
-// What the shared ports that keep their slots in memory have in common: how a thread joins, lines up for a slot, gives it up
+// The common part of the shared ports that keep their slots in memory: how a thread joins, lines up for a slot, gives it up
 // while it blocks, and how the thread that watches finds slots whose holders are blocked.
 //
 // Linux does not tell a thread that waits for a slot that the holder is blocked. So while all slots are taken and packets may be
-// there, the thread that is next in line watches: now and then it looks what the holders are doing, and takes the slots of those
+// there, the thread that is next in line watches: now and then it looks at the holders' states, and takes the slots of those
 // that are blocked. A holder that runs again is counted again; until some thread comes back to wait(), more than `concurrency`
 // threads run, as on Windows. When a thread waits for packets no thread watches, and an idle port uses no CPU.
 
@@ -98,7 +98,7 @@ export abstract class SlotPort {
   }
 
   /**
-   * Looks what the threads that work are doing: one that is blocked loses its slot, one that runs again is counted. True
+   * Looks at the states of the threads that work: one that is blocked loses its slot, one that runs again is counted. True
    * when one was asleep.
    */
   protected look(): boolean {

@@ -1,7 +1,7 @@
-// What a kernel brings for shared sessions: a port that several threads wait on for the packets of sockets, and the calls of
+// The interfaces of a kernel for shared sessions: a port that several threads wait on for the packets of sockets, and the calls of
 // those sockets. A program has one kernel, so each call of these methods has one target.
 //
-// A connection is armed for what its session waits for, and gives one packet. Until it is armed again, no other thread gets one for
+// A connection is armed for the events that its session waits for, and gives one packet. Until it is armed again, no other thread gets one for
 // the same purpose. epoll says that a socket is ready; a completion port says that an operation has ended: a receive of no bytes,
 // which ends when bytes are there, or the send of the piece that arm() named.
 
@@ -9,7 +9,7 @@ import type { IocpError } from '../contract/errors.js';
 import type { Endpoint, SocketOptions } from '../contract/port.js';
 import type { NativeBlock } from '../native/memory.js';
 
-/** What a socket is armed for, and what it is ready for: bits, with the numbers of EPOLLIN and EPOLLOUT. */
+/** Events that a socket is armed for, or ready for: bits, with the numbers of EPOLLIN and EPOLLOUT. */
 export const Ready = { Read: 1, Write: 4 } as const;
 
 /** The first number of a listening socket's packet; the second is its service. No record of a session has this number. */
@@ -20,7 +20,7 @@ export const WOULD_BLOCK = 11;
 
 /** A thread's view of a port. Each thread opens its own. An error number is the kernel's, positive; 0 is success. */
 export interface SocketPort {
-  /** Of the packet that wait() took: the record and the generation of a session, LISTENER and a service, or what was posted. */
+  /** Of the packet that wait() took: the record and the generation of a session, LISTENER and a service, or the numbers of a post. */
   readonly low: number;
   readonly high: number;
   /** Bits of Ready; 0 for a posted packet. */
@@ -36,7 +36,7 @@ export interface SocketPort {
    */
   wait(timeout: number): boolean;
 
-  /** The packet has been noted: what it was armed for may be armed again. Called once for each packet with bits of Ready. */
+  /** The packet has been noted: its events may be armed again. Called once for each packet with bits of Ready. */
   done(): void;
 
   /** Whether the event loop of this thread may have something to do now. A turn of a loop that has nothing to do costs the thread its place. */
@@ -93,13 +93,13 @@ export interface SocketPort {
   /** Gives the memory of this view of the port back. It is not to be used any more. */
   release(): void;
 
-  /** After the end of a thread: takes back what it held. @param accepted the descriptor that it had stored; -1 for none */
+  /** After the end of a thread: takes back its resources. @param accepted the descriptor that it had stored; -1 for none */
   recover(threadId: number, accepted: number): void;
 }
 
 /** The calls of sockets, which do not wait. Each gives a negated error number when it fails. */
 export interface SharedSockets {
-  /** What receive() has taken. A user gets views of it. */
+  /** The bytes that receive() has taken. A user gets views of them. */
   readonly received: Buffer;
 
   /** Bytes that have been received into `received`; 0 at the peer's end; -WOULD_BLOCK when there are none. */
@@ -114,10 +114,10 @@ export interface SharedSockets {
   /** Tells a socket from others that its descriptor may name later: a part of its inode. 0 where the descriptor is closed, or cannot tell. */
   mark(fd: number): number;
 
-  /** Ends the direction to the peer, after what was sent. */
+  /** Ends the direction to the peer, after all sent bytes. */
   end(fd: number): void;
 
-  /** Closes a connection. @param reset discards what is unsent, and sends RST */
+  /** Closes a connection. @param reset discards unsent bytes, and sends RST */
   close(fd: number, reset: boolean): void;
 
   /** An end of a connection. Throws an IocpError when it is gone. */

@@ -7,7 +7,7 @@ import { createEpollPort, destroyEpollPort, EpollPort, type EpollPortToken } fro
 import { createIocpPort, destroyIocpPort, IocpPort, type IocpPortToken } from './iocp-port.js';
 import type { SharedSockets, SocketPort } from './socket-contract.js';
 
-/** What other threads need to open a port of sockets. It can be sent to a worker as it is. */
+/** The handle for other threads to open a port of sockets. It can be sent to a worker as it is. */
 export type SocketPortToken = EpollPortToken | IocpPortToken;
 
 /** How a port of sockets is made. */
@@ -39,7 +39,7 @@ export function openSocketPort(token: SocketPortToken): { port: SocketPort; sock
   return { port: new EpollPort(token), sockets: new LinuxSharedSockets() };
 }
 
-/** Gives back what the kernel holds for a port. All its sockets are closed, and no thread may use it any more. */
+/** Gives back the kernel's resources of a port. All its sockets are closed, and no thread may use it any more. */
 export function destroySocketPort(token: SocketPortToken): void {
   if (token.kind === 'iocp') destroyIocpPort(token);
   else destroyEpollPort(token);

@@ -1,4 +1,4 @@
-// What a thread is doing, where the kernel says so in /proc (Linux).
+// The state of a thread: running, or asleep in a call, where the kernel says so in /proc (Linux).
 //
 // A thread that only computes also sleeps: its garbage collector hands work to the threads of Node's platform, under a lock that
 // all threads of the process share. On a busy machine a holder of that lock loses its processor, and the thread sleeps for
@@ -8,7 +8,7 @@ import { existsSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { arch } from 'node:process';
 import { native } from '../native/event-loop.js';
 
-/** What a look at a thread tells. */
+/** The result of a look at a thread. */
 export const Sleep = {
   Awake: 0,
   /** It waits for a lock of the process, or for memory: the garbage collector does that, too. */
@@ -45,7 +45,7 @@ const calls = CALLS[arch];
 
 const line = Buffer.alloc(256);
 
-/** What tells about the calling thread. @param isolate of currentIsolate(), or 0: then each sleep counts as the handler's */
+/** The sources of the calling thread's state. @param isolate of currentIsolate(), or 0: then each sleep counts as the handler's */
 export function openThreadState(isolate = 0): ThreadState {
   const stat = open('/proc/thread-self/stat');
   return stat < 0 ? NONE : { stat, call: isolate === 0 ? -1 : open('/proc/thread-self/syscall'), isolate };
@@ -71,7 +71,7 @@ export function currentIsolate(): number {
 const grainOf = (address: number): number => Math.floor(address / GRAIN) % RANGE;
 
 /**
- * What a thread is doing. A thread that has ended is awake; what its descriptors' numbers name by now is of no consequence.
+ * The state of a thread. A thread that has ended is awake; the files that its descriptors' numbers name by now do not matter.
  */
 export function sleepOf({ stat, call, isolate }: ThreadState): Sleep {
   if (!isAsleep(stat)) return Sleep.Awake;
@@ -104,7 +104,7 @@ function read(file: number): string {
   }
 }
 
-/** What the kernel calls the calling thread; 0 where /proc does not say. */
+/** The kernel's number of the calling thread; 0 where /proc does not say. */
 export function ownThread(): number {
   try {
     // "42/task/43"

@@ -34,7 +34,7 @@ export interface AcceptLimits {
     readonly burst?: number;
   };
   /**
-   * What happens to connections beyond `maxSessions` or `rate`. `refuse` resets them. `wait` leaves them in the kernel's backlog
+   * The treatment of connections beyond `maxSessions` or `rate`. `refuse` resets them. `wait` leaves them in the kernel's backlog
    * until they fit the limit. (On Linux the port itself holds up to 1,024 accepted connections; on `node:net` it holds all.)
    * Default `refuse`.
    */
@@ -47,7 +47,7 @@ export interface AcceptLimits {
   readonly proxy?: ProxyOptions;
 }
 
-/** What the filter must know about the sessions. */
+/** The facts about the sessions that the filter uses. */
 export interface Occupancy {
   /** Sessions of the listener, in all threads. */
   readonly count: number;

@@ -23,7 +23,7 @@ import type { WorkerOptions } from './worker-entry.js';
 /** Sessions in the core's worker threads. */
 export interface WorkerSessionOptions extends SessionLimits {
   /**
-   * The module that each worker thread loads: a URL, or an absolute path. Its default export is what a session does: a subclass
+   * The module that each worker thread loads: a URL, or an absolute path. Its default export has the handlers: a subclass
    * of Session, or an object of handlers. It may export `onPost(key, bytes)` for packets that are posted to its thread. If the
    * core has no worker threads, the module runs on the core's own thread. There it may be the program itself; if that waits for
    * `listen()` in a top-level await, connections wait until it has been evaluated.
@@ -134,7 +134,7 @@ export class WorkerTarget implements AcceptTarget {
     this.endpoint = service.first as Endpoint | undefined;
   }
 
-  /** Loads the module in the worker threads. Rejects with what the module throws. */
+  /** Loads the module in the worker threads. Rejects with the error that the module throws. */
   static async open(
     core: Core,
     options: (ListenOptions | LocalListenOptions) & WorkerSessionOptions,
@@ -180,7 +180,7 @@ export class WorkerTarget implements AcceptTarget {
   }
 }
 
-/** The options for the worker threads. Any of them accepts the tickets of the others. Throws what they would throw. */
+/** The options for the worker threads. Any of them accepts the tickets of the others. Throws the errors that they would throw. */
 function checkedTls(options: TlsServerOptions): TlsServerOptions {
   new ServerTls(options).free();
   return { ticketKeys: randomBytes(TICKET_KEYS), ...options };

@@ -156,7 +156,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
 
   /**
    * Starts to listen. Rejects with an IocpError (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL; ENOBUFS if more than 150 other
-   * listeners have taken all events ...), with the resolver's error, with what the module throws, or with a TypeError or RangeError
+   * listeners have taken all events ...), with the resolver's error, with the module's error, or with a TypeError or RangeError
    * for an unknown or invalid option. A path is in use (EADDRINUSE) also while the file of a dead process is there.
    */
   static listen(core: IocpCore, options: LocalListenerOptions): Promise<Listener<PipeEndpoint>>;

@@ -10,7 +10,7 @@ import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-c
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
 
-/** What the session of a client behind a proxy starts with. */
+/** The facts of a client behind a proxy that its session starts with. */
 export interface ProxyInfo {
   /** The client; null if the proxy connects for itself. */
   readonly source: Endpoint | null;

@@ -61,7 +61,7 @@ export class Securing {
     if (signal?.aborted) this.cancel(signal.reason);
   }
 
-  /** What the session starts with. To be called when the session opens, and not before: until then bytes may arrive. */
+  /** The facts that the session starts with. To be called when the session opens, and not before: until then bytes may arrive. */
   origin(): Origin {
     return this.#handshake.origin(null);
   }

@@ -1,4 +1,4 @@
-// Origin: what a connection brings to its session, from what was read before the session opened: a PROXY header, and the handshake
+// Origin: the facts of a connection that were read before its session opened: from a PROXY header, and the handshake
 // of TLS.
 
 import type { Endpoint } from '@overlapped/iocp-native';

@@ -22,7 +22,7 @@ import type { FileQueue, FileSend } from './file-send.js';
 /** Limit of one send's bytes: one session must not take all send buffers. */
 const BYTES_PER_SEND = 65536;
 
-/** Limit of what a direct send offers to the kernel, so that a session does not keep the thread for long. */
+/** Limit of the bytes that a direct send offers to the kernel, so that a session does not keep the thread for long. */
 const BYTES_PER_DIRECT_SEND = 1 << 20;
 
 /** A queued message of up to this many bytes is copied: that costs less than keeping a shared message. */
@@ -104,7 +104,7 @@ export class SendQueue implements FileQueue {
   bytes = 0;
   /** Set if the bytes at the head are lost: the caller has detached or shrunk their ArrayBuffer. */
   gone: IocpError | null = null;
-  /** What the next send offers to the kernel behind its segments: the memory of the bytes at the head. */
+  /** The memory that the next send offers to the kernel behind its segments: the bytes at the head. */
   offered: Uint8Array | null = null;
   readonly #core: Core;
   #head: Segment | null = null;
@@ -273,7 +273,7 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * gather() for a TLS connection: bytes are encrypted in their send buffers. What the connection has to say itself goes first.
+   * gather() for a TLS connection: bytes are encrypted in their send buffers. Records of the connection's own go first.
    * Throws an IocpError of the engine.
    */
   gatherSealed(tls: TlsEngine): GatherList | null {
@@ -311,7 +311,7 @@ export class SendQueue implements FileQueue {
     return last === null ? null : pieces;
   }
 
-  /** What is sent next, in a send buffer or an overflow block, which it fills from the start. Null if there is nothing, or no buffer. */
+  /** The bytes that are sent next, in a send buffer or an overflow block, which it fills from the start. Null if there is nothing, or no buffer. */
   #nextSealed(tls: TlsEngine, first: boolean): Segment | null {
     if (tls.output !== null) return this.#copyOutput(tls, first);
     const head = this.#head;
@@ -353,7 +353,7 @@ export class SendQueue implements FileQueue {
     return null;
   }
 
-  /** Copies what the engine has to say into a send buffer, or an overflow block. */
+  /** Copies the engine's own records into a send buffer, or an overflow block. */
   #copyOutput(tls: TlsEngine, first: boolean): Segment | null {
     const output = tls.output!;
     const segment = this.#copied(output, first);

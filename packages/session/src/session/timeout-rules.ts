@@ -1,4 +1,4 @@
-// The rules of timeouts: what a sweep compares of a session, and which timeout has expired. They know no timer and no thread.
+// The rules of timeouts: the facts of a session that a sweep compares, and which timeout has expired. They know no timer and no thread.
 
 import { IocpError } from '@overlapped/iocp-native';
 import { kBytesArrived, kPartialFrame, kReceives } from './symbols.js';
@@ -25,7 +25,7 @@ export interface Timeouts {
   readonly frame?: number;
 }
 
-/** What a sweep sees of a session. */
+/** The facts of a session that a sweep reads. */
 export interface Watched {
   /** Whether it receives, if there is something. */
   readonly [kReceives]: boolean;
@@ -37,7 +37,7 @@ export interface Watched {
   readonly bytesSent: number;
 }
 
-/** What the last sweep saw of a session. */
+/** The facts of a session at the last sweep. */
 export class IdleState<Session extends Watched> {
   readonly session: Session;
   received = 0;

@@ -1,4 +1,4 @@
-// FrameCutter: cuts what a thread has received for a session into frames, as FrameReader does for a session of one thread. What is
+// FrameCutter: cuts the bytes that a thread has received for a session into frames, as FrameReader does for a session of one thread. What is
 // left lies in the session's frame buffer, where the thread of its next turn finds it.
 
 import { IocpError } from '@overlapped/iocp-native';
@@ -44,7 +44,7 @@ export class FrameCutter {
   }
 
   /**
-   * The next frame. Null if there is no whole frame; what there is lies in the session's buffer then. Throws an IocpError: EMSGSIZE
+   * The next frame. Null if there is no whole frame; its part lies in the session's buffer then. Throws an IocpError: EMSGSIZE
    * for a frame that is too long, EPROTO for bytes that are not a frame, ENOBUFS if the buffer cannot hold a half frame.
    * @param slot the session's record
    * @param buffer the first word of its frame buffer
@@ -65,7 +65,7 @@ export class FrameCutter {
     return framer.body(this.#piece, start, this.#at);
   }
 
-  /** Keeps what next() has not returned, for a later turn. Throws an IocpError (ENOBUFS). */
+  /** Keeps the bytes that next() has not returned, for a later turn. Throws an IocpError (ENOBUFS). */
   keepRest(slot: number, buffer: number): void {
     const left = this.#piece.length - this.#at;
     if (left === 0) return;

@@ -1,4 +1,4 @@
-// SharedHost: what any thread of a server may do with its shared sessions: send, tell, end. Threads that run handlers add to it
+// SharedHost: the calls that any thread of a server has for its shared sessions: send, tell, end. Threads that run handlers add to it
 // (shared-thread.ts).
 
 import {
@@ -122,7 +122,7 @@ export class SharedHost implements SharedSessions {
     return this.table.queues.lengthOf(this.table.at(slot) + Field.Sends);
   }
 
-  /** Sends what is queued, then ends the direction to the peer. */
+  /** Sends the queued bytes, then ends the direction to the peer. */
   end(slot: number, id: number): void {
     const { table } = this;
     const at = table.at(slot);
@@ -166,7 +166,7 @@ export class SharedHost implements SharedSessions {
       Atomics.add(words, at + ServiceField.Failed, 1);
   }
 
-  /** Inside the record's lock: watches the socket for what the session waits for. */
+  /** Inside the record's lock: watches the socket for the events that the session waits for. */
   arm(slot: number): void {
     const { words, queues, block } = this.table;
     const at = this.table.at(slot);
@@ -190,7 +190,7 @@ export class SharedHost implements SharedSessions {
     return true;
   }
 
-  /** The socket is writable: sends what is queued, as far as the kernel takes it. Bytes that it has sent by itself are no longer queued. */
+  /** The socket is writable: sends the queued bytes, as far as the kernel takes them. Bytes that it has sent by itself are no longer queued. */
   protected flush(slot: number): void {
     const { table } = this;
     const { words, queues } = table;

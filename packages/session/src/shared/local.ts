@@ -43,7 +43,7 @@ class LocalSessions implements SharedSessions {
   }
 }
 
-/** The turns of one session, and what its view needs of it. */
+/** The turns of one session, and the members that its view calls. */
 class LocalTurns implements TurnHost {
   readonly #session: LocalSession;
   readonly #view: SharedSession;

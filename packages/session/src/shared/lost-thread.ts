@@ -1,11 +1,11 @@
-// What is to be done when a thread of the shared port has ended, by itself or by force, at any point of its work.
+// The recovery after a thread of the shared port that has ended, by itself or by force, at any point of its work.
 
 import type { SharedHost } from './host.js';
 import { Held } from './protocol.js';
 import { Due, Field, Flag, Reason } from './table.js';
 
 /**
- * Takes back what the thread held, and ends the sessions that it was changing, or whose turn it had. In the core's thread. May be
+ * Takes back the thread's resources, and ends the sessions that it was changing, or whose turn it had. In the core's thread. May be
  * called again for the same thread.
  * @param held the thread's words of Held
  * @param services whose listening sockets are open
@@ -53,7 +53,7 @@ export function recoverThread(
   for (const fd of left) if (fd >= 0) close(fd);
   held[Held.Accepted] = -1;
   held[Held.Closing] = -1;
-  // A packet that it had taken and not begun is lost: whatever it was for is asked for again.
+  // A packet that it had taken and not begun is lost: its cause is asked for again.
   for (const service of services) {
     const lock = table.serviceLock(service);
     // Held for moments. If it is the lock of another thread that has ended, that one's recovery does the same.

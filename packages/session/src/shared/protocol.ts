@@ -1,4 +1,4 @@
-// What the owner of a shared port's threads and the threads say to each other.
+// The protocol between the owner of a shared port's threads and the threads.
 
 import type { MessagePort } from 'node:worker_threads';
 import type { SocketOptions } from '@overlapped/iocp-native';
@@ -21,24 +21,24 @@ export interface HostedService {
   /** Which connections it accepts, and the state of the rate limit. */
   readonly accepts: AcceptLimits;
   readonly tokens: SharedArrayBuffer | null;
-  /** What its sessions keep; null until a thread has said how large that is. It is there before any packet of the service. */
+  /** The memory of its sessions' states; null until a thread has said how large that is. It is there before any packet of the service. */
   readonly states: SharedArrayBuffer | null;
 }
 
-/** What a thread holds that lies in no record, for the core's thread when that thread has ended. */
+/** Descriptors of a thread that lie in no record, for the core's thread when that thread has ended. */
 export const Held = {
   /** The descriptor of a connection that no record has yet; -1 for none. */
   Accepted: 0,
   /** The descriptor that it closes just now; -1 for none. */
   Closing: 1,
-  /** What tells whether that descriptor is closed already: SharedSockets.mark(). */
+  /** Tells whether that descriptor is closed already: SharedSockets.mark(). */
   Mark: 2,
-  /** What the operating system calls the thread; 0 while that is not known. */
+  /** The operating system's number of the thread; 0 while that is not known. */
   Thread: 3,
 } as const;
 export const HELD_WORDS = 4;
 
-/** What a thread is started with. */
+/** The data that a thread is started with. */
 export interface SharedStart {
   readonly token: SocketPortToken;
   readonly table: TableToken;

@@ -31,7 +31,7 @@ try {
   tell({ error: carryError(error) });
 }
 
-/** What the owner has sent: each service's module and its states come before any packet of it. */
+/** The services that the owner has sent: each one's module and its states come before any packet of it. */
 function serviceOf(index: number): HostedService {
   const complete = known.get(index);
   if (complete?.states && complete.serial === thread.serialOf(index)) return complete;

@@ -17,7 +17,7 @@ import {
   kUnbind as unbindState,
 } from './state/layout.js';
 
-/** What a view needs of the thread, or of the core, that runs its handlers. */
+/** The members of the thread, or of the core, that a view calls. */
 export interface TurnHost extends SharedSessions {
   sendTo(slot: number, id: number, bytes: Uint8Array): boolean;
   /** Sends a frame: no other thread's bytes come between its parts. Throws a RangeError for a body that has no frame. */
@@ -53,7 +53,7 @@ export const kContext = Symbol('context');
  * its turn throws, and so does one that is given a field.
  */
 export class SharedSession<Schema extends StateSchema = StateSchema> {
-  /** What each session keeps in shared memory, by name: `{ score: u32, name: text(24) }`. Zeroed for each connection. */
+  /** The fields that each session keeps in shared memory, by name: `{ score: u32, name: text(24) }`. Zeroed for each connection. */
   static state?: StateSchema;
   /** The fields that the static `state` declares. */
   declare readonly state: StateOf<Schema>;
@@ -64,11 +64,11 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
   #stateSize = 0;
   /** Debug mode: where the turn ended. */
   #turn: Error | null = null;
-  /** What destroy() was given, and what a handler threw. @internal */
+  /** The error of destroy(), or of a handler. @internal */
   [kError]: Error | undefined = undefined;
-  /** Cuts what is received into frames; null if onReceive is called. @internal */
+  /** Cuts received bytes into frames; null if onReceive is called. @internal */
   [kFramer]: Framer | null = null;
-  /** The async context of the turn: what one session enters with enterWith() must not reach the next one. @internal */
+  /** The async context of the turn: a store that one session enters with enterWith() must not reach the next one. @internal */
   [kContext]: AsyncResource | null = null;
 
   // Handlers, for subclasses to override.
@@ -99,15 +99,15 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
   }
 
   /**
-   * The session is over: the last handler to run. `error` is the reason, undefined after an orderly end: an IocpError, what a
-   * handler threw, or what destroy() was given.
+   * The session is over: the last handler to run. `error` is the reason, undefined after an orderly end: an IocpError, the error that a
+   * handler threw, or the argument of destroy().
    */
   onDisconnected(error?: Error): unknown;
   onDisconnected(): unknown {
     return undefined;
   }
 
-  /** What names the session in all threads, for ever: a whole number below 2^53. */
+  /** The name of the session in all threads, for ever: a whole number below 2^53. */
   get id(): number {
     void this.#bound;
     return this.#id;

@@ -49,7 +49,7 @@ export class SharedTarget implements AcceptTarget {
     pool.whenOver(service, () => this.#keepStats());
   }
 
-  /** Loads the module in the threads of the shared port. Rejects with what the module throws. */
+  /** Loads the module in the threads of the shared port. Rejects with the error that the module throws. */
   static async open(
     core: Core,
     module: URL | string,

@@ -62,7 +62,7 @@ const CLOCK = {
   },
 };
 
-/** What runs the sessions of one listener, in this thread. */
+/** The class and the views for the sessions of one listener, in this thread. */
 interface Service {
   readonly serial: number;
   readonly kind: SharedKind;
@@ -93,7 +93,7 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   /**
    * @param load has the thread host a service that has begun since it was started
-   * @param serviceOf what a service's sessions need
+   * @param serviceOf gives the options and the states of a service
    */
   constructor(
     table: SharedTable,
@@ -310,7 +310,7 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   // Turns.
 
-  /** Begins a turn, unless another thread has it: then that one looks what is due before it ends. */
+  /** Begins a turn, unless another thread has it: then that one looks at the due bits before it ends. */
   #enter(slot: number, generation: number): void {
     const { table } = this;
     const turn = table.at(slot) + Field.Turn;
@@ -318,7 +318,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const at = table.at(slot);
     // A record without flags is free: a recovery may have posted a packet for it when it was not.
     if (table.generation(slot) !== generation || table.words[at + Field.Flags] === 0) {
-      // Not if acquire() has given the turn to another thread meanwhile. What became due for a new session is that one's.
+      // Not if acquire() has given the turn to another thread meanwhile. Bits that became due for a new session are that one's.
       Atomics.compareExchange(table.words, turn, table.self, 0);
       if (table.words[at + Field.Flags] !== 0 && Atomics.load(table.words, at + Field.Pending) !== 0)
         this.wake(slot, 0);

@@ -40,7 +40,7 @@ const POSTS = 4;
 const LOOK = 5;
 /** With `whenFull: 'wait'`: milliseconds until the limits are checked again. */
 const CHECK_AGAIN = 20;
-/** Milliseconds that the threads get to accept what is in the backlog of a listener that is to close. */
+/** Milliseconds that the threads get to accept the backlog of a listener that is to close. */
 const BACKLOG_PATIENCE = 1000;
 /** Milliseconds beyond its grace that a handler gets to return, before its thread is terminated. */
 const PATIENCE = 2000;
@@ -140,7 +140,7 @@ export class SharedThreads implements Stoppable {
     return this.#core.shared.threads;
   }
 
-  /** Loads a module in the threads. Gives the index of its service. Rejects with what the module throws. */
+  /** Loads a module in the threads. Gives the index of its service. Rejects with the error that the module throws. */
   async open(module: string, limits: SharedLimits, options: SocketOptions): Promise<number> {
     const index = this.#freeService();
     const { words } = this.table;
@@ -319,7 +319,7 @@ export class SharedThreads implements Stoppable {
     if (place && hasThreadEnded(place.held[Held.Thread]!)) this.#recover(place);
   }
 
-  /** Takes back what a thread held that has ended, and ends the sessions whose turn it had. */
+  /** Takes back the resources of a thread that has ended, and ends the sessions whose turn it had. */
   #recover({ threadId, held }: Place): void {
     const close = (fd: number) => closeHandle(this.#core.backend, fd);
     recoverThread(this.host, threadId, held, this.#services.keys(), close);

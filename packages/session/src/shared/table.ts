@@ -41,7 +41,7 @@ export const Field = {
   Sent: 9,
   /** The next free record plus one. */
   Next: 10,
-  /** The queues: what the kernel has not taken, messages of other sessions. */
+  /** The queues: bytes that the kernel has not taken, messages of other sessions. */
   Sends: 11,
   Messages: 11 + QUEUE_WORDS,
   /** The half frame: see FrameCutter. The thread of the turn changes it, without the lock. */
@@ -79,7 +79,7 @@ export const Flag = {
   Aside: 512,
 } as const;
 
-/** What a session's next turn is for. */
+/** The reasons of a session's next turn. */
 export const Due = { Open: 1, Close: 2, Drain: 4, Message: 8, Read: 16 } as const;
 
 /** Why a thread that is not in the turn has a session end. The numbers of errno begin at 1. */
@@ -227,7 +227,7 @@ export class SharedTable {
     return SERVICES + service * SERVICE_WIDTH;
   }
 
-  /** What names a session in all threads, for ever: its record, and how many sessions that has served. */
+  /** The name of a session in all threads, for ever: its record, and how many sessions that has served. */
   idOf(slot: number): number {
     return (this.words[this.at(slot) + Field.Generation]! >>> 0) * SLOT_RANGE + slot;
   }
@@ -272,7 +272,7 @@ export class SharedTable {
     }
   }
 
-  /** What stands for an address in a service: not 0. */
+  /** A hash of an address in a service: not 0. */
   hashOf(service: number, address: string): number {
     let hash = this.words[Header.Seed]! ^ service;
     // FNV-1a.
@@ -353,7 +353,7 @@ export class SharedTable {
   }
 
   /**
-   * A thread has ended: opens the locks that it held, and puts in order what it was changing inside them. Gives the records that it
+   * A thread has ended: opens the locks that it held, and repairs the structures that it was changing inside them. Gives the records that it
    * was changing, or whose turn it had.
    */
   recover(thread: number): number[] {

@@ -125,7 +125,7 @@ export class TlsContext {
     this.#sessions.set(server, session);
   }
 
-  /** Connections that are open keep what they need. */
+  /** Connections that are open keep their context. */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
@@ -210,7 +210,7 @@ export class TlsContext {
   }
 }
 
-/** The connection whose handshake runs: what OpenSSL's callbacks work on. */
+/** The connection whose handshake runs: OpenSSL's callbacks work on it. */
 export const handshaking = { context: null as TlsContext | null };
 
 let registered: { acceptAny: bigint; verify: bigint; selectProtocol: bigint; selectContext: bigint } | undefined;

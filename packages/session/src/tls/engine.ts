@@ -1,10 +1,10 @@
-// TlsEngine: one TLS connection. It turns bytes of the peer into plain ones, and plain bytes into what is sent.
+// TlsEngine: one TLS connection. It turns bytes of the peer into plain ones, and plain bytes into records.
 //
 //   receive buffer -> BIO_write -> SSL_read -> plain buffer      plain bytes -> SSL_write -> BIO_read -> send buffer
 //
 // All engines of a thread share their two memory BIOs and the plain buffer: an idle connection holds none. So both BIOs must be
 // empty when a call of an engine has returned: SSL_read() is called until every whole record has given its bytes and an incomplete
-// one is kept in the SSL, and what OpenSSL writes by itself (alerts, key updates, tickets) is moved to `output` at once.
+// one is kept in the SSL, and records that OpenSSL writes by itself (alerts, key updates, tickets) are moved to `output` at once.
 
 import assert from 'node:assert';
 import { X509Certificate } from 'node:crypto';
@@ -21,7 +21,7 @@ import { RecordCounter } from './record-counter.js';
 const PLAIN_SIZE = 16_384;
 const CERTIFICATE_VERIFY_FAILED = 'ERR_SSL_CERTIFICATE_VERIFY_FAILED';
 
-/** What the engines of this thread share. */
+/** The buffers that the engines of this thread share. */
 interface Shared {
   readonly ssl: OpenSsl;
   readonly input: Address;
@@ -49,7 +49,7 @@ let plainView: Buffer = plain;
 /** Bytes at the start of `plain` that may not be zero. */
 let plainExtent = 0;
 
-/** A view of the first `length` plain bytes. What other connections left behind them is cleared. */
+/** A view of the first `length` plain bytes. Bytes that other connections left behind them are cleared. */
 function viewOfPlain(length: number): Buffer {
   if (length < plainExtent) plain.fill(0, length, plainExtent);
   plainExtent = length;
@@ -61,7 +61,7 @@ function viewOfPlain(length: number): Buffer {
 
 export class TlsEngine {
   readonly context: TlsContext;
-  /** What must be sent before anything else, or null. */
+  /** The records to be sent before anything else, or null. */
   output: Buffer | null = null;
   /** The peer's close_notify has come: it sends no more. */
   peerEnded = false;
@@ -186,7 +186,7 @@ export class TlsEngine {
     return this.output !== null;
   }
 
-  /** What is known of the connection. Null when it is freed, and had not been asked before. */
+  /** The facts of the connection. Null when it is freed, and had not been asked before. */
   get info(): TlsInfo | null {
     if (this.#info === null && this.#ssl !== 0) this.#info = this.#readInfo();
     return this.#info;
@@ -234,7 +234,7 @@ export class TlsEngine {
     return null;
   }
 
-  /** Moves what OpenSSL wants to send to `output`. */
+  /** Moves OpenSSL's records to `output`. */
   #takeOutput(): void {
     const { ssl, output } = this.#shared;
     const length = ssl.BIO_ctrl_pending(output);

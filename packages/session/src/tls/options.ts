@@ -1,4 +1,4 @@
-// The options of TLS, by the names and with the defaults of node:tls, and what a session says of its TLS connection.
+// The options of TLS, by the names and with the defaults of node:tls, and the facts of a session's TLS connection.
 
 import type { X509Certificate } from 'node:crypto';
 
@@ -20,7 +20,7 @@ export interface TlsCredentials {
   readonly pfx?: Uint8Array | readonly Uint8Array[];
 }
 
-/** What servers and clients have in common. */
+/** The options that servers and clients share. */
 export interface TlsOptions extends TlsCredentials {
   /** The certificate authorities that are trusted, in PEM. Default: `tls.rootCertificates`. */
   readonly ca?: Pem;

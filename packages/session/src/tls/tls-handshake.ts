@@ -1,5 +1,5 @@
 // TlsHandshake: a connection whose TLS handshake is not done. When it is done, the connection becomes a session, which gets the
-// receive in flight, the plain bytes that came already, and what is still to be sent.
+// receive in flight, the plain bytes that came already, and the bytes still to be sent.
 //
 //   receive, sends -> done, no send in flight -> onSecured()
 //   broken handshake -> the alert is sent -> close -> Close packet -> onFailed(error)
@@ -81,7 +81,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
     this.#proceed();
   }
 
-  /** What the session starts with. */
+  /** The facts of the connection that the session starts with. */
   origin(client: Endpoint | null): Origin {
     const receive = this.#receive;
     this.#receive = null;
@@ -146,11 +146,11 @@ export class TlsHandshake implements CompletionOwner, Flushable {
     }
   }
 
-  /** Sends what there is; then the handshake is over, if it is done or has failed. */
+  /** Sends the engine's output; then the handshake is over, if it is done or has failed. */
   #proceed(): void {
     if (this.#closing || this.#over || this.#send !== null || this.#waiting) return;
     const { output } = this.#engine!;
-    // What a session has to send is sent by the session.
+    // The session sends its own bytes.
     if (this.#done && this.#failure === null) this.#secured();
     else if (output !== null) this.#startSend(output);
     else if (this.#failure !== null) this.#close(false);

@@ -1,4 +1,4 @@
-// Queues of bytes in memory that all threads see: what the kernel did not take of a session's sends, and messages for a session.
+// Queues of bytes in memory that all threads see: bytes of sends that the kernel did not take, and messages for a session.
 //
 // The bytes lie in blocks of one size, which all queues share (blocks.ts). A queue itself is QUEUE_WORDS words, which lie with
 // their owner:

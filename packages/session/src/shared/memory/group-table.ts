@@ -129,7 +129,7 @@ export class GroupTable {
 
   /**
    * Makes a list of a group's members, as they are now, for nextMember(). It is a copy: a group that is left meanwhile may get another
-   * name, and its new members must not get what was sent to the old ones. Throws an IocpError as join() does (EBUSY).
+   * name, and its new members must not get messages for the old ones. Throws an IocpError as join() does (EBUSY).
    */
   list(name: string): void {
     const bytes = nameBytes(name);
@@ -189,7 +189,7 @@ export class GroupTable {
     throw new IocpError(action, 'the thread that holds the lock of the groups has ended', 'EBUSY', 'lock');
   }
 
-  // What follows is for the thread inside the lock. A group is its index.
+  // The methods below are for the thread inside the lock. A group is its index.
 
   #at(group: number): number {
     return this.#groups + group * GROUP_HEADER;

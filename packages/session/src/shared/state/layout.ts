@@ -33,7 +33,7 @@ export const kBind: unique symbol = Symbol('bind');
 /** After this, each access throws a TypeError until the view is bound again. */
 export const kUnbind: unique symbol = Symbol('unbind');
 
-/** What a view can do besides its fields. */
+/** The methods of a view besides its fields. */
 export interface BindableState {
   [kBind](at: number): void;
   [kUnbind](): void;
@@ -58,7 +58,7 @@ export function stateMemory(memory: ArrayBufferLike): StateMemory {
 
 /** The places of a schema's fields. */
 export class StateLayout<Schema extends StateSchema> {
-  /** What a state costs, in bytes: a multiple of 8. */
+  /** The size of a state, in bytes: a multiple of 8. */
   readonly size: number;
   readonly #arrays: readonly Placed[];
   readonly #View: typeof StateView;
