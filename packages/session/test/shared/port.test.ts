@@ -258,17 +258,21 @@ describe.runIf(available)('sessions on a shared port', () => {
     expect(String((await heard)[0])).toBe('nobody');
   });
 
-  test('a handler that fails is told on the diagnostics channel of its thread, with the view', async () => {
-    const { core, port } = await serveShared('contexts', { concurrency: 1, threads: 1 });
-    const [one, other] = await connect(port, 2);
-    expect(await one!.ask('throw')).toBe('failed: as asked');
-    await one!.closed;
-    expect(await other!.ask('enter bob')).toBe('nobody bob');
-    const heard = once(other!.socket, 'data');
-    for (let id = 0; id < 4; id++) core.tell(id, 'throw');
-    expect(String((await heard)[0])).toBe('failed: as told');
-    await other!.closed;
-  });
+  // The last message and the reset come together. On Windows a reset discards bytes that the peer has not read.
+  test.skipIf(kernel === 'iocp')(
+    'a handler that fails is told on the diagnostics channel of its thread, with the view',
+    async () => {
+      const { core, port } = await serveShared('contexts', { concurrency: 1, threads: 1 });
+      const [one, other] = await connect(port, 2);
+      expect(await one!.ask('throw')).toBe('failed: as asked');
+      await one!.closed;
+      expect(await other!.ask('enter bob')).toBe('nobody bob');
+      const heard = once(other!.socket, 'data');
+      for (let id = 0; id < 4; id++) core.tell(id, 'throw');
+      expect(String((await heard)[0])).toBe('failed: as told');
+      await other!.closed;
+    },
+  );
 
   test('a thread that ends in a turn costs that session, and is replaced', async () => {
     const notes = new Notes();
