@@ -2,7 +2,7 @@
 // the threads, puts another one in the place of one that ended, and ends all of it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { IocpError, type SocketOptions } from '@overlapped/iocp-native';
 import {
   closeHandle,
@@ -283,12 +283,17 @@ export class SharedThreads implements Stoppable {
     Object.assign(place, { worker, threadId, port: port1, empty: false });
     let failure: Error | undefined;
     place.ready = new Promise((resolve, reject) => {
-      port1.on('message', (report: SharedReport) => {
+      const hear = (report: SharedReport) => {
         if (report.service !== undefined) this.#loaded(report.service, report);
         else if ('error' in report) reject(landError(report.error));
         else resolve(report.stateSize);
+      };
+      port1.on('message', hear);
+      worker.once('exit', (code) => {
+        // The end of a thread may be seen before its last messages.
+        for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1)) hear(last.message);
+        reject(failure ?? new Error(`a thread ended with exit code ${code}`));
       });
-      worker.once('exit', (code) => reject(failure ?? new Error(`a thread ended with exit code ${code}`)));
     });
     place.ready.catch(() => {});
     port1.unref();
