@@ -261,7 +261,7 @@ export function takeError(ssl: OpenSsl, action: string, syscall: string): IocpEr
   if (reason === null) return new IocpError(action, 'OpenSSL has failed without a reason', 'ERR_SSL_ERROR', syscall);
   const library = libraryOf(code);
   const prefix = library === ERR_LIB_SSL ? 'ERR_SSL_' : `ERR_OSSL_${LIBRARIES[library] ?? ''}`;
-  return new IocpError(action, reason, prefix + reason.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_'), syscall);
+  return new IocpError(action, reason, prefix + reason.toUpperCase().replaceAll(' ', '_'), syscall);
 }
 
 /** The libraries' names in codes of Node.js. */
