@@ -19,7 +19,7 @@ TOOLS.push('autocannon', 'fastify', 'redis', 'selfsigned', 'undici', 'ws');
  * are counted in /proc.
  */
 const SKIPPED_FILES =
-  'portable io-uring shared-port-memory byte-queues frame-buffers group-table losses tls-fuzz echo simulation simulation-faults swarm cli clients command';
+  'portable io-uring shared-port-memory byte-queues frame-buffers group-table losses tls-fuzz echo simulation simulation-faults swarm swarm/shared cli clients command';
 const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Without projects, which `--exclude` does not reach: each suite is by itself. */
