@@ -59,8 +59,10 @@ function open(path: string): number {
   }
 }
 
-/** Where the Isolate of the calling thread lies, as ThreadState has it; 0 where Node does not tell. */
+/** Where the Isolate of the calling thread lies, as ThreadState has it; 0 where Node does not tell, or it is of no use. */
 export function currentIsolate(): number {
+  // From V8 13 on (Node.js 24) Atomics.wait() sleeps on memory outside of the Isolate: there each sleep counts as the handler's.
+  if (Number.parseInt(process.versions.v8, 10) > 12) return 0;
   try {
     return grainOf(native('intptr_t _ZN2v87Isolate10GetCurrentEv()')());
   } catch {
