@@ -100,6 +100,7 @@ describe.runIf(available)('sessions on a shared port', () => {
 
   // Wine takes no notice of a port's concurrency.
   test.skipIf(wine)('at most `concurrency` handlers run at a time', async () => {
+    const most: number[] = [];
     for (let round = 0; round < 5; round++) {
       const notes = new Notes();
       const { port } = await serveShared('script', { concurrency: 2, threads: 8 });
@@ -109,8 +110,12 @@ describe.runIf(available)('sessions on a shared port', () => {
           for (let i = 0; i < 5; i++) await client.ask('compute');
         }),
       );
-      expect(notes.most).toBe(2);
+      most.push(notes.most);
     }
+    // From Node.js 24 on a thread that collects garbage may count as blocked on a busy machine. Without a limit it would be 8 each time.
+    const exact = kernel === 'iocp' || Number.parseInt(process.versions.v8, 10) < 13;
+    if (exact) expect(most).toEqual([2, 2, 2, 2, 2]);
+    else expect(Math.min(...most)).toBe(2);
   });
 
   test('a handler that blocks lets the next thread run', async () => {
