@@ -434,7 +434,7 @@ export class IocpPort implements SocketPort {
     const { accepts } = this.#places;
     this.#state = at < accepts ? stateOf(at) : at + Accept.State;
     Atomics.store(words, this.#state, taken(this.#thread));
-    // From here on the state says who has it.
+    // From here on the state of the operation names the thread that has the packet.
     words[own + Thread.Overlapped] = 0;
     words[own + Thread.Overlapped + 1] = 0;
     if (at >= accepts) {

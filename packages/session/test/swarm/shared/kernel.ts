@@ -139,7 +139,7 @@ export class Kernel {
     this.#marks.delete(fd);
     for (const peer of socket.backlog) peer.cut();
     if (socket.peer === null) return;
-    // Bytes that nobody has read make a reset of it.
+    // Unread bytes turn a close into a reset.
     if (reset || socket.incoming.length > 0) socket.peer.cut();
     else if (socket.ended) socket.peer.arrive(undefined);
     else {

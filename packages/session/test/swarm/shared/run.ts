@@ -413,7 +413,7 @@ export class SharedRun {
     const model = this.#models.get(id);
     try {
       assert(model !== undefined, `${name} of a session that was not opened`);
-      assert.strictEqual(model.busy, null, `two turns of session ${id} at once`);
+      assert(model.busy === null, `two turns of session ${id} at once`);
       assert(!model.over, `${name} of a session that is over`);
     } catch (error) {
       this.fail(error);
