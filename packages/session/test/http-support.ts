@@ -5,6 +5,8 @@ import http from 'node:http';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BackendName } from '@overlapped/iocp-native';
+import Fastify from 'fastify';
+import { onTestFinished } from 'vitest';
 import type { SessionDuplex } from '../src/index.js';
 import { listenForStreams, openCore } from './streams.js';
 
@@ -75,4 +77,20 @@ let largeHash: Promise<string> | undefined;
 export function hashOfLarge(): Promise<string> {
   largeHash ??= hashOf(largeBody());
   return largeHash;
+}
+
+/** The server of a Fastify application, which does not listen. It closes when the test has finished. */
+export async function fastifyServer(): Promise<http.Server> {
+  let server!: http.Server;
+  const app = Fastify({
+    serverFactory(handler) {
+      server = http.createServer(handler);
+      return server;
+    },
+  });
+  app.get('/hello/:name', ({ params, ip }) => ({ hello: (params as { name: string }).name, ip }));
+  app.post('/sum', ({ body }) => ({ sum: (body as number[]).reduce((sum, n) => sum + n, 0) }));
+  await app.ready();
+  onTestFinished(() => app.close());
+  return server;
 }

@@ -6,10 +6,9 @@ import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import autocannon from 'autocannon';
-import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { ask, hashOf, hashOfLarge, LARGE, largeBody, serve, serveRequests } from './http-support.js';
+import { ask, fastifyServer, hashOf, hashOfLarge, LARGE, largeBody, serve, serveRequests } from './http-support.js';
 import { openCore, turns } from './streams.js';
 import { listen, onEachBackend, pattern, read } from './support.js';
 
@@ -213,18 +212,7 @@ onEachBackend((backend) => {
     });
 
     test('Fastify', async () => {
-      let server!: http.Server;
-      const app = Fastify({
-        serverFactory(handler) {
-          server = http.createServer(handler);
-          return server;
-        },
-      });
-      app.get('/hello/:name', ({ params, ip }) => ({ hello: (params as { name: string }).name, ip }));
-      app.post('/sum', ({ body }) => ({ sum: (body as number[]).reduce((sum, n) => sum + n, 0) }));
-      await app.ready();
-      onTestFinished(() => app.close());
-      const { url } = await serve(backend, server);
+      const { url } = await serve(backend, await fastifyServer());
       expect(JSON.parse((await ask(`${url}/hello/world`)).text)).toEqual({ hello: 'world', ip: '127.0.0.1' });
       const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
       expect(JSON.parse((await ask(`${url}/sum`, post, '[1,2,3]')).text)).toEqual({ sum: 6 });

@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
 import type { BackendName } from '@overlapped/iocp-native';
-import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Connector, Listener, Session, type TlsInfo, type TlsServerOptions } from '../src/index.js';
 import { makeCertificates } from './certificates.js';
+import { fastifyServer } from './http-support.js';
 import { folderWith, programOf, run, start, testWith } from './programs.js';
 import { openCore } from './streams.js';
 import { deferred, onEveryBackend, pattern, withCore } from './support.js';
@@ -300,18 +300,7 @@ onEveryBackend((backend) => {
   );
 
   test('Fastify', async () => {
-    let server!: http.Server;
-    const app = Fastify({
-      serverFactory(handler) {
-        server = http.createServer(handler);
-        return server;
-      },
-    });
-    app.get('/hello/:name', ({ params, ip }) => ({ hello: (params as { name: string }).name, ip }));
-    app.post('/sum', ({ body }) => ({ sum: (body as number[]).reduce((sum, n) => sum + n, 0) }));
-    await app.ready();
-    onTestFinished(() => app.close());
-    const { port, infos } = await serveSite(backend, server);
+    const { port, infos } = await serveSite(backend, await fastifyServer());
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1, ca, servername: 'a.test' });
     onTestFinished(() => agent.destroy());
     const ask = async (path: string, method: string, body?: string) => {

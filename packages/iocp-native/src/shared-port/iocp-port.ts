@@ -239,7 +239,7 @@ export class IocpPort implements SocketPort {
       if (failed === 0) pending++;
     }
     // No packet of this listening socket would come: one that has no operation has it armed again.
-    if (failed !== 0 && pending === 0) PostQueuedCompletionStatus(this.#handle, service, LISTENER, 0);
+    if (failed !== 0 && pending === 0) this.#post(service, LISTENER, 0);
     return failed;
   }
 
@@ -316,6 +316,7 @@ export class IocpPort implements SocketPort {
     const { threads } = this.#places;
     for (let thread = 0; thread < MAX_THREADS; thread++) {
       if (Atomics.load(this.#words, threads + thread * WIDTH + Thread.Owner) === 0) continue;
+      // A thread that gets none for lack of memory sees the end after its SLICE.
       PostQueuedCompletionStatus(this.#handle, 0, 0, 0);
     }
   }
@@ -561,7 +562,13 @@ export class IocpPort implements SocketPort {
   /** Queues the packet of an operation once more: its result is in the OVERLAPPED. */
   #repost(at: number, state: number, key: number): void {
     Atomics.store(this.#words, state, WithKernel);
-    PostQueuedCompletionStatus(this.#handle, 0, key, this.#address + at * 4);
+    this.#post(0, key, this.#address + at * 4);
+  }
+
+  /** Queues a packet that must not be lost. Throws an IocpError: the system is out of memory. */
+  #post(bytes: number, key: number, overlapped: number): void {
+    if (PostQueuedCompletionStatus(this.#handle, bytes, key, overlapped) !== 0) return;
+    throw win32Error('serve a shared port', 'PostQueuedCompletionStatus', GetLastError());
   }
 }
 

@@ -1,69 +1,8 @@
-// The swarm: thousands of seeds, each a run of its own. OVERLAPPED_SWARM_SEEDS says how many, OVERLAPPED_SWARM_FIRST from which
-// on; `pnpm swarm` sets them.
+// The swarm of pinned sessions, listeners, connectors and datagram sessions on the simulation.
 
-import { afterAll, beforeAll, describe, expect, type MockInstance, test, vi } from 'vitest';
 import { plants } from './plants.js';
 import { play } from './play.js';
 import { regressions } from './regressions.js';
+import { describeSwarm } from './suite.js';
 
-// A seed is the same run on every platform, so that one of them, where machines test, may play most of them.
-const many = process.platform === 'linux' && process.env.CI !== undefined;
-const count = Number(process.env.OVERLAPPED_SWARM_SEEDS ?? (many ? 10_000 : 500));
-const first = Number(process.env.OVERLAPPED_SWARM_FIRST ?? 1);
-const traced = process.env.OVERLAPPED_SWARM_TRACE !== undefined;
-/** Seeds of one test: a failure costs no more than the rest of its batch. */
-const BATCH = 1000;
-/** Seeds within which a planted bug is found. */
-const MOST = 500;
-
-/** Plays seeds until one fails, which it throws with the command that plays it again. */
-async function playAll(seeds: Iterable<number>): Promise<void> {
-  for (const seed of seeds) {
-    const failure = await play(seed, traced ? { trace: console.log } : {});
-    if (failure) throw new Error(`seed ${seed} failed; again: pnpm swarm --seed ${seed}`, { cause: failure.error });
-    // The event loop has its turn: vitest hears from us.
-    await new Promise(setImmediate);
-  }
-}
-
-function* range(from: number, length: number): Generator<number> {
-  for (let seed = from; seed < from + length; seed++) yield seed;
-}
-
-// Thousands of handlers fail as planned, and a warning tells of each.
-let silence: MockInstance;
-beforeAll(() => {
-  silence = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
-});
-afterAll(() => silence.mockRestore());
-
-describe('the swarm', () => {
-  const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, i) => first + i * BATCH);
-  test.each(batches)('finds nothing from seed %i on', { timeout: 300_000 }, async (from) => {
-    await playAll(range(from, Math.min(BATCH, first + count - from)));
-  });
-});
-
-// A run that was asked for by hand is about its seeds alone.
-describe.skipIf(process.env.OVERLAPPED_SWARM_FIRST !== undefined)('the swarm itself', () => {
-  test('what failed once does not fail again', async () => {
-    await playAll(Object.values(regressions).flat());
-  });
-
-  test.each(Object.keys(plants))(`finds, within ${MOST} seeds, %s`, async (name) => {
-    for (const seed of range(1, MOST)) {
-      const failure = await play(seed, { plant: plants[name] });
-      if (failure) return;
-    }
-    expect.fail('it was not found');
-  });
-
-  test('the same seed gives the same run', async () => {
-    for (const seed of range(1, 20)) {
-      const [once, again]: [string[], string[]] = [[], []];
-      for (const lines of [once, again]) expect(await play(seed, { trace: (line) => lines.push(line) })).toBeNull();
-      expect(once.length).toBeGreaterThan(0);
-      expect(again).toEqual(once);
-    }
-  });
-});
+describeSwarm('the swarm', { play, plants, seeds: [10_000, 500], most: 500, regressions });
