@@ -71,6 +71,8 @@ interface Place {
   port: MessagePort;
   /** Words of Held. */
   readonly held: Int32Array;
+  /** Until it has loaded its native code it may not be terminated. */
+  guard: LoadGuard;
   /** It has loaded all modules. Gives the bytes of a session's state, of the last of them. */
   ready: Promise<number>;
   pause: number;
@@ -220,7 +222,7 @@ export class SharedThreads implements Stoppable {
     this.#port.close();
     const exits = this.#places.filter(({ empty }) => !empty).map(({ worker }) => exited(worker));
     const late = setTimeout(() => {
-      for (const { worker, empty } of this.#places) if (!empty) void worker.terminate();
+      for (const place of this.#places) if (!place.empty) void terminate(place);
     }, PATIENCE);
     await Promise.all(exits);
     clearTimeout(late);
@@ -248,7 +250,7 @@ export class SharedThreads implements Stoppable {
     } catch (error) {
       // None of them has begun to serve a session. The next listener starts them anew.
       const places = this.#places.splice(0);
-      await Promise.all(places.map(({ worker }) => worker.terminate()));
+      await Promise.all(places.map(terminate));
       throw error;
     }
   }
@@ -280,7 +282,7 @@ export class SharedThreads implements Stoppable {
     guard.watch();
     const { threadId } = worker;
     const born = performance.now();
-    Object.assign(place, { worker, threadId, port: port1, empty: false });
+    Object.assign(place, { worker, threadId, guard, port: port1, empty: false });
     let failure: Error | undefined;
     place.ready = new Promise((resolve, reject) => {
       const hear = (report: SharedReport) => {
@@ -393,8 +395,15 @@ export class SharedThreads implements Stoppable {
   /** A handler does not return. */
   #terminate(threadId: number): void {
     const place = this.#places.find((one) => !one.empty && one.threadId === threadId);
-    void place?.worker.terminate();
+    if (place) void terminate(place);
   }
+}
+
+/** Terminates a thread. That would end the process while the thread loads native code, so it waits until the code is loaded. */
+async function terminate({ worker, guard }: Place): Promise<void> {
+  // The threadId of a thread that has ended is -1.
+  while (worker.threadId !== -1 && !guard.forbid()) await sleep(1);
+  await worker.terminate();
 }
 
 function exited(worker: Worker): Promise<unknown> {

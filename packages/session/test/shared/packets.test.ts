@@ -230,6 +230,13 @@ describe.runIf(available)('shared sessions of frames on a shared port', () => {
     new Notes();
     await expect(serveShared('no-framer')).rejects.toThrow(/framer must be a Framer/);
   });
+
+  test('threads that still load may be ended when a module is refused, again and again', async () => {
+    new Notes();
+    for (let round = 0; round < 10; round++) {
+      await expect(serveShared('no-framer', { concurrency: 4, threads: 8 })).rejects.toThrow(/framer must be a Framer/);
+    }
+  });
 });
 
 /** Clients send numbers, in pieces that cut frames anywhere. */
