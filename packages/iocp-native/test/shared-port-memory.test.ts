@@ -1,6 +1,7 @@
 // What a shared port in memory has to see to itself: its queue's bounds, idleness, and threads that die inside it.
 
 import { once } from 'node:events';
+import { closeSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
@@ -118,7 +119,7 @@ it.skipIf(process.platform !== 'linux' || currentIsolate() === 0)(
     const words = new Int32Array(new SharedArrayBuffer(8));
     const mutex = Buffer.alloc(64);
     const lock = Number(koffi().address(mutex));
-    const code = `const { parentPort, workerData: { words, lock, library } } = require('node:worker_threads');
+    const code = `const { parentPort, workerData: { words, lock, library, signal } } = require('node:worker_threads');
       const { openSync, readSync } = require('node:fs');
       const c = (definition) => require(library).load(null).func(definition);
       parentPort.postMessage({
@@ -128,11 +129,12 @@ it.skipIf(process.platform !== 'linux' || currentIsolate() === 0)(
       });
       Atomics.wait(words, 0, 0);
       c('int pthread_mutex_lock(intptr_t)')(lock);
-      c('int usleep(uint32_t)')(600_000);`;
+      readSync(signal, Buffer.alloc(8));`;
     const library = createRequire(import.meta.url).resolve('koffi');
+    const signal = koffi().load(null).func('int eventfd(unsigned int, int)')(0, 0);
     const unlock = koffi().load(null).func('int pthread_mutex_unlock(intptr_t)');
     koffi().load(null).func('int pthread_mutex_lock(intptr_t)')(lock);
-    const worker = new Worker(code, { eval: true, workerData: { words, lock, library } });
+    const worker = new Worker(code, { eval: true, workerData: { words, lock, library, signal } });
     const exit = once(worker, 'exit');
     const [state] = (await once(worker, 'message')) as [ThreadState];
     await changes('it to sleep in Atomics.wait()', () => sleepOf(state) === Sleep.Blocked);
@@ -141,7 +143,9 @@ it.skipIf(process.platform !== 'linux' || currentIsolate() === 0)(
     await changes('it to wait for the lock', () => sleepOf(state) === Sleep.Lock);
     unlock(lock);
     await changes('it to sleep in the kernel', () => sleepOf(state) === Sleep.Blocked);
+    writeSync(signal, new Uint8Array(new BigUint64Array([1n]).buffer));
     await exit;
+    closeSync(signal);
     expect(mutex.length).toBe(64);
   },
 );

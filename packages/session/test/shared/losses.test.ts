@@ -13,6 +13,7 @@ const Word = { Point: 0, Place: 1, Died: 2, Survived: 3, Lost: 4, Over: 5 };
 const Place = { accept: 1, wait: 2, sendBlock: 3 } as const;
 /** Between two points that are tried: where machines test, each is. */
 const STRIDE = process.env.CI ? 1 : 3;
+const THREADS = 12;
 
 interface Doomed {
   /** What the session is asked to do; or the place where a thread is to end. */
@@ -37,7 +38,7 @@ const scenes: Readonly<Record<string, Doomed>> = {
 
 const open = () => readdirSync('/proc/self/fd').length;
 
-async function answers(client: Client): Promise<boolean> {
+async function answers(client: Client, command = 'ask'): Promise<boolean> {
   let bytes = '';
   let listen = (_piece: unknown) => {};
   const answered = new Promise<boolean>((resolve) => {
@@ -47,7 +48,7 @@ async function answers(client: Client): Promise<boolean> {
     };
     client.socket.on('data', listen);
   });
-  client.socket.write('ask');
+  client.socket.write(command);
   const answer = await Promise.race([answered, client.closed.then(() => false)]);
   client.socket.off('data', listen);
   return answer;
@@ -61,10 +62,11 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
   // What a first core keeps for the next one is there.
   await (await serveShared('mortal')).core.stop();
   const before = open();
-  const { core, listener, port, losses } = await serveShared('mortal', { concurrency: 2, threads: 12 });
+  const { core, listener, port, losses } = await serveShared('mortal', { concurrency: 2, threads: THREADS });
   const [first] = await connect(port, 1);
   expect(await answers(first!)).toBe(true);
-  const bystanders = await connect(port, 3);
+  const bystanders = await connect(port, place === 'wait' ? THREADS : 3);
+  const sessions = 1 + bystanders.length;
   let point = 1;
   for (; ; point += STRIDE) {
     words.fill(0);
@@ -86,8 +88,14 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
       core.send(id, 'sent');
     }
     const isDone = () => words[Word.Died]! + words[Word.Survived]! > 0;
-    // Packets take threads into the wait, and out of it.
-    while (place === 'wait' && !isDone()) await answers(bystanders[0]!);
+    // Packets take threads into the wait, and out of it. The one that is to end may be the last in line for a slot: then all
+    // threads block for a while, so that it gets one.
+    for (let packets = 1; place === 'wait' && !isDone(); packets++) {
+      const asked = packets % 50 === 0 ? bystanders : bystanders.slice(0, 1);
+      const command = asked === bystanders ? 'block' : 'ask';
+      const all = await Promise.all(asked.map((bystander) => answers(bystander, command)));
+      expect(all, `point ${point}`).not.toContain(false);
+    }
     await until(isDone);
     const died = words[Word.Died]! > 0;
     // While one thread is missing.
@@ -97,15 +105,15 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
     const lost: Client[] = [];
     for (const client of clients) if (!(await answers(client))) lost.push(client);
     for (const { socket } of clients) socket.destroy();
-    await until(() => inUse(core).records === 4 && inUse(core).locks === 0);
+    await until(() => inUse(core).records === sessions && inUse(core).locks === 0);
     const told = words[Word.Lost]! + words[Word.Over]!;
     if (place === 'accept') expect(told, `point ${point}`).toBeLessThanOrEqual(1);
     else expect(told, `point ${point}`).toBe(clients.length);
     // The first point is in the turn.
     if (point === 1 && place === undefined) expect([words[Word.Lost], lost]).toEqual([1, [actor]]);
     expect(inUse(core), `point ${point}`).toMatchObject({
-      records: 4,
-      sessions: 4,
+      records: sessions,
+      sessions,
       lostRecords: 0,
       blocks: 0,
       excess: 0,

@@ -18,6 +18,8 @@ const LOST = 4;
 const OVER = 5;
 const Places = { accept: 1, wait: 2, sendBlock: 3 };
 
+const asleep = new Int32Array(new SharedArrayBuffer(4));
+
 const { add, compareExchange, exchange, load } = Atomics;
 /** Points until this thread ends; 0: never. */
 let left = 0;
@@ -80,6 +82,10 @@ export default class Mortal extends SharedSession {
     const [command, argument] = String(data).split(' ');
     switch (command) {
       case 'ask':
+        this.send('answer');
+        return undefined;
+      case 'block':
+        Atomics.wait(asleep, 0, 0, 20);
         this.send('answer');
         return undefined;
       case 'id':
