@@ -10,10 +10,10 @@ import { message } from '../src/random.js';
 /** The long forms: `test:long`. */
 export const LONG = process.env.OVERLAPPED_SOAK_LONG === '1';
 
-/** A suite about signals, limits and figures that Linux has. */
-export function onLinux(name: string, suite: () => void): void {
+/** A suite about signals, limits and figures that Linux has. @param timeout of each test, in milliseconds */
+export function onLinux(name: string, suite: () => void, timeout = 120_000): void {
   const reason = 'only Linux has its signals, limits and figures';
-  if (process.platform === 'linux') describe(name, { timeout: 120_000 }, suite);
+  if (process.platform === 'linux') describe(name, { timeout }, suite);
   else test.skip(`${name}: ${reason}`, () => {});
 }
 

@@ -1,5 +1,6 @@
 // What valgrind says of a server's memory. It sees what the process itself does, with a V8 that compiles nothing; what the
-// kernel writes, the guards of debug mode watch. Ten seconds for each run: where everything is required, and in the long form.
+// kernel writes, the guards of debug mode watch. Ten to forty seconds for each run, and several times that beside other work:
+// where everything is required, and in the long form.
 
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,9 @@ const watch = ['-q', '--smc-check=all-non-file', '--error-exitcode=9', `--suppre
 const node = [process.execPath, '--jitless', '--single-threaded', at('fixtures/watched.mjs')];
 const run = promisify(execFile);
 
-onLinux('under valgrind', () => {
+const PATIENCE = 600_000;
+
+function underValgrind() {
   const required = process.env.OVERLAPPED_REQUIRE === 'all';
   const reason = required ? undefined : LONG ? whyNot('valgrind', '--version') : 'only in the long form';
 
@@ -32,4 +35,6 @@ onLinux('under valgrind', () => {
     const planted = run('valgrind', [...watch, ...node, 'portable', '--plant']);
     await expect(planted).rejects.toMatchObject({ code: 9, stderr: expect.stringContaining('Invalid write') });
   });
-});
+}
+
+onLinux('under valgrind', underValgrind, PATIENCE);
