@@ -1,9 +1,10 @@
 // Builds the site into docs/api: the pages of docs/, and those of the API, from the docstrings of the packages' exports. Fails when a
 // public name has none, when one names a type that is not exported, or when a link leads nowhere. Another folder may be given.
 
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { renderMermaidSVG } from 'beautiful-mermaid';
-import { Application, Comment, Converter, MarkdownEvent, ReflectionKind } from 'typedoc';
+import { Application, Comment, Converter, MarkdownEvent, ReflectionKind, RendererEvent } from 'typedoc';
 
 /** Numbers that carry the names of the kernels' headers are documented there. */
 const HEADERS = [
@@ -11,9 +12,22 @@ const HEADERS = [
   [/\/linux\/layout\.ts$/, 'As in linux/io_uring.h and the headers of the C library.'],
 ];
 
+/** The groups of the list of pages, by the folder of a page. */
+const GROUPS = {
+  'docs/guide/en/': 'The guide',
+  'docs/guide/ko/': '가이드',
+  'docs/': 'Documents',
+  'packages/': 'Packages',
+};
+
+searchAnyLanguage();
 const options = fileURLToPath(new URL('../typedoc.json', import.meta.url));
 const app = await Application.bootstrapWithPlugins({ options });
-app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => documentHeaders(project));
+app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+  documentHeaders(project);
+  groupPages(project);
+});
+app.renderer.on(RendererEvent.BEGIN, ({ project }) => nameByHeading(project));
 app.renderer.on(MarkdownEvent.PARSE, draw, 1000);
 const project = await app.convert();
 if (project) {
@@ -32,6 +46,27 @@ function documentHeaders(project) {
     const file = reflection.sources?.[0]?.fullFileName.replaceAll('\\', '/') ?? '';
     const text = HEADERS.find(([path]) => path.test(file))?.[1];
     if (text !== undefined) reflection.comment ??= new Comment([{ kind: 'text', text }]);
+  }
+}
+
+/** lunr is the index of the search. Its own trimmer keeps only letters of ASCII, so no Korean word would be in the index. */
+function searchAnyLanguage() {
+  const lunr = createRequire(fileURLToPath(import.meta.resolve('typedoc')))('lunr');
+  const trim = (text) => text.replace(/^[^\p{L}\p{N}_]+|[^\p{L}\p{N}_]+$/gu, '');
+  lunr.trimmer = (token) => token.update(trim);
+  lunr.Pipeline.registerFunction(lunr.trimmer, 'unicode-trimmer');
+}
+
+function groupPages(project) {
+  for (const page of project.documents) {
+    page.frontmatter.group = Object.entries(GROUPS).find(([folder]) => page.name.startsWith(folder))[1];
+  }
+}
+
+/** Lists, titles and the search show a page by its heading. Its address, which comes from its file, is given by now. */
+function nameByHeading(project) {
+  for (const page of project.documents) {
+    page.name = /^# (.+)$/m.exec(Comment.combineDisplayParts(page.content))[1];
   }
 }
 

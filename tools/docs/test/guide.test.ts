@@ -84,15 +84,34 @@ describe.each(pages)('%s', (page) => {
     const targets = linksOf(en).map((link) => link.replace(/#.*/, ''));
     expect(targets.filter((target) => !existsSync(join(here, target)))).toEqual([]);
     const tests = [...en.matchAll(/\]\(([^)]+\.ts)\) "([^"]+)"/g)];
-    expect(tests.filter(([, file, title]) => !readFileSync(join(here, file!), 'utf8').includes(title!))).toEqual([]);
+    const isTest = ([, file, title]: RegExpMatchArray) => {
+      const text = readFileSync(join(here, file!), 'utf8');
+      return ["'", '"', '`'].some((quote) => text.includes(`${quote}${title}${quote},`));
+    };
+    expect(tests.filter((each) => !isTest(each)).map(([, file, title]) => `${file}: ${title}`)).toEqual([]);
     expect(programsOf(en).filter((name) => !existsSync(join(TOUR, `${name}.ts`)))).toEqual([]);
   });
 });
 
-test('the guide names every program of the tour', () => {
+describe('the programs of the tour', () => {
   const programs = readdirSync(TOUR).map((file) => file.replace('.ts', ''));
-  const named = new Set(pages.flatMap((page) => programsOf(read('en', page))));
-  expect([...named].toSorted()).toEqual(programs.filter((name) => name !== 'cli').toSorted());
+  const named = [...new Set(pages.flatMap((page) => programsOf(read('en', page))))].toSorted();
+
+  test('are all named', () => {
+    expect(named).toEqual(programs.filter((name) => name !== 'cli').toSorted());
+  });
+
+  test('are run by a test, with the file that `pnpm tour` runs', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { tour: string } };
+    expect(scripts.tour).toMatch(/ && node apps\/tour\/dist\/cli\.js$/);
+    const [tests, lab] = ['tour.test.ts', 'lab-process.ts'].map((file) =>
+      readFileSync(join(TOUR, '../test', file), 'utf8'),
+    );
+    expect(tests).toContain("'../dist/cli.js'");
+    expect(lab).toContain("'../dist/cli.js'");
+    const run = [...all(tests!, /outputOf\('(\w+)'\)/g), ...all(lab!, /\[CLI, '(\w+)'/g)];
+    expect([...new Set(run)].toSorted()).toEqual(named);
+  });
 });
 
 describe('the codes of errors', () => {
@@ -107,9 +126,8 @@ describe('the codes of errors', () => {
     expect(all(read('ko', 'errors'), /^\| `(E[A-Z]+)`/gm)).toEqual(codes);
   });
 
-  test('are all those that Windows numbers have, and each is in the code', () => {
-    const windows = readFileSync(join(IN, 'iocp-native/src/win32/errors.ts'), 'utf8');
-    const known = all(windows, /\[\s*'(E[A-Z]+)',/g);
+  test('are all those of the code, and no others', () => {
+    const known = [...new Set(all(sources, /'(E[A-Z]{3,})'/g))];
     expect(known.length).toBeGreaterThan(30);
     expect(known.filter((code) => !codes.includes(code))).toEqual([]);
     expect(codes.filter((code) => !sources.includes(`'${code}'`))).toEqual([]);

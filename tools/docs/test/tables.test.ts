@@ -46,7 +46,7 @@ test('docs/ENVIRONMENT.md lists the environment variables that the code reads', 
   expect(listed.sort()).toEqual([...found].sort());
 });
 
-test.each(['session', 'jobs', 'net-core'])(
+test.each(['iocp-native', 'session', 'jobs', 'net-core'])(
   'the README of %s lists the error codes of its code, and no others',
   (name) => {
     const sources = files.filter(({ path }) => path.startsWith(`packages/${name}/src/`));
