@@ -12,7 +12,7 @@ export { checkGrace, DEFAULT_GRACE } from './grace.js';
 export { LinuxSharedSockets } from './linux/shared-sockets.js';
 export { koffi } from './native/koffi.js';
 export { createLedger, keepLedger } from './native/ledger.js';
-export { blockAt } from './native/memory.js';
+export { blockAt, sectionOf } from './native/memory.js';
 export { shareBlock } from './native/shared-blocks.js';
 export {
   above,

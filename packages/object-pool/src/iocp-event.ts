@@ -5,12 +5,14 @@
 
 import assert from 'node:assert';
 import { EVENT_SIZE, type NativeBlock, Operation, type Overlapped } from '@overlapped/iocp-native';
-import { debugging } from '@overlapped/iocp-native/internal';
+import { debugging, sectionOf } from '@overlapped/iocp-native/internal';
 import { Slab } from './slab.js';
 
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK = 0xfff;
+/** Slots of a section: a multiple of 64, so that sections are whole pages, also with the guards of debug mode. */
+const SECTION = 1024;
 
 /** An operation in flight. Its fields are small integers and references, so an operation allocates nothing. */
 export class IocpEvent<Owner = unknown> implements Overlapped {
@@ -44,10 +46,17 @@ export class IocpEvent<Owner = unknown> implements Overlapped {
   }
 }
 
-/** The events of one port: a fixed number, made when first needed and reused for ever. It belongs to the port's thread. */
+/**
+ * The events of one port: a fixed number, made when first needed and reused for ever. It belongs to the port's thread.
+ *
+ * The events lie in sections of the block, each a block with a view of its own. V8 counts the bytes of a view as memory that the
+ * garbage collector can free, and starts full collections by that count; a view of all events would count as 54 MiB.
+ */
 export class IocpEventPool<Owner = unknown> {
   readonly #slab: Slab;
   readonly #events: (IocpEvent<Owner> | undefined)[] = [];
+  /** Made when first needed. In debug mode there are none: guards are checked in the view of the whole block. */
+  readonly #sections: NativeBlock[] = [];
 
   /** @param capacity 2^20 at most; the block must hold `capacity * EVENT_SIZE` bytes (see Slab.bytesFor). */
   constructor(block: NativeBlock, capacity: number) {
@@ -103,10 +112,21 @@ export class IocpEventPool<Owner = unknown> {
   }
 
   #create(index: number): IocpEvent<Owner> {
-    const event = new IocpEvent<Owner>(this.#slab.block, this.#slab.offsetOf(index), index);
+    const event = this.#place(index);
     event.generation = this.#slab.generationOf(index) & GENERATION_MASK;
     this.#events[index] = event;
     return event;
+  }
+
+  #place(index: number): IocpEvent<Owner> {
+    const { block } = this.#slab;
+    const offset = this.#slab.offsetOf(index);
+    if (debugging) return new IocpEvent(block, offset, index);
+    const number = Math.floor(index / SECTION);
+    const start = this.#slab.offsetOf(number * SECTION);
+    const size = Math.min(this.#slab.offsetOf(SECTION), block.size - start);
+    this.#sections[number] ??= sectionOf(block, start, size);
+    return new IocpEvent(this.#sections[number]!, offset - start, index);
   }
 
   /** Tells this use of the slot, and its late packets, from the next use. */

@@ -119,6 +119,11 @@ const steps = fc.commands(
   { maxCommands: 60, size: 'max' },
 );
 
+/** Bytes of whole pages that hold so many events. */
+function pages(events: number): number {
+  return Math.ceil((events * EVENT_SIZE) / 4096) * 4096;
+}
+
 function pool(capacity = CAPACITY): Pool {
   return new IocpEventPool<string>(testBlock(EVENT_SIZE * capacity), capacity);
 }
@@ -140,6 +145,20 @@ test('no two events overlap, and each starts where an OVERLAPPED may', () => {
   for (const event of events) {
     expect((event.block.address + event.offset) % 16).toBe(0);
   }
+});
+
+// In debug mode they lie in one block, which has the guards.
+test.skipIf(debugging)('a view of an event shows its neighbours at most, however many events there are', () => {
+  const count = 2500;
+  const block = testBlock(EVENT_SIZE * count);
+  const large = new IocpEventPool<string>(block, count);
+  const events = Array.from({ length: count }, () => large.acquire('me', Operation.Receive)!);
+  const places = events.map((event) => event.block.address + event.offset - block.address);
+  expect(places.sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, i) => i * EVENT_SIZE));
+  const blocks = new Set(events.map((event) => event.block));
+  expect([...blocks].map((section) => section.bytes.length)).toEqual([1024, 1024, 452].map(pages));
+  for (const event of events) event.block.words[event.offset >> 2] = event.index;
+  expect(events.every((event) => event.block.words[event.offset >> 2] === event.index)).toBe(true);
 });
 
 test('a tag is 32 unsigned bits, differs for 4096 uses of a slot, and names its slot', () => {

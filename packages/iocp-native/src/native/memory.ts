@@ -94,6 +94,13 @@ export class NativeBlock {
     return this.#source.view(this.#address + offset, size);
   }
 
+  /** See sectionOf(). @internal */
+  static section(block: NativeBlock, offset: number, size: number): NativeBlock {
+    const paged = offset % PAGE === 0 && size % PAGE === 0;
+    assert(paged && offset >= 0 && size > 0 && offset + size <= block.#size, `${size} bytes from ${offset}`);
+    return new NativeBlock(block.#source, block.#address + offset, size, block.#hidden);
+  }
+
   /** Whether so many bytes lie in the block, and in one slot of it. Asserts that the block is one. @internal */
   static has(block: NativeBlock, offset: number, length: number): boolean {
     if (!(#size in block)) assert.fail('a block that no port has allocated');
@@ -107,6 +114,14 @@ export class NativeBlock {
     this.#words = new Uint32Array(memory);
     return { bytes: this.#bytes, words: this.#words };
   }
+}
+
+/**
+ * A block over a part of another, which starts and ends on a page: its views show no more than the part. Where no kernel reads the
+ * memory, it is memory of its own.
+ */
+export function sectionOf(block: NativeBlock, offset: number, size: number): NativeBlock {
+  return NativeBlock.section(block, offset, size);
 }
 
 /** Blocks of one platform. One store for each thread. */
