@@ -19,6 +19,7 @@ export default defineConfig(
       pool: 'src/pool.ts',
       receive: 'src/receive.ts',
       screenshot: 'test/screenshot.ts',
+      workers: 'src/workers.ts',
     },
     { external: ['playwright-core'] },
   ),

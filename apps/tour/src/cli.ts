@@ -6,7 +6,19 @@ import { command, fail } from '@overlapped/support';
 import { Argument } from 'commander';
 
 /** In the order of the guide. */
-const NAMES = ['fifo', 'lifo', 'concurrency', 'event', 'accept', 'receive', 'end', 'pool', 'blocking', 'lab'];
+const NAMES = [
+  'fifo',
+  'lifo',
+  'concurrency',
+  'event',
+  'accept',
+  'workers',
+  'receive',
+  'end',
+  'pool',
+  'blocking',
+  'lab',
+];
 
 /** The idea of a program is its first line. */
 function ideaOf(name: string): string {

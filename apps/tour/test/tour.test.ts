@@ -101,6 +101,15 @@ test('accept: 256 accepts are outstanding before and after', () => {
   expect(output).toContain('With 3 clients: 3 sessions, 256 accepts outstanding');
 });
 
+test('workers: connections take turns between two threads that do not accept', () => {
+  const output = outputOf('workers');
+  const main = /^Thread (\d+) accepts/.exec(output[0]!)![1];
+  const threads = output.slice(1).map((line) => /^connection \d: .* thread (\d+)$/.exec(line)![1]);
+  expect(threads).toHaveLength(4);
+  expect(threads.slice(2)).toEqual(threads.slice(0, 2));
+  expect(new Set([main, ...threads]).size).toBe(3);
+});
+
 test('receive: bytes in pieces, packets in order', () => {
   expect(outputOf('receive').filter((line) => line.startsWith('onPacket'))).toEqual([
     'onPacket: id 1, "login"',

@@ -93,6 +93,16 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
+test.each(pages.filter((page) => /^\d/.test(page)))('%s has a test and a program under each idea', (page) => {
+  const sections = read('en', page)
+    .split(/^<a id="/m)
+    .slice(1);
+  // A heading of other headings has no text of its own.
+  const ideas = sections.filter((section) => lines(section).filter((line) => line !== '').length > 2);
+  const bare = ideas.filter((section) => !/\.ts\) "/.test(section) || programsOf(section).length === 0);
+  expect(bare.map((section) => section.split('"')[0])).toEqual([]);
+});
+
 describe('the programs of the tour', () => {
   const programs = readdirSync(TOUR).map((file) => file.replace('.ts', ''));
   const named = [...new Set(pages.flatMap((page) => programsOf(read('en', page))))].toSorted();
