@@ -206,7 +206,7 @@ export class PortMemory {
   /** Whether the thread of this record holds a slot, works, and may go on with another packet. Needs no lock. */
   mayGoOn(record: number): boolean {
     const { words } = this;
-    return this.state(record) === State.Running && Atomics.load(words, Word.Holders) <= words[Word.Limit]!;
+    return words[record + Field.State] === State.Running && words[Word.Holders]! <= words[Word.Limit]!;
   }
 
   /** A record for the calling thread; -1 when all are in use. */

@@ -173,7 +173,7 @@ export class SharedHost implements SharedSessions {
     const fd = words[at + Field.Socket]! - 1;
     if (fd < 0) return;
     const flags = words[at + Field.Flags]!;
-    const reads = Atomics.load(words, at + Field.Turn) === 0 && (flags & (Flag.PeerEnded | Flag.Closing)) === 0;
+    const reads = words[at + Field.Turn] === 0 && (flags & (Flag.PeerEnded | Flag.Closing)) === 0;
     const length = queues.headLength(at + Field.Sends);
     const ready = (reads ? Ready.Read : 0) | (length > 0 ? Ready.Write : 0);
     if (ready === 0) return;

@@ -52,8 +52,10 @@ const MOST_VIEWS = 2 ** 20;
 
 const { Read, Close, Open, Drain, Message } = Due;
 
-// A test may put another clock in its place later, which would stop all sessions.
-const { setImmediate } = globalThis;
+// A test may put another clock in its place later, which would stop all sessions. The globals of Node are getters.
+const { setImmediate, performance } = globalThis;
+const { nextTick } = process;
+const resolved = Promise.resolve();
 
 /** Of rate limits, which all threads share. */
 const CLOCK = {
@@ -86,7 +88,8 @@ export class SharedThread extends SharedHost implements TurnHost {
   readonly #load: (service: number) => Promise<unknown>;
   readonly #serviceOf: (service: number) => HostedService;
   readonly #serve = () => this.#next();
-  readonly #requeue = () => queueMicrotask(this.#serve);
+  // queueMicrotask() would make an AsyncResource for each packet.
+  readonly #requeue = () => void resolved.then(this.#serve);
   /** The view of the last received bytes: messages of equal length get the same object. */
   #data: Buffer;
   readonly #cutter: FrameCutter;
@@ -177,7 +180,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     this.#turned = false;
     this.dispatch();
     if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#turnLoop();
-    else process.nextTick(this.#requeue);
+    else nextTick(this.#requeue);
   }
 
   /** Goes on after a turn of the event loop, or at once if that has nothing to do. */
@@ -185,7 +188,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     this.#turned = true;
     if (this.#pending > 0 || this.port.loopDue()) setImmediate(this.#serve);
     // The microtasks of this packet run before the next tick, so all of them are done when the next packet is taken.
-    else process.nextTick(this.#requeue);
+    else nextTick(this.#requeue);
   }
 
   /** Handles the packet that the port has taken. */
@@ -207,7 +210,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     else if (ready !== 0) this.port.done();
     // The last packet of a session that is over frees its record.
     const over = (table.words[at + Field.Flags]! & Flag.Over) !== 0;
-    if (over || Atomics.load(table.words, at + Field.Pending) !== 0) this.#enter(low, high);
+    if (over || table.words[at + Field.Pending] !== 0) this.#enter(low, high);
     // The socket was writable, and is armed for nothing now.
     else if (ready !== 0) this.#rearm(low, high);
   }
@@ -360,7 +363,8 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { words } = table;
     const at = table.at(slot);
     for (;;) {
-      const due = Atomics.exchange(words, at + Field.Pending, 0);
+      // A bit that is not seen yet is seen by #leave().
+      const due = words[at + Field.Pending] === 0 ? 0 : Atomics.exchange(words, at + Field.Pending, 0);
       if ((words[at + Field.Flags]! & Flag.Over) !== 0) {
         if (this.#free(slot, view)) return;
         continue;

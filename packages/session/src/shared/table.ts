@@ -240,8 +240,9 @@ export class SharedTable {
     return this.generation(slot) === (id - slot) / SLOT_RANGE ? slot : -1;
   }
 
+  /** Exact inside the record's lock, and in the session's turn; else it may change at any moment. */
   generation(slot: number): number {
-    return Atomics.load(this.words, this.at(slot) + Field.Generation) >>> 0;
+    return this.words[this.at(slot) + Field.Generation]! >>> 0;
   }
 
   /** Waits for the lock of a record. */
