@@ -13,6 +13,7 @@ import { Origin } from '../session/origin.js';
 import type { Session } from '../session/session.js';
 import { type SessionOptions, SessionSet } from '../session/session-set.js';
 import { admit, dismiss, refuse, Stat } from '../stats.js';
+import { HandshakeTurns } from '../tls/handshake-turns.js';
 import type { ServerTls } from '../tls/server-tls.js';
 import { TlsHandshake } from '../tls/tls-handshake.js';
 import { type AcceptLimits, isRefused } from './accept-filter.js';
@@ -29,6 +30,7 @@ export class Admission implements Stoppable {
   /** Connections whose PROXY header, or TLS handshake, is not complete. */
   readonly #handshakes = new Set<ProxyHandshake | TlsHandshake>();
   readonly #tls: ServerTls | null;
+  readonly #turns: HandshakeTurns | null;
   /** For stop(): called when the last handshake is over. */
   #handshakesOver: (() => void) | undefined;
   /** Number of sessions of each address, and the address of each session. Empty if there is no limit. */
@@ -44,6 +46,7 @@ export class Admission implements Stoppable {
     this.#limits = options;
     this.#onEnd = onEnd;
     this.#tls = tls;
+    this.#turns = tls === null ? null : new HandshakeTurns(core.timers);
     this.#set = new SessionSet(core, options, EVERYONE, (session) => {
       this.#countOut(session);
       onEnd();
@@ -130,15 +133,16 @@ export class Admission implements Stoppable {
 
   #secure(socket: PortSocket, address: string | undefined, client: Endpoint | null, rest: Buffer[] | null): void {
     const { context } = this.#tls!;
-    const handshake = new TlsHandshake(this.#core, socket, context, {
+    const owner = {
       onSecured: () => this.#onSecured(handshake, address, client),
-      onFailed: (error) => {
+      onFailed: (error: Error) => {
         refuse(this.#core, Stat.refusedTls);
         reportTls(this.#core, error);
         this.#dismiss();
         this.#over(handshake);
       },
-    });
+    };
+    const handshake = new TlsHandshake(this.#core, socket, context, owner, this.#turns);
     this.#handshakes.add(handshake);
     handshake.start(rest);
   }

@@ -53,7 +53,7 @@ export class Securing {
       dismiss(core);
       reject(this.#cancelled === null ? error : this.#cancelled[0]);
     };
-    this.#handshake = new TlsHandshake(core, socket, context, { onSecured, onFailed }, host);
+    this.#handshake = new TlsHandshake(core, socket, context, { onSecured, onFailed }, null, host);
     const { timeout, signal } = options;
     if (timeout !== undefined) core.timers.set(this.#deadline, Math.max(1, timeout - (core.timers.now - since)));
     if (signal !== undefined) onAbort(signal, this.#aborted);

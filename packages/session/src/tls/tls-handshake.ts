@@ -21,9 +21,13 @@ import { Origin } from '../session/origin.js';
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import type { TlsContext } from './context.js';
 import { TlsEngine } from './engine.js';
+import type { HandshakeTurns, TurnTaker } from './handshake-turns.js';
 
 /** Limit of the plain bytes that are kept until the session opens. */
 const MAX_REST = 262_144;
+/** Limit of the bytes that wait for the handshake's turn. A ClientHello is shorter. */
+const MAX_EARLY = 32_768;
+const NOTHING = Buffer.alloc(0);
 const pieces = new GatherList();
 
 export interface TlsHandshakeOwner {
@@ -33,13 +37,17 @@ export interface TlsHandshakeOwner {
   onFailed(error: Error): void;
 }
 
-export class TlsHandshake implements CompletionOwner, Flushable {
+export class TlsHandshake implements CompletionOwner, Flushable, TurnTaker {
   readonly socket: PortSocket;
   readonly #core: Core;
   readonly #owner: TlsHandshakeOwner;
   readonly #context: TlsContext;
   readonly #host: string | undefined;
   readonly #deadline: Timer;
+  /** Of a server: a handshake begins in its turn. */
+  readonly #turns: HandshakeTurns | null;
+  /** The bytes that have come before its turn; null from its turn on. */
+  #early: Buffer | null;
   #engine: TlsEngine | null = null;
   #receive: SessionEvent | null = null;
   #send: SessionEvent | null = null;
@@ -53,12 +61,24 @@ export class TlsHandshake implements CompletionOwner, Flushable {
   #closing = false;
   #waiting = false;
 
-  /** @param host the server's name or address; of a client */
-  constructor(core: Core, socket: PortSocket, context: TlsContext, owner: TlsHandshakeOwner, host?: string) {
+  /**
+   * @param turns of a server; null for a client
+   * @param host the server's name or address; of a client
+   */
+  constructor(
+    core: Core,
+    socket: PortSocket,
+    context: TlsContext,
+    owner: TlsHandshakeOwner,
+    turns: HandshakeTurns | null,
+    host?: string,
+  ) {
     this.#core = core;
     this.socket = socket;
     this.#context = context;
     this.#owner = owner;
+    this.#turns = turns;
+    this.#early = turns === null ? null : NOTHING;
     this.#host = host;
     this.#deadline = new Timer(() => this.close(tookTooLong(context.handshakeTimeout)));
   }
@@ -76,7 +96,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
     }
     this.#receive = takeEvent(core, this, Operation.Receive);
     core.port.receive(this.socket, this.#receive);
-    if (rest !== null) this.#step(Buffer.concat(rest));
+    if (rest !== null) this.#arrived(Buffer.concat(rest));
     else if (!this.#context.server) this.#step(null);
     this.#proceed();
   }
@@ -100,7 +120,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
     switch (packet.operation) {
       case Operation.Receive:
         if (packet.data !== null) {
-          if (!this.#closing) this.#step(packet.data);
+          if (!this.#closing) this.#arrived(packet.data);
           this.#core.port.release(packet.buffer);
         } else {
           this.#core.events.release(this.#receive!);
@@ -123,6 +143,29 @@ export class TlsHandshake implements CompletionOwner, Flushable {
     this.#waiting = false;
     this.#proceed();
     return true;
+  }
+
+  /** The handshake may begin: for HandshakeTurns. */
+  onTurn(): void {
+    const early = this.#early!;
+    this.#early = null;
+    this.#step(early);
+    this.#proceed();
+  }
+
+  /** Bytes of the peer. They are kept until it is the handshake's turn. */
+  #arrived(data: Buffer): void {
+    if (this.#early === null) {
+      this.#step(data);
+    } else if (this.#early.length === 0 && this.#turns!.enter(this)) {
+      this.#early = null;
+      this.#step(data);
+    } else {
+      this.#early = Buffer.concat([this.#early, data]);
+      if (this.#early.length <= MAX_EARLY) return;
+      this.#turns!.leave(this);
+      this.onTurn();
+    }
   }
 
   /** @param data bytes of the peer, or null to begin */
@@ -158,6 +201,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
 
   #secured(): void {
     this.#over = true;
+    this.#turns?.leave(this);
     this.#core.timers.clear(this.#deadline);
     this.#owner.onSecured();
   }
@@ -191,6 +235,7 @@ export class TlsHandshake implements CompletionOwner, Flushable {
 
   #close(reset: boolean): void {
     this.#closing = true;
+    this.#turns?.leave(this);
     this.#core.timers.clear(this.#deadline);
     this.#core.port.close(this.socket, reset);
   }
