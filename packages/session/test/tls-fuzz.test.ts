@@ -19,6 +19,8 @@ const PATIENCE = 1000;
 const LANES = 20;
 /** Growth of the process that a thousand connections may cause, in bytes: a leak of one SSL for each is 40 MB or more. */
 const MOST_GROWTH = 30 << 20;
+/** Rounds of these at the most, until one grows less. */
+const ROUNDS = 4;
 
 class Echo extends Session {
   override onReceive(data: Buffer) {
@@ -55,9 +57,14 @@ onEachBackend((backend) => {
           await Promise.all(Array.from({ length: LANES }, lane));
         };
         await round();
-        const used = process.memoryUsage.rss();
-        await round();
-        expect(process.memoryUsage.rss() - used).toBeLessThan(MOST_GROWTH);
+        // A leak grows in each round, the heap of a process in some of them.
+        let growth = Number.POSITIVE_INFINITY;
+        for (let again = 0; again < ROUNDS && growth >= MOST_GROWTH; again++) {
+          const used = process.memoryUsage.rss();
+          await round();
+          growth = process.memoryUsage.rss() - used;
+        }
+        expect(growth).toBeLessThan(MOST_GROWTH);
         await seeServed(port);
         await listener.stop();
         expect(live.engines).toBe(before);

@@ -15,7 +15,6 @@ import { EventLoop } from '../native/event-loop.js';
 import { PortMemory, State } from './memory.js';
 import { SlotPort } from './slot-port.js';
 import { LISTENER, Ready, type SocketPort, WOULD_BLOCK } from './socket-contract.js';
-import { currentIsolate } from './thread-state.js';
 
 /** The handle for other threads to open the port. It can be sent to a worker as it is. */
 export interface EpollPortToken {
@@ -83,7 +82,7 @@ export class EpollPort extends SlotPort implements SocketPort {
   #served = false;
 
   constructor(token: EpollPortToken) {
-    super(token.memory, currentIsolate());
+    super(token.memory);
     this.#epoll = token.epoll;
     this.#bell = token.bell;
   }
@@ -164,8 +163,7 @@ export class EpollPort extends SlotPort implements SocketPort {
         if (this.#take(0)) return true;
       }
     }
-    if (memory.closed || !memory.lock(true)) return this.#end();
-    if (this.record < 0) this.join();
+    if (memory.closed || (this.record < 0 && !this.join()) || !memory.lock(true)) return this.#end();
     if (memory.shouldLook) {
       memory.unlock();
       this.look();

@@ -33,8 +33,7 @@ export class MemoryPort extends SlotPort implements SharedPort {
 
   wait(timeout: number): SharedPacket | null {
     const { memory } = this;
-    if (memory.closed || !memory.lock(true)) return this.ended();
-    if (this.record < 0) this.join();
+    if (memory.closed || (this.record < 0 && !this.join()) || !memory.lock(true)) return this.ended();
     if (memory.shouldLook) {
       memory.unlock();
       this.look();

@@ -59,12 +59,12 @@ export const Field = {
   Since: 2,
   /** The number of the packet that it took last. */
   Packet: 3,
-  /** The sources of the thread's state: Stat, Call and Isolate are a ThreadState. */
+  /** The sources of the thread's state: Stat, Call and Futex are a ThreadState. */
   Stat: 4,
   /** Since when it has been seen asleep, in microseconds; 0 when it was awake when it was last looked at. */
   Asleep: 5,
   Call: 6,
-  Isolate: 7,
+  Futex: 7,
   /** The kind of sleep it was seen in, a Sleep. */
   Sleep: 8,
 } as const;
@@ -210,7 +210,7 @@ export class PortMemory {
   }
 
   /** A record for the calling thread; -1 when all are in use. */
-  join({ stat, call, isolate }: ThreadState): number {
+  join({ stat, call, futex }: ThreadState): number {
     const { words } = this;
     for (let i = 0; i < MAX_THREADS; i++) {
       const record = RECORDS + i * RECORD_WORDS;
@@ -218,7 +218,7 @@ export class PortMemory {
       words[record + Field.State] = State.Away;
       words[record + Field.Stat] = stat;
       words[record + Field.Call] = call;
-      words[record + Field.Isolate] = isolate;
+      words[record + Field.Futex] = futex;
       words[record + Field.Thread] = this.#thread + 1;
       words[Word.Records] = Math.max(words[Word.Records]!, i + 1);
       return record;
@@ -300,7 +300,7 @@ export class PortMemory {
         packet: words[record + Field.Packet]!,
         stat: words[record + Field.Stat]!,
         call: words[record + Field.Call]!,
-        isolate: words[record + Field.Isolate]!,
+        futex: words[record + Field.Futex]!,
       }));
   }
 

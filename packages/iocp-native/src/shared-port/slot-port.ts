@@ -26,12 +26,8 @@ export abstract class SlotPort {
   protected record = -1;
   #state: ThreadState | null = null;
 
-  readonly #isolate: number;
-
-  /** @param isolate see openThreadState() */
-  constructor(memory: SharedArrayBuffer, isolate = 0) {
+  constructor(memory: SharedArrayBuffer) {
     this.memory = new PortMemory(memory);
-    this.#isolate = isolate;
   }
 
   get closed(): boolean {
@@ -65,16 +61,16 @@ export abstract class SlotPort {
     this.memory.recover(threadId);
   }
 
-  /** Inside the lock: gives the thread a record. */
-  protected join(): void {
-    this.#state = openThreadState(this.#isolate);
-    const record = this.memory.join(this.#state);
-    if (record < 0) {
-      this.memory.unlock();
-      this.ended();
-      throw new IocpError('wait on a shared port', 'too many threads do', 'EAGAIN', 'wait');
-    }
-    this.record = record;
+  /** Gives the thread a record. False when the port is closed. */
+  protected join(): boolean {
+    const { memory } = this;
+    this.#state = openThreadState();
+    if (!memory.lock(true)) return false;
+    this.record = memory.join(this.#state);
+    memory.unlock();
+    if (this.record >= 0) return true;
+    this.ended();
+    throw new IocpError('wait on a shared port', 'too many threads do', 'EAGAIN', 'wait');
   }
 
   /** Until it is this thread's turn, or the time is over, or the port is closed. */

@@ -9,7 +9,8 @@ import { openSharedPort, type SharedPort, type SharedPortToken } from '../../src
 import { PortMemory } from '../../src/shared-port/memory.js';
 import { Event } from './script.js';
 
-const library = new URL('../../dist/internal.js', import.meta.url).href;
+/** The built package: a thread reads no TypeScript. */
+export const library = new URL('../../dist/internal.js', import.meta.url).href;
 const FLAGS = 4096;
 const ENTRIES = 65_536;
 const PATIENCE = 20_000;

@@ -112,7 +112,8 @@ describe.runIf(available)('sessions on a shared port', () => {
       );
       most.push(notes.most);
     }
-    // From Node.js 24 on a thread that collects garbage may count as blocked on a busy machine. Without a limit it would be 8 each time.
+    // From Node.js 24 on V8's own locks sleep where Atomics.wait() does: on a busy machine a thread that collects garbage may count as
+    // blocked. Without a limit it would be 8 each time.
     const exact = kernel === 'iocp' || Number.parseInt(process.versions.v8, 10) < 13;
     if (exact) expect(most).toEqual([2, 2, 2, 2, 2]);
     else expect(Math.min(...most)).toBe(2);

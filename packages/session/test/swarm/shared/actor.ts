@@ -195,7 +195,7 @@ export class Actor {
     const sockets = new SimulatedSockets(run, received);
     this.thread = new SharedThread(table, this.port, sockets, this.held, async () => {}, run.serviceOf);
     memory.lock(true);
-    this.#record = memory.join({ stat: -1, call: -1, isolate: 0 });
+    this.#record = memory.join({ stat: -1, call: -1, futex: 0 });
     memory.unlock();
   }
 
