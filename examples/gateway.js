@@ -23,31 +23,21 @@ class Side extends Session {
   }
   /** @param {Error} [error] */
   onDisconnected(error) {
-    // An orderly end was passed on by onEnd(). A reset or a timeout is passed on as a reset.
-    if (error) this.other?.destroy();
+    if (!error) return; // an orderly end was passed on by onEnd()
+    console.error(error.message);
+    this.other?.destroy(); // a reset or a timeout is passed on as a reset
   }
 }
 
 class Client extends Side {
   async onConnected() {
     this.pause(); // until there is a connection to the server behind
-    const options = { timeout: 5000, session: () => new Upstream(this) };
-    await connector.connect({ host, port: Number(upstreamPort) }, options);
-  }
-  /** @param {Error} [error] */
-  onDisconnected(error) {
-    // This is also the error of connect(): a handler that fails closes its session.
-    if (error) console.error(error.message);
-    super.onDisconnected(error);
+    const session = () => Object.assign(new Upstream(), { other: this });
+    await connector.connect({ host, port: Number(upstreamPort) }, { timeout: 5000, session }); // an error closes this session
   }
 }
 
 class Upstream extends Side {
-  /** @param {Client} client */
-  constructor(client) {
-    super();
-    this.other = client;
-  }
   onConnected() {
     if (!this.other?.writable) return this.destroy(); // the client has gone in the meantime
     this.other.other = this;
