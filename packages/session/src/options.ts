@@ -141,14 +141,16 @@ const shared: Checks<SharedListenerOptions> = {
   lowWatermark: whole(0, INT),
   timeouts: group(timeouts),
   linger: atLeast(0),
+  allowHalfOpen: bool,
   slowMembers: session.slowMembers,
-  queueLimit: group<NonNullable<SharedListenerOptions['queueLimit']>>({ perSession: whole(1, INT) }),
+  queueLimit: group<QueueLimitOptions>({ ...queueLimit, perSession: whole(1, INT), inAll: whole(1, INT) }),
   maxSessions: limits.maxSessions,
   maxSessionsPerAddress: limits.maxSessionsPerAddress,
   rate: limits.rate,
   whenFull: limits.whenFull,
   allow: list,
   deny: list,
+  proxy: limits.proxy,
 };
 const connector: Checks<ConnectorOptions> = { ...socketOptionChecks, ...session, session: any, tls: group(tlsClient) };
 const target: Checks<ConnectTarget> = { host: text, port: PORT };

@@ -17,10 +17,7 @@ import { HandshakeTurns } from '../tls/handshake-turns.js';
 import type { ServerTls } from '../tls/server-tls.js';
 import { TlsHandshake } from '../tls/tls-handshake.js';
 import { type AcceptLimits, isRefused } from './accept-filter.js';
-import { ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
-
-/** Milliseconds. The protocol asks for at least 3 seconds, so that a lost segment can be sent again. */
-const HEADER_TIMEOUT = 5000;
+import { HEADER_TIMEOUT, ProxyHandshake, type ProxyInfo } from './proxy-handshake.js';
 
 export class Admission implements Stoppable {
   readonly #core: Core;

@@ -60,7 +60,7 @@ export interface ListenOptions extends SocketOptions, AcceptLimits, TlsListenOpt
 export type ListenerOptions = (ListenOptions & (SessionOptions | WorkerSessionOptions)) | SharedListenerOptions;
 
 /** Sessions that any thread of the core's shared port serves (see SharedSession). */
-export interface SharedListenerOptions extends Omit<ListenOptions, 'tls' | 'proxy'>, SharedSessionOptions {}
+export interface SharedListenerOptions extends Omit<ListenOptions, 'tls'>, SharedSessionOptions {}
 
 /** A local socket. Options of TCP have no effect on it. */
 export interface LocalListenOptions

@@ -10,6 +10,9 @@ import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-c
 import { type SessionEvent, takeEvent } from '../session/session-event.js';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.js';
 
+/** Milliseconds. The protocol asks for at least 3 seconds, so that a lost segment can be sent again. */
+export const HEADER_TIMEOUT = 5000;
+
 /** The facts of a client behind a proxy that its session starts with. */
 export interface ProxyInfo {
   /** The client; null if the proxy connects for itself. */

@@ -9,7 +9,10 @@ import type { Session } from './session.js';
 export interface QueueLimitOptions {
   /** Bytes of one session. Default: no limit. */
   readonly perSession?: number;
-  /** Bytes of all sessions of the thread's core, of all its listeners and connectors. Default: no limit. */
+  /**
+   * Bytes of all sessions of the thread's core, of all its listeners and connectors; for shared sessions, of all shared sessions of the
+   * core. Default: no limit. (All queues of shared sessions together have 64 MiB of memory; a session that finds none is closed.)
+   */
   readonly inAll?: number;
   /**
    * The effect of a send() beyond a limit. Default `close`.

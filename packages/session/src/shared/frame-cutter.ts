@@ -73,6 +73,12 @@ export class FrameCutter {
     this.#keep(slot, buffer, left, left);
   }
 
+  /** The bytes that keepRest() has kept, for a session without frames. */
+  takeRest(buffer: number): Buffer {
+    this.#words[buffer + Word.Length] = 0;
+    return this.#buffers.take(buffer, this.#buffers.lengthOf(buffer));
+  }
+
   /** The frame that begins in the buffer. */
   #complete(slot: number, buffer: number, framer: Framer): Buffer | null {
     const buffers = this.#buffers;

@@ -13,7 +13,7 @@ import type { SharedSessions } from '@overlapped/net-core';
 import { bytesOf, plainBytesOf } from '../bytes.js';
 import type { Framer } from '../framing/framer.js';
 import { EVERYONE } from '../session/groups.js';
-import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
+import { Beyond, Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** The first number of a posted packet that has a thread load a service, the second number. No record has this number. */
 export const HOST = 0xfffffffd;
@@ -139,7 +139,7 @@ export class SharedHost implements SharedSessions {
     const { table } = this;
     const at = table.at(slot);
     table.lock(slot);
-    const open = table.idOf(slot) === id && (table.words[at + Field.Flags]! & Flag.Open) !== 0;
+    const open = table.idOf(slot) === id && (table.words[at + Field.Flags]! & (Flag.Open | Flag.Header)) !== 0;
     if (open) this.#close(slot, at, reason);
     table.unlock(slot);
   }
@@ -173,7 +173,7 @@ export class SharedHost implements SharedSessions {
     const fd = words[at + Field.Socket]! - 1;
     if (fd < 0) return;
     const flags = words[at + Field.Flags]!;
-    const reads = words[at + Field.Turn] === 0 && (flags & (Flag.PeerEnded | Flag.Closing)) === 0;
+    const reads = words[at + Field.Turn] === 0 && (flags & (Flag.PeerEnded | Flag.Closing | Flag.Throttled)) === 0;
     const length = queues.headLength(at + Field.Sends);
     const ready = (reads ? Ready.Read : 0) | (length > 0 ? Ready.Write : 0);
     if (ready === 0) return;
@@ -218,11 +218,15 @@ export class SharedHost implements SharedSessions {
       if (sent > 0) queues.consume(queue, sent);
       if (sent < length) break;
     }
+    table.countSends(at);
     const left = queues.lengthOf(queue);
     const service = table.serviceAt(words[at + Field.Service]!);
-    if ((words[at + Field.Flags]! & Flag.Congested) !== 0 && left <= words[service + ServiceField.LowWatermark]!) {
-      words[at + Field.Flags]! &= ~Flag.Congested;
-      Atomics.or(words, at + Field.Pending, Due.Drain);
+    const waiting = words[at + Field.Flags]! & (Flag.Congested | Flag.Throttled);
+    if (waiting !== 0 && left <= words[service + ServiceField.LowWatermark]!) {
+      words[at + Field.Flags]! &= ~(Flag.Congested | Flag.Throttled);
+      if ((waiting & Flag.Congested) !== 0) Atomics.or(words, at + Field.Pending, Due.Drain);
+      // Frames may wait that have arrived already.
+      if ((waiting & Flag.Throttled) !== 0) Atomics.or(words, at + Field.Pending, Due.Read);
     }
     if (left === 0 && fd >= 0) this.#drained(slot, at);
     table.unlock(slot);
@@ -246,7 +250,7 @@ export class SharedHost implements SharedSessions {
     const flags = words[at + Field.Flags]!;
     const takes = (flags & (Flag.Open | Flag.Ending | Flag.Closing | flag)) === Flag.Open;
     if (takes && table.generation(slot) === generation && !this.#passesOver(slot, at, bytes.length)) {
-      this.#send(slot, at, bytes);
+      this.#send(slot, at, bytes, false);
       // onDrain follows a send() of the session that returned false, and no broadcast.
       if ((flags & Flag.Congested) === 0) words[at + Field.Flags]! &= ~Flag.Congested;
     }
@@ -258,18 +262,34 @@ export class SharedHost implements SharedSessions {
     const { words, queues } = this.table;
     const service = this.table.serviceAt(words[at + Field.Service]!);
     const queued = queues.lengthOf(at + Field.Sends);
-    const limit = words[service + ServiceField.QueueLimit]!;
-    const slow = queued > words[service + ServiceField.HighWatermark]! || (limit > 0 && queued + length > limit);
+    const slow = queued > words[service + ServiceField.HighWatermark]! || !this.#admits(service, queued, length);
     if (slow && words[service + ServiceField.ClosesSlow] === 1) this.#close(slot, at, Reason.TooSlow);
     return slow;
   }
 
-  #send(slot: number, at: number, bytes: Uint8Array): boolean {
+  /** Whether a session that has `queued` bytes may queue `more`. @param service the first word of its service */
+  #admits(service: number, queued: number, more: number): boolean {
+    const { words } = this.table;
+    const perSession = words[service + ServiceField.PerSession]!;
+    const inAll = words[service + ServiceField.InAll]!;
+    return (perSession === 0 || queued + more <= perSession) && (inAll === 0 || this.table.queuedInAll + more <= inAll);
+  }
+
+  /** @param limited whether the queue's limits apply */
+  #send(slot: number, at: number, bytes: Uint8Array, limited = true): boolean {
     const { table } = this;
     const { words, queues } = table;
     const queue = at + Field.Sends;
     const length = lengthOf(bytes);
     const before = queues.lengthOf(queue);
+    const service = table.serviceAt(words[at + Field.Service]!);
+    const beyond = words[service + ServiceField.Beyond]!;
+    // The kernel could take a part of a message, which is no message any more.
+    if (limited && beyond === Beyond.drop && !this.#admits(service, before, length)) {
+      if (before === 0) this.wake(slot, Due.Drain);
+      else words[at + Field.Flags]! |= Flag.Congested;
+      return false;
+    }
     let sent = 0;
     if (before === 0) {
       sent = this.sockets.send(words[at + Field.Socket]! - 1, bytes, length);
@@ -280,14 +300,15 @@ export class SharedHost implements SharedSessions {
       words[at + Field.Sent]! += sent;
       if (sent === length) return true;
     }
-    const service = table.serviceAt(words[at + Field.Service]!);
-    const limit = words[service + ServiceField.QueueLimit]!;
     const rest = sent === 0 ? bytes : plainView(bytes, length).subarray(sent);
     const queued = before + length - sent;
-    if ((limit > 0 && queued > limit) || !queues.append(queue, slot + 1, rest)) {
+    const full = limited && beyond !== Beyond.drop && !this.#admits(service, before, length - sent);
+    if ((full && beyond === Beyond.close) || !queues.append(queue, slot + 1, rest)) {
       this.#close(slot, at, Reason.QueueFull);
       return false;
     }
+    table.countSends(at);
+    if (full) words[at + Field.Flags]! |= Flag.Throttled;
     if (before === 0) this.arm(slot);
     if (queued <= words[service + ServiceField.HighWatermark]!) return true;
     words[at + Field.Flags]! |= Flag.Congested;
@@ -298,7 +319,8 @@ export class SharedHost implements SharedSessions {
   #drained(slot: number, at: number): void {
     const { words } = this.table;
     const flags = words[at + Field.Flags]!;
-    if ((flags & Flag.PeerEnded) !== 0) {
+    const bothEnd = (flags & (Flag.PeerEnded | Flag.Ending)) === (Flag.PeerEnded | Flag.Ending);
+    if (bothEnd || (flags & Flag.Finishing) !== 0) {
       this.wake(slot, Due.Close);
     } else if ((flags & (Flag.Ending | Flag.Ended)) === Flag.Ending) {
       words[at + Field.Flags]! |= Flag.Ended;

@@ -186,6 +186,10 @@ export function localKind(core: Core, kind: SharedKind): new () => Session {
         return this.turns.run((view) => view.onReceive(data));
       }
 
+      override onEnd(): unknown {
+        return this.turns.run((view) => view.onEnd());
+      }
+
       override onDrain(): unknown {
         return this.turns.run((view) => view.onDrain());
       }
@@ -209,6 +213,10 @@ export function localKind(core: Core, kind: SharedKind): new () => Session {
 
     override onPacket(frame: Buffer): unknown {
       return this.turns.run((view) => (view as SharedPacketSession).onPacket(frame));
+    }
+
+    override onEnd(): unknown {
+      return this.turns.run((view) => view.onEnd());
     }
 
     override onDrain(): unknown {

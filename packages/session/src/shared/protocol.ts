@@ -21,6 +21,8 @@ export interface HostedService {
   /** Which connections it accepts, and the state of the rate limit. */
   readonly accepts: AcceptLimits;
   readonly tokens: SharedArrayBuffer | null;
+  /** The clients behind proxies: ClientAddresses. Null without `proxy`. */
+  readonly clients: SharedArrayBuffer | null;
   /** The memory of its sessions' states; null until a thread has said how large that is. It is there before any packet of the service. */
   readonly states: SharedArrayBuffer | null;
 }
@@ -42,6 +44,8 @@ export const HELD_WORDS = 4;
 export interface SharedStart {
   readonly token: SocketPortToken;
   readonly table: TableToken;
+  /** The thread's index among those that use the table. */
+  readonly index: number;
   readonly services: readonly HostedService[];
   readonly port: MessagePort;
   /** Of a ledger, and of a LoadGuard. */

@@ -8,7 +8,7 @@ import { Held, type HostedService, type SharedReport, type SharedStart } from '.
 import { SharedThread } from './shared-thread.js';
 import { blocksSize, SharedTable } from './table.js';
 
-const { token, table, services, port, ledger, guard: loading, held } = workerData as SharedStart;
+const { token, table, index, services, port, ledger, guard: loading, held } = workerData as SharedStart;
 const tell = (report: SharedReport) => port.postMessage(report);
 
 keepLedger(ledger);
@@ -19,12 +19,12 @@ if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
 const block = blockAt(table.address, blocksSize(table.blocks));
 const known = new Map(services.map((service) => [service.index, service]));
 const { port: packets, sockets } = openSocketPort(token);
-const thread = new SharedThread(new SharedTable(table, block), packets, sockets, held, loadLater, serviceOf);
+const thread = new SharedThread(new SharedTable(table, block, index), packets, sockets, held, loadLater, serviceOf);
 guard.done();
 try {
   let stateSize = 0;
-  for (const { index, serial, module } of services)
-    stateSize = thread.host(index, serial, await loadSharedKind(module));
+  for (const { index: service, serial, module } of services)
+    stateSize = thread.host(service, serial, await loadSharedKind(module));
   tell({ stateSize });
   thread.start();
 } catch (error) {

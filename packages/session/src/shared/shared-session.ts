@@ -87,6 +87,15 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
     return undefined;
   }
 
+  /**
+   * The peer has ended its direction, and onReceive has been given all bytes. When this has returned, and its promise has settled, the
+   * session closes as soon as its queue is empty; with `allowHalfOpen` it stays open for sending, until end() is called. It is not
+   * called with `linger: 0`, which resets at once (with `allowHalfOpen` it is).
+   */
+  onEnd(): unknown {
+    return undefined;
+  }
+
   /** After a send that returned false: the queue has drained to the low watermark. */
   onDrain(): unknown {
     return undefined;
@@ -120,13 +129,14 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
 
   /**
    * Sends bytes: the kernel takes them at once, or they are copied and sent when the socket is writable. False if the queue is
-   * above the high watermark (the bytes are queued; wait for onDrain), or if the session takes no more bytes (they are dropped).
+   * above the high watermark (the bytes are queued; wait for onDrain), if the queue's limit forbids it (see QueueLimitOptions), or if
+   * the session takes no more bytes (they are dropped).
    */
   send(data: Uint8Array | string): boolean {
     return this.#bound.sendTo(this.#slot, this.#id, bytesOf(data));
   }
 
-  /** Sends `data` and all queued bytes, then half-closes. The session closes when the peer has ended too. */
+  /** Sends `data` and all queued bytes, then half-closes. The session closes when the peer has ended too. See onEnd(). */
   end(data?: Uint8Array | string): void {
     const host = this.#bound;
     if (data !== undefined) host.sendTo(this.#slot, this.#id, bytesOf(data));
@@ -165,7 +175,7 @@ export class SharedSession<Schema extends StateSchema = StateSchema> {
     return this.#bound.queued(this.#slot);
   }
 
-  /** The peer. Undefined once the connection is gone. Each access asks the operating system. */
+  /** The peer; behind a trusted proxy, the client. Undefined once the connection is gone. Each access asks the operating system. */
   get remote(): Endpoint | undefined {
     return this.#bound.endpoint(this.#slot, 'remote');
   }

@@ -1,14 +1,16 @@
-// SharedSweep: the timeouts, and the linger, of a listener's shared sessions. The core's own thread looks at their records now and
+// SharedSweep: the timeouts, and the linger, of a listener's shared sessions, and the time for a PROXY header. The core's own thread looks at their records now and
 // then. The threads that take packets do no work for it.
 
 import { Timer } from '@overlapped/net-core';
 import type { Core } from '@overlapped/net-core/internal';
+import { HEADER_TIMEOUT } from '../accept/proxy-handshake.js';
 import { kBytesArrived, kPartialFrame, kReceives } from '../session/symbols.js';
-import { IdleState, TimeoutRules, type Timeouts, type Watched } from '../session/timeout-rules.js';
+import { IdleState, TimeoutRules, type Watched } from '../session/timeout-rules.js';
 import { Stat } from '../stats.js';
 import { partialFrame } from './frame-cutter.js';
 import type { SharedHost } from './host.js';
-import { Field, Flag, Reason, type SharedTable } from './table.js';
+import type { SharedLimits } from './shared-threads.js';
+import { Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** Records that are looked at in one turn of the event loop. */
 const MAX_PER_TURN = 8192;
@@ -20,6 +22,8 @@ class Watch implements Watched {
   readonly id: number;
   /** When the session was first seen to end; Infinity before. */
   endingSince = Number.POSITIVE_INFINITY;
+  /** When its connection was first seen without a PROXY header; Infinity before. */
+  headerSince = Number.POSITIVE_INFINITY;
   readonly #table: SharedTable;
   readonly #at: number;
 
@@ -33,7 +37,8 @@ class Watch implements Watched {
   get [kReceives](): boolean {
     const { words } = this.#table;
     const flags = words[this.#at + Field.Flags]!;
-    return (flags & (Flag.PeerEnded | Flag.Closing)) === 0 && Atomics.load(words, this.#at + Field.Turn) === 0;
+    const stopped = (flags & (Flag.PeerEnded | Flag.Closing | Flag.Throttled)) !== 0;
+    return !stopped && Atomics.load(words, this.#at + Field.Turn) === 0;
   }
 
   get [kBytesArrived](): number {
@@ -59,6 +64,7 @@ export class SharedSweep {
   readonly #service: number;
   readonly #rules: TimeoutRules;
   readonly #linger: number;
+  readonly #header: number;
   readonly #interval: number;
   readonly #states: IdleState<Watch>[] = [];
   readonly #timer = new Timer(() => this.#sweep());
@@ -68,14 +74,14 @@ export class SharedSweep {
   #last: number;
   #time = 0;
 
-  /** @param linger milliseconds; Infinity for none */
-  constructor(core: Core, host: SharedHost, service: number, timeouts: Timeouts, linger: number) {
+  constructor(core: Core, host: SharedHost, service: number, { timeouts, linger, accepts }: SharedLimits) {
     this.#core = core;
     this.#host = host;
     this.#service = service;
     this.#rules = new TimeoutRules(timeouts);
     this.#linger = linger;
-    this.#interval = Math.min(this.#rules.interval, linger / 8);
+    this.#header = accepts.proxy ? (accepts.proxy.timeout ?? HEADER_TIMEOUT) : Number.POSITIVE_INFINITY;
+    this.#interval = Math.min(this.#rules.interval, linger / 8, this.#header / 8);
     this.#last = core.timers.now;
     core.timers.set(this.#timer, this.#interval);
   }
@@ -102,19 +108,27 @@ export class SharedSweep {
     const { words } = table;
     const at = table.at(slot);
     const flags = words[at + Field.Flags]!;
-    if ((flags & (Flag.Open | Flag.Closing)) !== Flag.Open || words[at + Field.Service] !== this.#service) return;
+    const open = (flags & (Flag.Open | Flag.Header)) !== 0 && (flags & Flag.Closing) === 0;
+    if (!open || words[at + Field.Service] !== this.#service) return;
     const id = table.idOf(slot);
     let state = this.#states[slot];
     if (state?.session.id !== id) {
       state = new IdleState(new Watch(table, slot, id));
       this.#states[slot] = state;
     }
-    const which = this.#rules.expired(state, this.#time);
     const { session } = state;
+    if ((flags & Flag.Header) !== 0) {
+      session.headerSince = Math.min(session.headerSince, this.#time);
+      if (this.#time - session.headerSince >= this.#header) this.#host.close(slot, id, Reason.Destroyed);
+      return;
+    }
+    const halfOpen = words[table.serviceAt(this.#service) + ServiceField.HalfOpen] === 1;
+    const ends = halfOpen ? Flag.Ending | Flag.Finishing : Flag.Ending | Flag.PeerEnded;
+    const which = this.#rules.expired(state, this.#time);
     if (which !== null) {
       this.#core.statsBlock.values[TIMED_OUT]!++;
       this.#host.close(slot, id, REASONS[which]);
-    } else if ((flags & (Flag.Ending | Flag.PeerEnded)) !== 0) {
+    } else if ((flags & ends) !== 0) {
       session.endingSince = Math.min(session.endingSince, this.#time);
       if (this.#time - session.endingSince >= this.#linger) this.#host.close(slot, id, Reason.Lingered);
     }

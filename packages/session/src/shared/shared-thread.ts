@@ -13,13 +13,15 @@ import {
   WOULD_BLOCK,
 } from '@overlapped/iocp-native/internal';
 import { ObjectPool } from '@overlapped/object-pool';
-import { AcceptFilter, type Occupancy } from '../accept/accept-filter.js';
-import { plainAddress } from '../endpoints.js';
+import { AcceptFilter, isRefused, type Occupancy } from '../accept/accept-filter.js';
+import { type ProxyHeader, readProxyHeader } from '../accept/proxy-header.js';
+import { isListed, plainAddress } from '../endpoints.js';
 import { publish, warn } from '../failures.js';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
 import { tooSlow } from '../session/queue-limit.js';
 import { lingeredOut, timedOut } from '../session/timeout-rules.js';
+import { ClientAddresses } from './client-addresses.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
 import type { SharedKind } from './load-kind.js';
@@ -50,7 +52,7 @@ const IDLE = 1;
 /** A turn has a view; a thread has one turn, and one for each promise that has not settled. */
 const MOST_VIEWS = 2 ** 20;
 
-const { Read, Close, Open, Drain, Message } = Due;
+const { Read, Close, Open, Drain, Message, End } = Due;
 
 // A test may put another clock in its place later, which would stop all sessions. The globals of Node are getters.
 const { setImmediate, performance } = globalThis;
@@ -78,6 +80,7 @@ interface Service {
 export class SharedThread extends SharedHost implements TurnHost {
   readonly #services = new Map<number, Service>();
   readonly #filters = new WeakMap<HostedService, AcceptFilter>();
+  readonly #clients = new WeakMap<SharedArrayBuffer, ClientAddresses>();
   /** Handlers whose promises have not settled. */
   #pending = 0;
   /** The event loop has turned since the last packet. */
@@ -152,9 +155,13 @@ export class SharedThread extends SharedHost implements TurnHost {
   }
 
   endpoint(slot: number, which: 'remote' | 'local'): Endpoint | undefined {
-    const fd = this.table.words[this.table.at(slot) + Field.Socket]! - 1;
+    const at = this.table.at(slot);
+    const fd = this.table.words[at + Field.Socket]! - 1;
+    if (fd < 0) return undefined;
+    const client = which === 'remote' ? this.#clientsOf(this.table.words[at + Field.Service]!)?.get(slot) : null;
+    if (client) return client;
     try {
-      return fd < 0 ? undefined : this.sockets.endpoint(fd, which);
+      return this.sockets.endpoint(fd, which);
     } catch (error) {
       if (isIocpError(error)) return undefined;
       throw error;
@@ -265,10 +272,12 @@ export class SharedThread extends SharedHost implements TurnHost {
   #admit(service: number, record: number, fd: number, filter: AcceptFilter): number {
     const { table } = this;
     const { accepts } = this.#serviceOf(service);
-    const { maxSessionsPerAddress: most = 0 } = accepts;
-    const address = filter.needsAddress || most > 0 ? this.#addressOf(fd) : undefined;
+    const { maxSessionsPerAddress: most = 0, proxy } = accepts;
+    const address = filter.needsAddress || proxy || most > 0 ? this.#addressOf(fd) : undefined;
     if (filter.refuses(address, this.#occupancy(record)) >= 0) return -1;
-    const counted = most > 0 && address !== undefined;
+    if (proxy && (address === undefined || !isListed(proxy.trusted, address))) return -1;
+    // The client behind a proxy is counted when its header has told its address.
+    const counted = most > 0 && address !== undefined && !proxy;
     return counted
       ? table.acquire(service, table.hashOf(service, plainAddress(address)), most)
       : table.acquire(service);
@@ -282,6 +291,18 @@ export class SharedThread extends SharedHost implements TurnHost {
       this.#filters.set(hosted, filter);
     }
     return filter;
+  }
+
+  /** Undefined if the clients of a service do not come through proxies. */
+  #clientsOf(service: number): ClientAddresses | undefined {
+    const { clients: memory } = this.#serviceOf(service);
+    if (memory === null) return undefined;
+    let clients = this.#clients.get(memory);
+    if (clients === undefined) {
+      clients = new ClientAddresses(memory);
+      this.#clients.set(memory, clients);
+    }
+    return clients;
   }
 
   #occupancy(record: number): Occupancy {
@@ -304,9 +325,11 @@ export class SharedThread extends SharedHost implements TurnHost {
     const at = table.at(slot);
     const hosted = this.#services.get(service)!;
     hosted.layout.clear(this.#memoryOf(service, hosted), slot * hosted.layout.size);
-    table.words[at + Field.Flags] = Flag.Open;
+    const clients = this.#clientsOf(service);
+    clients?.set(slot, null);
+    table.words[at + Field.Flags] = clients ? Flag.Header : Flag.Open;
     const failed = this.port.add(table.words[at + Field.Socket]! - 1, slot, table.generation(slot));
-    Atomics.or(table.words, at + Field.Pending, Open);
+    if (!clients) Atomics.or(table.words, at + Field.Pending, Open);
     if (failed !== 0) this.close(slot, table.idOf(slot), failed);
     this.#turn(slot, this.#view(slot));
   }
@@ -373,7 +396,9 @@ export class SharedThread extends SharedHost implements TurnHost {
         if (this.#leave(slot, view)) return;
         continue;
       }
-      if ((due & Close) !== 0 || (words[at + Field.Flags]! & Flag.Closing) !== 0) {
+      const closing = (words[at + Field.Flags]! & Flag.Closing) !== 0;
+      // Another thread may have sent since the queue was empty: then the end comes when it is empty again.
+      if (closing || ((due & Close) !== 0 && this.queued(slot) === 0)) {
         const error = this.#finish(slot, view);
         // The last step before the handler: if this thread ends before it, another one calls onDisconnected. Only a recovery writes flags now, by Atomics, too.
         Atomics.or(words, at + Field.Flags, Flag.Over);
@@ -382,7 +407,8 @@ export class SharedThread extends SharedHost implements TurnHost {
         if (this.#free(slot, view)) return;
         continue;
       }
-      const result = this.#handle(slot, at, view, due);
+      if (due === Close) continue;
+      const result = this.#handle(slot, at, view, due & ~Close);
       if (this.#follow(slot, view, result, 0)) return;
     }
   }
@@ -390,7 +416,7 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** Calls the handler of one bit; the others stay due. */
   #handle(slot: number, at: number, view: SharedSession, due: number): unknown {
     const { words } = this.table;
-    const bit = due & Open || due & Drain || due & Message || Read;
+    const bit = due & Open || due & Drain || due & Message || due & End || Read;
     if (due !== bit) Atomics.or(words, at + Field.Pending, due & ~bit);
     switch (bit) {
       case Open:
@@ -404,6 +430,9 @@ export class SharedThread extends SharedHost implements TurnHost {
         Atomics.or(words, at + Field.Pending, Message);
         return this.#run(view, view.onMessage, message);
       }
+      case End:
+        this.#endReported(slot, at);
+        return undefined;
       default:
         return this.#receive(slot, at, view);
     }
@@ -412,23 +441,31 @@ export class SharedThread extends SharedHost implements TurnHost {
   #receive(slot: number, at: number, view: SharedSession): unknown {
     const { words } = this.table;
     const framer = view[kFramer];
-    if (framer !== null && this.#cutter.waits(at + Field.Frame)) {
-      // Frames that came with an earlier one, whose handler was async.
+    const flags = words[at + Field.Flags]!;
+    if ((flags & Flag.Throttled) !== 0) return undefined;
+    if (this.#cutter.waits(at + Field.Frame)) {
+      // The client's bytes that came with the PROXY header, or frames that came with an earlier one, whose handler was async.
+      if (framer === null) return this.#run(view, view.onReceive, this.#cutter.takeRest(at + Field.Frame));
       this.#cutter.add(NOTHING);
       return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
     }
-    if ((words[at + Field.Flags]! & Flag.PeerEnded) !== 0) return undefined;
+    if ((flags & Flag.PeerEnded) !== 0) return undefined;
     const count = this.sockets.receive(words[at + Field.Socket]! - 1);
     if (count > 0) {
-      words[at + Field.Received]! += count;
       if (this.#data.length !== count) this.#data = this.sockets.received.subarray(0, count);
+      if ((flags & Flag.Header) !== 0) {
+        this.#readHeader(slot, at, view);
+        return undefined;
+      }
+      words[at + Field.Received]! += count;
       if (framer !== null) {
         this.#cutter.add(this.#data);
         return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
       }
       return this.#run(view, view.onReceive, this.#data);
     } else if (count === 0) {
-      this.#peerEnded(slot, at);
+      if ((flags & Flag.Header) === 0) return this.#peerEnded(slot, at, view);
+      this.close(slot, view.id, Reason.Destroyed);
     } else if (count !== -WOULD_BLOCK) {
       view[kError] ??= this.sockets.error('receive', 'recv', -count);
       this.close(slot, view.id, Reason.Destroyed);
@@ -441,7 +478,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { words } = this.table;
     const cutter = this.#cutter;
     const buffer = at + Field.Frame;
-    while ((Atomics.load(words, at + Field.Flags) & Flag.Closing) === 0) {
+    while ((Atomics.load(words, at + Field.Flags) & (Flag.Closing | Flag.Throttled)) === 0) {
       let frame: Buffer | null | undefined;
       let result: unknown;
       try {
@@ -455,22 +492,108 @@ export class SharedThread extends SharedHost implements TurnHost {
         break;
       }
       if (result === undefined || !isThenable(result)) continue;
-      try {
-        cutter.keepRest(slot, buffer);
-      } catch (error) {
-        this.destroy(view, asError(error));
-      }
-      if (cutter.waits(buffer)) Atomics.or(words, at + Field.Pending, Read);
+      this.#keepRest(slot, at, view);
       return result;
     }
+    if ((words[at + Field.Flags]! & Flag.Throttled) !== 0) this.#keepRest(slot, at, view);
     return undefined;
   }
 
-  #peerEnded(slot: number, at: number): void {
+  /** Keeps received bytes for a later turn. */
+  #keepRest(slot: number, at: number, view: SharedSession): void {
+    try {
+      this.#cutter.keepRest(slot, at + Field.Frame);
+    } catch (error) {
+      this.destroy(view, asError(error));
+    }
+    if (this.#cutter.waits(at + Field.Frame)) Atomics.or(this.table.words, at + Field.Pending, Read);
+  }
+
+  /**
+   * Bytes of the PROXY header have arrived. The parts of one lie in the session's frame buffer. A complete one opens the session, or
+   * refuses the client; then, and if it is malformed, the connection is reset.
+   */
+  #readHeader(slot: number, at: number, view: SharedSession): void {
+    const { table } = this;
+    const { frames } = table;
+    const buffer = at + Field.Frame;
+    const parted = frames.lengthOf(buffer) > 0;
+    const bytes = parted ? Buffer.concat([frames.view(buffer), this.#data]) : this.#data;
+    let header: ProxyHeader | null = null;
+    let refused = false;
+    try {
+      header = readProxyHeader(bytes);
+    } catch {
+      refused = true;
+    }
+    if (header === null) {
+      refused ||= !frames.append(buffer, slot, this.#data, 0, this.#data.length, bytes.length);
+    } else {
+      frames.clear(buffer);
+      refused = !this.#admitClient(slot, at, header);
+      if (!refused) this.#openClient(slot, at, view, bytes.subarray(header.length));
+    }
+    if (refused) this.close(slot, view.id, Reason.Destroyed);
+  }
+
+  /** Lists and limits do not apply to a proxy that connects for itself, as for a health check. */
+  #admitClient(slot: number, at: number, { source }: ProxyHeader): boolean {
+    if (source === null) return true;
+    const { table } = this;
+    const service = table.words[at + Field.Service]!;
+    const { accepts } = this.#serviceOf(service);
+    const { maxSessionsPerAddress: most } = accepts;
+    const address = plainAddress(source.address);
+    if (isRefused(accepts, address)) return false;
+    if (most !== undefined && !table.countAddress(slot, table.hashOf(service, address), most)) return false;
+    this.#clientsOf(service)!.set(slot, source);
+    return true;
+  }
+
+  /** @param rest bytes that came with the header */
+  #openClient(slot: number, at: number, view: SharedSession, rest: Buffer): void {
+    const { table } = this;
+    const { words } = table;
+    words[at + Field.Received]! += rest.length;
+    this.#cutter.add(rest);
+    this.#keepRest(slot, at, view);
+    table.lock(slot);
+    // If the listener stops, or the time is over, the connection is reset.
+    if ((words[at + Field.Flags]! & Flag.Closing) === 0) {
+      words[at + Field.Flags] = Flag.Open;
+      Atomics.or(words, at + Field.Pending, Open);
+    }
+    table.unlock(slot);
+  }
+
+  /** Whether the session stays open for sending, as its peer has ended in order. */
+  #outlivesPeer(at: number): boolean {
+    const { table } = this;
+    const { words } = table;
+    const halfOpen = words[table.serviceAt(words[at + Field.Service]!) + ServiceField.HalfOpen] === 1;
+    return halfOpen && table.frames.lengthOf(at + Field.Frame) === 0;
+  }
+
+  /** The peer has ended its direction. An end in the middle of a frame is an error, and not an orderly end. */
+  #peerEnded(slot: number, at: number, view: SharedSession): unknown {
     const { table } = this;
     table.lock(slot);
     table.words[at + Field.Flags]! |= Flag.PeerEnded;
-    if (!this.ending(slot, at) && this.queued(slot) === 0) Atomics.or(table.words, at + Field.Pending, Close);
+    const reset = !this.#outlivesPeer(at) && this.ending(slot, at);
+    table.unlock(slot);
+    if (reset) return undefined;
+    Atomics.or(table.words, at + Field.Pending, End);
+    return table.frames.lengthOf(at + Field.Frame) > 0 ? undefined : this.#run(view, view.onEnd);
+  }
+
+  /** onEnd has returned, and its promise has settled. */
+  #endReported(slot: number, at: number): void {
+    const { table } = this;
+    const { words } = table;
+    table.lock(slot);
+    if (!this.#outlivesPeer(at)) words[at + Field.Flags]! |= Flag.Finishing;
+    const ends = (words[at + Field.Flags]! & (Flag.Finishing | Flag.Ending)) !== 0;
+    if (ends && this.queued(slot) === 0) Atomics.or(words, at + Field.Pending, Close);
     table.unlock(slot);
   }
 

@@ -24,13 +24,25 @@ import type { Stoppable } from '@overlapped/net-core';
 import { type Core, LoadGuard } from '@overlapped/net-core/internal';
 import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
 import { groupsOf } from '../session/groups.js';
+import type { QueueLimitOptions } from '../session/queue-limit.js';
 import type { Timeouts } from '../session/timeout-rules.js';
+import { clientMemory } from './client-addresses.js';
 import { HOST, SharedHost } from './host.js';
 import { recoverThread } from './lost-thread.js';
 import { monotonic } from './monotonic.js';
 import { HELD_WORDS, Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedSweep } from './shared-sweep.js';
-import { blocksSize, createTable, Field, Flag, MOST_SERVICES, Reason, ServiceField, SharedTable } from './table.js';
+import {
+  Beyond,
+  blocksSize,
+  createTable,
+  Field,
+  Flag,
+  MOST_SERVICES,
+  Reason,
+  ServiceField,
+  SharedTable,
+} from './table.js';
 
 /** Blocks for bytes that wait: 64 MiB of address space. Pages that no block has used take no memory. */
 const BLOCKS = 16_384;
@@ -53,9 +65,9 @@ const LONGEST_PAUSE = 5000;
 export interface SharedLimits {
   readonly highWatermark: number;
   readonly lowWatermark: number;
-  /** Bytes; 0 for none. */
-  readonly queueLimit: number;
+  readonly queueLimit: QueueLimitOptions;
   readonly accepts: AcceptLimits;
+  readonly allowHalfOpen: boolean;
   /** A broadcast closes sessions that are slow. */
   readonly closesSlow: boolean;
   readonly timeouts: Timeouts;
@@ -106,7 +118,9 @@ export class SharedThreads implements Stoppable {
     this.#core = core;
     const block = core.port.allocate(blocksSize(BLOCKS), true);
     shareBlock(block);
-    this.table = new SharedTable(createTable(core.maxSessions, BLOCKS, block.address), block);
+    // The threads of the port, and the core's own.
+    const { threads } = core.shared;
+    this.table = new SharedTable(createTable(core.maxSessions, BLOCKS, block.address, threads + 1), block, threads);
     const posts = 2 ** Math.ceil(Math.log2(Math.max(4096, core.maxSessions * POSTS)));
     this.#token = createSocketPort({
       concurrency: core.shared.concurrency,
@@ -151,13 +165,18 @@ export class SharedThreads implements Stoppable {
     for (const count of [ServiceField.Accepted, ServiceField.Refused, ServiceField.Failed]) words[at + count] = 0;
     words[at + ServiceField.HighWatermark] = limits.highWatermark;
     words[at + ServiceField.LowWatermark] = limits.lowWatermark;
-    words[at + ServiceField.QueueLimit] = limits.queueLimit;
+    const { perSession = 0, inAll = 0, beyond = 'close' } = limits.queueLimit;
+    words[at + ServiceField.PerSession] = perSession;
+    words[at + ServiceField.InAll] = inAll;
+    words[at + ServiceField.Beyond] = Beyond[beyond];
+    words[at + ServiceField.HalfOpen] = limits.allowHalfOpen ? 1 : 0;
     words[at + ServiceField.ClosesSlow] = limits.closesSlow ? 1 : 0;
     words[at + ServiceField.Waits] = 0;
     words[at + ServiceField.NoLinger] = limits.linger === 0 ? 1 : 0;
     const { timeouts, linger, accepts } = limits;
     const tokens = accepts.rate ? createTokens(accepts.rate, monotonic()) : null;
-    const service = { index, serial, module, options, timeouts, accepts, tokens, states: null };
+    const clients = accepts.proxy ? clientMemory(this.table.token.records) : null;
+    const service = { index, serial, module, options, timeouts, accepts, tokens, clients, states: null };
     this.#services.set(index, service);
     try {
       const stateSize = await (this.#places.length === 0 ? this.#startAll() : this.#loadLater(service));
@@ -169,7 +188,7 @@ export class SharedThreads implements Stoppable {
       throw error;
     }
     const sweeps = Object.keys(timeouts).length > 0 || (linger > 0 && linger < Number.POSITIVE_INFINITY);
-    if (sweeps) this.#sweeps.set(index, new SharedSweep(this.#core, this.host, index, timeouts, linger));
+    if (sweeps || accepts.proxy) this.#sweeps.set(index, new SharedSweep(this.#core, this.host, index, limits));
     return index;
   }
 
@@ -265,6 +284,7 @@ export class SharedThreads implements Stoppable {
     const start: SharedStart = {
       token: this.#token,
       table: this.table.token,
+      index: place.index,
       services: [...this.#services.values()],
       port: port2,
       ledger,
@@ -360,8 +380,8 @@ export class SharedThreads implements Stoppable {
       for (let slot = 0; slot < table.used; slot++) {
         const record = table.at(slot);
         const flags = words[record + Field.Flags]!;
-        if (words[record + Field.Service] !== service || (flags & Flag.Open) === 0) continue;
-        if (late >= 0) host.close(slot, table.idOf(slot), Reason.Destroyed);
+        if (words[record + Field.Service] !== service || (flags & (Flag.Open | Flag.Header)) === 0) continue;
+        if (late >= 0 || (flags & Flag.Header) !== 0) host.close(slot, table.idOf(slot), Reason.Destroyed);
         else if ((flags & Flag.Ending) === 0) host.end(slot, table.idOf(slot));
         if (late >= PATIENCE) this.#terminate(words[record + Field.Turn]! - 1);
       }

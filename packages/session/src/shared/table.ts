@@ -53,6 +53,8 @@ export const Field = {
   AddressBehind: 27,
   /** 1 once onConnected was called: if the session ends before that, onDisconnected is not called either. */
   Opened: 28,
+  /** The bytes of Sends, as they are in the sum of all sessions. */
+  Counted: 29,
 } as const;
 const WIDTH = 32;
 
@@ -77,10 +79,16 @@ export const Flag = {
   Torn: 256,
   /** The session has left the group of all sessions. */
   Aside: 512,
+  /** The PROXY header is not complete: there is no session yet, and no handler is called. */
+  Header: 1024,
+  /** The peer has ended, and onEnd has returned: the session closes when its queue is empty. Not with `allowHalfOpen`. */
+  Finishing: 2048,
+  /** The queue's limit is exceeded (`beyond: 'pause'`): nothing is received until the queue has drained. */
+  Throttled: 4096,
 } as const;
 
 /** The reasons of a session's next turn. */
-export const Due = { Open: 1, Close: 2, Drain: 4, Message: 8, Read: 16 } as const;
+export const Due = { Open: 1, Close: 2, Drain: 4, Message: 8, Read: 16, End: 32 } as const;
 
 /** Why a thread that is not in the turn has a session end. The numbers of errno begin at 1. */
 export const Reason = {
@@ -124,10 +132,15 @@ export const ServiceField = {
   Failed: 3,
   /** The descriptor of the listening socket plus one; 0 once it is closed. */
   Listener: 4,
-  /** Limits in bytes: watermarks, and the queue's limit (0: none). */
+  /** Limits in bytes: watermarks, and those of the queue, of each session and of all (0: none). */
   HighWatermark: 5,
   LowWatermark: 6,
-  QueueLimit: 7,
+  PerSession: 7,
+  InAll: 13,
+  /** A number of Beyond: the effect of a send() beyond these limits. */
+  Beyond: 14,
+  /** 1 if a session stays open for sending after its peer's end: `allowHalfOpen`. */
+  HalfOpen: 15,
   /** A SharedLock: held while the listening socket is used, or closed. */
   Lock: 8,
   /** 1 if a session is reset as soon as it, or its peer, ends: `linger: 0`. */
@@ -139,6 +152,25 @@ export const ServiceField = {
   /** Counts the listeners that the service's index has served. */
   Serial: 10,
 } as const;
+
+/** The numbers of `queueLimit.beyond`. */
+export const Beyond = { close: 0, drop: 1, pause: 2 } as const;
+
+/**
+ * The words of a thread's share in the sum of all queued bytes. Only that thread changes them. When it ends in the middle of a change,
+ * the recovery does the rest of it.
+ */
+const Share = {
+  /** threadId + 1. */
+  Thread: 0,
+  /** The thread's part of the sum: it may be negative, as one thread queues bytes that another one sends. */
+  Bytes: 1,
+  /** The first word of the record whose change is going on, or 0; then the new values of Counted and of Bytes. */
+  Record: 2,
+  Counted: 3,
+  Next: 4,
+} as const;
+const SHARE_WIDTH = 5;
 
 /** Milliseconds that a thread waits for a lock at a time, until the core's thread looks whether the holder has ended. */
 const PATIENCE = 100;
@@ -153,6 +185,8 @@ export interface TableToken {
   readonly groups: SharedArrayBuffer;
   readonly records: number;
   readonly blocks: number;
+  /** Threads that use the table. */
+  readonly threads: number;
   /** The address of the blocks: blockAt(). */
   readonly address: number;
 }
@@ -162,14 +196,16 @@ export const blocksSize = (blocks: number): number => blocks * BLOCK_SIZE;
 
 const FIRST = SERVICES + MOST_SERVICES * SERVICE_WIDTH;
 
-export function createTable(records: number, blocks: number, address: number): TableToken {
-  const words = new SharedArrayBuffer((FIRST + records * WIDTH + blockWords(blocks) + listsFor(records)) * 4);
+export function createTable(records: number, blocks: number, address: number, threads: number): TableToken {
+  const size = FIRST + records * WIDTH + blockWords(blocks) + listsFor(records) + threads * SHARE_WIDTH;
+  const words = new SharedArrayBuffer(size * 4);
   new Int32Array(words)[Header.Seed] = randomInt(2 ** 31);
   return {
     words,
     groups: createGroupMemory({ slots: records, groups: GROUPS }),
     records,
     blocks,
+    threads,
     address,
   };
 }
@@ -196,9 +232,15 @@ export class SharedTable {
   /** Where the lists of addresses begin: a word for each, the first record plus one. Their number is a power of two. */
   readonly #addresses: number;
   readonly #lists: number;
+  /** Where the shares in the sum of queued bytes begin, and this thread's share. */
+  readonly #shares: number;
+  readonly #share: number;
 
-  /** @param thread whose view this is */
-  constructor(token: TableToken, block: NativeBlock, thread = threadId) {
+  /**
+   * @param index of the thread among those that use the table; when it has ended, another thread may have it
+   * @param thread whose view this is
+   */
+  constructor(token: TableToken, block: NativeBlock, index: number, thread = threadId) {
     this.self = thread + 1;
     this.token = token;
     this.words = new Int32Array(token.words);
@@ -206,6 +248,9 @@ export class SharedTable {
     this.#free = new SharedLock(this.words, Header.Lock, thread);
     this.#addresses = FIRST + token.records * WIDTH + blockWords(token.blocks);
     this.#lists = listsFor(token.records);
+    this.#shares = this.#addresses + this.#lists;
+    this.#share = this.#shares + index * SHARE_WIDTH;
+    this.words[this.#share + Share.Thread] = this.self;
     this.queues = new ByteQueues({
       words: this.words,
       at: FIRST + token.records * WIDTH,
@@ -319,6 +364,7 @@ export class SharedTable {
     const at = this.at(slot);
     this.lock(slot);
     for (const queue of [Field.Sends, Field.Messages]) this.queues.clear(at + queue);
+    this.countSends(at);
     this.frames.clear(at + Field.Frame);
     if ((words[at + Field.Flags]! & Flag.Torn) !== 0) this.queues.blocks.reclaim(slot + 1);
     Atomics.add(words, at + Field.Generation, 1);
@@ -341,6 +387,46 @@ export class SharedTable {
     Atomics.store(words, at + Field.Turn, 0);
     Atomics.sub(words, this.serviceAt(service) + ServiceField.Sessions, 1);
     this.#free.unlock();
+  }
+
+  /** Counts a session of an address in. False if `most` sessions have that address already. The thread has the session's turn. */
+  countAddress(slot: number, address: number, most: number): boolean {
+    this.#insist(this.#free, Header.Lock);
+    const fits = this.#countOf(address, most) < most;
+    if (fits) this.#link(slot, address);
+    this.#free.unlock();
+    return fits;
+  }
+
+  /** Bytes that all sessions have queued to be sent. */
+  get queuedInAll(): number {
+    let bytes = 0;
+    for (let share = this.#shares, i = 0; i < this.token.threads; i++, share += SHARE_WIDTH) {
+      bytes += Atomics.load(this.words, share + Share.Bytes);
+    }
+    return bytes;
+  }
+
+  /** Inside the record's lock: the queue of sends has changed. @param at the record's first word */
+  countSends(at: number): void {
+    const { words } = this;
+    const share = this.#share;
+    const length = this.queues.lengthOf(at + Field.Sends);
+    const more = length - words[at + Field.Counted]!;
+    if (more === 0) return;
+    words[share + Share.Counted] = length;
+    words[share + Share.Next] = words[share + Share.Bytes]! + more;
+    Atomics.store(words, share + Share.Record, at);
+    this.#completeCount(share);
+  }
+
+  #completeCount(share: number): void {
+    const { words } = this;
+    const at = Atomics.load(words, share + Share.Record);
+    if (at === 0) return;
+    words[at + Field.Counted] = words[share + Share.Counted]!;
+    Atomics.store(words, share + Share.Bytes, words[share + Share.Next]!);
+    Atomics.store(words, share + Share.Record, 0);
   }
 
   /** The records that were ever used. */
@@ -370,12 +456,16 @@ export class SharedTable {
       const lock = this.serviceLock(service);
       if (lock.inherit(thread)) lock.unlock();
     }
+    for (let share = this.#shares, i = 0; i < this.token.threads; i++, share += SHARE_WIDTH) {
+      if (words[share + Share.Thread] === thread + 1) this.#completeCount(share);
+    }
     for (let slot = 0; slot < this.used; slot++) {
       const at = this.at(slot);
       const lock = new SharedLock(words, at + Field.Lock, this.self - 1);
       if (lock.inherit(thread)) {
         // A queue that was being changed is lost, and with it the session. The kernel may be sending from one of its blocks.
         words.fill(0, at + Field.Sends, at + Field.Messages + QUEUE_WORDS);
+        this.countSends(at);
         if (words[at + Field.Flags] !== 0) {
           words[at + Field.Reason] = Reason.ThreadLost;
           Atomics.or(words, at + Field.Flags, Flag.Closing | Flag.Reset | Flag.Torn);

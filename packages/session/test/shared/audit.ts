@@ -22,6 +22,8 @@ export interface InUse {
   readonly lostRecords: number;
   /** Blocks that have an owner. */
   readonly blocks: number;
+  /** Bytes that are counted as queued. */
+  readonly queued: number;
   /** Locks of records, of services, of the table and of the port that are held. */
   readonly locks: number;
   /** What the port's header says, less what the states of its threads come to; and slots beyond the limit. */
@@ -63,6 +65,7 @@ export function tableInUse(table: SharedTable) {
     sessions: services.reduce((sum, at) => sum + words[at + ServiceField.Sessions]!, 0),
     lostRecords: Math.abs(slots.length - records - free.length) + free.filter(isUsed).length,
     blocks: blocks.filter((owner) => owner !== 0).length,
+    queued: table.queuedInAll,
     locks: held.length,
   };
 }

@@ -96,7 +96,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('what shared sessions do not have is refused by name', async () => {
     const { core } = await serveShared('echo', options);
-    for (const more of [{ proxy: { trusted: [] } }, { tls: {} }, { allowHalfOpen: true }]) {
+    for (const more of [{ tls: {} }, { reusePort: true }, { session: {} }]) {
       const shared = new URL('./modules/echo.js', import.meta.url);
       await expect(Listener.listen(core, { port: 0, shared, ...more } as never)).rejects.toThrow(
         new RegExp(Object.keys(more)[0]!),

@@ -115,6 +115,7 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
       records: sessions,
       sessions,
       lostRecords: 0,
+      queued: 0,
       blocks: 0,
       excess: 0,
     });

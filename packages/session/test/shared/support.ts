@@ -6,6 +6,8 @@ import { Core } from '@overlapped/net-core/internal';
 // The built package, as the threads' modules see it: a class of another copy is no class of ours.
 import { Listener, type SharedListenerOptions } from '@overlapped/session';
 import { onTestFinished } from 'vitest';
+import type { SharedHost } from '../../src/shared/host.js';
+import { Field, type SharedTable } from '../../src/shared/table.js';
 
 /** The kernel's part of a shared port for sockets here, if there is one. */
 export const kernel = candidates().find(
@@ -29,4 +31,15 @@ export async function serveShared(
   const shared = new URL(`./modules/${module}.js`, import.meta.url);
   const listener = await Listener.listen(core, { host: '127.0.0.1', port: 0, shared, ...more });
   return { core, listener, losses, port: listener.endpoint.port };
+}
+
+/** The table of a core's shared port. */
+export const tableOf = (core: Core): SharedTable => (core.sharedSessions as SharedHost).table;
+
+/** Bytes of half frames, and of parts of PROXY headers, of all sessions of a shared port. */
+export function halfFrames(core: Core): number {
+  const table = tableOf(core);
+  let bytes = 0;
+  for (let slot = 0; slot < table.used; slot++) bytes += table.frames.lengthOf(table.at(slot) + Field.Frame);
+  return bytes;
 }

@@ -32,6 +32,8 @@ const POSTS = 64;
 const SLOT_RANGE = 2 ** 20;
 /** The core's own thread. */
 const MAIN = 0;
+/** The core's thread, and all that are ever started. */
+const MOST_THREADS = 128;
 /** It as a sender: no session has this id. */
 const CORE = 2 ** 52;
 
@@ -114,7 +116,7 @@ export class SharedRun {
     this.random = this.simulation.random;
     this.kernel = new Kernel(this.clock, this.random, plan);
     this.kernel.onReady = () => this.kick();
-    this.#token = createTable(plan.maxSessions + 1, plan.blocks, ADDRESS);
+    this.#token = createTable(plan.maxSessions + 1, plan.blocks, ADDRESS, MOST_THREADS);
     this.#groups = new Int32Array(this.#token.groups, 0, 1);
     const bytes = Buffer.alloc(blocksSize(plan.blocks));
     this.#block = { bytes, address: ADDRESS } as unknown as ConstructorParameters<typeof SharedTable>[1];
@@ -125,7 +127,7 @@ export class SharedRun {
     const { words } = this.table;
     words[at + ServiceField.HighWatermark] = plan.highWatermark;
     words[at + ServiceField.LowWatermark] = plan.highWatermark >> 2;
-    words[at + ServiceField.QueueLimit] = plan.queueLimit;
+    words[at + ServiceField.PerSession] = plan.queueLimit;
     this.#listener = this.kernel.open(null);
     words[at + ServiceField.Listener] = this.#listener.fd + 1;
     this.#kind = this.#sessionKind();
@@ -163,6 +165,7 @@ export class SharedRun {
       timeouts: {},
       accepts: { maxSessions: this.plan.maxSessions },
       tokens: null,
+      clients: null,
       states: this.#states,
     };
     return this.#service;
@@ -282,7 +285,7 @@ export class SharedRun {
   }
 
   #tableOf(thread: number): SharedTable {
-    const table = new SharedTable(this.#token, this.#block, thread);
+    const table = new SharedTable(this.#token, this.#block, thread, thread);
     table.stuck = (holder) => {
       throw new Error(`thread ${thread} waits for a lock of thread ${holder}`);
     };
@@ -663,7 +666,7 @@ export class SharedRun {
 
   #check(): void {
     const left = tableInUse(this.table);
-    assert.deepStrictEqual(left, { records: 0, sessions: 0, lostRecords: 0, blocks: 0, locks: 0 });
+    assert.deepStrictEqual(left, { records: 0, sessions: 0, lostRecords: 0, blocks: 0, queued: 0, locks: 0 });
     assert.deepStrictEqual(slotsInUse(this.#memory.words), { miscounted: 0, excess: 0 });
     assert.strictEqual(this.kernel.sockets.size, 1, 'descriptors are open');
     const alive = new Set(this.actors.map(({ id }) => id + 1));

@@ -1,0 +1,2 @@
+export const DRAINED: number;
+export const GOT: number;
