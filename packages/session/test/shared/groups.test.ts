@@ -14,10 +14,10 @@ async function read({ socket }: Client, length: number): Promise<string> {
   return String(Buffer.concat(pieces));
 }
 
-/** Reads until the text ends with `end`. */
+/** Reads until the text has `end`. */
 async function readTo({ socket }: Client, end: string): Promise<string> {
   let text = '';
-  while (!text.endsWith(end)) text += String((await once(socket, 'data'))[0]);
+  while (!text.includes(end)) text += String((await once(socket, 'data'))[0]);
   return text;
 }
 
@@ -76,11 +76,11 @@ describe.each<[string, IocpCoreOptions]>([
       const [next] = await connect(port, 1);
       next!.socket.write('nothing');
       // A session that begins before the broadcast of onDisconnected is over may get it, too.
-      expect(await readTo(next!, '?')).toMatch(/^(. left)?\?$/);
+      expect(await readTo(next!, '?')).toMatch(/^(. left)?\?(. left)?$/);
       broadcast(core, 'to the room', 'room');
       broadcast(core, 'to the late', 'late');
       broadcast(core, 'all');
-      expect(await readTo(next!, 'all')).toMatch(/^(. left)?all$/);
+      expect(await readTo(next!, 'all')).toMatch(/^(. left)?all(. left)?$/);
       for (const client of [next!, staying!]) {
         client.socket.resume().end();
         await client.closed;

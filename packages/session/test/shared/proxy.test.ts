@@ -259,6 +259,7 @@ test.runIf(available)('two threads read the parts of one header', async () => {
   notes.set(2);
 });
 
+// Elsewhere there is no shared port for sockets.
 test.runIf(available)('the part of a header outlives the thread that has read it', async () => {
   const notes = new Notes();
   const { core, port: others } = await serveShared('script', { concurrency: 1, threads: 1 });

@@ -1,2 +1,4 @@
+// The types of queue.js, for its tests.
+
 export const DRAINED: number;
 export const GOT: number;
