@@ -2,12 +2,14 @@
 //
 //   sender (8)  target (8)  number (4)  length (2)  payload
 //
-// Sender and target are ids of sessions. Each frame of a sender is the next of that sender.
+// Sender and target are ids of sessions. Each frame of a sender is the next of that sender. A broadcast has the target EVERYONE: a slow
+// session misses some, and their numbers grow.
 
 import assert from 'node:assert';
 import type { Kernel, Socket } from './kernel.js';
 
 const HEADER = 22;
+export const EVERYONE = 2 ** 51;
 
 export const byteAt = (peer: number, at: number): number => (at * 31 + peer * 7) & 0xff;
 
@@ -35,6 +37,8 @@ export class Peer {
   closed = false;
   wasCut = false;
   readonly next = new Map<number, number>();
+  /** The broadcasts of each sender that have come. */
+  readonly broadcasts = new Map<number, number[]>();
   #rest: Buffer = Buffer.alloc(0);
   readonly #early: (() => void)[] = [];
   /** What has arrived and was not read: bytes, a FIN (null), the close of the other end (undefined). */
@@ -61,8 +65,15 @@ export class Peer {
     this.#deliver((socket) => socket.incoming.push(bytes));
   }
 
-  end(): void {
+  /** Writes the rest of a frame of so many bytes, if a part of it is written. */
+  complete(whole: number): void {
+    if (whole > 0 && this.written % whole > 0) this.write(whole - (this.written % whole));
+  }
+
+  /** @param whole bytes of a frame: the last one is completed */
+  end(whole: number): void {
     if (this.ended || this.closed) return;
+    this.complete(whole);
     this.ended = true;
     this.#deliver((socket) => {
       socket.peerEnded = true;
@@ -149,15 +160,27 @@ export class Peer {
       if (rest.length < length) break;
       const sender = rest.readDoubleLE(0);
       const number = rest.readUInt32LE(16);
-      const expected = this.next.get(sender) ?? 0;
-      assert.strictEqual(rest.readDoubleLE(8), this.session, 'a frame for another session');
-      assert.strictEqual(number, expected, `frame ${number} of ${sender} comes in the place of ${expected}`);
-      const whole = frame(sender, this.session!, number, length - HEADER);
+      const target = rest.readDoubleLE(8);
+      const whole = frame(sender, target, number, length - HEADER);
       assert(whole.equals(rest.subarray(0, length)), 'the bytes of a frame changed');
-      this.next.set(sender, expected + 1);
+      if (target === EVERYONE) this.#gotBroadcast(sender, number);
+      else this.#gotFrame(sender, target, number);
       rest = rest.subarray(length);
     }
     this.#rest = rest;
+  }
+
+  #gotFrame(sender: number, target: number, number: number): void {
+    const expected = this.next.get(sender) ?? 0;
+    assert.strictEqual(target, this.session, 'a frame for another session');
+    assert.strictEqual(number, expected, `frame ${number} of ${sender} comes in the place of ${expected}`);
+    this.next.set(sender, expected + 1);
+  }
+
+  #gotBroadcast(sender: number, number: number): void {
+    const before = this.broadcasts.get(sender) ?? [];
+    assert(number > (before.at(-1) ?? -1), `broadcast ${number} of ${sender} comes behind ${before.at(-1)}`);
+    this.broadcasts.set(sender, [...before, number]);
   }
 
   #closeIfOver(): void {

@@ -19,6 +19,9 @@ const actions = [
   'send',
   'send to another',
   'tell',
+  'join',
+  'leave',
+  'broadcast',
   'end',
   'destroy',
   'block',
@@ -46,15 +49,22 @@ export interface SharedPlan {
   readonly preemption: number;
   readonly operations: readonly OperationName[];
   readonly actions: readonly ActionName[];
+  /** The bytes of each frame that a session receives; 0: it has no frames. */
+  readonly framed: number;
+  /** Each session joins the group when it opens. */
+  readonly grouped: boolean;
   readonly liveliness: number;
   readonly pace: number;
   readonly steps: number;
 }
 
+/** No session is too slow for a broadcast. */
+export const NO_WATERMARK = 2 ** 30;
+
 export function drawShared(seed: number): SharedPlan {
   const random = new Random(seed ^ 0x69696969);
   const concurrency = random.pick([1, 1, 2, 3]);
-  const highWatermark = random.pick([0, 200, 4000]);
+  const highWatermark = random.pick([0, 200, 4000, NO_WATERMARK, NO_WATERMARK]);
   const latency = random.pick([0.1, 1, 10]);
   return {
     concurrency,
@@ -65,7 +75,7 @@ export function drawShared(seed: number): SharedPlan {
     window: random.pick([64, 512, 8192]),
     latency,
     highWatermark,
-    queueLimit: random.pick([0, 0, highWatermark + 2000]),
+    queueLimit: highWatermark === NO_WATERMARK ? 0 : random.pick([0, 0, highWatermark + 2000]),
     largest: random.pick([10, 100, 1000, 5000]),
     preemption: random.pick([0, 0.005, 0.03, 0.1]),
     operations: mix(random, operations, ['connect', 'write', 'write']),
@@ -73,6 +83,8 @@ export function drawShared(seed: number): SharedPlan {
     liveliness: random.pick([0.1, 0.5, 0.9]),
     pace: latency * random.pick([0.2, 1, 5]),
     steps: random.between(5, 60),
+    framed: random.pick([0, 7, 50]),
+    grouped: random.chance(0.5),
   };
 }
 

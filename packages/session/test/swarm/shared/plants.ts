@@ -67,6 +67,27 @@ export const sharedPlants: Readonly<Record<string, SharedPlant>> = {
     });
   },
 
+  'a half frame that is lost between two threads'(run) {
+    run.onTable = ({ frames }) => {
+      replace(
+        frames,
+        'append',
+        (append) =>
+          (...args) =>
+            run.random.chance(0.05) ? true : append(...args),
+      );
+    };
+  },
+
+  'a broadcast that misses a member that joined before'(run) {
+    run.onTable = ({ groups }) => {
+      replace(groups, 'nextMember', (nextMember) => (from) => {
+        const member = nextMember(from);
+        return member >= 0 && run.random.chance(0.2) ? nextMember(member + 1) : member;
+      });
+    };
+  },
+
   'a message for a session that is over'(run) {
     const reach = (host: SharedRun['main']) =>
       replace(host, 'tell', (tell) => (id, message) => tell(run.table.idOf(id % SLOT_RANGE), message));

@@ -7,7 +7,7 @@ import assert from 'node:assert';
 import { isIocpError } from '@overlapped/iocp-native';
 import { PortMemory } from '@overlapped/iocp-native/internal';
 import { createSimulation, type Random, type Simulation, type VirtualClock } from '@overlapped/iocp-native/testing';
-import { SharedSession, u32 } from '../../../src/index.js';
+import { fixedLength, SharedPacketSession, SharedSession, u32 } from '../../../src/index.js';
 import { SharedHost } from '../../../src/shared/host.js';
 import { recoverThread } from '../../../src/shared/lost-thread.js';
 import type { HostedService } from '../../../src/shared/protocol.js';
@@ -15,8 +15,8 @@ import { blocksSize, createTable, Field, Flag, ServiceField, SharedTable } from 
 import { slotsInUse, tableInUse } from '../../shared/audit.js';
 import { Actor, Death, SimulatedPort, SimulatedSockets } from './actor.js';
 import { Kernel, type Socket } from './kernel.js';
-import { byteAt, frame, type Peer } from './peer.js';
-import { type ActionName, drawShared, type OperationName, type SharedPlan } from './plan.js';
+import { byteAt, EVERYONE, frame, type Peer } from './peer.js';
+import { type ActionName, drawShared, NO_WATERMARK, type OperationName, type SharedPlan } from './plan.js';
 import { type Swap, watchAtomics } from './points.js';
 
 const MOST_TIME = 20_000;
@@ -41,6 +41,8 @@ const CORE = 2 ** 52;
 class Planned extends Error {}
 
 const CODES = new Set(['ECONNRESET', 'ENOBUFS', 'ECHILD']);
+/** The group of all runs. */
+const GROUP = 'group';
 
 const state = { received: u32 };
 
@@ -61,6 +63,10 @@ interface Model {
   readonly heard: Map<number, number>;
   /** Those whose thread ended while they told something: whether that arrives is not known. */
   readonly unsure: Set<number>;
+  /** It has joined the group; while that changes it is not known. */
+  member: boolean | null;
+  /** The broadcasts that it must get. */
+  readonly due: Map<number, Set<number>>;
 }
 
 export interface SharedRunOptions {
@@ -106,6 +112,7 @@ export class SharedRun {
   #blocks = 0;
   #budget = 60;
   #calm = false;
+  #broadcasts = 0;
 
   constructor(seed: number, { trace, plant }: SharedRunOptions = {}) {
     const plan = drawShared(seed);
@@ -338,16 +345,31 @@ export class SharedRun {
 
   #sessionKind(): new () => SharedSession {
     const run = this;
-    return class extends SharedSession<typeof state> {
+    const { framed } = this.plan;
+    const Base = framed > 0 ? SharedPacketSession<typeof state> : SharedSession<typeof state>;
+    return class extends Base {
       static override state = state;
+      static framer = fixedLength(framed || 1);
 
       override onConnected(): unknown {
         run.#opened(this);
-        return run.#turn(this, 'onConnected', () => run.#maybeAct(this));
+        return run.#turn(this, 'onConnected', (model) => {
+          if (run.plan.grouped) run.#join(this, model);
+          return run.#maybeAct(this);
+        });
       }
 
       override onReceive(data: Buffer): unknown {
-        return run.#turn(this, 'onReceive', (model) => {
+        return this.#got(data);
+      }
+
+      onPacket(data: Buffer): unknown {
+        assert.strictEqual(data.length, framed, 'a frame of another length');
+        return this.#got(data);
+      }
+
+      #got(data: Buffer): unknown {
+        return run.#turn(this, 'received', (model) => {
           for (const byte of data) {
             assert.strictEqual(byte, byteAt(model.peer.number, model.received++), 'the bytes of a session changed');
           }
@@ -376,8 +398,11 @@ export class SharedRun {
       override onDisconnected(error?: Error): unknown {
         return run.#turn(this, 'onDisconnected', (model) => {
           model.over = true;
+          const cut = framed > 0 && model.peer.ended && model.peer.written % framed > 0;
           const known =
-            error === undefined || error instanceof Planned || (isIocpError(error) && CODES.has(error.code));
+            error === undefined ||
+            error instanceof Planned ||
+            (isIocpError(error) && (CODES.has(error.code) || (cut && error.code === 'EPROTO')));
           assert(known, `ended by ${error}`);
           if (isIocpError(error) && error.code === 'ECHILD') assert(run.#lost > 0, 'no thread has ended');
         });
@@ -406,6 +431,8 @@ export class SharedRun {
       told: new Map(),
       heard: new Map(),
       unsure: new Set(),
+      member: false,
+      due: new Map(),
     });
   }
 
@@ -466,6 +493,17 @@ export class SharedRun {
       case 'tell':
         this.#tellAnother(model.id, session.core);
         break;
+      case 'join':
+        this.#join(session, model);
+        break;
+      case 'leave':
+        model.member = null;
+        session.leave(GROUP);
+        model.member = false;
+        break;
+      case 'broadcast':
+        this.#broadcast(model.id, session);
+        break;
       case 'end':
         model.ending = true;
         session.end();
@@ -494,6 +532,28 @@ export class SharedRun {
     const number = target.numbers.get(sender) ?? 0;
     target.numbers.set(sender, number + 1);
     send(frame(sender, target.id, number, this.random.below(this.plan.largest)));
+  }
+
+  /** If its thread ends meanwhile, the session is over. */
+  #join(session: SharedSession, model: Model): void {
+    session.join(GROUP);
+    model.member = true;
+  }
+
+  /** Each member gets it that has joined before, is not slow, and is there when the broadcast has returned. */
+  #broadcast(sender: number, session: SharedSession): void {
+    const number = this.#broadcasts++;
+    const bytes = frame(sender, EVERYONE, number, this.random.below(this.plan.largest));
+    // Else a session may be too slow at any time, as others send meanwhile.
+    const all = this.plan.highWatermark === NO_WATERMARK;
+    const members = [...this.#models.values()].filter(({ member }) => all && member === true);
+    session.broadcast(bytes, GROUP);
+    for (const model of members) {
+      const { member, over, lost, ending, peer } = model;
+      if (member !== true || over || lost || ending || peer.wasCut) continue;
+      const due = model.due.get(sender) ?? new Set();
+      model.due.set(sender, due.add(number));
+    }
   }
 
   #sendToAnother(sender: number, core: { send(id: number, data: Uint8Array): boolean }): void {
@@ -556,7 +616,7 @@ export class SharedRun {
         peer?.write(random.between(1, this.plan.largest));
         break;
       case 'end':
-        peer?.end();
+        peer?.end(random.chance(0.8) ? this.plan.framed : 0);
         break;
       case 'reset':
         peer?.reset();
@@ -603,11 +663,14 @@ export class SharedRun {
   /** Nothing is begun any more: what was is to come to its end, and then everything ends. */
   async #calmDown(): Promise<void> {
     this.#calm = true;
-    for (const peer of this.#peers) peer.resume();
+    for (const peer of this.#peers) {
+      peer.complete(this.plan.framed);
+      peer.resume();
+    }
     await this.#reach('every byte and message', () =>
       [...this.#models.values()].every((model) => this.#isServed(model)),
     );
-    for (const peer of this.#peers) peer.end();
+    for (const peer of this.#peers) peer.end(0);
     await this.#reach('the end of every session', () => {
       const { sessions, records } = tableInUse(this.table);
       return sessions === 0 && records === 0 && this.#peers.every(({ closed }) => closed);
@@ -625,7 +688,13 @@ export class SharedRun {
     const heard = [...model.told].every(
       ([sender, number]) => model.unsure.has(sender) || (model.heard.get(sender) ?? 0) === number,
     );
-    return model.received === model.peer.written && heard && this.main.queued(slot) === 0;
+    // A broadcast that its peer has not got may be on its way.
+    const got = [...model.due].every(([sender, due]) => {
+      const broadcasts = model.peer.broadcasts.get(sender) ?? [];
+      return [...due].every((number) => broadcasts.includes(number));
+    });
+    const cut = model.peer.ended && this.plan.framed > 0 ? model.peer.written % this.plan.framed : 0;
+    return model.received === model.peer.written - cut && heard && got && this.main.queued(slot) === 0;
   }
 
   async #reach(what: string, test: () => boolean): Promise<void> {
