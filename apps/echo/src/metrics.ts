@@ -14,6 +14,7 @@ const METRICS: Record<keyof CoreStats, readonly [Kind, name: string, help: strin
   receiveBuffers: [Gauge, 'receive_buffers_in_use', 'Receive buffers that are out of their pool.'],
   sendBuffers: [Gauge, 'send_buffers_in_use', 'Send buffers that are out of their pool.'],
   timers: [Gauge, 'timers', 'Timers that are set.'],
+  slots: [Gauge, 'slots_in_use', 'Threads of the shared port that hold a slot and work on a packet.'],
   accepted: [Counter, 'sessions_accepted_total', 'Connections that became sessions.'],
   ended: [Counter, 'sessions_ended_total', 'Sessions that are over.'],
   refused: [Counter, 'connections_refused_total', 'Connections that were reset before they became sessions.'],
@@ -37,6 +38,7 @@ const METRICS: Record<keyof CoreStats, readonly [Kind, name: string, help: strin
   starved: [Counter, 'receive_starvations_total', 'Times that data was there and no receive buffer was free.'],
   skipped: [Counter, 'broadcast_skips_total', 'Times that a broadcast passed over a session with a full queue.'],
   lost: [Counter, 'sessions_lost_total', 'Sessions that were lost with their worker thread.'],
+  blocked: [Counter, 'handlers_blocked_total', 'Times that a handler blocked its thread of the shared port.'],
 };
 
 /** Statistics, and the labels that say whose they are. */

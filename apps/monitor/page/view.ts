@@ -51,6 +51,7 @@ export class View {
           ['receive buffers', ({ pools }) => pools.receiveBuffers],
           ['send buffers', ({ pools }) => pools.sendBuffers],
           ['timers', ({ pools }) => pools.timers],
+          ['slots', ({ pools }) => pools.slots],
         ),
       }),
       ...(jobThreads > 0 ? jobCharts(jobThreads) : []),

@@ -69,7 +69,9 @@ export class Feed {
     const { backend, threads } = this.#core;
     const { name = 'Overlapped', jobs } = this.#options;
     const jobThreads = jobs?.stats.wakeUps.length ?? 0;
-    return { name, backend, workers: threads, jobThreads, pid: process.pid, version: process.version };
+    // Also the threads of the shared port, once they run.
+    const workers = this.#core.stats().workers.length || threads;
+    return { name, backend, workers, jobThreads, pid: process.pid, version: process.version };
   }
 
   readonly #report = (message: unknown): void => {

@@ -35,7 +35,7 @@ export interface Sample {
   /** How late the event loop of the core's own thread was, in milliseconds. Null in the first sample: it would show the page's own start. */
   readonly loop: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   readonly total: ThreadSample;
-  /** The core's own thread, then each worker. */
+  /** The core's own thread, then each worker, those of the shared port last. */
   readonly threads: readonly ThreadSample[];
   /** Slots in use, of the pools of all threads. */
   readonly pools: {
@@ -43,6 +43,8 @@ export interface Sample {
     readonly receiveBuffers: number;
     readonly sendBuffers: number;
     readonly timers: number;
+    /** Threads of the shared port that hold a slot and work on a packet. */
+    readonly slots: number;
   };
   readonly bytesQueued: number;
   /** How often something went wrong since the start. */
@@ -56,6 +58,7 @@ export interface Sample {
     readonly skipped: number;
     readonly lateTimers: number;
     readonly droppedPackets: number;
+    readonly blocked: number;
   };
   /** Of the pool of jobs; null without one. */
   readonly jobs: JobSample | null;

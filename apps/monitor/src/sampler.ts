@@ -32,9 +32,9 @@ export class Sampler {
     this.#at = now;
     this.#last = stats;
     const { total, own, workers } = stats;
-    const { events, receiveBuffers, sendBuffers, timers, bytesQueued } = total;
+    const { events, receiveBuffers, sendBuffers, timers, slots, bytesQueued } = total;
     const { refused, timedOut, failed, overflowed, droppedMessages } = total;
-    const { starved, skipped, lateTimers, droppedPackets } = total;
+    const { starved, skipped, lateTimers, droppedPackets, blocked } = total;
     return {
       at: Date.now() / 1000,
       loop: this.#lateness(),
@@ -43,7 +43,7 @@ export class Sampler {
         difference(last.own, own, seconds),
         ...workers.map((worker, i) => difference(last.workers[i], worker, seconds)),
       ],
-      pools: { events, receiveBuffers, sendBuffers, timers },
+      pools: { events, receiveBuffers, sendBuffers, timers, slots },
       bytesQueued,
       troubles: {
         refused,
@@ -55,6 +55,7 @@ export class Sampler {
         skipped,
         lateTimers,
         droppedPackets,
+        blocked,
       },
       jobs: this.#sampleJobs(seconds),
     };

@@ -7,10 +7,11 @@ import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { IocpCore } from '@overlapped/net-core';
+import { Listener } from '@overlapped/session';
 import { expect, onTestFinished, test } from 'vitest';
 import { openHttp, startMonitor } from '../src/index.js';
 import type { Greeting, Sample } from '../src/sample.js';
-import { startClient, startServer } from './support.js';
+import { native, startClient, startServer } from './support.js';
 
 const ECHO = new URL('./echo-session.js', import.meta.url);
 const reports = channel('overlapped:stats');
@@ -132,6 +133,26 @@ test('sends rates, and the levels of the moment', async () => {
   do sample = await page.next<Sample>();
   while (sample.total.received + sample.total.sent > 0);
   expect(sample.total).toMatchObject({ connections: 0, received: 0, sent: 0 });
+});
+
+// Elsewhere the core's own thread serves shared sessions.
+test.runIf(native)('shows the threads of the shared port', async () => {
+  const core = new IocpCore({ concurrency: 2, threads: 3 });
+  onTestFinished(() => core.stop(0));
+  const shared = new URL('./shared-echo.js', import.meta.url);
+  const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, shared });
+  const page = await watch(await startMonitor(core, '127.0.0.1', 0));
+  expect(await page.next<Greeting>()).toMatchObject({ workers: 3 });
+  const client = startClient(endpoint.port, 1000, () => 1);
+  onTestFinished(() => void client.destroy());
+  let sample: Sample;
+  do sample = await page.next<Sample>();
+  while (sample.total.sent === 0);
+  const [main, ...threads] = sample.threads;
+  expect(main!.packets).toBe(0);
+  expect(threads).toHaveLength(3);
+  expect(threads.some(({ packets, received, sent }) => packets > 0 && received > 0 && sent > 0)).toBe(true);
+  expect(sample.total).toMatchObject({ connections: 1 });
 });
 
 test('measures only while a page is open', async () => {

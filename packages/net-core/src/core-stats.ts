@@ -12,6 +12,8 @@ export interface CoreStats {
   readonly sendBuffers: number;
   /** Timers that are set. */
   readonly timers: number;
+  /** Threads of the shared port that hold a slot and work on a packet. Linux. */
+  readonly slots: number;
   /** Completion packets. */
   readonly packets: number;
   /** Times that the pump found packets. */
@@ -28,6 +30,8 @@ export interface CoreStats {
   readonly skipped: number;
   /** Sessions that were lost with their worker thread: they had no onDisconnected. */
   readonly lost: number;
+  /** Times that a handler blocked its thread, and another thread of the shared port got its slot. Linux. */
+  readonly blocked: number;
 }
 
 /** The result of `core.stats()`. */
@@ -36,7 +40,7 @@ export interface ServerStats {
   readonly total: CoreStats;
   /** The core's own thread. */
   readonly own: CoreStats;
-  /** Each worker thread. */
+  /** Each worker thread: those of pinned sessions, then those of the shared port. Open shared sessions are in the total only. */
   readonly workers: readonly CoreStats[];
   /** Worker threads that do not run at the moment: a handler has not returned for seconds. */
   readonly hungWorkers: number;

@@ -33,7 +33,7 @@ import {
 } from '@overlapped/iocp-native/internal';
 import { BufferPool, type IocpEvent, IocpEventPool, Slab } from '@overlapped/object-pool';
 import { BufferWaiters } from './buffer-waiters.js';
-import type { ServerStats } from './core-stats.js';
+import type { CoreStats, ServerStats } from './core-stats.js';
 import { DedicatedPump } from './dedicated-pump.js';
 import { reportHang, reportLoss, reportStats, warn } from './diagnostics.js';
 import { EventQuota } from './event-quota.js';
@@ -44,7 +44,7 @@ import type { IocpCore, IocpCoreOptions, SharedSessions } from './iocp-core.js';
 import { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
 import { type Pump, surface } from './pump.js';
 import { SessionQuota } from './session-quota.js';
-import { Stat, StatsBlock, sum } from './stats.js';
+import { countersOf, Stat, StatsBlock, sum } from './stats.js';
 import { type Clock, thisSystem } from './system.js';
 import { assertEmpty, damageOf, watchExit } from './tear-down.js';
 import { TimerQueue } from './timers.js';
@@ -81,6 +81,8 @@ const LAST_BATCH = 256;
 interface HostedSessions extends SharedSessions {
   /** Sends bytes to the members of a group. Absent where the sessions are the core's own: then they are members as all others. */
   broadcast?(data: Uint8Array, group: string): boolean;
+  /** How many are open, and the statistics of each thread. Absent where the sessions are the core's own. */
+  stats?(): { readonly sessions: number; readonly threads: readonly CoreStats[] };
 }
 
 export class Core implements IocpCore {
@@ -124,6 +126,8 @@ export class Core implements IocpCore {
   /** How a worker thread posts to the other threads of its server, by their thread indexes. */
   #peers: ReadonlyMap<number, PortPoster> = new Map();
   #workers: WorkerThreads | undefined;
+  /** Of the threads of the shared port, once they have ended. */
+  #retired: readonly CoreStats[] = [];
   readonly #onPost: ((key: number, bytes: number) => void) | undefined;
   readonly #stoppables = new Set<Stoppable>();
   readonly #endReports: () => void;
@@ -259,7 +263,15 @@ export class Core implements IocpCore {
   stats(): ServerStats {
     const own = this.statsBlock.read();
     const { threads, retired, hung } = this.#workers?.stats() ?? { threads: [], retired: sum([]), hung: 0 };
-    return { total: sum([own, retired, ...threads]), own, workers: threads, hungWorkers: hung };
+    const shared = this.sharedSessions?.stats?.() ?? { sessions: 0, threads: this.#retired };
+    const workers = [...threads, ...shared.threads];
+    const all = sum([own, retired, ...workers]);
+    return { total: { ...all, sessions: all.sessions + shared.sessions }, own, workers, hungWorkers: hung };
+  }
+
+  /** The threads of the shared port have ended: their counters stay. */
+  retire(threads: readonly CoreStats[]): void {
+    this.#retired = threads.map(countersOf);
   }
 
   /** Calls `[onFlush]()` once, at the end of this batch, or soon. The caller sees to it that it asks only once. */

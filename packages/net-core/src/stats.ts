@@ -31,8 +31,8 @@ export function registerStats<Level extends string, Counter extends string>(
 
 /** The index of each of a core's own statistics in `StatsBlock.values`. */
 export const Stat = registerStats(
-  ['sessions', 'events', 'receiveBuffers', 'sendBuffers', 'timers'],
-  ['packets', 'wakeUps', 'dispatchSeconds', 'lateTimers', 'droppedPackets', 'starved', 'skipped', 'lost'],
+  ['sessions', 'events', 'receiveBuffers', 'sendBuffers', 'timers', 'slots'],
+  ['packets', 'wakeUps', 'dispatchSeconds', 'lateTimers', 'droppedPackets', 'starved', 'skipped', 'lost', 'blocked'],
 );
 
 /** The statistics of one core, in shared memory. */

@@ -67,6 +67,8 @@ export const Field = {
   Futex: 7,
   /** The kind of sleep it was seen in, a Sleep. */
   Sleep: 8,
+  /** Times that it lost its slot since it was blocked. */
+  Losses: 9,
 } as const;
 
 export const State = {
@@ -219,6 +221,7 @@ export class PortMemory {
       words[record + Field.Stat] = stat;
       words[record + Field.Call] = call;
       words[record + Field.Futex] = futex;
+      words[record + Field.Losses] = 0;
       words[record + Field.Thread] = this.#thread + 1;
       words[Word.Records] = Math.max(words[Word.Records]!, i + 1);
       return record;
@@ -319,7 +322,17 @@ export class PortMemory {
     if (words[record + Field.Asleep] === 0 || words[record + Field.Sleep] !== sleep) words[record + Field.Asleep] = now;
     words[record + Field.Sleep] = sleep;
     const long = sleep === Sleep.Lock ? LONG_LOCK : LONG_SLEEP;
-    if (((now - words[record + Field.Asleep]!) | 0) >= long) this.move(record, State.Blocked);
+    if (this.state(record) !== State.Running || ((now - words[record + Field.Asleep]!) | 0) < long) return;
+    words[record + Field.Losses]!++;
+    this.move(record, State.Blocked);
+  }
+
+  /** Whether a thread holds a slot and works on a packet. Needs no lock. */
+  runs(thread: number): boolean {
+    for (const record of this.#records()) {
+      if (this.words[record + Field.Thread] === thread + 1) return this.state(record) === State.Running;
+    }
+    return false;
   }
 
   #works(record: number): boolean {

@@ -30,6 +30,11 @@ export abstract class SlotPort {
     this.memory = new PortMemory(memory);
   }
 
+  /** Times that this thread lost its slot since it was blocked. */
+  get losses(): number {
+    return this.record < 0 ? 0 : this.memory.words[this.record + Field.Losses]!;
+  }
+
   get closed(): boolean {
     return this.memory.closed;
   }
@@ -106,6 +111,10 @@ export abstract class SlotPort {
     memory.dispatch();
     memory.unlock();
     return seen.some(({ sleep }) => sleep !== Sleep.Awake);
+  }
+
+  runs(threadId: number): boolean {
+    return this.memory.runs(threadId);
   }
 
   protected ended(): null {

@@ -27,6 +27,9 @@ export interface SocketPort {
   readonly ready: number;
   /** With Ready.Write: bytes of the armed piece that the kernel has sent; negative: an error number. 0 where it sends none by itself. */
   readonly sent: number;
+  /** Times that this thread slept in wait(), and times that it lost its slot since its handler blocked. Undefined where the kernel keeps the slots. */
+  readonly wakeUps?: number;
+  readonly losses?: number;
   /** True once any thread has closed the port. */
   readonly closed: boolean;
 
@@ -86,6 +89,9 @@ export interface SocketPort {
 
   /** This thread lets another run in its place until its next wait(). */
   leave(): void;
+
+  /** Whether a thread holds a slot and works on a packet. Absent where the kernel keeps the slots. */
+  runs?(threadId: number): boolean;
 
   /** Closes the port for all threads: wait() gives false in each. */
   close(): void;

@@ -10,9 +10,11 @@ import {
   type SocketPort,
 } from '@overlapped/iocp-native/internal';
 import type { SharedSessions } from '@overlapped/net-core';
+import { StatsBlock } from '@overlapped/net-core/internal';
 import { bytesOf, plainBytesOf } from '../bytes.js';
 import type { Framer } from '../framing/framer.js';
 import { EVERYONE } from '../session/groups.js';
+import { Stat } from '../stats.js';
 import { Beyond, Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** The first number of a posted packet that has a thread load a service, the second number. No record has this number. */
@@ -24,6 +26,8 @@ const SCRATCH = 16_384;
 
 export class SharedHost implements SharedSessions {
   readonly table: SharedTable;
+  /** The statistics of this thread. */
+  statsBlock = new StatsBlock();
   readonly port: SocketPort;
   readonly sockets: SharedSockets;
   readonly #header = new Uint8Array(LENGTH_SIZE);
@@ -201,6 +205,7 @@ export class SharedHost implements SharedSessions {
     const { sent: before } = this.port;
     if (before > 0) {
       words[at + Field.Sent]! += before;
+      this.#count(before);
       // The queue of a session that lost a thread in this lock is empty.
       queues.consume(queue, Math.min(before, queues.lengthOf(queue)));
     } else if (before < 0) {
@@ -215,6 +220,7 @@ export class SharedHost implements SharedSessions {
         break;
       }
       words[at + Field.Sent]! += sent;
+      this.#count(sent);
       if (sent > 0) queues.consume(queue, sent);
       if (sent < length) break;
     }
@@ -298,6 +304,7 @@ export class SharedHost implements SharedSessions {
         return false;
       }
       words[at + Field.Sent]! += sent;
+      this.#count(sent);
       if (sent === length) return true;
     }
     const rest = sent === 0 ? bytes : plainView(bytes, length).subarray(sent);
@@ -313,6 +320,10 @@ export class SharedHost implements SharedSessions {
     if (queued <= words[service + ServiceField.HighWatermark]!) return true;
     words[at + Field.Flags]! |= Flag.Congested;
     return false;
+  }
+
+  #count(sent: number): void {
+    this.statsBlock.values[Stat.bytesSent]! += sent;
   }
 
   /** The queue is empty. */

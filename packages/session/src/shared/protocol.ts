@@ -53,6 +53,8 @@ export interface SharedStart {
   readonly guard: SharedArrayBuffer;
   /** Words of Held. */
   readonly held: Int32Array;
+  /** Of a StatsBlock, which a thread goes on to use that takes the place of one that ended. */
+  readonly stats: SharedArrayBuffer;
 }
 
 /**

@@ -2,13 +2,13 @@
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { blockAt, carryError, keepLedger, openSocketPort, ownThread } from '@overlapped/iocp-native/internal';
-import { LoadGuard } from '@overlapped/net-core/internal';
+import { LoadGuard, StatsBlock } from '@overlapped/net-core/internal';
 import { loadSharedKind } from './load-kind.js';
 import { Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedThread } from './shared-thread.js';
 import { blocksSize, SharedTable } from './table.js';
 
-const { token, table, index, services, port, ledger, guard: loading, held } = workerData as SharedStart;
+const { token, table, index, services, port, ledger, guard: loading, held, stats } = workerData as SharedStart;
 const tell = (report: SharedReport) => port.postMessage(report);
 
 keepLedger(ledger);
@@ -20,6 +20,7 @@ const block = blockAt(table.address, blocksSize(table.blocks));
 const known = new Map(services.map((service) => [service.index, service]));
 const { port: packets, sockets } = openSocketPort(token);
 const thread = new SharedThread(new SharedTable(table, block, index), packets, sockets, held, loadLater, serviceOf);
+thread.statsBlock = new StatsBlock(stats);
 guard.done();
 try {
   let stateSize = 0;

@@ -21,6 +21,7 @@ import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
 import { tooSlow } from '../session/queue-limit.js';
 import { lingeredOut, timedOut } from '../session/timeout-rules.js';
+import { Stat } from '../stats.js';
 import { ClientAddresses } from './client-addresses.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
@@ -83,6 +84,9 @@ export class SharedThread extends SharedHost implements TurnHost {
   readonly #clients = new WeakMap<SharedArrayBuffer, ClientAddresses>();
   /** Handlers whose promises have not settled. */
   #pending = 0;
+  /** The port's counts that the statistics have. */
+  #wakeUps = 0;
+  #losses = 0;
   /** The event loop has turned since the last packet. */
   #turned = true;
   #turnAt = 0;
@@ -177,6 +181,7 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   /** Takes one packet. Between two packets all ticks and microtasks run; now and then the event loop turns. */
   #next(): void {
+    this.#count();
     if (!this.port.wait(this.#pending > 0 ? 0 : this.#turned ? -1 : IDLE)) {
       if (this.port.closed) process.exit();
       if (this.#pending > 0 && this.#turned) this.port.waitForLoop();
@@ -185,9 +190,20 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
     if (this.#turned) this.#turnAt = performance.now() + BUSY;
     this.#turned = false;
+    this.statsBlock.values[Stat.packets]!++;
     this.dispatch();
     if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#turnLoop();
     else nextTick(this.#requeue);
+  }
+
+  /** Takes the port's counts over into the statistics. */
+  #count(): void {
+    const { values } = this.statsBlock;
+    const { wakeUps = 0, losses = 0 } = this.port;
+    values[Stat.wakeUps]! += wakeUps - this.#wakeUps;
+    values[Stat.blocked]! += losses - this.#losses;
+    this.#wakeUps = wakeUps;
+    this.#losses = losses;
   }
 
   /** Goes on after a turn of the event loop, or at once if that has nothing to do. */
@@ -257,6 +273,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
     if (slot < 0) {
       Atomics.add(words, record + ServiceField.Refused, 1);
+      this.statsBlock.values[Stat.refused]!++;
       this.#close(fd, true);
       return;
     }
@@ -264,6 +281,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     words[at + Field.Socket] = fd + 1;
     this.#held[Held.Accepted] = -1;
     Atomics.add(words, record + ServiceField.Accepted, 1);
+    this.statsBlock.values[Stat.accepted]!++;
     if (this.#hosts(service)) this.#open(slot, service);
     else this.#whenLoaded(service, () => this.#open(slot, service));
   }
@@ -458,6 +476,7 @@ export class SharedThread extends SharedHost implements TurnHost {
         return undefined;
       }
       words[at + Field.Received]! += count;
+      this.statsBlock.values[Stat.bytesReceived]! += count;
       if (framer !== null) {
         this.#cutter.add(this.#data);
         return this.#deliverFrames(slot, at, view as SharedPacketSession, framer);
@@ -555,6 +574,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { table } = this;
     const { words } = table;
     words[at + Field.Received]! += rest.length;
+    this.statsBlock.values[Stat.bytesReceived]! += rest.length;
     this.#cutter.add(rest);
     this.#keepRest(slot, at, view);
     table.lock(slot);
@@ -694,6 +714,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     if (!this.port.idle(slot)) return this.#leave(slot, view);
     this.#giveBack(slot, view);
     this.table.release(slot);
+    this.statsBlock.values[Stat.ended]!++;
     return true;
   }
 

@@ -20,8 +20,8 @@ import {
   startThread,
   threadEntry,
 } from '@overlapped/iocp-native/internal';
-import type { Stoppable } from '@overlapped/net-core';
-import { type Core, LoadGuard } from '@overlapped/net-core/internal';
+import type { CoreStats, Stoppable } from '@overlapped/net-core';
+import { type Core, LoadGuard, StatsBlock } from '@overlapped/net-core/internal';
 import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
 import { groupsOf } from '../session/groups.js';
 import type { QueueLimitOptions } from '../session/queue-limit.js';
@@ -85,6 +85,8 @@ interface Place {
   readonly held: Int32Array;
   /** Until it has loaded its native code it may not be terminated. */
   guard: LoadGuard;
+  /** What its threads count, one after the other. */
+  readonly stats: StatsBlock;
   /** It has loaded all modules. Gives the bytes of a session's state, of the last of them. */
   ready: Promise<number>;
   pause: number;
@@ -133,7 +135,9 @@ export class SharedThreads implements Stoppable {
     this.#sockets = sockets;
     this.host = new SharedHost(this.table, port, sockets);
     this.table.stuck = (holder) => this.#seeEnd(holder);
-    core.sharedSessions = this.host;
+    this.host.statsBlock = core.statsBlock;
+    const { host } = this;
+    core.sharedSessions = Object.assign(host, { stats: () => this.#stats() });
     // Broadcasts of other threads reach the shared sessions by the core's own thread.
     groupsOf(core);
     core.attach(this);
@@ -154,6 +158,19 @@ export class SharedThreads implements Stoppable {
   /** Threads that wait on the port. */
   get threads(): number {
     return this.#core.shared.threads;
+  }
+
+  /** Open sessions, and the statistics of each thread. */
+  #stats(): { sessions: number; threads: CoreStats[] } {
+    let sessions = 0;
+    for (let service = 0; service < MOST_SERVICES; service++) {
+      sessions += Atomics.load(this.table.words, this.table.serviceAt(service) + ServiceField.Sessions);
+    }
+    const threads = this.#places.map(({ stats, threadId, empty }) => ({
+      ...stats.read(),
+      slots: !empty && this.#port.runs?.(threadId) ? 1 : 0,
+    }));
+    return { sessions, threads };
   }
 
   /** Loads a module in the threads. Gives the index of its service. Rejects with the error that the module throws. */
@@ -247,6 +264,7 @@ export class SharedThreads implements Stoppable {
     clearTimeout(late);
     process.off('exit', this.#wakeAll);
     this.#core.sharedSessions = null;
+    this.#core.retire(this.#stats().threads);
     pools.delete(this.#core);
     this.#port.release();
     destroySocketPort(this.#token);
@@ -261,7 +279,8 @@ export class SharedThreads implements Stoppable {
   async #startAll(): Promise<number> {
     for (let index = 0; index < this.#core.shared.threads; index++) {
       const held = new Int32Array(new SharedArrayBuffer(HELD_WORDS * 4));
-      this.#places.push(this.#start({ index, held, pause: FIRST_PAUSE, empty: true } as unknown as Place));
+      const stats = new StatsBlock();
+      this.#places.push(this.#start({ index, held, stats, pause: FIRST_PAUSE, empty: true } as unknown as Place));
     }
     try {
       const sizes = await Promise.all(this.#places.map(({ ready }) => ready));
@@ -290,6 +309,7 @@ export class SharedThreads implements Stoppable {
       ledger,
       guard: guard.memory,
       held: place.held,
+      stats: place.stats.memory,
     };
     const { resourceLimits } = this.#core;
     const worker = startThread(threadEntry('#overlapped/shared-entry', import.meta.url), {

@@ -22,6 +22,20 @@ function hasBytes(port: number, clientPort: number): boolean {
   return line !== undefined && /^ *\d+: \S+ \S+ \S+ \w+:0*[1-9A-F]/.test(line);
 }
 
+/** Threads of this process that wait in epoll_wait() for one event, for a second: those of a shared port that are idle. */
+function waitingThreads(): number {
+  const waits = (thread: string) => {
+    try {
+      const [, , , most, timeout] = readFileSync(`/proc/self/task/${thread}/syscall`, 'latin1').split(' ');
+      return most === '0x1' && timeout === '0x3e8';
+    } catch {
+      // It has ended.
+      return false;
+    }
+  };
+  return readdirSync('/proc/self/task').filter(waits).length;
+}
+
 /** Descriptors, or handles, of this process. */
 function handleCount(): number {
   if (kernel !== 'iocp') return readdirSync('/proc/self/fd').length;
@@ -98,6 +112,37 @@ describe.runIf(available)('sessions on a shared port', () => {
     expect(most.sort((a, b) => a - b)[count >> 1]).toBeLessThanOrEqual(few);
   });
 
+  // Only Linux tells when a thread has begun to wait.
+  test.runIf(kernel === 'epoll')('the thread that became idle last takes the next packet', async () => {
+    const outcomes: string[] = [];
+    for (let round = 0; round < 5; round++) {
+      const notes = new Notes();
+      const { core, port } = await serveShared('script', { concurrency: 4, threads: 4 });
+      const clients = await connect(port, 4);
+      const hold = async (flag: number) => {
+        const { length } = notes.log;
+        await write(clients[flag % 4]!, `hold ${flag}`);
+        await until(() => notes.log.length > length && notes.log.at(-1) !== 0);
+        return notes.log.at(-1)!;
+      };
+      const held: number[] = [];
+      for (let flag = 0; flag < 4; flag++) held.push(await hold(flag));
+      for (let flag = 0; flag < 4; flag++) {
+        notes.set(flag);
+        await until(() => waitingThreads() === flag + 1);
+      }
+      const taken: number[] = [];
+      for (let flag = 4; flag < 8; flag++) taken.push(await hold(flag));
+      for (let flag = 4; flag < 8; flag++) notes.set(flag);
+      outcomes.push(String(taken) === String(held.toReversed()) ? 'reverse' : `${held} became idle, ${taken} took`);
+      for (const { socket } of clients) socket.destroy();
+      await core.stop();
+    }
+    // A thread begins to wait anew after a second, which a round can take on a busy machine.
+    const reverse = outcomes.filter((outcome) => outcome === 'reverse');
+    expect(reverse.length, String(outcomes)).toBeGreaterThan(2);
+  });
+
   // Wine takes no notice of a port's concurrency.
   test.skipIf(wine)('at most `concurrency` handlers run at a time', async () => {
     const most: number[] = [];
@@ -129,6 +174,48 @@ describe.runIf(available)('sessions on a shared port', () => {
     notes.set(1);
     notes.set(2);
     expect(await Promise.all(answers)).toEqual(['blocked', 'blocked']);
+  });
+
+  test('core.stats() counts the work of each thread, and the open sessions', async () => {
+    const notes = new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 1, threads: 3 });
+    const [client, other] = await connect(port, 2);
+    const blocked = client!.ask('block 1');
+    await notes.noted(1);
+    for (let i = 0; i < 10; i++) expect(await other!.ask('asked')).toBe(String(i + 1));
+    notes.set(1);
+    expect(await blocked).toBe('blocked');
+    // The thread counts the loss of its slot when the handler has returned. A thread that sleeps for another cause, on a busy machine, counts too.
+    if (kernel === 'epoll') await until(() => core.stats().total.blocked > 0);
+    const { total, own, workers } = core.stats();
+    expect(total).toMatchObject({ sessions: 2, accepted: 2, bytesReceived: 57, bytesSent: 18 });
+    expect([own.packets, own.accepted]).toEqual([0, 0]);
+    expect(workers).toHaveLength(3);
+    const sums = (name: 'packets' | 'blocked' | 'bytesReceived') =>
+      workers.reduce((sum, thread) => sum + thread[name], 0);
+    // Two connections, and eleven messages.
+    expect(sums('packets')).toBeGreaterThanOrEqual(13);
+    expect([sums('bytesReceived'), sums('blocked')]).toEqual([57, total.blocked]);
+    expect(total.wakeUps > 0).toBe(kernel === 'epoll');
+    client!.socket.destroy();
+    other!.socket.destroy();
+    await until(() => core.stats().total.ended === 2 && core.stats().total.sessions === 0);
+    await core.stop();
+    expect(core.stats().total).toMatchObject({ sessions: 0, accepted: 2, ended: 2, slots: 0 });
+    expect(core.stats().workers).toHaveLength(3);
+  });
+
+  // No thread waits for a slot, so none looks whether a holder is blocked.
+  test.runIf(kernel === 'epoll')('core.stats() has the slots of threads that work', async () => {
+    const notes = new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 4, threads: 4 });
+    const clients = await connect(port, 3);
+    for (const client of clients) await write(client, 'hold 1');
+    await until(() => notes.log.length === 3);
+    await until(() => core.stats().total.slots === 3);
+    expect(core.stats().workers.map(({ slots }) => slots)).toEqual(expect.arrayContaining([1, 1, 1, 0]));
+    notes.set(1);
+    await until(() => core.stats().total.slots === 0);
   });
 
   test('one turn of a session at a time, its bytes in order, with promises too', async () => {

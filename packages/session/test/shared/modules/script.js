@@ -55,6 +55,10 @@ export default class Script extends SharedSession {
         Atomics.wait(notes, FLAGS + number, 0);
         this.send('blocked');
         return undefined;
+      case 'hold':
+        note(threadId);
+        Atomics.wait(notes, FLAGS + number, 0);
+        return undefined;
       case 'compute': {
         begin();
         // The garbage collector runs, and waits for locks of the process.
