@@ -1,6 +1,6 @@
 // The page as its users see it, in a browser.
 
-import { findBrowser, openBrowser } from '@overlapped/support/browser';
+import { findBrowser, openBrowser, takePicture, takesPictures } from '@overlapped/support/browser';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../../vitest.ports.js';
@@ -28,8 +28,11 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
   afterAll(() => browser?.close());
 
   /** Opens it. `complaints` are the errors and warnings of the browser. */
-  async function open(url: string): Promise<{ page: Page; complaints: string[] }> {
-    const page = await browser.newPage();
+  async function open(
+    url: string,
+    options: Parameters<Browser['newPage']>[0] = {},
+  ): Promise<{ page: Page; complaints: string[] }> {
+    const page = await browser.newPage(options);
     onTestFinished(() => page.close());
     // The test's own limit ends its waits.
     page.setDefaultTimeout(0);
@@ -59,6 +62,17 @@ describe.runIf(path !== undefined)('the page', { timeout: 90_000 }, () => {
     expect([main, ...workers]).toEqual(threads === 0 ? [String(CLIENTS)] : ['0', '3', '3']);
     for (let thread = 0; thread <= threads; thread++) await drawsLine(page, thread);
     expect(complaints).toEqual([]);
+  });
+
+  test('is in docs as a picture', { timeout: 180_000 }, async () => {
+    const { core, port, url } = await startServer(native ? 4 : 0, ECHO);
+    onTestFinished(() => core.stop(0));
+    const { page } = await open(url, { viewport: { width: 1280, height: 760 }, colorScheme: 'dark' });
+    if (takesPictures) await comeAndGo(page, port);
+    else load(port);
+    await changesTwice(page, 'packets');
+    const [taken, kept] = await takePicture(page, new URL('../../../docs/monitor.png', import.meta.url));
+    expect(taken).toEqual(kept);
   });
 
   test('has room for 64 worker threads', async () => {
@@ -226,6 +240,25 @@ function load(port: number): void {
   for (let i = 0; i < CLIENTS; i++) {
     const client = startClient(port, 100, () => 5 + Math.random() * 20);
     onTestFinished(() => void client.destroy());
+  }
+}
+
+/** A load that comes and goes, for a minute and a half. */
+async function comeAndGo(page: Page, port: number): Promise<void> {
+  const clients = new Set<ReturnType<typeof startClient>>();
+  onTestFinished(() => {
+    for (const client of clients) client.destroy();
+  });
+  for (let second = 0; second < 90; second++) {
+    const wanted = 240 * (0.6 + 0.4 * Math.sin(second / 9)) * Math.min(1, second / 20);
+    while (clients.size < wanted)
+      clients.add(startClient(port, 200, () => 4 + Math.random() * (20 + 15 * Math.cos(second / 6))));
+    for (const client of clients) {
+      if (clients.size <= wanted) break;
+      client.destroy();
+      clients.delete(client);
+    }
+    await page.waitForTimeout(1000);
   }
 }
 

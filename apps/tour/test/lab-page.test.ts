@@ -1,6 +1,6 @@
 // The lab's page as its users see it, in a browser.
 
-import { findBrowser, openBrowser } from '@overlapped/support/browser';
+import { findBrowser, openBrowser, takePicture, takesPictures } from '@overlapped/support/browser';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { interrupt, startLab } from './lab-process.js';
@@ -35,6 +35,20 @@ describe.runIf(path !== undefined)('the page of the lab', { timeout: 90_000 }, (
     await page.locator('#status[data-state=live]').waitFor();
     return { lab, page, complaints };
   }
+
+  test.each(['light', 'dark'] as const)('is in docs as a picture: %s', async (colorScheme) => {
+    const { page } = await open({ viewport: { width: 1240, height: 720 }, colorScheme });
+    await press(page, 'Blocked threads');
+    await page.locator('.lane[data-state=blocked]').first().waitFor();
+    // The time line of a lane is ten seconds long.
+    if (takesPictures) await page.waitForTimeout(11_000);
+    const [taken, kept] = await takePicture(
+      page,
+      new URL(`../../../docs/lab-${colorScheme}.png`, import.meta.url),
+      true,
+    );
+    expect(taken).toEqual(kept);
+  });
 
   const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
   const slider = (page: Page, name: string) => page.getByRole('slider', { name });
