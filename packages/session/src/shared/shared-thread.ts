@@ -94,7 +94,16 @@ export class SharedThread extends SharedHost implements TurnHost {
   readonly #held: Int32Array;
   readonly #load: (service: number) => Promise<unknown>;
   readonly #serviceOf: (service: number) => HostedService;
-  readonly #serve = () => this.#next();
+  readonly #serve = () => {
+    try {
+      this.#next();
+    } catch (error) {
+      // A port that fails ends the thread; in a promise it would be a rejection, which a program may have a handler for.
+      nextTick(() => {
+        throw error;
+      });
+    }
+  };
   // queueMicrotask() would make an AsyncResource for each packet.
   readonly #requeue = () => void resolved.then(this.#serve);
   /** The view of the last received bytes: messages of equal length get the same object. */
