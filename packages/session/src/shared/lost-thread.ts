@@ -38,9 +38,10 @@ export function recoverThread(
       Atomics.or(words, at + Field.Flags, Flag.Closing | Flag.Reset);
     }
     table.unlock(slot);
-    // It was about to serve a session, or has served one.
     if (flags === 0) {
-      if (own) table.release(slot);
+      // It was about to serve a session, or has served one; or a late packet had it begin a turn of a record that is free.
+      if (own && words[at + Field.Taken] === 1) table.release(slot);
+      else Atomics.compareExchange(words, at + Field.Turn, threadId + 1, 0);
       continue;
     }
     // It may have ended in the lock of a session whose turn another thread has.

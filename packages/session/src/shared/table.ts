@@ -55,6 +55,8 @@ export const Field = {
   Opened: 28,
   /** The bytes of Sends, as they are in the sum of all sessions. */
   Counted: 29,
+  /** 1 while the record is in no list of free ones: changed inside that list's lock. A free record may have a turn for a moment. */
+  Taken: 30,
 } as const;
 const WIDTH = 32;
 
@@ -343,6 +345,7 @@ export class SharedTable {
     else if (words[Header.Used]! < this.token.records) slot = words[Header.Used]!++;
     if (slot >= 0) {
       const at = this.at(slot);
+      words[at + Field.Taken] = 1;
       words[at + Field.Turn] = this.self;
       words[at + Field.Service] = service;
       if (address !== 0) this.#link(slot, address);
@@ -382,6 +385,7 @@ export class SharedTable {
     this.leaveGroups(slot);
     this.#insist(this.#free, Header.Lock);
     if (words[at + Field.Address] !== 0) this.#unlink(slot);
+    words[at + Field.Taken] = 0;
     words[at + Field.Next] = words[Header.Free]!;
     words[Header.Free] = slot + 1;
     Atomics.store(words, at + Field.Turn, 0);
@@ -532,14 +536,14 @@ export class SharedTable {
     }
   }
 
-  /** Inside the lock of the list: makes the list and the counts of sessions anew. A record in use has a turn, or flags. */
+  /** Inside the lock of the list: makes the list and the counts of sessions anew. */
   #relink(): void {
     const { words } = this;
     const sessions = new Int32Array(MOST_SERVICES);
     words[Header.Free] = 0;
     for (let slot = 0; slot < words[Header.Used]!; slot++) {
       const at = this.at(slot);
-      if (Atomics.load(words, at + Field.Turn) === 0 && words[at + Field.Flags] === 0) {
+      if (words[at + Field.Taken] === 0) {
         words[at + Field.Next] = words[Header.Free]!;
         words[Header.Free] = slot + 1;
       } else {

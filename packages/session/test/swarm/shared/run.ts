@@ -675,9 +675,12 @@ export class SharedRun {
       const { sessions, records } = tableInUse(this.table);
       return sessions === 0 && records === 0 && this.#peers.every(({ closed }) => closed);
     });
-    // Threads that ended are back.
-    await this.#reach('every thread', () => this.actors.length === this.plan.threads);
-    await this.#reach('rest', () => this.actors.every((actor) => actor.state === 'line' || actor.state === 'kernel'));
+    // Threads that ended are back. The last one may have accepted a connection that had ended already: that session ends, too.
+    await this.#reach('rest', () => {
+      const packets = this.#memory.queued > 0 || this.kernel.ready;
+      const works = this.actors.some(({ state: what }) => what !== 'line' && what !== 'kernel');
+      return !packets && !works && this.actors.length === this.plan.threads && tableInUse(this.table).records === 0;
+    });
   }
 
   #isServed(model: Model): boolean {
