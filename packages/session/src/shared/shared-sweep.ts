@@ -1,5 +1,5 @@
-// SharedSweep: the timeouts, and the linger, of a listener's shared sessions, and the time for a PROXY header. The core's own thread looks at their records now and
-// then. The threads that take packets do no work for it.
+// SharedSweep: the timeouts, and the linger, of a listener's shared sessions, and the time for a PROXY header. The core's own thread looks
+// at their records now and then. The threads that take packets do no work for it.
 
 import { Timer } from '@overlapped/net-core';
 import type { Core } from '@overlapped/net-core/internal';

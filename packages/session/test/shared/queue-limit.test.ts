@@ -10,13 +10,12 @@ import { describe, expect, test } from 'vitest';
 import { read as readFlowing } from '../support.js';
 import { connect, until } from '../threads.js';
 import { ENDS } from './modules/notes.js';
-import { DRAINED, GOT } from './modules/queue.js';
+import { DRAINED, GOT, REFUSED, SENT } from './modules/queue.js';
 import { Notes } from './script.js';
 import { available, serveShared, tableOf } from './support.js';
 
 /** More than the kernel takes for a peer that does not read. */
 const MUCH = 24_000_000;
-const [SENT, REFUSED] = [1, 0];
 /** Reads exactly `length` bytes of a peer that has not read. */
 async function read(socket: Socket, length: number): Promise<Buffer> {
   const bytes = await readFlowing(socket.resume(), length);

@@ -8,18 +8,23 @@ const MOST = 1;
 const LENGTH = 2;
 const LOG = 3;
 const FLAGS = 2048;
+/** What a word of the log has until a number is written there. */
+const UNWRITTEN = -(2 ** 31);
 
 export class Notes {
   readonly #words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
 
   /** For the threads that are started from now on. */
   constructor() {
+    this.#words.fill(UNWRITTEN, LOG, FLAGS);
     setEnvironmentData('overlapped:shared-test', this.#words.buffer);
   }
 
-  /** The numbers that were noted. */
+  /** The numbers that were noted. One that a thread is about to write is left out. */
   get log(): number[] {
-    return [...this.#words.slice(LOG, LOG + Atomics.load(this.#words, LENGTH))];
+    return [...this.#words.slice(LOG, LOG + Atomics.load(this.#words, LENGTH))].filter(
+      (number) => number !== UNWRITTEN,
+    );
   }
 
   /** The most handlers that computed at a time. */

@@ -2,3 +2,5 @@
 
 export const DRAINED: number;
 export const GOT: number;
+export const SENT: number;
+export const REFUSED: number;
