@@ -175,6 +175,24 @@ it('takes the slot of a thread that waits for a lock only after a long time', ()
   expect(look(Sleep.Lock, 110_000)).toBe(State.Blocked);
 });
 
+it('does not count a thread that ended while another one looked at it', () => {
+  const memory = PortMemory.create(1);
+  const other = new PortMemory(memory.buffer, 7);
+  const record = other.join({ stat: -1, call: -1, futex: 0 });
+  other.push(1, 1);
+  other.acquire(record);
+  other.take(record, { key: 0, bytes: 0 });
+  memory.saw(memory.workers()[0]!, Sleep.Blocked);
+  memory.words[record + Field.Asleep]! -= 250;
+  memory.saw(memory.workers()[0]!, Sleep.Blocked);
+  expect(memory.state(record)).toBe(State.Blocked);
+  const [worker] = memory.workers();
+  memory.recover(7);
+  // Its descriptors are closed: it seems to be awake.
+  memory.saw(worker!, Sleep.Awake);
+  expect(memory.words[HOLDERS]).toBe(0);
+});
+
 it('gives up the slot of a thread that leaves, though it computes', async () => {
   const crew = new Crew(createMemoryPort(1));
   await crew.start(2);

@@ -98,8 +98,9 @@ const LONG_LOCK = 100_000;
 /** Microseconds between two looks of threads that come back while others are blocked. */
 const LOOK = 100;
 
-/** A thread that works on a packet: its record, the number of its packet, and the sources of its state. */
+/** A thread that works on a packet: its threadId plus one, its record, the number of its packet, and the sources of its state. */
 export interface Worker extends ThreadState {
+  readonly thread: number;
   readonly record: number;
   readonly packet: number;
 }
@@ -299,19 +300,23 @@ export class PortMemory {
     return Array.from(this.#records())
       .filter((record) => this.#works(record))
       .map((record) => ({
+        // First: what is read behind it may be another thread's, which this number tells.
+        thread: words[record + Field.Thread]!,
         record,
         packet: words[record + Field.Packet]!,
         stat: words[record + Field.Stat]!,
         call: words[record + Field.Call]!,
         futex: words[record + Field.Futex]!,
-      }));
+      }))
+      .filter(({ thread }) => thread !== 0);
   }
 
   /** The result of a look at a worker. One that has been asleep for long enough loses its slot; one that is awake is counted. */
-  saw({ record, packet }: Worker, sleep: Sleep): void {
+  saw({ thread, record, packet }: Worker, sleep: Sleep): void {
     const { words } = this;
-    // By now it may work on another one.
-    if (!this.#works(record) || words[record + Field.Packet] !== packet) return;
+    // By now it may work on another packet, or have ended.
+    if (words[record + Field.Thread] !== thread || !this.#works(record) || words[record + Field.Packet] !== packet)
+      return;
     if (sleep === Sleep.Awake) {
       words[record + Field.Asleep] = 0;
       this.move(record, State.Running);
