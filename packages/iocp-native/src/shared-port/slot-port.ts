@@ -66,12 +66,17 @@ export abstract class SlotPort {
     this.memory.recover(threadId);
   }
 
+  /** Looks where this thread's state can be read, which takes some milliseconds: before its first wait(), or in it. */
+  prepare(): void {
+    this.#state ??= openThreadState();
+  }
+
   /** Gives the thread a record. False when the port is closed. */
   protected join(): boolean {
     const { memory } = this;
-    this.#state = openThreadState();
+    this.prepare();
     if (!memory.lock(true)) return false;
-    this.record = memory.join(this.#state);
+    this.record = memory.join(this.#state!);
     memory.unlock();
     if (this.record >= 0) return true;
     this.ended();

@@ -87,6 +87,9 @@ export interface SocketPort {
   /** Whether the kernel uses no memory of the record any more. After the close of its socket that is so soon, and a packet says so. */
   idle(slot: number): boolean;
 
+  /** Does what would hold up this thread's first wait(). Absent where nothing does. */
+  prepare?(): void;
+
   /** This thread lets another run in its place until its next wait(). */
   leave(): void;
 

@@ -26,6 +26,7 @@ try {
   let stateSize = 0;
   for (const { index: service, serial, module } of services)
     stateSize = thread.host(service, serial, await loadSharedKind(module));
+  packets.prepare?.();
   tell({ stateSize });
   thread.start();
 } catch (error) {
