@@ -84,6 +84,8 @@ export class SharedThread extends SharedHost implements TurnHost {
   readonly #clients = new WeakMap<SharedArrayBuffer, ClientAddresses>();
   /** Handlers whose promises have not settled. */
   #pending = 0;
+  /** It loads a module. Meanwhile it takes no packet: a handler that blocks would hold up the load. */
+  #loading = false;
   /** The port's counts that the statistics have. */
   #wakeUps = 0;
   #losses = 0;
@@ -201,6 +203,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     this.#turned = false;
     this.statsBlock.values[Stat.packets]!++;
     this.dispatch();
+    if (this.#loading) return;
     if (this.#pending > 0 || performance.now() >= this.#turnAt) this.#turnLoop();
     else nextTick(this.#requeue);
   }
@@ -393,10 +396,11 @@ export class SharedThread extends SharedHost implements TurnHost {
 
   /** Loads the module of a service that has begun since this thread was started. A module that fails here ends the thread. */
   #whenLoaded(service: number, act: () => void): void {
-    this.#pending++;
+    this.#loading = true;
     void this.#load(service).then(() => {
-      this.#pending--;
+      this.#loading = false;
       act();
+      this.#turnLoop();
     });
   }
 

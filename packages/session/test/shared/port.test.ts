@@ -396,6 +396,23 @@ describe.runIf(available)('sessions on a shared port', () => {
     for (const client of others) expect(await client.ask('hello')).toBe('hello');
   });
 
+  test('a handler that blocks does not hold up the module of another listener', async () => {
+    const notes = new Notes();
+    const { core, port } = await serveShared('script', { concurrency: 2, threads: 2 });
+    const blockers = await connect(port, 2);
+    const listening = serveShared('slow-load', {}, {}, core);
+    // One thread loads it. The handlers would block both.
+    await notes.noted(3);
+    const answers = [blockers[0]!.ask('block 1'), blockers[1]!.ask('block 2')];
+    notes.set(3);
+    const second = await listening;
+    const [client] = await connect(second.port, 1);
+    notes.set(1);
+    notes.set(2);
+    expect(await Promise.all(answers)).toEqual(['blocked', 'blocked']);
+    expect(await client!.ask('hello')).toBe('hello');
+  });
+
   test('stop() ends the sessions, and leaves no descriptor open', async () => {
     const open = handleCount;
     new Notes();
