@@ -5,20 +5,9 @@
 //
 // Listens on a free port of 127.0.0.1 and prints its number. Ends when stdin closes, or on SIGTERM.
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "epoll.h"
 
-enum { EVENTS = 1024, BACKLOG = 4096, SIZE = 64 * 1024 };
+enum { SIZE = 64 * 1024 };
 
 /** What a connection has read and not yet written: it reads no more until all of it is. */
 struct connection {
@@ -26,20 +15,10 @@ struct connection {
   size_t length, written;
 };
 
-static int epoll;
-static int listener;
 static struct connection *connections; // by descriptor
 static char bytes[SIZE];
 
-static void die(const char *what) {
-  fprintf(stderr, "echo-epoll: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
-
-static void watch(int operation, int fd, unsigned events) {
-  struct epoll_event event = {.events = events, .data.fd = fd};
-  if (epoll_ctl(epoll, operation, fd, &event) < 0) die("epoll_ctl");
-}
+static void on_connection(int fd) { (void)fd; }
 
 static void over(int fd) {
   free(connections[fd].bytes);
@@ -91,66 +70,12 @@ static void on_writable(int fd) {
   watch(EPOLL_CTL_MOD, fd, EPOLLIN);
 }
 
-static void on_listener(void) {
-  for (;;) {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-    if (fd >= 0) watch(EPOLL_CTL_ADD, fd, EPOLLIN);
-    else if (errno == EAGAIN) return;
-    else if (errno != ECONNABORTED && errno != EINTR) die("accept");
-  }
-}
-
-static void on_input(void) {
-  char input[256];
-  if (read(STDIN_FILENO, input, sizeof input) <= 0) exit(0);
-}
-
-static void run(void) {
-  static struct epoll_event events[EVENTS];
-  for (;;) {
-    int count = epoll_wait(epoll, events, EVENTS, -1);
-    if (count < 0 && errno != EINTR) die("epoll_wait");
-    for (int i = 0; i < count; i++) {
-      int fd = events[i].data.fd;
-      if (fd == listener) on_listener();
-      else if (fd == STDIN_FILENO) on_input();
-      else if (connections[fd].bytes != NULL) on_writable(fd);
-      else on_readable(fd);
-    }
-  }
-}
-
-/** Takes as many descriptors as the system allows, and room for what we know of each. */
-static void take_descriptors(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) die("getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) die("setrlimit");
-  connections = calloc(limit.rlim_max, sizeof *connections);
-  if (connections == NULL) die("calloc");
-}
-
-static int listen_anywhere(void) {
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  if (listener < 0) die("socket");
-  int one = 1; // which accepted connections inherit
-  if (setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0) die("setsockopt");
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  if (bind(listener, (struct sockaddr *)&address, length) < 0) die("bind");
-  if (listen(listener, BACKLOG) < 0) die("listen");
-  if (getsockname(listener, (struct sockaddr *)&address, &length) < 0) die("getsockname");
-  return ntohs(address.sin_port);
+static void on_ready(int fd) {
+  if (connections[fd].bytes != NULL) on_writable(fd);
+  else on_readable(fd);
 }
 
 int main(void) {
-  take_descriptors();
-  epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) die("epoll_create1");
-  int port = listen_anywhere();
-  watch(EPOLL_CTL_ADD, listener, EPOLLIN);
-  watch(EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN);
-  printf("%d\n", port);
-  fflush(stdout);
-  run();
+  connections = take_descriptors(sizeof *connections);
+  serve();
 }

@@ -3,23 +3,33 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
+import { whyNoTls } from '../src/load/tls.js';
 import { Agent } from '../src/measured/agent.js';
-import { bun, epoll, liburing, type Rival, RivalServer, whyNot } from '../src/measured/rivals.js';
+import { bun, epoll, epollTls, liburing, type Rival, RivalServer, whyNot } from '../src/measured/rivals.js';
 import { type Server, withServers } from '../src/measured/server.js';
-import { underLoad } from '../src/measuring/measures.js';
-import { expectEcho } from './support.js';
+import { overTls, underLoad } from '../src/measuring/measures.js';
+import { connectTls, expectEcho, expectLateEcho } from './support.js';
 
 const reason = whyNoLoad();
 const rivals = await Promise.all(
-  [liburing, epoll, bun].map(async (rival) => ({ rival, reason: reason ?? (await whyNot(rival)) })),
+  [liburing, epoll, bun].map(async (rival) => ({ rival, reason: reason ?? (await whyNot(rival)), secured: false })),
 );
+const secure = await epollTls();
+rivals.push({ rival: secure, reason: whyNoTls() ?? (await whyNot(secure)), secured: true });
 
-describe.each(rivals)('$rival.by', ({ rival, reason }) => {
+describe.each(rivals)('$rival.by', ({ rival, reason, secured }) => {
   test.skipIf(reason)(`echoes, and its CPU time grows${reason ? ` (${reason})` : ''}`, () =>
-    expectToServe(() => RivalServer.start(rival)),
+    expectToServe(() => RivalServer.start(rival), secured),
+  );
+
+  test.skipIf(reason)(`keeps what a client does not read yet${reason ? ` (${reason})` : ''}`, () =>
+    withServers([() => RivalServer.start(rival)], ([server]) =>
+      expectLateEcho(server!.port, secured ? connectTls : connect),
+    ),
   );
 
   test.skipIf(reason)(`ends when its stdin does, and on SIGTERM${reason ? ` (${reason})` : ''}`, async () => {
@@ -58,12 +68,12 @@ test('a rival that cannot serve says why', async () => {
   expect(await whyNot({ by: 'nowhere', command: () => ['./no-such-program'] })).toContain('ENOENT');
 });
 
-function expectToServe(start: () => Promise<Server>): Promise<void> {
+function expectToServe(start: () => Promise<Server>, secured = false): Promise<void> {
   return withServers([start], async ([server]) => {
-    await expectEcho(server!.port);
+    await expectEcho(server!.port, secured ? connectTls : connect);
     const before = await server!.cpu();
-    const { rate, cpu } = await underLoad('echo', 5, 0.1)(server!);
-    expect([rate > 0, cpu > 0]).toEqual([true, true]);
+    const { rate, cpu } = await (secured ? overTls('echo', 5, 64, 0.1) : underLoad('echo', 5, 0.1))(server!);
+    expect([rate > 0, cpu > 0, (await server!.memory()) > 0]).toEqual([true, true, true]);
     expect(await server!.cpu()).toBeGreaterThan(before);
     await server!.stop();
     await expect(server!.cpu()).rejects.toThrow();

@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { whyNoLoad } from '../src/load/load.js';
 import { whyNoTls } from '../src/load/tls.js';
 import { Agent, agents } from '../src/measured/agent.js';
-import { withServers } from '../src/measured/server.js';
+import { epollTls, RivalServer } from '../src/measured/rivals.js';
+import { type Server, withServers } from '../src/measured/server.js';
 import {
   asking,
   besideSleepers,
@@ -112,8 +113,14 @@ const noTls = whyNoTls();
 describe.skipIf(noTls !== undefined && !everything)(`TLS${noTls ? ` (${noTls})` : ''}`, () => {
   test('all of a TLS server', { timeout: 180_000 }, async () => {
     expect(noTls).toBeUndefined();
-    await withServers(agents(['tls-sessions', 'tls-net'], 'echo'), async (servers) => {
-      expect(servers.map(({ by }) => by)).toEqual([everything ? 'io_uring' : expect.any(String), 'node:tls']);
+    const rival = await epollTls();
+    const starts: (() => Promise<Server>)[] = [
+      () => RivalServer.start(rival),
+      ...agents(['tls-sessions', 'tls-net'], 'echo'),
+    ];
+    await withServers(starts, async (servers) => {
+      const ours = everything ? 'io_uring' : expect.any(String);
+      expect(servers.map(({ by }) => by)).toEqual(['C, OpenSSL', ours, 'node:tls']);
       for (const bytes of [1, 64, 100_000])
         expectSamples(await takeTurns(servers, 1, overTls('echo', 5, bytes, 0.1), 0));
       for (const mode of ['new', 'resume'] as const) {

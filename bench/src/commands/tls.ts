@@ -1,9 +1,10 @@
-// The command: TLS sessions against node:tls: messages of 64 bytes to 64 KiB, new connections, and the memory of idle ones.
+// The command: TLS sessions against node:tls, and a server in C beside: messages of 64 bytes to 64 KiB, new connections, and the memory of idle ones.
 
 import { parseArgs } from 'node:util';
 import { type TlsMode, whyNoTls } from '../load/tls.js';
 import { agents, onBackends } from '../measured/agent.js';
-import { withServers } from '../measured/server.js';
+import { epollTls, RivalServer, whyNot } from '../measured/rivals.js';
+import { type Server, withServers } from '../measured/server.js';
 import { idleTlsMemory, overTls } from '../measuring/measures.js';
 import { compare, number } from '../measuring/report.js';
 import { takeTurns } from '../measuring/rounds.js';
@@ -35,7 +36,12 @@ if (reason !== undefined) {
 }
 
 console.log(`${rounds} rounds of ${seconds} s; ratios to node:tls, the median of the rounds`);
-const starts = [...onBackends('tls-sessions', 'echo', values.backend), ...agents(['tls-net'], 'echo')];
+const starts: (() => Promise<Server>)[] = onBackends('tls-sessions', 'echo', values.backend);
+const rival = await epollTls();
+const absent = await whyNot(rival);
+if (absent === undefined) starts.push(() => RivalServer.start(rival));
+else console.log(`${rival.by} is left out: ${absent}`);
+starts.push(...agents(['tls-net'], 'echo'));
 for (const mode of values.modes.split(',') as (TlsMode | 'idle')[]) {
   await withServers(starts, async (servers) => {
     if (mode === 'idle') {

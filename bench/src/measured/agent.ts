@@ -2,10 +2,9 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { pathOf } from '../paths.js';
 import type { Behaviour, Figures, Ready, Request } from '../servers/agent.js';
-import { kill, type Server } from './server.js';
+import { kill, residentBytes, type Server } from './server.js';
 
 /** The programs in src/servers. */
 export type Program =
@@ -57,11 +56,9 @@ export class Agent implements Server {
     return this.#ask({ ask: 'await', connected });
   }
 
-  /** Resident bytes, after garbage collection. */
   async memory(): Promise<number> {
     for (let i = 0; i < 3; i++) await this.#ask({ ask: 'gc' });
-    const [, kilobytes] = /^Rss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#process.pid}/smaps_rollup`, 'latin1'))!;
-    return Number(kilobytes) * 1024;
+    return residentBytes(this.#process.pid!);
   }
 
   /** Stops the process where it is; the kernel goes on to complete connections for it. */

@@ -5,10 +5,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import tls from 'node:tls';
 import { compiled, declares, whyNotCompiled } from '../compile.js';
 import { pathOf } from '../paths.js';
+import { makeCertificate } from '../servers/certificate.js';
 import { CpuClock } from './cpu-clock.js';
-import { kill, type Server } from './server.js';
+import { kill, residentBytes, type Server } from './server.js';
 
 export interface Rival {
   readonly by: string;
@@ -36,6 +38,26 @@ export const liburing: Rival = {
     return [compiled('rivals/echo-liburing.c', ['uring'])];
   },
 };
+
+/** With the certificate and the ciphers that the TLS servers on Node.js have. */
+export async function epollTls(): Promise<Rival> {
+  const { cert, key } = await makeCertificate();
+  const names = tls.DEFAULT_CIPHERS.split(':');
+  const suites = names.filter((name) => name.startsWith('TLS_'));
+  const ciphers = names.filter((name) => !name.startsWith('TLS_'));
+  return {
+    by: 'C, OpenSSL',
+    command() {
+      const reason = whyNotCompiled();
+      if (reason !== undefined) throw new Error(reason);
+      if (!declares('openssl/ssl.h', 'SSL_has_pending')) {
+        throw new Error('it needs the headers of OpenSSL, which Debian has as libssl-dev');
+      }
+      const program = compiled('rivals/echo-epoll-tls.c', ['ssl', 'crypto']);
+      return [program, cert, key, ciphers.join(':'), suites.join(':')];
+    },
+  };
+}
 
 export const bun: Rival = {
   by: 'Bun',
@@ -83,6 +105,10 @@ export class RivalServer implements Server {
 
   async cpu(): Promise<number> {
     return this.#clock.read();
+  }
+
+  async memory(): Promise<number> {
+    return residentBytes(this.#process.pid!);
   }
 
   stop(): Promise<void> {

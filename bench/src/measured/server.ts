@@ -2,6 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 
 export interface Server {
   /** What serves: a backend, or who else. */
@@ -9,6 +10,8 @@ export interface Server {
   readonly port: number;
   /** User and system time of all its threads up to now, in microseconds. Rejects when the server is gone. */
   cpu(): Promise<number>;
+  /** Resident bytes, after garbage collection. */
+  memory(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -24,6 +27,12 @@ export async function withServers<S extends Server, T>(
   } finally {
     for (const server of servers) await server.stop();
   }
+}
+
+/** The memory of a process that is in RAM. */
+export function residentBytes(pid: number): number {
+  const [, kilobytes] = /^Rss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))!;
+  return Number(kilobytes) * 1024;
 }
 
 /** Ends a process, if it has not ended. */
