@@ -12,7 +12,7 @@ export interface CoreStats {
   readonly sendBuffers: number;
   /** Timers that are set. */
   readonly timers: number;
-  /** Threads of the shared port that hold a slot and work on a packet. Linux. */
+  /** Threads of the shared port that hold a slot and work on a packet. 0 on Windows: its kernel keeps the slots, and tells only how many packets wait. */
   readonly slots: number;
   /** Completion packets. */
   readonly packets: number;
@@ -30,7 +30,7 @@ export interface CoreStats {
   readonly skipped: number;
   /** Sessions that were lost with their worker thread: they had no onDisconnected. */
   readonly lost: number;
-  /** Times that a handler blocked its thread, and another thread of the shared port got its slot. Linux. */
+  /** Times that a handler blocked its thread, and another thread of the shared port got its slot. 0 on Windows: its kernel gives the slot on, and does not tell. */
   readonly blocked: number;
 }
 
@@ -40,7 +40,7 @@ export interface ServerStats {
   readonly total: CoreStats;
   /** The core's own thread. */
   readonly own: CoreStats;
-  /** Each worker thread: those of pinned sessions, then those of the shared port. Open shared sessions are in the total only. */
+  /** Each worker thread: those of pinned sessions, then those of the shared port. Open shared sessions, and the bytes that they have queued, are in the total only. */
   readonly workers: readonly CoreStats[];
   /** Worker threads that do not run at the moment: a handler has not returned for seconds. */
   readonly hungWorkers: number;

@@ -81,8 +81,8 @@ const LAST_BATCH = 256;
 interface HostedSessions extends SharedSessions {
   /** Sends bytes to the members of a group. Absent where the sessions are the core's own: then they are members as all others. */
   broadcast?(data: Uint8Array, group: string): boolean;
-  /** How many are open, and the statistics of each thread. Absent where the sessions are the core's own. */
-  stats?(): { readonly sessions: number; readonly threads: readonly CoreStats[] };
+  /** Levels of all of them together, and the statistics of each thread. Absent where the sessions are the core's own. */
+  stats?(): { readonly levels: Partial<CoreStats>; readonly threads: readonly CoreStats[] };
 }
 
 export class Core implements IocpCore {
@@ -263,10 +263,9 @@ export class Core implements IocpCore {
   stats(): ServerStats {
     const own = this.statsBlock.read();
     const { threads, retired, hung } = this.#workers?.stats() ?? { threads: [], retired: sum([]), hung: 0 };
-    const shared = this.sharedSessions?.stats?.() ?? { sessions: 0, threads: this.#retired };
+    const shared = this.sharedSessions?.stats?.() ?? { levels: {}, threads: this.#retired };
     const workers = [...threads, ...shared.threads];
-    const all = sum([own, retired, ...workers]);
-    return { total: { ...all, sessions: all.sessions + shared.sessions }, own, workers, hungWorkers: hung };
+    return { total: sum([own, retired, shared.levels, ...workers]), own, workers, hungWorkers: hung };
   }
 
   /** The threads of the shared port have ended: their counters stay. */

@@ -71,7 +71,7 @@ export class StatsBlock {
 }
 
 /** The sums. */
-export function sum(all: readonly CoreStats[]): CoreStats {
+export function sum(all: readonly Partial<CoreStats>[]): CoreStats {
   // One that was read before a name was registered lacks it.
   return collect((name) => all.reduce((total, stats) => total + (stats[name] ?? 0), 0));
 }

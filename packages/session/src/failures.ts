@@ -38,14 +38,9 @@ export function reportTls(core: Core, error: Error): void {
   tlsFailed.publish({ core, error });
 }
 
-/** Counts and publishes an error of user code. */
-export function report(core: Core, session: object | null, error: Error): void {
+/** Counts and publishes an error of user code. @param core a core, or its counterpart in a thread of a shared port */
+export function report(core: Pick<Core, 'statsBlock'>, session: object | null, error: Error): void {
   core.statsBlock.values[FAILED]!++;
-  publish(core, session, error);
-}
-
-/** Publishes an error of user code. @param core a core, or its counterpart in a thread of a shared port */
-export function publish(core: object, session: object | null, error: Error): void {
   sessionFailed.publish({ core, session, error });
 }
 

@@ -75,7 +75,7 @@ export function admit(core: Core): boolean {
 }
 
 /** Counts a connection that does not become a session, and the reason: one of the statistics `refused...`. */
-export function refuse(core: Core, reason: number): void {
+export function refuse(core: Pick<Core, 'statsBlock'>, reason: number): void {
   const { values } = core.statsBlock;
   values[Stat.refused]!++;
   values[reason]!++;

@@ -269,8 +269,10 @@ export class SharedHost implements SharedSessions {
     const service = this.table.serviceAt(words[at + Field.Service]!);
     const queued = queues.lengthOf(at + Field.Sends);
     const slow = queued > words[service + ServiceField.HighWatermark]! || !this.#admits(service, queued, length);
-    if (slow && words[service + ServiceField.ClosesSlow] === 1) this.#close(slot, at, Reason.TooSlow);
-    return slow;
+    if (!slow) return false;
+    this.statsBlock.values[Stat.skipped]!++;
+    if (words[service + ServiceField.ClosesSlow] === 1) this.#close(slot, at, Reason.TooSlow);
+    return true;
   }
 
   /** Whether a session that has `queued` bytes may queue `more`. @param service the first word of its service */
@@ -292,6 +294,7 @@ export class SharedHost implements SharedSessions {
     const beyond = words[service + ServiceField.Beyond]!;
     // The kernel could take a part of a message, which is no message any more.
     if (limited && beyond === Beyond.drop && !this.#admits(service, before, length)) {
+      this.statsBlock.values[Stat.droppedMessages]!++;
       if (before === 0) this.wake(slot, Due.Drain);
       else words[at + Field.Flags]! |= Flag.Congested;
       return false;
@@ -311,6 +314,7 @@ export class SharedHost implements SharedSessions {
     const queued = before + length - sent;
     const full = limited && beyond !== Beyond.drop && !this.#admits(service, before, length - sent);
     if ((full && beyond === Beyond.close) || !queues.append(queue, slot + 1, rest)) {
+      this.statsBlock.values[Stat.overflowed]!++;
       this.#close(slot, at, Reason.QueueFull);
       return false;
     }

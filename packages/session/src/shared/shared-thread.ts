@@ -16,12 +16,12 @@ import { ObjectPool } from '@overlapped/object-pool';
 import { AcceptFilter, isRefused, type Occupancy } from '../accept/accept-filter.js';
 import { type ProxyHeader, readProxyHeader } from '../accept/proxy-header.js';
 import { isListed, plainAddress } from '../endpoints.js';
-import { publish, warn } from '../failures.js';
+import { report, warn } from '../failures.js';
 import { type Framer, NOTHING, truncatedFrame } from '../framing/framer.js';
 import { asError, isThenable } from '../outcomes.js';
 import { tooSlow } from '../session/queue-limit.js';
 import { lingeredOut, timedOut } from '../session/timeout-rules.js';
-import { Stat } from '../stats.js';
+import { refuse, Stat } from '../stats.js';
 import { ClientAddresses } from './client-addresses.js';
 import { FrameCutter } from './frame-cutter.js';
 import { HOST, SharedHost } from './host.js';
@@ -42,7 +42,7 @@ import {
 } from './shared-session.js';
 import { StateLayout, type StateSchema, stateMemory } from './state/layout.js';
 import type { StateMemory } from './state/types.js';
-import { Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
+import { CROWDED, Due, Field, Flag, Reason, ServiceField, type SharedTable } from './table.js';
 
 /** Milliseconds that a thread waits for the lock of a listening socket. */
 const LOCK_PATIENCE = 1000;
@@ -59,6 +59,12 @@ const { Read, Close, Open, Drain, Message, End } = Due;
 const { setImmediate, performance } = globalThis;
 const { nextTick } = process;
 const resolved = Promise.resolve();
+
+/** The statistics of clients that are refused after their PROXY header, by reason. */
+const REFUSALS: Record<number, number> = {
+  [Reason.Denied]: Stat.refusedDenied,
+  [Reason.Crowded]: Stat.refusedAddress,
+};
 
 /** Of rate limits, which all threads share. */
 const CLOCK = {
@@ -285,7 +291,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     }
     if (slot < 0) {
       Atomics.add(words, record + ServiceField.Refused, 1);
-      this.statsBlock.values[Stat.refused]!++;
+      refuse(this, -slot);
       this.#close(fd, true);
       return;
     }
@@ -298,19 +304,25 @@ export class SharedThread extends SharedHost implements TurnHost {
     else this.#whenLoaded(service, () => this.#open(slot, service));
   }
 
-  /** Inside the lock of the listening socket: takes a record for a connection. Negative if the listener refuses it. */
+  /**
+   * Inside the lock of the listening socket: takes a record for a connection. If the listener refuses it, the negated index of the
+   * statistic that counts the reason.
+   */
   #admit(service: number, record: number, fd: number, filter: AcceptFilter): number {
     const { table } = this;
     const { accepts } = this.#serviceOf(service);
     const { maxSessionsPerAddress: most = 0, proxy } = accepts;
     const address = filter.needsAddress || proxy || most > 0 ? this.#addressOf(fd) : undefined;
-    if (filter.refuses(address, this.#occupancy(record)) >= 0) return -1;
-    if (proxy && (address === undefined || !isListed(proxy.trusted, address))) return -1;
+    const refused = filter.refuses(address, this.#occupancy(record));
+    if (refused >= 0) return -refused;
+    if (proxy && (address === undefined || !isListed(proxy.trusted, address))) return -Stat.refusedProxy;
     // The client behind a proxy is counted when its header has told its address.
     const counted = most > 0 && address !== undefined && !proxy;
-    return counted
+    const slot = counted
       ? table.acquire(service, table.hashOf(service, plainAddress(address)), most)
       : table.acquire(service);
+    if (slot >= 0) return slot;
+    return slot === CROWDED ? -Stat.refusedAddress : -Stat.refusedFull;
   }
 
   #filterOf(service: number): AcceptFilter {
@@ -552,34 +564,36 @@ export class SharedThread extends SharedHost implements TurnHost {
     const parted = frames.lengthOf(buffer) > 0;
     const bytes = parted ? Buffer.concat([frames.view(buffer), this.#data]) : this.#data;
     let header: ProxyHeader | null = null;
-    let refused = false;
+    let refused = Reason.None as number;
     try {
       header = readProxyHeader(bytes);
     } catch {
-      refused = true;
+      refused = Reason.Destroyed;
     }
     if (header === null) {
-      refused ||= !frames.append(buffer, slot, this.#data, 0, this.#data.length, bytes.length);
+      const kept =
+        refused === Reason.None && frames.append(buffer, slot, this.#data, 0, this.#data.length, bytes.length);
+      if (!kept) refused = Reason.Destroyed;
     } else {
       frames.clear(buffer);
-      refused = !this.#admitClient(slot, at, header);
-      if (!refused) this.#openClient(slot, at, view, bytes.subarray(header.length));
+      refused = this.#refusesClient(slot, at, header);
+      if (refused === Reason.None) this.#openClient(slot, at, view, bytes.subarray(header.length));
     }
-    if (refused) this.close(slot, view.id, Reason.Destroyed);
+    if (refused !== Reason.None) this.close(slot, view.id, refused);
   }
 
-  /** Lists and limits do not apply to a proxy that connects for itself, as for a health check. */
-  #admitClient(slot: number, at: number, { source }: ProxyHeader): boolean {
-    if (source === null) return true;
+  /** Gives a number of Reason. Lists and limits do not apply to a proxy that connects for itself, as for a health check. */
+  #refusesClient(slot: number, at: number, { source }: ProxyHeader): number {
+    if (source === null) return Reason.None;
     const { table } = this;
     const service = table.words[at + Field.Service]!;
     const { accepts } = this.#serviceOf(service);
     const { maxSessionsPerAddress: most } = accepts;
     const address = plainAddress(source.address);
-    if (isRefused(accepts, address)) return false;
-    if (most !== undefined && !table.countAddress(slot, table.hashOf(service, address), most)) return false;
+    if (isRefused(accepts, address)) return Reason.Denied;
+    if (most !== undefined && !table.countAddress(slot, table.hashOf(service, address), most)) return Reason.Crowded;
     this.#clientsOf(service)!.set(slot, source);
-    return true;
+    return Reason.None;
   }
 
   /** @param rest bytes that came with the header */
@@ -645,7 +659,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     const error = asError(thrown);
     const { table } = this;
     const over = (table.words[table.at(view[kSlot]) + Field.Flags]! & Flag.Over) !== 0;
-    publish(this, view, error);
+    report(this, view, error);
     if (over || view.onDisconnected === SharedSession.prototype.onDisconnected) {
       warn(this, 'A shared session was closed, as its handler failed', error);
     }
@@ -698,6 +712,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     table.lock(slot);
     const flags = words[at + Field.Flags]!;
     const lost = this.queued(slot) > 0;
+    if ((flags & Flag.Header) !== 0) refuse(this, REFUSALS[words[at + Field.Reason]!] ?? Stat.refusedProxy);
     words[at + Field.Flags] = (flags & ~(Flag.Open | Flag.Congested)) | Flag.Closing;
     if (words[at + Field.Socket] !== 0) {
       this.#close(words[at + Field.Socket]! - 1, lost || (flags & Flag.Reset) !== 0);
@@ -755,6 +770,8 @@ export class SharedThread extends SharedHost implements TurnHost {
         return lingeredOut();
       case Reason.None:
       case Reason.Destroyed:
+      case Reason.Denied:
+      case Reason.Crowded:
         return undefined;
       case Reason.ThreadLost:
         return new IocpError('serve the session', 'the thread that handled it has ended', 'ECHILD', 'Worker');

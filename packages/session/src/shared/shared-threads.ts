@@ -160,8 +160,8 @@ export class SharedThreads implements Stoppable {
     return this.#core.shared.threads;
   }
 
-  /** Open sessions, and the statistics of each thread. */
-  #stats(): { sessions: number; threads: CoreStats[] } {
+  /** Open sessions and queued bytes, and the statistics of each thread. */
+  #stats(): { levels: Partial<CoreStats>; threads: CoreStats[] } {
     let sessions = 0;
     for (let service = 0; service < MOST_SERVICES; service++) {
       sessions += Atomics.load(this.table.words, this.table.serviceAt(service) + ServiceField.Sessions);
@@ -170,7 +170,7 @@ export class SharedThreads implements Stoppable {
       ...stats.read(),
       slots: !empty && this.#port.runs?.(threadId) ? 1 : 0,
     }));
-    return { sessions, threads };
+    return { levels: { sessions, bytesQueued: this.table.queuedInAll }, threads };
   }
 
   /** Loads a module in the threads. Gives the index of its service. Rejects with the error that the module throws. */

@@ -105,6 +105,9 @@ export const Reason = {
   Write: -7,
   Lingered: -8,
   TooSlow: -9,
+  // Why a client is refused whose PROXY header has come.
+  Denied: -10,
+  Crowded: -11,
 } as const;
 
 const Header = {
@@ -173,6 +176,10 @@ const Share = {
   Next: 4,
 } as const;
 const SHARE_WIDTH = 5;
+
+/** In the place of a record that acquire() takes. */
+const FULL = -1;
+export const CROWDED = -2;
 
 /** Milliseconds that a thread waits for a lock at a time, until the core's thread looks whether the holder has ended. */
 const PATIENCE = 100;
@@ -329,7 +336,7 @@ export class SharedTable {
   }
 
   /**
-   * Takes a free record for a session of a service, with its turn. It is not open yet. -1 when there is none, -2 when `most` sessions
+   * Takes a free record for a session of a service, with its turn. It is not open yet. FULL when there is none, CROWDED when `most` sessions
    * have the same address already.
    * @param address of hashOf(); 0 if addresses are not counted
    */
@@ -338,7 +345,7 @@ export class SharedTable {
     this.#insist(this.#free, Header.Lock);
     if (address !== 0 && this.#countOf(address, most) >= most) {
       this.#free.unlock();
-      return -2;
+      return CROWDED;
     }
     let slot = words[Header.Free]! - 1;
     if (slot >= 0) words[Header.Free] = words[this.at(slot) + Field.Next]!;
@@ -352,7 +359,7 @@ export class SharedTable {
       Atomics.add(words, this.serviceAt(service) + ServiceField.Sessions, 1);
     }
     this.#free.unlock();
-    if (slot < 0) return -1;
+    if (slot < 0) return FULL;
     const at = this.at(slot);
     words.fill(0, at + Field.Reason, at + Field.Address);
     words[at + Field.Opened] = 0;

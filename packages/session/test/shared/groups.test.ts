@@ -120,6 +120,7 @@ describe.each<[string, IocpCoreOptions]>([
       return last === 'z';
     });
     expect(got).toBeLessThan(rounds * 65_536);
+    expect(core.stats().total.skipped).toBeGreaterThan(0);
   });
 
   test("with slowMembers: 'close' a session that does not read is closed", async () => {

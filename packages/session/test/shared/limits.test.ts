@@ -28,9 +28,10 @@ describe.each<[string, IocpCoreOptions]>([
     ['one on both lists', { allow: ['127.0.0.0/8'], deny: ['127.0.0.1'] }],
   ])('%s is refused', async (_, more) => {
     new Notes();
-    const { port, listener } = await serveShared('script', options, more);
+    const { core, port, listener } = await serveShared('script', options, more);
     await new Client(port).closed;
     expect(listener.stats).toMatchObject({ accepted: 0, refused: 1 });
+    expect(core.stats().total).toMatchObject({ accepted: 0, refused: 1, refusedDenied: 1 });
   });
 
   test('an address on the allow list is accepted', async () => {
@@ -43,11 +44,30 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('connections beyond the rate are refused', async () => {
     new Notes();
-    const { port, listener } = await serveShared('script', options, { rate: { perSecond: 0.0001, burst: 3 } });
+    const { core, port, listener } = await serveShared('script', options, { rate: { perSecond: 0.0001, burst: 3 } });
     const clients = await connect(port, 3);
     for (const client of clients) expect(await client.ask('asked')).toBe('1');
     for (let i = 0; i < 3; i++) await new Client(port).closed;
     expect(listener.stats).toMatchObject({ accepted: 3, refused: 3 });
+    expect(core.stats().total).toMatchObject({ accepted: 3, refused: 3, refusedRate: 3 });
+  });
+
+  test('connections beyond the most sessions of the listener are refused', async () => {
+    new Notes();
+    const { core, port, listener } = await serveShared('script', options, { maxSessions: 2 });
+    for (const client of await connect(port, 2)) expect(await client.ask('asked')).toBe('1');
+    for (let i = 0; i < 2; i++) await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 2, refused: 2 });
+    expect(core.stats().total).toMatchObject({ accepted: 2, refused: 2, refusedFull: 2 });
+  });
+
+  test("connections beyond the core's quota are refused", async () => {
+    new Notes();
+    const { core, port, listener } = await serveShared('script', { ...options, maxSessions: 2 });
+    for (const client of await connect(port, 2)) expect(await client.ask('asked')).toBe('1');
+    for (let i = 0; i < 2; i++) await new Client(port).closed;
+    expect(listener.stats).toMatchObject({ accepted: 2, refused: 2 });
+    expect(core.stats().total).toMatchObject({ accepted: 2, refused: 2, refusedFull: 2 });
   });
 
   test("with whenFull: 'wait' a connection beyond the limit waits until a session is over", async () => {
@@ -72,13 +92,14 @@ describe.each<[string, IocpCoreOptions]>([
   // Other systems have one address of the loopback interface.
   test.runIf(process.platform === 'linux')('an address has so many sessions, and others have theirs', async () => {
     const notes = new Notes();
-    const { port, listener } = await serveShared('script', options, { maxSessionsPerAddress: 3 });
+    const { core, port, listener } = await serveShared('script', options, { maxSessionsPerAddress: 3 });
     const clients = await connect(port, 3);
     for (const client of clients) expect(await client.ask('asked')).toBe('1');
     await new Client(port).closed;
     const others = [from('127.0.0.2', port), from('127.0.0.2', port), from('127.0.0.3', port)];
     for (const client of others) expect(await client.ask('asked')).toBe('1');
     expect(listener.stats).toMatchObject({ accepted: 6, refused: 1 });
+    expect(core.stats().total).toMatchObject({ accepted: 6, refused: 1, refusedAddress: 1 });
     // From the middle of a list, from its ends, and all of them.
     const order = [1, 0, 2];
     for (const [i, index] of order.entries()) {

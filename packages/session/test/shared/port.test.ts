@@ -334,11 +334,12 @@ describe.runIf(available)('sessions on a shared port', () => {
 
   test('a handler that throws closes its own session', async () => {
     const notes = new Notes();
-    const { port } = await serveShared('script');
+    const { core, port } = await serveShared('script');
     const [bad, good] = await connect(port, 2);
     await write(bad!, 'throw');
     await bad!.closed;
     await notes.noted(-102);
+    expect(core.stats().total.failed).toBe(1);
     expect(await good!.ask('asked')).toBe('1');
   });
 

@@ -110,7 +110,7 @@ describe.each<[string, IocpCoreOptions]>([
 
   test("limits and lists are for the client's address", async () => {
     const notes = new Notes();
-    const { port, listener } = await serve({ maxSessionsPerAddress: 1, deny: ['192.0.2.9', '127.0.0.1'] });
+    const { core, port, listener } = await serve({ maxSessionsPerAddress: 1, deny: ['192.0.2.9', '127.0.0.1'] });
     const first = await ask(port, 15, header('192.0.2.7'));
     expect(first.text).toBe('192.0.2.7 1000\n');
     expect((await ask(port, 1, header('192.0.2.7'))).text).toBeUndefined();
@@ -120,6 +120,7 @@ describe.each<[string, IocpCoreOptions]>([
     expect((await ask(port, 1, 'PROXY TCP6 ::ffff:192.0.2.7 ::1 1000 443\r\n')).text).toBeUndefined();
     // They had been accepted from the proxy. No session opened, so none was told its end.
     expect(listener.stats).toMatchObject({ accepted: 5, refused: 0 });
+    expect(core.stats().total).toMatchObject({ refused: 3, refusedDenied: 1, refusedAddress: 2, refusedProxy: 0 });
     expect(notes.log).toEqual([]);
     first.client.socket.resume().end();
     await first.client.closed;
@@ -134,10 +135,11 @@ describe.each<[string, IocpCoreOptions]>([
 
   test('a connection that is not trusted is reset, with a header or without', async () => {
     const notes = new Notes();
-    const { port, listener } = await serve({ proxy: { trusted: ['192.0.2.1'] } });
+    const { core, port, listener } = await serve({ proxy: { trusted: ['192.0.2.1'] } });
     expect((await ask(port, 1, header('192.0.2.7'))).text).toBeUndefined();
     expect((await ask(port, 1, 'hello')).text).toBeUndefined();
     expect(listener.stats).toMatchObject({ accepted: 0, refused: 2 });
+    expect(core.stats().total).toMatchObject({ accepted: 0, refused: 2, refusedProxy: 2 });
     expect(notes.log).toEqual([]);
   });
 
@@ -151,13 +153,14 @@ describe.each<[string, IocpCoreOptions]>([
     await client.closed;
     await until(() => listener.stats.accepted === 2);
     await listener.stop();
+    expect(core.stats().total).toMatchObject({ refused: 2, refusedProxy: 2, ended: 2 });
     expect(notes.log).toEqual([]);
     await core.stop();
   });
 
   test('a listener that stops resets connections without a header at once', async () => {
     const notes = new Notes();
-    const { port, listener } = await serve();
+    const { core, port, listener } = await serve();
     const [client] = await connect(port, 1);
     client!.socket.write('PROXY TCP4');
     await until(() => listener.stats.accepted === 1);
@@ -165,6 +168,7 @@ describe.each<[string, IocpCoreOptions]>([
     const stopped = listener.stop(60_000);
     await client!.closed;
     await stopped;
+    expect(core.stats().total).toMatchObject({ refused: 1, refusedProxy: 1 });
     expect(notes.log).toEqual([]);
   });
 
@@ -200,7 +204,7 @@ describe.each([
     });
 
   test('a header that does not come in time closes the connection; one that has come stops the clock', () =>
-    serve({}, async ({ port, pass, notes }) => {
+    serve({}, async ({ core, port, pass, notes }) => {
       const [silent, slow, good] = await connect(port, 3);
       good!.socket.write(header('192.0.2.7'));
       slow!.socket.write('PROXY TCP4 ');
@@ -217,6 +221,7 @@ describe.each([
       good!.socket.write('still here');
       expect(String(await read(good!.socket, 10))).toBe('still here');
       expect(notes.log).toEqual([]);
+      expect(core.stats().total).toMatchObject({ refused: 2, refusedProxy: 2 });
       good!.socket.destroy();
     }));
 
