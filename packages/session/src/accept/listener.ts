@@ -39,7 +39,7 @@ import {
 export interface TlsListenOptions {
   /**
    * The connections are TLS: sessions open after the handshake, and send and receive plain bytes; see Session.tls. Default: no
-   * TLS. Rejects with an IocpError (ENOTSUP) where Node.js does not export OpenSSL's functions.
+   * TLS. Rejects with an IocpError (ENOTSUP) where OpenSSL's functions cannot be called.
    */
   readonly tls?: TlsServerOptions;
 }

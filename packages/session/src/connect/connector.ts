@@ -50,7 +50,7 @@ export class Connector<Kind extends Session = Session> implements Stoppable {
 
   /**
    * Throws a TypeError or RangeError for an unknown or invalid option. With `tls`, an IocpError for a certificate or an option that
-   * OpenSSL does not take, or ENOTSUP where Node.js does not export OpenSSL's functions.
+   * OpenSSL does not take, or ENOTSUP where OpenSSL's functions cannot be called.
    */
   constructor(core: IocpCore, options: ConnectorOptions<Kind>);
   /** @internal `onEnd` is called for each session that is over, before its onDisconnected. */

@@ -60,7 +60,7 @@ export type OpenSsl = ReturnType<typeof bind>;
 let bound: OpenSsl | undefined;
 let missing: IocpError | undefined;
 
-/** The functions. Throws an IocpError (ENOTSUP) where this Node.js does not export them. */
+/** The functions. Throws an IocpError (ENOTSUP) where koffi does not load, or this Node.js does not export them. */
 export function openSsl(): OpenSsl {
   if (bound !== undefined) return bound;
   if (missing !== undefined) throw missing;
@@ -68,8 +68,11 @@ export function openSsl(): OpenSsl {
     bound = bind();
     return bound;
   } catch (cause) {
-    const reason = 'this Node.js exports no OpenSSL, or not all of its functions';
-    missing = isIocpError(cause) ? cause : new IocpError('use TLS', reason, 'ENOTSUP', 'dlsym', 0, { cause });
+    const [syscall, why] = isIocpError(cause)
+      ? ['koffi', 'koffi does not load, so OpenSSL cannot be called']
+      : ['dlsym', 'this Node.js exports no OpenSSL, or not all of its functions'];
+    const reason = `${why}; node:tls serves over session.toDuplex()`;
+    missing = new IocpError('use TLS', reason, 'ENOTSUP', syscall, 0, { cause });
     throw missing;
   }
 }
