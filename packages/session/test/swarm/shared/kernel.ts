@@ -34,11 +34,18 @@ export class Socket {
   /** Bytes that the kernel takes now. */
   room: number;
   ended = false;
+  /** When it opened, and when a thread last received bytes, and sent some. */
+  readonly opened: number;
+  received: number;
+  sent: number;
 
-  constructor(fd: number, peer: Peer | null, room: number) {
+  constructor(fd: number, peer: Peer | null, room: number, now: number) {
     this.fd = fd;
     this.peer = peer;
     this.room = room;
+    this.opened = now;
+    this.received = now;
+    this.sent = now;
   }
 
   get events(): number {
@@ -76,7 +83,7 @@ export class Kernel {
   open(peer: Peer | null): Socket {
     let fd = 3;
     while (this.sockets.has(fd)) fd++;
-    const socket = new Socket(fd, peer, peer === null ? 0 : this.options.window);
+    const socket = new Socket(fd, peer, peer === null ? 0 : this.options.window, this.clock.now());
     this.sockets.set(fd, socket);
     this.#marks.set(fd, ++this.#inodes);
     return socket;
@@ -110,6 +117,7 @@ export class Kernel {
     const length = Math.min(piece.length, into.length);
     piece.copy(into, 0, 0, length);
     if (length < piece.length) socket.incoming.unshift(piece.subarray(length));
+    socket.received = this.clock.now();
     return length;
   }
 
@@ -121,6 +129,7 @@ export class Kernel {
     const length = Math.min(socket.room, bytes.length);
     if (length === 0) return 0;
     socket.room -= length;
+    socket.sent = this.clock.now();
     socket.peer!.arrive(Buffer.from(bytes.subarray(0, length)));
     return length;
   }

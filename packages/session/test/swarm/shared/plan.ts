@@ -1,6 +1,7 @@
 // What one seed of the swarm of shared sessions does: sizes, what goes wrong, and what handlers do.
 
 import { Random } from '@overlapped/iocp-native/testing';
+import type { Timeouts } from '../../../src/session/timeout-rules.js';
 
 const operations = [
   'connect',
@@ -53,6 +54,8 @@ export interface SharedPlan {
   readonly framed: number;
   /** Each session joins the group when it opens. */
   readonly grouped: boolean;
+  /** None in most runs. */
+  readonly timeouts: Timeouts;
   readonly liveliness: number;
   readonly pace: number;
   readonly steps: number;
@@ -85,7 +88,15 @@ export function drawShared(seed: number): SharedPlan {
     steps: random.between(5, 60),
     framed: random.pick([0, 7, 50]),
     grouped: random.chance(0.5),
+    timeouts: random.chance(0.3) ? drawTimeouts(random, latency) : {},
   };
+}
+
+/** Short ones, which expire in some sessions. */
+function drawTimeouts(random: Random, latency: number): Timeouts {
+  const names = ['read', 'firstByte', 'frame', 'write'] as const;
+  const drawn = names.filter((name) => name === 'read' || random.chance(0.5));
+  return Object.fromEntries(drawn.map((name) => [name, latency * random.pick([3, 10, 50])]));
 }
 
 /** Each at its own weight, and about half of them not at all. */

@@ -88,6 +88,10 @@ export const sharedPlants: Readonly<Record<string, SharedPlant>> = {
     };
   },
 
+  'a timeout that comes too early'(run) {
+    run.sweepNow = () => run.clock.now() * 1.8;
+  },
+
   'a message for a session that is over'(run) {
     const reach = (host: SharedRun['main']) =>
       replace(host, 'tell', (tell) => (id, message) => tell(run.table.idOf(id % SLOT_RANGE), message));

@@ -11,6 +11,7 @@ import { fixedLength, SharedPacketSession, SharedSession, u32 } from '../../../s
 import { SharedHost } from '../../../src/shared/host.js';
 import { recoverThread } from '../../../src/shared/lost-thread.js';
 import type { HostedService } from '../../../src/shared/protocol.js';
+import { SharedSweep } from '../../../src/shared/shared-sweep.js';
 import { blocksSize, createTable, Field, Flag, ServiceField, SharedTable } from '../../../src/shared/table.js';
 import { slotsInUse, tableInUse } from '../../shared/audit.js';
 import { Actor, Death, SimulatedPort, SimulatedSockets } from './actor.js';
@@ -40,7 +41,7 @@ const CORE = 2 ** 52;
 /** What a handler throws on purpose. */
 class Planned extends Error {}
 
-const CODES = new Set(['ECONNRESET', 'ENOBUFS', 'ECHILD']);
+const CODES = new Set(['ECONNRESET', 'ENOBUFS', 'ECHILD', 'ETIMEDOUT']);
 /** The group of all runs. */
 const GROUP = 'group';
 
@@ -50,6 +51,7 @@ const state = { received: u32 };
 interface Model {
   readonly id: number;
   readonly peer: Peer;
+  readonly socket: Socket;
   received: number;
   /** The thread that handles it. */
   busy: Actor | null;
@@ -89,6 +91,8 @@ export class SharedRun {
   swap: Swap | undefined;
   onTable: (table: SharedTable) => void = () => {};
   onActor: (actor: Actor) => void = () => {};
+  /** The clock of the timeouts. */
+  sweepNow = () => this.clock.now();
   readonly #token;
   readonly #block;
   readonly #memory: PortMemory;
@@ -140,6 +144,7 @@ export class SharedRun {
     this.#kind = this.#sessionKind();
     this.#states = new SharedArrayBuffer(64 * (plan.maxSessions + 1));
     plant?.(this);
+    if (Object.keys(plan.timeouts).length > 0) this.#startSweep();
     for (let i = 0; i < plan.threads; i++) this.#startActor();
     this.main.port.listen(this.#listener.fd, SERVICE);
   }
@@ -169,7 +174,7 @@ export class SharedRun {
       serial: 0,
       module: '',
       options: {},
-      timeouts: {},
+      timeouts: this.plan.timeouts,
       accepts: { maxSessions: this.plan.maxSessions },
       tokens: null,
       clients: null,
@@ -405,6 +410,7 @@ export class SharedRun {
             (isIocpError(error) && (CODES.has(error.code) || (cut && error.code === 'EPROTO')));
           assert(known, `ended by ${error}`);
           if (isIocpError(error) && error.code === 'ECHILD') assert(run.#lost > 0, 'no thread has ended');
+          if (isIocpError(error) && error.code === 'ETIMEDOUT') run.#checkTimeout(model, error.message);
         });
       }
     } as unknown as new () => SharedSession;
@@ -417,11 +423,13 @@ export class SharedRun {
     const { words } = this.table;
     const slot = id % SLOT_RANGE;
     const fd = words[this.table.at(slot) + Field.Socket]! - 1;
-    const { peer } = this.kernel.sockets.get(fd)!;
+    const socket = this.kernel.sockets.get(fd)!;
+    const { peer } = socket;
     peer!.session = id;
     this.#models.set(id, {
       id,
       peer: peer!,
+      socket,
       received: 0,
       busy: null,
       lost: false,
@@ -602,6 +610,39 @@ export class SharedRun {
     this.#send(model.id, model, (bytes) => session.send(bytes));
   }
 
+  // Timeouts.
+
+  /** The timers of the core's own thread. */
+  #startSweep(): void {
+    const { clock, main, plan } = this;
+    const run = this;
+    const timers = {
+      get now() {
+        return run.sweepNow();
+      },
+      set: (timer: { readonly callback: () => void }, delay: number) => void clock.setTimeout(timer.callback, delay),
+      clear() {},
+    };
+    const core = { timers, statsBlock: main.statsBlock };
+    const limits = { timeouts: plan.timeouts, linger: Number.POSITIVE_INFINITY, accepts: {} };
+    new SharedSweep(core as never, main, SERVICE, limits as never);
+  }
+
+  /** A session that a timeout has closed was silent, or stuck, for that time. */
+  #checkTimeout({ socket, received }: Model, message: string): void {
+    const { read = 0, firstByte = 0, frame = 0, write = 0 } = this.plan.timeouts;
+    const [since, limit] = message.includes('could be sent')
+      ? [socket.sent, write]
+      : message.includes('a frame')
+        ? [socket.opened, frame]
+        : message.includes('in the first')
+          ? [socket.opened, firstByte]
+          : [socket.received, read];
+    if (message.includes('in the first')) assert.strictEqual(received, 0, 'the first byte had come');
+    const passed = this.clock.now() - since;
+    assert(limit > 0 && passed >= limit - 1e-6, `timed out after ${passed} ms: ${message}`);
+  }
+
   // What happens from outside.
 
   #operate(name: OperationName): void {
@@ -670,6 +711,9 @@ export class SharedRun {
     await this.#reach('every byte and message', () =>
       [...this.#models.values()].every((model) => this.#isServed(model)),
     );
+    if (this.plan.timeouts.read !== undefined) {
+      await this.#reach('the end of every silent session', () => tableInUse(this.table).sessions === 0);
+    }
     for (const peer of this.#peers) peer.end(0);
     await this.#reach('the end of every session', () => {
       const { sessions, records } = tableInUse(this.table);
