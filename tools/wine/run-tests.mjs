@@ -15,11 +15,10 @@ TOOLS.push('autocannon', 'fastify', 'redis', 'selfsigned', 'undici', 'ws');
 /**
  * The other backends are tested where they serve, in a fraction of the time. And what takes Wine half a minute says
  * nothing about Windows: moving gigabytes, starting the commands again and again, and clients that others wrote. Nor do
- * structures in shared memory, whose tests compile a script for their threads, and the ends of threads at each point, which
- * are counted in /proc.
+ * structures in shared memory, whose tests compile a script for their threads.
  */
 const SKIPPED_FILES =
-  'portable io-uring shared-port-memory byte-queues frame-buffers group-table losses tls-fuzz echo simulation simulation-faults swarm swarm/shared cli clients command';
+  'portable io-uring shared-port-memory byte-queues frame-buffers group-table tls-fuzz echo simulation simulation-faults swarm swarm/shared cli clients command';
 const EXCLUDE = SKIPPED_FILES.split(' ').map((name) => `**/${name}.test.ts`);
 const TESTS = "^(?!'?portable'? |.*peers that never read)";
 /** Without projects, which `--exclude` does not reach: each suite is by itself. */

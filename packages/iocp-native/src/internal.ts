@@ -44,6 +44,7 @@ export {
   type SharedPortOptions,
   type SharedPortToken,
 } from './shared-port/index.js';
+export { IocpPort } from './shared-port/iocp-port.js';
 export { PortMemory, State as PortState } from './shared-port/memory.js';
 export { LISTENER, Ready, type SharedSockets, type SocketPort, WOULD_BLOCK } from './shared-port/socket-contract.js';
 export {
@@ -54,9 +55,11 @@ export {
   openSocketPort,
   type SocketPortToken,
 } from './shared-port/sockets.js';
-export { hasThreadEnded, ownThread, Sleep } from './shared-port/thread-state.js';
+export { hasThreadEnded, ownThread } from './shared-port/thread-end.js';
+export { Sleep } from './shared-port/thread-state.js';
 export { type CarriedError, carryError, describe, landError } from './threads/carried-error.js';
 export { moduleUrl } from './threads/module-url.js';
 export { startThread, threadEntry } from './threads/thread-entry.js';
 export { byteOffsetOf, copyInto, lengthOf, memoryOf, plainView } from './typed-arrays.js';
 export { win32Backend } from './win32/backend.js';
+export { Win32SharedSockets } from './win32/shared-sockets.js';

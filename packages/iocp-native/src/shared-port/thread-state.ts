@@ -4,7 +4,7 @@
 // all threads of the process share. On a busy machine a holder of that lock loses its processor, and the thread sleeps for
 // milliseconds. So a sleep in a lock counts as one of the handler's only when it is much longer than others.
 
-import { existsSync, openSync, read, readlinkSync, readSync } from 'node:fs';
+import { openSync, read, readSync } from 'node:fs';
 import { arch } from 'node:process';
 
 /** The result of a look at a thread. */
@@ -118,20 +118,4 @@ function readLine(file: number): string {
   } catch {
     return '';
   }
-}
-
-/** The kernel's number of the calling thread; 0 where /proc does not say. */
-export function ownThread(): number {
-  try {
-    // "42/task/43"
-    const link = readlinkSync('/proc/thread-self');
-    return Number(link.slice(link.lastIndexOf('/') + 1)) || 0;
-  } catch {
-    return 0;
-  }
-}
-
-/** Whether a thread of this process, by its ownThread(), is known to have ended. */
-export function hasThreadEnded(thread: number): boolean {
-  return thread !== 0 && !existsSync(`/proc/self/task/${thread}`);
 }

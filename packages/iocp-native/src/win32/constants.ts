@@ -13,6 +13,7 @@ export const ERROR_OPERATION_ABORTED = 995;
 export const ERROR_NOT_FOUND = 1168;
 export const ERROR_NETNAME_DELETED = 64;
 export const ERROR_INVALID_HANDLE = 6;
+export const ERROR_INVALID_PARAMETER = 87;
 export const ERROR_ACCESS_DENIED = 5;
 export const ERROR_NOT_SUPPORTED = 50;
 export const ERROR_BROKEN_PIPE = 109;
@@ -39,6 +40,7 @@ export const WSAECONNREFUSED = 10061;
 export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
 export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
 
+export const SYNCHRONIZE = 0x00100000;
 export const GENERIC_READ = 0x80000000;
 export const FILE_SHARE_ALL = 7;
 export const GENERIC_READ_WRITE = 0xc0000000;

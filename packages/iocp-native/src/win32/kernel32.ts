@@ -166,6 +166,21 @@ export const WaitForSingleObject = kernel32<[object: Handle, milliseconds: numbe
   'uint32_t',
 );
 
+/** The number of the calling thread, which names it until it has ended. (processthreadsapi/nf-processthreadsapi-getcurrentthreadid) */
+export const GetCurrentThreadId = kernel32<[]>('GetCurrentThreadId', 'uint32_t');
+
+/**
+ * A handle of a thread. 0 on failure: ERROR_INVALID_PARAMETER (87) if the number names no thread.
+ * (processthreadsapi/nf-processthreadsapi-openthread)
+ */
+export const OpenThread = kernel32<[access: number, inherit: number, thread: number]>(
+  'OpenThread',
+  HANDLE,
+  'uint32_t',
+  'int',
+  'uint32_t',
+);
+
 /**
  * Has a thread of the system's pool wait for an object, and call `callback`, the address of a function of the context and
  * a BOOLEAN. The handle that it writes to `wait` is for UnregisterWaitEx, also when the wait is over.

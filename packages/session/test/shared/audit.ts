@@ -11,7 +11,8 @@ const [BLOCKED, COMING, RUNNING, WAITING, WATCHING] = [1, 2, 3, 4, 5];
 
 interface Host {
   readonly table: SharedTable;
-  readonly port: { readonly memory: { readonly words: Int32Array } };
+  /** A port of the kernel has no memory of slots. */
+  readonly port: { readonly memory?: { readonly words: Int32Array } };
 }
 
 export interface InUse {
@@ -34,7 +35,8 @@ export interface InUse {
 /** What the tables of a core's shared port have in use. */
 export function inUse(core: Core): InUse {
   const { table, port } = core.sharedSessions as unknown as Host;
-  return { ...tableInUse(table), ...slotsInUse(port.memory.words) };
+  const slots = port.memory ? slotsInUse(port.memory.words) : { miscounted: 0, excess: 0 };
+  return { ...tableInUse(table), ...slots };
 }
 
 export function tableInUse(table: SharedTable) {

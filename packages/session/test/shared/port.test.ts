@@ -2,12 +2,11 @@
 
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { koffi } from '@overlapped/iocp-native/internal';
 import type { IocpCoreOptions } from '@overlapped/net-core';
 import { describe, expect, test } from 'vitest';
 import { Client, connect, until } from '../threads.js';
 import { Notes } from './script.js';
-import { available, kernel, serveShared, wine } from './support.js';
+import { available, handleCount, kernel, serveShared, wine } from './support.js';
 
 /** Waits until the kernel has the bytes. */
 const write = (client: Client, text: string | Uint8Array) =>
@@ -34,15 +33,6 @@ function waitingThreads(): number {
     }
   };
   return readdirSync('/proc/self/task').filter(waits).length;
-}
-
-/** Descriptors, or handles, of this process. */
-function handleCount(): number {
-  if (kernel !== 'iocp') return readdirSync('/proc/self/fd').length;
-  const kernel32 = koffi().load('kernel32.dll');
-  const count = [0];
-  kernel32.func('int GetProcessHandleCount(intptr_t, _Out_ uint32_t *)')(-1, count);
-  return count[0]!;
 }
 
 /** All bytes until the server's end. */

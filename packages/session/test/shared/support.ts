@@ -1,6 +1,8 @@
 // What the tests of shared sessions have in common.
 
+import { readdirSync } from 'node:fs';
 import { candidates } from '@overlapped/iocp-native';
+import { koffi } from '@overlapped/iocp-native/internal';
 import type { IocpCoreOptions } from '@overlapped/net-core';
 import { Core } from '@overlapped/net-core/internal';
 // The built package, as the threads' modules see it: a class of another copy is no class of ours.
@@ -16,6 +18,15 @@ export const kernel = candidates().find(
 export const available = kernel !== undefined;
 /** Wine runs the programs of Windows. */
 export const wine = process.env.WINEPREFIX !== undefined && kernel === 'iocp';
+
+/** Descriptors, or handles, of this process. */
+export function handleCount(): number {
+  if (kernel !== 'iocp') return readdirSync('/proc/self/fd').length;
+  const kernel32 = koffi().load('kernel32.dll');
+  const count = [0];
+  kernel32.func('int GetProcessHandleCount(intptr_t, _Out_ uint32_t *)')(-1, count);
+  return count[0]!;
+}
 
 /** A listener with shared sessions of one of the modules beside this file. It ends with the test. */
 export async function serveShared(

@@ -3,7 +3,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
-import { EpollPort, LinuxSharedSockets } from '@overlapped/iocp-native/internal';
+import { EpollPort, IocpPort, LinuxSharedSockets, Win32SharedSockets } from '@overlapped/iocp-native/internal';
 import { SharedSession } from '@overlapped/session';
 
 const notes = new Int32Array(getEnvironmentData('overlapped:shared-mortal'));
@@ -17,6 +17,10 @@ const SURVIVED = 3;
 const LOST = 4;
 const OVER = 5;
 const Places = { accept: 1, wait: 2, sendBlock: 3 };
+
+const windows = process.platform === 'win32';
+const Port = windows ? IocpPort : EpollPort;
+const Sockets = windows ? Win32SharedSockets : LinuxSharedSockets;
 
 const asleep = new Int32Array(new SharedArrayBuffer(4));
 
@@ -65,17 +69,17 @@ function replace({ prototype }, name, before, after) {
 const armAt = (place) => () => {
   if (load(notes, PLACE) === place && compareExchange(notes, PLACE, place, 0) === place) arm();
 };
-for (const name of ['receive', 'send', 'end', 'close', 'mark']) replace(LinuxSharedSockets, name);
-for (const name of ['arm', 'armListener', 'add', 'post']) replace(EpollPort, name);
-replace(EpollPort, 'accept', armAt(Places.accept));
-replace(LinuxSharedSockets, 'sendBlock', armAt(Places.sendBlock));
+for (const name of ['receive', 'send', 'end', 'close', 'mark']) replace(Sockets, name);
+for (const name of ['arm', 'armListener', 'add', 'post', 'done', 'idle']) replace(Port, name);
+replace(Port, 'accept', armAt(Places.accept));
+replace(Sockets, 'sendBlock', armAt(Places.sendBlock));
 // What a turn does is over when its thread asks for the next packet, and a wait when that is there.
 const armInWait = armAt(Places.wait);
 const comeToWait = () => {
   disarm();
   armInWait();
 };
-replace(EpollPort, 'wait', comeToWait, disarm);
+replace(Port, 'wait', comeToWait, disarm);
 
 export default class Mortal extends SharedSession {
   onReceive(data) {
