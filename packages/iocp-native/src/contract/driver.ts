@@ -89,10 +89,10 @@ export interface Driver<S extends Socket> {
   receive(socket: S, event: Overlapped): void;
   send(socket: S, event: Overlapped, pieces: GatherList): void;
   /**
-   * As CompletionPort.sendDirect(). `bytes` is an array that the port has made, and `length` its length. A kernel that reads memory
-   * after the start has none.
+   * As CompletionPort.sendDirect(). The port has made the arrays; with the pieces they are MAX_GATHER at most. A driver whose kernel
+   * reads memory after the start has no such method.
    */
-  sendDirect?(socket: S, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number;
+  sendDirect?(socket: S, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number;
   sendTo(socket: S, event: Overlapped, pieces: GatherList, to: Endpoint | null): void;
   sendFile(socket: S, event: Overlapped, file: number, offset: number, length: number): void;
   shutdown(socket: S): void;

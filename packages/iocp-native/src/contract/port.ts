@@ -293,14 +293,15 @@ export interface CompletionPort {
   readonly sendsDirectly: boolean;
 
   /**
-   * Sends all of the pieces (none, if you like), and then as many of `bytes`, 1 or more, as the kernel takes at once. Returns how
-   * many of `bytes` it took. They are read before this returns, and not after it: their memory is the caller's again. None is
-   * taken while a part of the pieces has to wait, or when the send fails.
+   * Sends all of the pieces (none, if you like), and then as many bytes of the arrays, in order, as the kernel takes at once.
+   * Returns how many of these it took. They are read before this returns, and not after it: their memory is the caller's again.
+   * None is taken while a part of the pieces has to wait, or when the send fails.
    *
-   * One Send packet: when all is with the kernel, or when the socket has room for more of `bytes`. Its number counts the pieces
-   * and of the bytes taken. Asserts that there are some; an array whose memory is detached has none.
+   * One Send packet: when all is with the kernel, or when the socket has room for more. Its number counts the bytes of the pieces
+   * and those taken. Pieces and arrays are at most 16. Asserts that there is an array and that none is empty; an array whose
+   * memory is detached is empty.
    */
-  sendDirect(socket: PortSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number;
+  sendDirect(socket: PortSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number;
 
   /**
    * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a

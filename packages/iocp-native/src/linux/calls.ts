@@ -1,4 +1,4 @@
-// The system calls of the hot path, through koffi. Each takes and gives numbers only, so a call allocates nothing.
+// The system calls of the hot path, through koffi. Each takes numbers or an array, and gives a number, so a call allocates nothing.
 
 import { bound, type Native } from './libc.js';
 
@@ -8,8 +8,10 @@ export interface Calls {
   readonly accept4: Native<[fd: number, address: number, length: number, flags: number]>;
   readonly recv: Native<[fd: number, into: number, length: number, flags: number]>;
   readonly send: Native<[fd: number, from: number, length: number, flags: number]>;
-  /** The same from an array's own memory, which is read before the call returns. */
+  /** send() from an array's own memory, which is read before the call returns. */
   readonly sendArray: Native<[fd: number, from: Uint8Array, length: number, flags: number]>;
+  /** The address of an array, as the result of memmove() of no bytes to it. Good until JavaScript may take the array's memory away. */
+  readonly addressOf: Native<[array: Uint8Array, from: number, length: 0]>;
   readonly sendmsg: Native<[fd: number, message: number, flags: number]>;
   readonly recvmmsg: Native<[fd: number, messages: number, count: number, flags: number, timeout: number]>;
   readonly sendfile: Native<[to: number, file: number, offset: number, count: number]>;
@@ -25,6 +27,7 @@ export function bindCalls(): Calls {
     recv: bound('long recv(int, intptr_t, size_t, int)'),
     send: bound('long send(int, intptr_t, size_t, int)'),
     sendArray: bound('long send(int, void *, size_t, int)'),
+    addressOf: bound('intptr_t memmove(void *, intptr_t, size_t)'),
     sendmsg: bound('long sendmsg(int, intptr_t, int)'),
     recvmmsg: bound('int recvmmsg(int, intptr_t, uint32_t, int, intptr_t)'),
     sendfile: bound('long sendfile(int, int, intptr_t, size_t)'),

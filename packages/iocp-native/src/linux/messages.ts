@@ -43,6 +43,19 @@ export function writeMessage(event: Overlapped, pieces: GatherList): void {
   }
 }
 
+/** Lays out iovecs for an array's memory: `index` counts the iovecs before it. */
+export function writeArray(event: Overlapped, index: number, address: number, length: number): void {
+  const { words } = event.block;
+  const at = (event.offset + IOVECS + index * IOVEC.size) >> 2;
+  writeAddress64(words, at, address);
+  writeAddress64(words, at + 2, length);
+}
+
+/** Sets how many iovecs the msghdr has. */
+export function writeCount(event: Overlapped, count: number): void {
+  event.block.words[(event.offset + ARGUMENTS + MSGHDR.iovlen) >> 2] = count;
+}
+
 /** Writes where the datagram of a message goes, for a socket of `family`. False when such a socket cannot reach that address. */
 export function writeTarget(event: Overlapped, to: Endpoint, family: 4 | 6): boolean {
   const { block, offset } = event;

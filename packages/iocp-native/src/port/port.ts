@@ -3,6 +3,7 @@
 import assert from 'node:assert';
 import type { Driver } from '../contract/driver.js';
 import { IocpError, isIocpError } from '../contract/errors.js';
+import { countOf, MAX_GATHER } from '../contract/gather-list.js';
 import {
   type BackendName,
   CompletionPacket,
@@ -146,13 +147,18 @@ export class Port<S extends Socket> implements CompletionPort {
     return this.#driver.sendDirect !== undefined;
   }
 
-  sendDirect(of: PortSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
-    const length = lengthOf(bytes);
-    assert(this.#driver.sendDirect !== undefined && length > 0, 'sendDirect() of nothing, or where it cannot be used');
-    // The last check: the constructor throws if the memory is detached, or shorter than the array says.
-    const plain = plainView(bytes, length);
+  sendDirect(of: PortSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
+    const plain: Uint8Array[] = [];
+    for (const bytes of arrays) {
+      const length = lengthOf(bytes);
+      assert(length > 0, 'sendDirect() of nothing');
+      // The last check: the constructor throws if the memory is detached, or shorter than the array says.
+      plain.push(plainView(bytes, length));
+    }
+    assert(plain.length > 0 && countOf(pieces) + plain.length <= MAX_GATHER, 'sendDirect() of nothing, or of too much');
+    assert(this.#driver.sendDirect !== undefined, 'sendDirect() where it cannot be used');
     const socket = this.#startSend(of, event);
-    return this.#driver.sendDirect(socket, event, pieces, plain, length);
+    return this.#driver.sendDirect(socket, event, pieces, plain);
   }
 
   sendFile(of: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {

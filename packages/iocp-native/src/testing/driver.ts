@@ -59,8 +59,8 @@ export class SimulatedDriver extends LoopDriver {
     throw lacks(`bind to ${endpointText(local)}`, 'bind');
   }
 
-  sendDirect(socket: LoopSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
-    return (socket as SimulatedSocket).sendDirect(event, pieces, bytes);
+  sendDirect(socket: LoopSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
+    return (socket as SimulatedSocket).sendDirect(event, pieces, arrays);
   }
 
   override adopt(handle: number): LoopSocket {

@@ -102,7 +102,7 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     });
   }
 
-  sendDirect(_event: Overlapped, pieces: GatherList, bytes: Uint8Array): number {
+  sendDirect(_event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
     const end = this.#end;
     this.#isSending = true;
     this.#sendingBytes = totalOf(pieces);
@@ -112,10 +112,15 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
       return 0;
     }
     if (!this.#writePieces(end)) return 0;
-    const taken = end.write(bytes);
-    this.#sendingBytes += taken;
-    // Otherwise it ends when there is room: see onWritable().
-    if (taken === bytes.length) this.#endSend(null);
+    let taken = 0;
+    for (const bytes of arrays) {
+      const written = end.write(bytes);
+      taken += written;
+      this.#sendingBytes += written;
+      // It ends when there is room: see onWritable().
+      if (written < bytes.length) return taken;
+    }
+    this.#endSend(null);
     return taken;
   }
 

@@ -92,7 +92,7 @@ export function sending(suite: Suite): void {
     for (const pieces of [[], ['<head>'], ['<', 'head', '>']]) {
       const array = new Uint8Array(patternOf(20_000)).subarray(3);
       const event = r.event();
-      const taken = r.port.sendDirect(socket, event, r.gather(...pieces), array);
+      const taken = r.port.sendDirect(socket, event, r.gather(...pieces), [array]);
       array.fill(0);
       structuredClone(array.buffer, { transfer: [array.buffer] });
       expect([array.length, event.pending]).toEqual([0, true]);
@@ -112,11 +112,11 @@ export function sending(suite: Suite): void {
       const array = patternOf(LARGE);
       let at = 0;
       let event = r.event();
-      at += r.port.sendDirect(socket, event, r.gather(), array);
+      at += r.port.sendDirect(socket, event, r.gather(), [array]);
       while (!(await stays(r, event))) {
         await r.pump.next('Send', event);
         event = r.event();
-        at += r.port.sendDirect(socket, event, r.gather(), array.subarray(at));
+        at += r.port.sendDirect(socket, event, r.gather(), [array.subarray(at)]);
       }
       expect(at).toBeLessThan(LARGE);
       peer.raw.resume();
@@ -127,13 +127,90 @@ export function sending(suite: Suite): void {
       })();
       while (at < LARGE) {
         event = r.event();
-        const taken = r.port.sendDirect(socket, event, r.gather(), array.subarray(at));
+        const taken = r.port.sendDirect(socket, event, r.gather(), [array.subarray(at)]);
         at += taken;
         expect(await r.pump.next('Send', event)).toMatchObject({ bytes: taken, error: null });
       }
       await reading;
     },
   );
+
+  suite.rule('a direct send takes several arrays behind its pieces, in order', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    const all = patternOf(90_000);
+    for (const pieces of [[], ['<head>'], ['<', 'head', '>']]) {
+      const arrays = [
+        new Uint8Array(all.subarray(0, 30_000)),
+        new Uint8Array(all).subarray(30_000, 30_001),
+        all.subarray(30_001),
+      ];
+      const event = r.event();
+      let taken = r.port.sendDirect(socket, event, r.gather(...pieces), arrays);
+      const head = pieces.join('');
+      expect(await r.pump.next('Send', event)).toMatchObject({ bytes: head.length + taken, error: null });
+      expect(String(await peer.read(head.length))).toBe(head);
+      expect((await peer.read(taken)).equals(all.subarray(0, taken))).toBe(true);
+      while (taken < all.length) {
+        const more = r.port.sendDirect(socket, event, r.gather(), [all.subarray(taken)]);
+        await r.pump.next('Send', event);
+        expect((await peer.read(more)).equals(all.subarray(taken, taken + more))).toBe(true);
+        taken += more;
+      }
+    }
+  });
+
+  suite.rule('a direct send of several arrays to a peer that does not read stops in the middle of them', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served(false);
+    const all = patternOf(LARGE);
+    const rest = (at: number) => {
+      const arrays: Uint8Array[] = [];
+      for (let i = at; i < LARGE && arrays.length < 15; i += 70_001) arrays.push(all.subarray(i, i + 70_001));
+      return arrays;
+    };
+    let at = 0;
+    let event = r.event();
+    at += r.port.sendDirect(socket, event, r.gather(), rest(at));
+    while (!(await stays(r, event))) {
+      await r.pump.next('Send', event);
+      event = r.event();
+      at += r.port.sendDirect(socket, event, r.gather(), rest(at));
+    }
+    expect(at).toBeLessThan(LARGE);
+    peer.raw.resume();
+    await r.pump.next('Send', event);
+    const check = new PatternCheck();
+    const reading = (async () => {
+      while (check.position < LARGE) check.next(await peer.read(Math.min(65_536, LARGE - check.position)));
+    })();
+    while (at < LARGE) {
+      event = r.event();
+      const taken = r.port.sendDirect(socket, event, r.gather(), rest(at));
+      at += taken;
+      expect(await r.pump.next('Send', event)).toMatchObject({ bytes: taken, error: null });
+    }
+    await reading;
+  });
+
+  suite.rule('a direct send refuses more than 16 pieces and arrays', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    const event = r.event();
+    const arrays = (count: number) => Array.from({ length: count }, () => Buffer.from('a'));
+    for (const [pieces, count] of [
+      [['p'], 16],
+      [[], 17],
+      [['p'], 0],
+    ] as const) {
+      expect(() => r.port.sendDirect(socket, event, r.gather(...pieces), arrays(count))).toThrow('sendDirect() of');
+    }
+    expect(event.pending).toBe(false);
+    expect(r.port.sendDirect(socket, event, r.gather('p'), arrays(15))).toBe(15);
+    await r.pump.next('Send', event);
+    expect(String(await peer.read(16))).toBe(`p${'a'.repeat(15)}`);
+    await r.close(socket);
+  });
 
   suite.rule('a direct send whose pieces have to wait takes nothing else', async () => {
     const r = suite.rig();
@@ -144,7 +221,7 @@ export function sending(suite: Suite): void {
     list.add(block, 0, LARGE / 2);
     list.add(block, LARGE / 2, LARGE / 2);
     const event = r.event();
-    expect(r.port.sendDirect(socket, event, list, Buffer.from('tail'))).toBe(0);
+    expect(r.port.sendDirect(socket, event, list, [Buffer.from('tail'), Buffer.from('of all')])).toBe(0);
     peer.raw.resume();
     new PatternCheck().next(await peer.read(LARGE));
     expect(await r.pump.next('Send', event)).toMatchObject({ bytes: LARGE, error: null });
@@ -157,11 +234,11 @@ export function sending(suite: Suite): void {
     const { socket, peer } = await r.served(false);
     const array = Buffer.alloc(1 << 20);
     let event = r.event();
-    let taken = r.port.sendDirect(socket, event, r.gather(), array);
+    let taken = r.port.sendDirect(socket, event, r.gather(), [array]);
     while (!(await stays(r, event))) {
       await r.pump.next('Send', event);
       event = r.event();
-      taken += r.port.sendDirect(socket, event, r.gather(), array);
+      taken += r.port.sendDirect(socket, event, r.gather(), [array]);
     }
     await r.close(socket);
     expect(r.pump.take('Send', event)?.error?.code).toBe('ECANCELED');
@@ -180,7 +257,7 @@ export function sending(suite: Suite): void {
     let error = null;
     for (let i = 0; i < 1000 && error === null; i++) {
       const event = r.event();
-      r.port.sendDirect(socket, event, r.gather(), Buffer.alloc(100));
+      r.port.sendDirect(socket, event, r.gather(), [Buffer.alloc(100)]);
       error = (await r.pump.next('Send', event)).error;
     }
     expect(['ECONNRESET', 'EPIPE']).toContain(error?.code);
@@ -194,7 +271,7 @@ export function sending(suite: Suite): void {
     const gone = new Uint8Array(1000);
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
     for (const array of [gone, new Uint8Array(0)]) {
-      expect(() => r.port.sendDirect(socket, event, r.gather(), array)).toThrow('sendDirect() of nothing');
+      expect(() => r.port.sendDirect(socket, event, r.gather(), [array])).toThrow('sendDirect() of nothing');
     }
     expect(event.pending).toBe(false);
     class Liar extends Uint8Array {
@@ -215,7 +292,7 @@ export function sending(suite: Suite): void {
     ];
     for (const array of arrays) {
       const text = Buffer.from(Uint8Array.prototype.slice.call(new Uint8Array(array))).toString();
-      expect(r.port.sendDirect(socket, event, r.gather(), array)).toBe(text.length);
+      expect(r.port.sendDirect(socket, event, r.gather(), [array])).toBe(text.length);
       await r.pump.next('Send', event);
       expect(String(await peer.read(text.length))).toBe(text);
     }

@@ -10,7 +10,7 @@
 // bytes; it is sent by an operation of its own when it is at the head of the queue.
 
 import { GatherList, IocpError, MAX_GATHER, type NativeBlock } from '@overlapped/iocp-native';
-import { copyInto, lengthOf, memoryOf, plainView } from '@overlapped/iocp-native/internal';
+import { byteOffsetOf, copyInto, lengthOf, memoryOf, plainView } from '@overlapped/iocp-native/internal';
 import type { Core, SharedMessages } from '@overlapped/net-core/internal';
 import type { BufferPool } from '@overlapped/object-pool';
 import { borrowed } from '../borrowed.js';
@@ -80,10 +80,12 @@ class Segment {
   next: Segment | null = null;
 }
 
-// All queues of a thread share the unused segments and the gather list, which is valid only within one call.
+// All queues of a thread share the unused segments, and the lists of the next send, which are valid only within one call.
 let free: Segment | null = null;
 let freeCount = 0;
 const pieces = new GatherList();
+/** The callers' arrays that the next send offers to the kernel behind its pieces: those at the head of the queue. */
+const offered: Uint8Array[] = [];
 
 function makeSegment(place: Place, buffer: number, offset: number, length: number): Segment {
   const segment = free ?? new Segment();
@@ -104,8 +106,6 @@ export class SendQueue implements FileQueue {
   bytes = 0;
   /** Set if the bytes at the head are lost: the caller has detached or shrunk their ArrayBuffer. */
   gone: IocpError | null = null;
-  /** The memory that the next send offers to the kernel behind its segments: the bytes at the head. */
-  offered: Uint8Array | null = null;
   readonly #core: Core;
   #head: Segment | null = null;
   #tail: Segment | null = null;
@@ -114,6 +114,11 @@ export class SendQueue implements FileQueue {
 
   constructor(core: Core) {
     this.#core = core;
+  }
+
+  /** Valid until the next call of gather(). */
+  get offered(): readonly Uint8Array[] {
+    return offered;
   }
 
   get idle(): boolean {
@@ -224,18 +229,18 @@ export class SendQueue implements FileQueue {
 
   /**
    * Takes the segments of the next send. Null if nothing is queued, if no send buffer is free (then `bytes` is above 0), or if
-   * the bytes at the head are lost (`gone`). The list is valid until the next call. If `offered` is set then, the caller must
-   * send it directly behind the list, and say how much of it was taken.
+   * the bytes at the head are lost (`gone`). The list is valid until the next call. If `offered` has arrays then, the caller must
+   * send them directly behind the list, and say how many of their bytes were taken.
    */
   gather(): GatherList | null {
-    this.offered = null;
+    offered.length = 0;
     pieces.clear();
     const { port, sendBuffers } = this.#core;
     let last: Segment | null = null;
     while (this.#head !== null && pieces.count < MAX_GATHER && pieces.bytes < BYTES_PER_SEND) {
       if (this.#head.place === FILE) break;
       if (this.#head.place === CALLER && port.sendsDirectly) {
-        this.offered = this.#offer(this.#head);
+        this.#offer();
         break;
       }
       // Otherwise peers that do not read hold four buffers each, and peers that read get an overflow block every 100 ms.
@@ -250,26 +255,41 @@ export class SendQueue implements FileQueue {
     }
     if (last !== null) last.next = null;
     this.#bytesInFlight = pieces.bytes;
-    return last === null && this.offered === null ? null : pieces;
+    return last === null && offered.length === 0 ? null : pieces;
   }
 
   /** The kernel has taken so many of the offered bytes. Their send is in flight until its packet has come. */
   took(bytes: number): void {
-    this.offered = null;
+    offered.length = 0;
     this.#bytesInFlight += bytes;
-    const head = this.#head!;
-    head.offset += bytes;
-    head.length -= bytes;
-    if (head.length > 0) return;
-    this.#takeHead().next = null;
-    this.#recycle(head);
+    let left = bytes;
+    while (left > 0) {
+      const head = this.#head!;
+      const taken = Math.min(left, head.length);
+      left -= taken;
+      head.offset += taken;
+      head.length -= taken;
+      if (head.length > 0) return;
+      this.#takeHead().next = null;
+      this.#recycle(head);
+    }
   }
 
-  /** The memory of a caller's bytes; null if they are lost. */
-  #offer({ source, offset, length }: Segment): Uint8Array | null {
-    const part = partOf(source!, offset, Math.min(length, BYTES_PER_DIRECT_SEND));
-    if (part === null) this.gone = arrayGone();
-    return part;
+  /** Offers the arrays at the head, as far as the limits of one send go. If the first one is lost, none is offered. */
+  #offer(): void {
+    let left = BYTES_PER_DIRECT_SEND;
+    let segment = this.#head;
+    while (segment?.place === CALLER && left > 0 && pieces.count + offered.length < MAX_GATHER) {
+      const length = Math.min(segment.length, left);
+      const part = partOf(segment.source!, segment.offset, length);
+      if (part === null) {
+        if (offered.length === 0) this.gone = arrayGone();
+        return;
+      }
+      offered.push(part);
+      left -= length;
+      segment = segment.next;
+    }
   }
 
   /**
@@ -580,9 +600,9 @@ function copyPart(to: Uint8Array, at: number, from: Uint8Array, start: number, l
 
 /** A part of a plain array; null if the array no longer has that part. */
 function partOf(from: Uint8Array, start: number, length: number): Uint8Array | null {
+  if (lengthOf(from) < start + length) return null;
   try {
-    const part = from.subarray(start, start + length);
-    return lengthOf(part) === length ? part : null;
+    return new Uint8Array(memoryOf(from), byteOffsetOf(from) + start, length);
   } catch {
     return null;
   }

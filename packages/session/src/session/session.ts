@@ -735,7 +735,7 @@ export class Session {
     const { port } = this.#core!;
     const { offered } = this.#queue!;
     if (pieces === null) file!.start(port, this.#socket!, event);
-    else if (offered === null) port.send(this.#socket!, event, pieces);
+    else if (offered.length === 0) port.send(this.#socket!, event, pieces);
     else this.#queue!.took(port.sendDirect(this.#socket!, event, pieces, offered));
   }
 

@@ -133,8 +133,8 @@ export class EpollDriver implements Driver<EpollSocket> {
     this.#sender.send(socket, event, pieces);
   }
 
-  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
-    return this.#sender.sendDirect(socket, event, pieces, bytes, length);
+  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
+    return this.#sender.sendDirect(socket, event, pieces, arrays);
   }
 
   sendTo(socket: EpollSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {

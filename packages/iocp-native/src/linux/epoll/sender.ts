@@ -8,8 +8,9 @@ import type { NativeBlock } from '../../native/memory.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
-import { F_SETFL, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
+import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
 import { errno, fcntl, shutdown } from '../libc.js';
+import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setReset } from '../sockets.js';
@@ -54,20 +55,19 @@ export class Sender {
   }
 
   /** As CompletionPort.sendDirect(). */
-  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+  sendDirect(socket: EpollSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
     this.#prepare(socket, event, pieces);
-    const code = socket.sendLeft > 0 ? this.#push(socket, FLAGS | MSG_MORE) : 0;
-    if (code !== 0) {
-      this.#settle(socket, code);
-      return 0;
-    }
+    const own = socket.sendLeft;
+    const wanted = own + lengthOfAll(arrays);
     for (;;) {
-      const taken = this.#calls.sendArray(socket.handle, bytes, length, FLAGS);
-      const failed = taken < 0 ? errno() : taken < length ? EAGAIN : 0;
-      if (failed === EINTR) continue;
-      socket.sent += Math.max(taken, 0);
-      this.#settle(socket, failed);
-      return Math.max(taken, 0);
+      const length = sendArrays(this.#calls, socket.handle, event, pieces, arrays, FLAGS);
+      const code = length < 0 ? errno() : length < wanted ? EAGAIN : 0;
+      if (code === EINTR) continue;
+      const taken = Math.max(length, 0);
+      this.#advance(socket, Math.min(taken, own));
+      socket.sent += Math.max(taken - own, 0);
+      this.#settle(socket, code);
+      return Math.max(taken - own, 0);
     }
   }
 
@@ -132,34 +132,38 @@ export class Sender {
       socket.sendAddress = blockOf(pieces, 0).address + offsetOf(pieces, 0);
     } else {
       socket.sendAddress = 0;
-      writeMessage(event, pieces);
+      if (socket.sendLeft > 0) writeMessage(event, pieces);
     }
   }
 
   #send(socket: EpollSocket): void {
     // A direct send that waited for room has nothing left of its own.
-    this.#settle(socket, socket.sendLeft > 0 ? this.#push(socket, FLAGS) : 0);
+    this.#settle(socket, socket.sendLeft > 0 ? this.#push(socket) : 0);
   }
 
   /** Hands the kernel the pieces. Gives 0 when it has taken all, EAGAIN when it has not, or another errno. */
-  #push(socket: EpollSocket, flags: number): number {
+  #push(socket: EpollSocket): number {
     const { sendAddress, sendLeft, handle } = socket;
     const event = socket.sending!;
     for (;;) {
       const length =
         sendAddress !== 0
-          ? this.#calls.send(handle, sendAddress, sendLeft, flags)
-          : this.#calls.sendmsg(handle, argumentsOf(event), flags);
+          ? this.#calls.send(handle, sendAddress, sendLeft, FLAGS)
+          : this.#calls.sendmsg(handle, argumentsOf(event), FLAGS);
       const code = length < 0 ? errno() : length < sendLeft ? EAGAIN : 0;
       if (code === EINTR) continue;
-      if (length > 0) {
-        socket.sent += length;
-        socket.sendLeft = sendLeft - length;
-        if (code !== 0 && sendAddress !== 0) socket.sendAddress = sendAddress + length;
-        else if (code !== 0) skip(event, length);
-      }
+      if (length > 0) this.#advance(socket, length);
       return code;
     }
+  }
+
+  /** The kernel has taken so many bytes of the pieces. */
+  #advance(socket: EpollSocket, taken: number): void {
+    socket.sent += taken;
+    socket.sendLeft -= taken;
+    if (socket.sendLeft === 0) return;
+    if (socket.sendAddress !== 0) socket.sendAddress += taken;
+    else skip(socket.sending!, taken);
   }
 
   /** The result of a call: the send has ended, or waits for room. */

@@ -153,8 +153,8 @@ export class UringDriver implements Driver<UringSocket> {
     this.wake();
   }
 
-  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
-    const taken = this.#sender.sendDirect(socket, event, pieces, bytes, length);
+  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
+    const taken = this.#sender.sendDirect(socket, event, pieces, arrays);
     this.wake();
     return taken;
   }

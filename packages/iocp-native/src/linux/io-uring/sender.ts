@@ -8,8 +8,9 @@ import { type CompletionPacket, type GatherList, Operation, type Overlapped } fr
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
 import { canceled, EAGAIN, EINTR, linuxPacketError } from '../errors.js';
-import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL } from '../layout.js';
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../layout.js';
 import { errno } from '../libc.js';
+import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setOwner } from './completions.js';
@@ -39,23 +40,22 @@ export class Sender {
   }
 
   /**
-   * As CompletionPort.sendDirect(). The calls are made here, and not by the ring: it would read the array after this has
+   * As CompletionPort.sendDirect(). The call is made here, and not by the ring: it would read the arrays after this has
    * returned.
    */
-  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, bytes: Uint8Array, length: number): number {
+  sendDirect(socket: UringSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number {
     this.#prepare(socket, event, pieces);
-    const code = socket.sendLeft > 0 ? this.#push(socket, event) : 0;
-    if (code !== 0) {
-      this.#settle(socket, event, code);
-      return 0;
-    }
+    const own = socket.sendLeft;
+    const wanted = own + lengthOfAll(arrays);
     for (;;) {
-      const taken = this.#calls.sendArray(socket.handle, bytes, length, SEND_FLAGS);
-      const failed = taken < 0 ? errno() : taken < length ? EAGAIN : 0;
+      const length = sendArrays(this.#calls, socket.handle, event, pieces, arrays, SEND_FLAGS);
+      const failed = length < 0 ? errno() : length < wanted ? EAGAIN : 0;
       if (failed === EINTR) continue;
-      socket.sendDone += Math.max(taken, 0);
+      const taken = Math.max(length, 0);
+      this.#advance(socket, event, Math.min(taken, own));
+      socket.sendDone += Math.max(taken - own, 0);
       this.#settle(socket, event, failed);
-      return Math.max(taken, 0);
+      return Math.max(taken - own, 0);
     }
   }
 
@@ -96,7 +96,7 @@ export class Sender {
     socket.sendLeft = totalOf(pieces);
     socket.sendDone = 0;
     socket.sendAddress = one ? blockOf(pieces, 0).address + offsetOf(pieces, 0) : 0;
-    if (!one) writeMessage(event, pieces);
+    if (!one && socket.sendLeft > 0) writeMessage(event, pieces);
   }
 
   /** Hands the kernel the bytes that it has not taken yet. */
@@ -124,24 +124,9 @@ export class Sender {
     if (taken <= 0) return;
     socket.sendDone += taken;
     socket.sendLeft -= taken;
+    if (socket.sendLeft === 0) return;
     if (socket.sendAddress !== 0) socket.sendAddress += taken;
     else skip(event, taken);
-  }
-
-  /** Hands the kernel the pieces of a direct send, at once. Gives 0 when it has taken all, EAGAIN when it has not, or another errno. */
-  #push(socket: UringSocket, event: Overlapped): number {
-    const { sendAddress, sendLeft, handle } = socket;
-    const flags = SEND_FLAGS | MSG_MORE;
-    for (;;) {
-      const taken =
-        sendAddress !== 0
-          ? this.#calls.send(handle, sendAddress, sendLeft, flags)
-          : this.#calls.sendmsg(handle, argumentsOf(event), flags);
-      const code = taken < 0 ? errno() : taken < sendLeft ? EAGAIN : 0;
-      if (code === EINTR) continue;
-      this.#advance(socket, event, taken);
-      return code;
-    }
   }
 
   /** The result of a direct send's call: the send has ended, or waits for room. */
