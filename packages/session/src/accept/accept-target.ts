@@ -1,12 +1,12 @@
 // AcceptTarget: where a listener's connections go, to sessions on the core's own thread or to its worker threads.
 
-import { randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CompletionPacket, type Endpoint, isIocpError } from '@overlapped/iocp-native';
 import { moduleUrl, remoteEndpointOf, threadEntry } from '@overlapped/iocp-native/internal';
 import type { Core, WorkerService } from '@overlapped/net-core/internal';
+import { nodeCrypto } from '../builtin.js';
 import { endpointOf } from '../endpoints.js';
 import { reset } from '../reset.js';
 import type { SessionKind } from '../session/handlers.js';
@@ -183,7 +183,7 @@ export class WorkerTarget implements AcceptTarget {
 /** The options for the worker threads. Any of them accepts the tickets of the others. Throws the errors that they would throw. */
 function checkedTls(options: TlsServerOptions): TlsServerOptions {
   new ServerTls(options).free();
-  return { ticketKeys: randomBytes(TICKET_KEYS), ...options };
+  return { ticketKeys: nodeCrypto().randomBytes(TICKET_KEYS), ...options };
 }
 
 /** The default export of a user's module. Rejects with a TypeError if it is neither a subclass of Session nor an object. */

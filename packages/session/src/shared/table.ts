@@ -9,10 +9,10 @@
 //   Pending  Atomics.or() by any thread; the thread of the turn takes the bits
 //   the rest under the record's lock; the thread of the turn may read it without
 
-import { randomInt } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import type { NativeBlock } from '@overlapped/iocp-native';
 import { SharedLock } from '@overlapped/iocp-native/internal';
+import { nodeCrypto } from '../builtin.js';
 import { blockWords } from './memory/blocks.js';
 import { ByteQueues, QUEUE_WORDS } from './memory/byte-queues.js';
 import { FrameBuffers } from './memory/frame-buffers.js';
@@ -208,7 +208,7 @@ const FIRST = SERVICES + MOST_SERVICES * SERVICE_WIDTH;
 export function createTable(records: number, blocks: number, address: number, threads: number): TableToken {
   const size = FIRST + records * WIDTH + blockWords(blocks) + listsFor(records) + threads * SHARE_WIDTH;
   const words = new SharedArrayBuffer(size * 4);
-  new Int32Array(words)[Header.Seed] = randomInt(2 ** 31);
+  new Int32Array(words)[Header.Seed] = nodeCrypto().randomInt(2 ** 31);
   return {
     words,
     groups: createGroupMemory({ slots: records, groups: GROUPS }),

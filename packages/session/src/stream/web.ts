@@ -2,8 +2,9 @@
 // have ended, so a server could not read a request to its end and then answer it.
 
 import { finished } from 'node:stream';
-import { type QueuingStrategy, ReadableStream, WritableStream } from 'node:stream/web';
+import type { QueuingStrategy, ReadableStream, WritableStream } from 'node:stream/web';
 import { IocpError } from '@overlapped/iocp-native';
+import { webStreams } from '../builtin.js';
 import type { SessionDuplex } from './duplex.js';
 
 /** A session as two web streams. Each ends by itself, as the directions of the connection do. */
@@ -31,6 +32,7 @@ export function webStreamsOf(stream: SessionDuplex): WebStreams {
 
 function readableOf(stream: SessionDuplex): ReadableStream<Uint8Array> {
   let canceled = false;
+  const { ReadableStream } = webStreams();
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -63,6 +65,7 @@ function writableOf(stream: SessionDuplex): WritableStream<Uint8Array> {
   const sent = new Promise<void>((resolve, reject) => {
     finished(stream, { readable: false }, (error) => (error ? reject(error) : resolve()));
   });
+  const { WritableStream } = webStreams();
   return new WritableStream<Uint8Array>(
     {
       start(controller) {

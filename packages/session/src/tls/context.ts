@@ -1,8 +1,7 @@
 // TlsContext: the certificates, limits and callbacks that the connections of one listener or connector share (an SSL_CTX).
 
-import { hkdfSync, randomBytes } from 'node:crypto';
-import tls from 'node:tls';
 import { IocpError } from '@overlapped/iocp-native';
+import { nodeCrypto, nodeTls } from '../builtin.js';
 import * as lib from './openssl.js';
 import { type Address, type OpenSsl, openSsl, takeError } from './openssl.js';
 import type { Pem, TlsClientOptions, TlsCredentials, TlsServerOptions, TlsVersion } from './options.js';
@@ -68,7 +67,7 @@ export class TlsContext {
     this.requestCert = !server || options.requestCert === true;
     this.servername = options.servername;
     this.protocols = options.ALPNProtocols ? protocolList(options.ALPNProtocols) : null;
-    const keys = server ? (options.ticketKeys ?? randomBytes(TICKET_KEYS)) : null;
+    const keys = server ? (options.ticketKeys ?? nodeCrypto().randomBytes(TICKET_KEYS)) : null;
     ssl.ERR_clear_error();
     try {
       this.#add(ssl, options, options, keys);
@@ -139,7 +138,7 @@ export class TlsContext {
     const handle = new ContextHandle(ssl, this.server);
     this.#handles.push(handle);
     const context = handle.address;
-    const { minVersion = 'TLSv1.2', maxVersion = 'TLSv1.3', ciphers = tls.DEFAULT_CIPHERS } = options;
+    const { minVersion = 'TLSv1.2', maxVersion = 'TLSv1.3', ciphers = nodeTls().DEFAULT_CIPHERS } = options;
     must(ssl, ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[minVersion], null));
     must(ssl, ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_MAX_PROTO_VERSION, VERSIONS[maxVersion], null));
     ssl.SSL_CTX_set_options(
@@ -200,7 +199,9 @@ export class TlsContext {
     ssl.SSL_CTX_set_timeout(context, options.sessionTimeout ?? DEFAULT_SESSION_TIMEOUT);
     const id = Buffer.from('overlapped');
     must(ssl, ssl.SSL_CTX_set_session_id_context(context, id, id.length));
-    const derived = new Uint8Array(hkdfSync('sha256', keys, '', 'overlapped tickets', OPENSSL_TICKET_KEYS));
+    const derived = new Uint8Array(
+      nodeCrypto().hkdfSync('sha256', keys, '', 'overlapped tickets', OPENSSL_TICKET_KEYS),
+    );
     must(ssl, ssl.SSL_CTX_ctrl(context, lib.SSL_CTRL_SET_TLSEXT_TICKET_KEYS, OPENSSL_TICKET_KEYS, derived));
     if (options.dhparam !== undefined) useDhParameters(ssl, context, options.dhparam);
     if (this.protocols !== null) ssl.SSL_CTX_set_alpn_select_cb(context, callbacks(ssl).selectProtocol, null);
@@ -248,7 +249,7 @@ let roots: Address = 0;
 /** A store with the certificates that Node.js trusts. */
 function newRootStore(ssl: OpenSsl): Address {
   const store = owned(ssl, ssl.X509_STORE_new(), 'X509_STORE_new');
-  for (const certificate of certificatesOf(ssl, tls.rootCertificates, 'tls.rootCertificates')) {
+  for (const certificate of certificatesOf(ssl, nodeTls().rootCertificates, 'tls.rootCertificates')) {
     ssl.X509_STORE_add_cert(store, certificate);
     ssl.X509_free(certificate);
   }

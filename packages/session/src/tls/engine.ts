@@ -7,10 +7,10 @@
 // one is kept in the SSL, and records that OpenSSL writes by itself (alerts, key updates, tickets) are moved to `output` at once.
 
 import assert from 'node:assert';
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import tls from 'node:tls';
 import { IocpError } from '@overlapped/iocp-native';
+import { nodeCrypto, nodeTls } from '../builtin.js';
 import { handshaking, live, type TlsContext } from './context.js';
 import * as lib from './openssl.js';
 import { type Address, type OpenSsl, openSsl, takeError, verifyCode } from './openssl.js';
@@ -261,7 +261,7 @@ export class TlsEngine {
   #checkIdentity(): void {
     if (!this.context.rejectUnauthorized || this.#host === undefined) return;
     const { peerCertificate } = this;
-    const wrong = peerCertificate && tls.checkServerIdentity(this.#host, peerCertificate.toLegacyObject());
+    const wrong = peerCertificate && nodeTls().checkServerIdentity(this.#host, peerCertificate.toLegacyObject());
     if (peerCertificate !== undefined && wrong === undefined) return;
     this.failed = true;
     const { ssl, input } = this.#shared;
@@ -280,6 +280,7 @@ export class TlsEngine {
       if (ssl.i2d_X509_bio(output, certificate) !== 1) throw takeError(ssl, 'read the certificate', 'i2d_X509_bio');
       const der = Buffer.allocUnsafeSlow(ssl.BIO_ctrl_pending(output));
       assert(ssl.BIO_read(output, der, der.length) === der.length);
+      const { X509Certificate } = nodeCrypto();
       return new X509Certificate(der);
     } finally {
       ssl.X509_free(certificate);
@@ -299,7 +300,7 @@ export class TlsEngine {
     const valid = result === 0 && peerCertificate !== undefined;
     const identity =
       valid && !this.context.server && this.#host !== undefined
-        ? tls.checkServerIdentity(this.#host, peerCertificate.toLegacyObject())
+        ? nodeTls().checkServerIdentity(this.#host, peerCertificate.toLegacyObject())
         : undefined;
     const shown = peerCertificate !== undefined;
     return {

@@ -7,10 +7,10 @@ import { type CompletionPacket, type GatherList, Operation, type Overlapped } fr
 import type { NativeBlock } from '../../native/memory.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
+import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
 import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
 import { errno, fcntl, shutdown } from '../libc.js';
-import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setReset } from '../sockets.js';

@@ -7,10 +7,10 @@ import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
+import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { canceled, EAGAIN, EINTR, linuxPacketError } from '../errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../layout.js';
 import { errno } from '../libc.js';
-import { lengthOfAll, sendArrays } from '../direct-sends.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setOwner } from './completions.js';
