@@ -94,6 +94,11 @@ export interface PortSocket {
   readonly handle: number;
   /** The completion key, which each packet of this socket has. Set by the owner. */
   key: unknown;
+  /**
+   * Set by the owner of a connection that copies all it receives: bytes that are many may then come in memory of their own, in the
+   * place of a receive buffer (`packet.buffer` is -1). It is a wish: a backend may use receive buffers all the same. Default false.
+   */
+  ownMemory: boolean;
   /** Operations whose last packet has not been dequeued yet. */
   readonly pending: number;
   /** Asks the OS. Throws an IocpError when the socket is closed, not connected, or local, which has no address. */
@@ -122,9 +127,12 @@ export class CompletionPacket {
   bytes = 0;
   /** Accept of a detached listener: the handle of the connection, which the taker of the packet owns. Else -1. */
   handle = -1;
-  /** Receive: the bytes, borrowed. Null at the end of the stream, on errors, and for other operations. */
+  /**
+   * Receive: the bytes, borrowed if `buffer` says so; else they have memory of their own. Null at the end of the stream, on errors,
+   * and for other operations.
+   */
   data: Buffer | null = null;
-  /** Receive: which receive buffer `data` lies in, to be given back with release(); else -1. */
+  /** Receive: which receive buffer `data` lies in, to be given back with release(); else -1. See PortSocket.ownMemory. */
   buffer = -1;
   /** Null when the operation succeeded. */
   error: IocpError | null = null;

@@ -7,6 +7,8 @@ export interface Calls {
   readonly epoll_wait: Native<[epoll: number, events: number, most: number, timeout: number]>;
   readonly accept4: Native<[fd: number, address: number, length: number, flags: number]>;
   readonly recv: Native<[fd: number, into: number, length: number, flags: number]>;
+  /** recv() into an array's own memory, which is written before the call returns. */
+  readonly recvArray: Native<[fd: number, into: Uint8Array, length: number, flags: number]>;
   readonly send: Native<[fd: number, from: number, length: number, flags: number]>;
   /** send() from an array's own memory, which is read before the call returns. */
   readonly sendArray: Native<[fd: number, from: Uint8Array, length: number, flags: number]>;
@@ -25,6 +27,7 @@ export function bindCalls(): Calls {
     epoll_wait: bound('int epoll_wait(int, intptr_t, int, int)'),
     accept4: bound('int accept4(int, intptr_t, intptr_t, int)'),
     recv: bound('long recv(int, intptr_t, size_t, int)'),
+    recvArray: bound('long recv(int, void *, size_t, int)'),
     send: bound('long send(int, intptr_t, size_t, int)'),
     sendArray: bound('long send(int, void *, size_t, int)'),
     addressOf: bound('intptr_t memmove(void *, intptr_t, size_t)'),

@@ -25,8 +25,9 @@ export interface Origin {
 
 const SHUT_DOWN = 1;
 const CLOSING = 2;
+const OWN_MEMORY = 4;
 /** The first bit that a driver's socket may use; the others are to the left of it. */
-export const FIRST_BIT = 4;
+export const FIRST_BIT = 8;
 
 export abstract class Socket implements PortSocket, Origin {
   handle: number;
@@ -70,6 +71,14 @@ export abstract class Socket implements PortSocket, Origin {
 
   set closing(on: boolean) {
     this.mark(CLOSING, on);
+  }
+
+  get ownMemory(): boolean {
+    return this.has(OWN_MEMORY);
+  }
+
+  set ownMemory(on: boolean) {
+    this.mark(OWN_MEMORY, on);
   }
 
   abstract localEndpoint(): Endpoint;

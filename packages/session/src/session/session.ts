@@ -259,6 +259,7 @@ export class Session {
     assert(this.#owner !== null, 'toDuplex() before onConnected');
     if (this.#stream === null) {
       this.#stream = new SessionSocket(this, this.#socket, this.#owner.highWatermark);
+      if (this.#socket !== null) this.#socket.ownMemory = (this.#state & SECURE) === 0;
       this.#readerFound();
       if ((this.#state & OPENED) === 0) this.#stream.onDisconnected(this.#error);
       else if ((this.#state & KEPT_DROPPED) !== 0) this.#stream.destroy(streamTakenLate());
@@ -590,6 +591,10 @@ export class Session {
 
   #received(data: Buffer, buffer: number): void {
     const core = this.#core!;
+    if (buffer < 0) {
+      this.#arrivedOwn(data);
+      return;
+    }
     if ((this.#state & SECURE) !== 0) this.#decrypt(data, this.#origin!.tls!);
     else this.#arrived(data, core, buffer);
     try {
@@ -611,6 +616,15 @@ export class Session {
       this.#held ??= [];
       this.#held.push(ownCopy(data));
       if ((this.#state & NO_READER) !== 0) this.#keep(this.#held);
+    }
+  }
+
+  /** Bytes in memory of their own: only a stream asks for these. */
+  #arrivedOwn(data: Buffer): void {
+    if (delivers(this.#state) && this.#held === null) this.#deliver(data);
+    else if ((this.#state & CLOSING) === 0) {
+      this.#held ??= [];
+      this.#held.push(data);
     }
   }
 

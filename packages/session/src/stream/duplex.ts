@@ -132,6 +132,10 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       this.#keptBuffers.push(buffer);
       this.#keptBytes += data.length;
       if (this.#keptBytes >= READ_AHEAD) this.deliverKept();
+    } else if (borrowed.data === null) {
+      // Memory of its own: it was received there, or copied while the session was paused.
+      this.deliverKept();
+      if (!this.#push(data)) this.#session.pause();
     } else if (this.#keptBytes > 0) {
       this.deliverKept(data);
     } else if (!this.#push(Buffer.from(data))) {

@@ -8,6 +8,7 @@ import type { IocpError } from '../../contract/errors.js';
 import { type CompletionPacket, Operation, type Overlapped } from '../../contract/port.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
+import { Chunks } from '../chunks.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
 import { MSG_DONTWAIT } from '../layout.js';
 import { errno } from '../libc.js';
@@ -21,12 +22,15 @@ import type { Watching } from './watching.js';
  * in one operation, so fewer buffers mean more sends.
  */
 const READS_PER_TURN = 16;
+/** The same for chunks of 64 KiB. */
+const CHUNKS_PER_TURN = 2;
 
 export class Receiver {
   readonly #port: Port<EpollSocket>;
   readonly #watching: Watching;
   readonly #free: FreeBuffers;
   readonly #recv = bindCalls().recv;
+  readonly #chunks = new Chunks(bindCalls());
 
   constructor(port: Port<EpollSocket>, watching: Watching, free: FreeBuffers) {
     this.#port = port;
@@ -49,6 +53,7 @@ export class Receiver {
     const { buffers } = this.#port;
     const { size } = buffers;
     const base = buffers.block.address;
+    if (socket.receivesMuch) return this.#readChunks(socket, batch, n);
     const event = socket.receiving!;
     const end = Math.min(batch.length, n + Math.min(READS_PER_TURN, (batch.length + 1) >> 1));
     let next = n;
@@ -64,26 +69,57 @@ export class Receiver {
         fill(packet, Operation.Receive, socket.key, event, socket, length, null);
         packet.data = buffers.take(buffer, length);
         packet.buffer = buffer;
-        if (length === size || socket.pressing || !socket.shortIsAll) continue;
+        if (length === size) {
+          if (!socket.ownMemory) continue;
+          socket.filledBuffer();
+          return this.#readChunks(socket, batch, next);
+        }
+        if (socket.pressing || !socket.shortIsAll) continue;
         socket.readable = false;
         return next;
       }
       const code = length < 0 ? errno() : 0;
       this.#free.putBack(buffer);
       if (code === EINTR) continue;
-      if (code === EAGAIN) {
-        socket.readable = false;
-        socket.pressing = false;
-        return next;
-      }
-      socket.streaming = false;
-      const error = code === 0 ? null : linuxPacketError('receive', 'recv', code);
-      fill(batch[next]!, Operation.Receive, socket.key, event, socket, 0, error);
-      this.#port.finish(socket, event);
-      return next + 1;
+      return this.#stopped(socket, code, batch, next);
     }
     this.#watching.list(socket);
     return next;
+  }
+
+  /** read() into memory of the messages' own. */
+  #readChunks(socket: EpollSocket, batch: readonly CompletionPacket[], n: number): number {
+    const event = socket.receiving!;
+    const end = Math.min(batch.length, n + CHUNKS_PER_TURN);
+    let next = n;
+    while (next < end) {
+      const data = this.#chunks.receive(socket.handle);
+      if (data === null) return this.#stopped(socket, this.#chunks.errno, batch, next);
+      const packet = batch[next++]!;
+      fill(packet, Operation.Receive, socket.key, event, socket, data.length, null);
+      packet.data = data;
+      socket.broughtOwn(data.length, this.#port.buffers.size);
+      if (Chunks.isFull(data.length) || socket.pressing || !socket.shortIsAll) continue;
+      socket.readable = false;
+      return next;
+    }
+    this.#watching.list(socket);
+    return next;
+  }
+
+  /** A call has given no bytes: there are none now (EAGAIN), or the stream ends. Gives the place after the last packet. */
+  #stopped(socket: EpollSocket, code: number, batch: readonly CompletionPacket[], next: number): number {
+    if (code === EAGAIN) {
+      socket.readable = false;
+      socket.pressing = false;
+      return next;
+    }
+    socket.streaming = false;
+    const event = socket.receiving!;
+    const error = code === 0 ? null : linuxPacketError('receive', 'recv', code);
+    fill(batch[next]!, Operation.Receive, socket.key, event, socket, 0, error);
+    this.#port.finish(socket, event);
+    return next + 1;
   }
 
   #queueEnd(socket: EpollSocket, event: Overlapped, error: IocpError): void {

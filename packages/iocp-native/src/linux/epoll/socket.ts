@@ -11,9 +11,9 @@ import {
 import { disown, Owned } from '../../native/ledger.js';
 import type { DatagramState } from '../../port/datagrams.js';
 import type { Port } from '../../port/port.js';
-import { FIRST_BIT, type Kind } from '../../port/socket.js';
+import type { Kind } from '../../port/socket.js';
 import { SocketFile } from '../../port/socket-file.js';
-import { LinuxSocket } from '../socket.js';
+import { FIRST_DRIVER_BIT, LinuxSocket } from '../socket.js';
 
 /** Where a send is. */
 export const Sending = {
@@ -28,14 +28,14 @@ export const Sending = {
 } as const;
 export type Sending = (typeof Sending)[keyof typeof Sending];
 
-const READABLE = FIRST_BIT;
-const PRESSING = FIRST_BIT << 1;
-const LISTED = FIRST_BIT << 2;
-const STREAMING = FIRST_BIT << 3;
-const STARVED = FIRST_BIT << 4;
-const CONNECTS = FIRST_BIT << 5;
-const NON_BLOCKING = FIRST_BIT << 6;
-const SHORT_IS_ALL = FIRST_BIT << 7;
+const READABLE = FIRST_DRIVER_BIT;
+const PRESSING = FIRST_DRIVER_BIT << 1;
+const LISTED = FIRST_DRIVER_BIT << 2;
+const STREAMING = FIRST_DRIVER_BIT << 3;
+const STARVED = FIRST_DRIVER_BIT << 4;
+const CONNECTS = FIRST_DRIVER_BIT << 5;
+const NON_BLOCKING = FIRST_DRIVER_BIT << 6;
+const SHORT_IS_ALL = FIRST_DRIVER_BIT << 7;
 
 export class EpollSocket extends LinuxSocket {
   /** The events that the epoll watches it for; 0 while it does not know the socket. */

@@ -5,20 +5,20 @@ import type { CompletionPacket, Overlapped } from '../../contract/port.js';
 import { disown, Owned } from '../../native/ledger.js';
 import type { DatagramState } from '../../port/datagrams.js';
 import type { Port } from '../../port/port.js';
-import { FIRST_BIT, type Kind, type Socket } from '../../port/socket.js';
+import type { Kind, Socket } from '../../port/socket.js';
 import type { SocketFile } from '../../port/socket-file.js';
-import { LinuxSocket } from '../socket.js';
+import { FIRST_DRIVER_BIT, LinuxSocket } from '../socket.js';
 import { setReset } from '../sockets.js';
 import type { FileInFlight } from './file-sender.js';
 
-const SEND_CANCELED = FIRST_BIT;
-const WAITS_TO_SEND = FIRST_BIT << 1;
-const IN_EPOLL = FIRST_BIT << 2;
-const RECEIVE_ARMED = FIRST_BIT << 3;
-const RECEIVE_STARVED = FIRST_BIT << 4;
-const RECEIVE_CANCELED = FIRST_BIT << 5;
-const CONNECT_ARMED = FIRST_BIT << 6;
-const CLOSE_ARMED = FIRST_BIT << 7;
+const SEND_CANCELED = FIRST_DRIVER_BIT;
+const WAITS_TO_SEND = FIRST_DRIVER_BIT << 1;
+const IN_EPOLL = FIRST_DRIVER_BIT << 2;
+const RECEIVE_ARMED = FIRST_DRIVER_BIT << 3;
+const RECEIVE_STARVED = FIRST_DRIVER_BIT << 4;
+const RECEIVE_CANCELED = FIRST_DRIVER_BIT << 5;
+const CONNECT_ARMED = FIRST_DRIVER_BIT << 6;
+const CLOSE_ARMED = FIRST_DRIVER_BIT << 7;
 
 export class UringSocket extends LinuxSocket {
   // The fields lie in the socket itself, in groups by the class that writes them: an object for each group would cost an idle
