@@ -55,6 +55,60 @@ export function receiving(suite: Suite): void {
     expect(r.port.placeOf(Buffer.alloc(4))).toBe(-1);
   });
 
+  suite.rule(
+    'bytes may come in memory of their own where the owner wishes that, and none is lost or changes',
+    async () => {
+      const r = suite.rig();
+      const { socket, peer } = await r.served();
+      socket.ownMemory = true;
+      const length = 1 << 20;
+      const all = patternOf(length + 200 + 100_000);
+      const check = new PatternCheck();
+      const own: Buffer[] = [];
+      let event = r.event();
+      let restarts = 0;
+      let closing = false;
+      const receive = () => {
+        event = r.event();
+        r.pump.tap(event, ({ data, buffer, error }) => {
+          if (data === null) {
+            expect(error?.code).toBe('ECANCELED');
+            if (closing) return;
+            restarts++;
+            receive();
+            return;
+          }
+          check.next(data);
+          if (buffer < 0) {
+            expect(r.port.bufferOf(data)).toBe(-1);
+            own.push(data);
+          } else {
+            expect(r.port.bufferOf(data)).toBe(buffer);
+          }
+          // In the middle of the stream, and of what a call has brought.
+          if (check.position > length / 2 && restarts === 0) r.port.cancel(socket, event);
+        });
+        r.port.receive(socket, event);
+      };
+      receive();
+      await peer.write(all.subarray(0, length));
+      await r.pump.until('all bytes', () => check.position === length);
+      for (let i = 0; i < 20; i++) {
+        await peer.write(all.subarray(length + i * 10, length + (i + 1) * 10));
+        await r.pump.until('few bytes', () => check.position === length + (i + 1) * 10);
+      }
+      const before = own.map((data) => Buffer.from(data));
+      await peer.write(all.subarray(length + 200));
+      await r.pump.until('many bytes', () => check.position === length + 200 + 100_000);
+      expect(own.slice(0, before.length)).toEqual(before);
+      expect(restarts).toBe(1);
+      if (r.port.backend === 'epoll' || r.port.backend === 'io_uring') expect(own.length).toBeGreaterThan(0);
+      closing = true;
+      await r.close(socket);
+      expect(r.port.stats.buffersOut).toBe(0);
+    },
+  );
+
   suite.rule('bytes that arrived before the stream started are not lost', async () => {
     const r = suite.rig();
     const { socket, peer } = await r.served();

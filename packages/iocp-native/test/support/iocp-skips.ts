@@ -6,6 +6,9 @@ const everywhere = {
   'a direct send takes bytes at once: they may change or go when it has returned': notDirect,
   'a direct send to a peer that does not read takes what there is room for, and completes when there is more':
     notDirect,
+  'a direct send takes several arrays behind its pieces, in order': notDirect,
+  'a direct send of several arrays to a peer that does not read stops in the middle of them': notDirect,
+  'a direct send refuses more than 16 pieces and arrays': notDirect,
   'a direct send whose pieces have to wait takes nothing else': notDirect,
   'a direct send that waits ends with its socket, and with a reset': notDirect,
   'a direct send to a peer that has reset the connection fails': notDirect,

@@ -19,6 +19,8 @@ const RECEIVE_STARVED = FIRST_DRIVER_BIT << 4;
 const RECEIVE_CANCELED = FIRST_DRIVER_BIT << 5;
 const CONNECT_ARMED = FIRST_DRIVER_BIT << 6;
 const CLOSE_ARMED = FIRST_DRIVER_BIT << 7;
+const RECEIVE_POLLS = FIRST_DRIVER_BIT << 8;
+const RECEIVE_CHANGES = FIRST_DRIVER_BIT << 9;
 
 export class UringSocket extends LinuxSocket {
   // The fields lie in the socket itself, in groups by the class that writes them: an object for each group would cost an idle
@@ -104,6 +106,24 @@ export class UringSocket extends LinuxSocket {
 
   set receiveCanceled(on: boolean) {
     this.mark(RECEIVE_CANCELED, on);
+  }
+
+  /** What the kernel has of the receive stream is a poll, and the bytes come by recv() into memory of their own. The receiver's. */
+  get receivePolls(): boolean {
+    return this.has(RECEIVE_POLLS);
+  }
+
+  set receivePolls(on: boolean) {
+    this.mark(RECEIVE_POLLS, on);
+  }
+
+  /** The multishot receive was canceled, so that a poll takes its place. The receiver's. */
+  get receiveChanges(): boolean {
+    return this.has(RECEIVE_CHANGES);
+  }
+
+  set receiveChanges(on: boolean) {
+    this.mark(RECEIVE_CHANGES, on);
   }
 
   /** The kernel has the connect. The connector's. */
