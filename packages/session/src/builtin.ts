@@ -1,5 +1,5 @@
-// Modules of Node that most servers do not use: loaded when they are first needed. Together they are 0.8 MB of each thread's heap. Below 8 MiB
-// V8 starts no full collection (mark-compact); see docs/PERFORMANCE.md.
+// Modules of Node that most servers do not use, loaded when they are first needed: together they are 0.8 MB of each thread's heap.
+// While a heap is below 8 MiB, V8 starts no full collection (mark-compact), however much a stream receives; see docs/PERFORMANCE.md.
 
 export const nodeCrypto = () => process.getBuiltinModule('node:crypto');
 export const nodeTls = () => process.getBuiltinModule('node:tls');

@@ -180,7 +180,7 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
   /** The threads of the shared port accept the connections. Where there is none, the core's own thread does. */
   static async #listenShared(core: Core, options: SharedListenerOptions): Promise<Listener> {
     const { hasSharedPort, loadSharedKind, localKind, SharedTarget, sharedLimits } = await import(
-      '../shared/listening.js'
+      './shared-listening.js'
     );
     if (!hasSharedPort(core)) {
       const { shared, ...rest } = options;
