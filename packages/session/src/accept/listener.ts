@@ -19,7 +19,10 @@ import { checkListen, checkTls } from '../options.js';
 import { ignored } from '../reset.js';
 import type { Session } from '../session/session.js';
 import type { SessionOptions } from '../session/session-set.js';
-import type { SharedSessionOptions } from '../shared/options.js';
+import { loadSharedKind } from '../shared/load-kind.js';
+import { localKind } from '../shared/local.js';
+import { type SharedSessionOptions, sharedLimits } from '../shared/options.js';
+import { hasSharedPort, SharedTarget } from '../shared/shared-target.js';
 import { socketOptions } from '../socket-options.js';
 import { refuse } from '../stats.js';
 import type { TlsServerOptions } from '../tls/options.js';
@@ -179,9 +182,6 @@ export class Listener<At extends Endpoint | PipeEndpoint = Endpoint> implements 
 
   /** The threads of the shared port accept the connections. Where there is none, the core's own thread does. */
   static async #listenShared(core: Core, options: SharedListenerOptions): Promise<Listener> {
-    const { hasSharedPort, loadSharedKind, localKind, SharedTarget, sharedLimits } = await import(
-      './shared-listening.js'
-    );
     if (!hasSharedPort(core)) {
       const { shared, ...rest } = options;
       const kind = localKind(core, await loadSharedKind(moduleUrl(shared, 'listen')));
