@@ -1,13 +1,15 @@
 // The command: TLS sessions against node:tls, and a server in C beside: messages of 64 bytes to 64 KiB, new connections, and the memory of idle ones.
 
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type TlsMode, whyNoTls } from '../load/tls.js';
 import { agents, onBackends } from '../measured/agent.js';
 import { epollTls, RivalServer, whyNot } from '../measured/rivals.js';
 import { type Server, withServers } from '../measured/server.js';
+import { chart, type Group } from '../measuring/chart.js';
 import { idleTlsMemory, overTls } from '../measuring/measures.js';
 import { compare, number } from '../measuring/report.js';
-import { takeTurns } from '../measuring/rounds.js';
+import { type Series, spread, takeTurns } from '../measuring/rounds.js';
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +20,8 @@ const { values } = parseArgs({
     modes: { type: 'string', default: 'echo,new,resume,idle' },
     idle: { type: 'string', default: '2000' },
     backend: { type: 'string', multiple: true },
+    /** A file for a chart of the CPU times, as SVG. */
+    chart: { type: 'string' },
   },
 });
 const rounds = Number(values.rounds);
@@ -42,6 +46,19 @@ const absent = await whyNot(rival);
 if (absent === undefined) starts.push(() => RivalServer.start(rival));
 else console.log(`${rival.by} is left out: ${absent}`);
 starts.push(...agents(['tls-net'], 'echo'));
+const groups: Group[] = [];
+
+/** Prints a row of the results, and keeps it for the chart. */
+function show(title: string, all: readonly Series[], unit: string): void {
+  console.log(`\n${compare(title, all, unit)}`);
+  const last = all.at(-1)!;
+  const bars = all.map(({ by, samples }) => {
+    const ratios = samples.map(({ cpu }, i) => cpu / last.samples[i]!.cpu);
+    return { label: by.split(',')[0]!, value: 100 * spread(ratios).median };
+  });
+  groups.push({ title, bars });
+}
+
 for (const mode of values.modes.split(',') as (TlsMode | 'idle')[]) {
   await withServers(starts, async (servers) => {
     if (mode === 'idle') {
@@ -58,12 +75,15 @@ for (const mode of values.modes.split(',') as (TlsMode | 'idle')[]) {
       for (const size of numbers(values.sizes)) {
         for (const connections of numbers(values.connections)) {
           const all = await takeTurns(servers, rounds, overTls(mode, connections, size, seconds));
-          console.log(`\n${compare(`echo, ${size} B x ${connections}`, all, 'messages')}`);
+          show(`echo, ${size} B x ${connections}`, all, 'messages');
         }
       }
     } else {
       const all = await takeTurns(servers, rounds, overTls(mode, AT_A_TIME, MESSAGE, seconds));
-      console.log(`\n${compare(TITLES[mode], all, 'connections')}`);
+      show(TITLES[mode], all, 'connections');
     }
   });
+}
+if (values.chart !== undefined) {
+  writeFileSync(values.chart, chart('CPU time in percent of node:tls', 'the server', groups));
 }
