@@ -118,6 +118,24 @@ onEachBackend((backend) => {
     expect(core.stats().total.skipped).toBe(0);
   });
 
+  test('what is broadcast in one batch is one send of each session', async () => {
+    const core = new IocpCore({ backend, threads: 0 });
+    onTestFinished(() => core.stop(0));
+    const onReceive = () => {
+      for (let i = 0; i < 10; i++) broadcast(core, `message ${i}`);
+    };
+    const { endpoint } = await Listener.listen(core, { host: '127.0.0.1', port: 0, session: { onReceive } });
+    const clients = await connect(endpoint.port, 10);
+    await until(() => core.stats().total.sessions === 10);
+    const { packets } = core.stats().total;
+    clients[0]!.socket.write('x');
+    const heard = await Promise.all(clients.map((client) => read(client, 90)));
+    await until(() => core.stats().total.bytesQueued === 0);
+    expect(new Set(heard)).toEqual(new Set([Array.from({ length: 10 }, (_, i) => `message ${i}`).join('')]));
+    // One more packet is that of what the first client has said. Those of sends may still be on their way.
+    expect(core.stats().total.packets - packets).toBeLessThanOrEqual(11);
+  });
+
   test('a client that does not read is passed over, and costs the others nothing', async () => {
     const { core, port } = await serve({ backend }, { module: CHAT, highWatermark: 65_536 });
     const [slow, ...clients] = await connect(port, 5);

@@ -202,9 +202,10 @@ export class SendQueue implements FileQueue {
   }
 
   /**
-   * Queues a shared message, which other sessions send too. There are few of them, and a slow session must not keep many. So a short message behind other bytes is copied: into a send buffer, or else once for all sessions of this
-   * thread. A long message is copied (once for this thread) if more bytes are queued than one send takes, or if other sessions
-   * keep as many as sends may.
+   * Queues a shared message, which other sessions send too. There are few of them, and a slow session must not keep many. So a short
+   * message that the next send does not take is copied: into a send buffer, or else once for all sessions of this thread. A long
+   * message is copied (once for this thread) if more bytes are queued than one send takes. Both are if other sessions keep as many as
+   * sends may.
    */
   pushMessage(messages: SharedMessages, message: number, offset: number, length: number): void {
     if (length === 0) return;
@@ -215,7 +216,7 @@ export class SendQueue implements FileQueue {
       this.#appendSource(messages.copyOf(message, offset, length), length);
       return;
     }
-    if (length <= SHORT_MESSAGE && (waiting > 0 || this.#head !== null || !messages.mayKeep(message))) {
+    if (length <= SHORT_MESSAGE && (!this.#gathersAll || !messages.mayKeep(message))) {
       const at = this.#freeInTail(length);
       if (at >= 0) this.#appendToTail(messages.block.bytes.subarray(offset, offset + length), length, at);
       else this.#appendSource(messages.copyOf(message, offset, length), length);
@@ -225,6 +226,16 @@ export class SendQueue implements FileQueue {
     const segment = makeSegment(MESSAGE, message, offset, length);
     segment.messages = messages;
     this.#append(segment);
+  }
+
+  /** Whether no send is in flight, and the next one takes all that is queued, and a piece more. */
+  get #gathersAll(): boolean {
+    if (this.#bytesInFlight > 0) return false;
+    let count = 0;
+    for (let segment = this.#head; segment !== null; segment = segment.next) {
+      if (segment.place === CALLER || segment.place === FILE || ++count === MAX_GATHER) return false;
+    }
+    return this.bytes < BYTES_PER_SEND;
   }
 
   /**
