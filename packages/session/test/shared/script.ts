@@ -22,9 +22,10 @@ export class Notes {
 
   /** The numbers that were noted. One that a thread is about to write is left out. */
   get log(): number[] {
-    return [...this.#words.slice(LOG, LOG + Atomics.load(this.#words, LENGTH))].filter(
-      (number) => number !== UNWRITTEN,
-    );
+    // Not by slice(), which reads shared memory byte by byte: a number that is written meanwhile came out as a mixture of two.
+    const length = Atomics.load(this.#words, LENGTH);
+    const log = Array.from({ length }, (_, i) => Atomics.load(this.#words, LOG + i));
+    return log.filter((number) => number !== UNWRITTEN);
   }
 
   /** The most handlers that computed at a time. */
