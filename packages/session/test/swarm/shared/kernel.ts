@@ -38,6 +38,8 @@ export class Socket {
   readonly opened: number;
   received: number;
   sent: number;
+  /** How long no bytes had been sent when a timeout closed it. */
+  stuckFor: number | undefined;
 
   constructor(fd: number, peer: Peer | null, room: number, now: number) {
     this.fd = fd;
