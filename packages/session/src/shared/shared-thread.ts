@@ -409,11 +409,19 @@ export class SharedThread extends SharedHost implements TurnHost {
   /** Loads the module of a service that has begun since this thread was started. A module that fails here ends the thread. */
   #whenLoaded(service: number, act: () => void): void {
     this.#loading = true;
-    void this.#load(service).then(() => {
-      this.#loading = false;
-      act();
-      this.#turnLoop();
-    });
+    void this.#load(service).then(
+      () => {
+        this.#loading = false;
+        act();
+        this.#turnLoop();
+      },
+      (error: unknown) => {
+        // As in #serve.
+        nextTick(() => {
+          throw error;
+        });
+      },
+    );
   }
 
   #view(slot: number): SharedSession {
