@@ -14,13 +14,6 @@ async function read({ socket }: Client, length: number): Promise<string> {
   return String(Buffer.concat(pieces));
 }
 
-/** Reads until the text has `end`. */
-async function readTo({ socket }: Client, end: string): Promise<string> {
-  let text = '';
-  while (!text.includes(end)) text += String((await once(socket, 'data'))[0]);
-  return text;
-}
-
 describe.each<[string, IocpCoreOptions]>([
   ...(available ? [['on a shared port', { concurrency: 4, threads: 8 }] as [string, IocpCoreOptions]] : []),
   ['on the thread of the core', { backend: 'portable' }],
@@ -73,18 +66,16 @@ describe.each<[string, IocpCoreOptions]>([
       const heard = read(staying!, 6);
       leaving!.socket.end();
       expect(await heard).toBe(`${round} left`);
+      // A session that begins before the broadcast of onDisconnected is over may get it, too. The record is free behind it.
+      await until(() => core.stats().total.sessions === 1);
       const [next] = await connect(port, 1);
-      next!.socket.write('nothing');
-      // A session that begins before the broadcast of onDisconnected is over may get it, too.
-      expect(await readTo(next!, '?')).toMatch(/^(. left)?\?(. left)?$/);
+      expect(await next!.ask('nothing')).toBe('?');
       broadcast(core, 'to the room', 'room');
       broadcast(core, 'to the late', 'late');
       broadcast(core, 'all');
-      expect(await readTo(next!, 'all')).toMatch(/^(. left)?all(. left)?$/);
-      for (const client of [next!, staying!]) {
-        client.socket.resume().end();
-        await client.closed;
-      }
+      expect(await read(next!, 3)).toBe('all');
+      for (const client of [next!, staying!]) client.socket.resume().end();
+      await until(() => core.stats().total.sessions === 0);
     }
   });
 
