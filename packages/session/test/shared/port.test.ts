@@ -91,15 +91,15 @@ describe.runIf(available)('sessions on a shared port', () => {
     new Notes();
     const { port } = await serveShared('script', { concurrency: 2, threads: 16 });
     const [client] = await connect(port, 1);
-    // Under Wine the client is faster than a thread that goes back to wait. First in, first out, all 16 would serve 16 packets.
-    const [count, size, few] = kernel === 'iocp' ? [13, 16, 8] : [1, 200, 2];
-    const most: number[] = [];
-    for (let group = 0; group < count; group++) {
-      const threads = new Set<string>();
-      for (let i = 0; i < size; i++) threads.add(await client!.ask('who'));
-      most.push(threads.size);
+    const served = new Map<string, number>();
+    for (let i = 0; i < 200; i++) {
+      const thread = await client!.ask('who');
+      served.set(thread, (served.get(thread) ?? 0) + 1);
     }
-    expect(most.sort((a, b) => a - b)[count >> 1]).toBeLessThanOrEqual(few);
+    // First in, first out, each of the 16 would serve 12 or 13. On a busy machine a thread may be late, and another one comes in its place.
+    // Under Wine the client is faster than a thread that goes back to wait.
+    const busiest = [...served.values()].sort((a, b) => b - a).slice(0, kernel === 'iocp' ? 4 : 2);
+    expect(busiest.reduce((a, b) => a + b)).toBeGreaterThan(100);
   });
 
   // Only Linux tells when a thread has begun to wait.
