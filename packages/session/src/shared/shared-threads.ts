@@ -255,6 +255,9 @@ export class SharedThreads implements Stoppable {
     await Promise.all([...this.#services.keys()].map((service) => this.close(service, grace)));
     this.#stopping = true;
     for (const timer of this.#timers) clearTimeout(timer);
+    for (const { reject } of this.#loading.values())
+      reject(new IocpError('listen', 'the core has been stopped', 'ECANCELED', 'listen'));
+    this.#loading.clear();
     this.#port.close();
     const exits = this.#places.filter(({ empty }) => !empty).map(({ worker }) => exited(worker));
     const late = setTimeout(() => {
@@ -370,7 +373,7 @@ export class SharedThreads implements Stoppable {
   #recover({ threadId, held }: Place): void {
     const close = (fd: number) => closeHandle(this.#core.backend, fd);
     recoverThread(this.host, threadId, held, this.#services.keys(), close);
-    for (const service of this.#loading.keys()) this.#port.post(HOST, service);
+    for (const service of this.#loading.keys()) this.#askToLoad(service);
   }
 
   #loaded(service: number, report: SharedReport): void {
@@ -385,8 +388,18 @@ export class SharedThreads implements Stoppable {
     for (const { port, empty } of this.#places) if (!empty) port.postMessage(service);
     return new Promise((resolve, reject) => {
       this.#loading.set(service.index, { resolve, reject });
-      this.#port.post(HOST, service.index);
+      this.#askToLoad(service.index);
     });
+  }
+
+  /** Tries again when the port takes no packet: its queue is full, or a thread is late in its lock. */
+  #askToLoad(service: number): void {
+    if (!this.#loading.has(service) || this.#port.post(HOST, service)) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#askToLoad(service);
+    }, LOOK);
+    this.#timers.add(timer);
   }
 
   async #close(service: number, grace: number): Promise<void> {

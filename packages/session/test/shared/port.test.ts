@@ -3,7 +3,8 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IocpCoreOptions } from '@overlapped/net-core';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import type { SharedHost } from '../../src/shared/host.js';
 import { Client, connect, until } from '../threads.js';
 import { Notes } from './script.js';
 import { available, handleCount, kernel, serveShared, wine } from './support.js';
@@ -402,6 +403,27 @@ describe.runIf(available)('sessions on a shared port', () => {
     notes.set(2);
     expect(await Promise.all(answers)).toEqual(['blocked', 'blocked']);
     expect(await client!.ask('hello')).toBe('hello');
+  });
+
+  test('the module of another listener is loaded also if the port takes no packet for a while', async () => {
+    new Notes();
+    const { core } = await serveShared('script');
+    // As while a thread that holds the port's lock does not get the processor.
+    const post = vi.spyOn((core.sharedSessions as SharedHost).port, 'post').mockReturnValueOnce(false);
+    const second = await serveShared('script', {}, {}, core);
+    expect(post.mock.results.slice(0, 2).map(({ value }) => value)).toEqual([false, true]);
+    const [client] = await connect(second.port, 1);
+    expect(await client!.ask('asked')).toBe('1');
+  });
+
+  test('listen() rejects when the core is stopped before a thread has loaded the module', async () => {
+    const notes = new Notes();
+    const { core } = await serveShared('script');
+    const listening = serveShared('slow-load', {}, {}, core);
+    const rejected = expect(listening).rejects.toThrow('Cannot listen: the core has been stopped (ECANCELED, listen)');
+    await notes.noted(3);
+    await core.stop();
+    await rejected;
   });
 
   test('stop() ends the sessions, and leaves no descriptor open', async () => {
