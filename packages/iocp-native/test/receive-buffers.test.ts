@@ -53,6 +53,19 @@ describe('ReceiveBuffers', () => {
     }
   });
 
+  it('knows where bytes start, with and without their slot', () => {
+    const buffers = open();
+    const start = 2 * strideOf(SIZE);
+    const whole = buffers.take(2, SIZE);
+    const part = buffers.takePart(2, 8, SIZE - 8);
+    for (const slot of [undefined, 2, 1]) {
+      expect(buffers.placeOf(whole, slot)).toBe(start);
+      expect(buffers.placeOf(part, slot)).toBe(start + 8);
+      expect(buffers.placeOf(part.subarray(3), slot)).toBe(start + 11);
+      expect(buffers.placeOf(Buffer.alloc(1), slot)).toBe(-1);
+    }
+  });
+
   it('knows which slot bytes lie in', () => {
     const buffers = open();
     const view = buffers.take(3, SIZE);

@@ -5,10 +5,11 @@
 
 import assert from 'node:assert';
 import { endpointText, ToldEndpoint } from '../contract/endpoint.js';
-import { type Endpoint, MAX_DATAGRAM_SENDS, type Overlapped } from '../contract/port.js';
+import { type Endpoint, MAX_DATAGRAM_SENDS } from '../contract/port.js';
 import type { NativeBlock } from '../native/memory.js';
 import { checkEndpoint, readSockaddr, SOCKADDR_SIZE, writeSockaddr } from '../native/sockaddr.js';
 import { numericZones, type Zones } from '../native/zones.js';
+import { SendsInFlight } from './sends-in-flight.js';
 
 const WORDS = SOCKADDR_SIZE >> 2;
 /** A sockaddr_in has two words of address; the others are zero. */
@@ -105,8 +106,7 @@ export function inFamily(to: Endpoint, family: 4 | 6): Endpoint | null {
 export class DatagramState {
   readonly family: 4 | 6;
   readonly connected: boolean;
-  /** Sends in flight, by the number that their completions bring. */
-  readonly sends = new Map<number, Overlapped>();
+  readonly sends = new SendsInFlight();
 
   constructor(family: 4 | 6, connected: boolean) {
     this.family = family;
@@ -118,13 +118,6 @@ export class DatagramState {
     assert((to === null) === this.connected, 'a connected socket sends to its peer, another to an address');
     if (to !== null && !(to instanceof ToldEndpoint)) checkEndpoint(to);
     assert(this.sends.size < MAX_DATAGRAM_SENDS, 'too many sends in flight on a datagram socket');
-  }
-
-  /** A send has completed: its event, or undefined for a late completion. */
-  remove(name: number): Overlapped | undefined {
-    const event = this.sends.get(name);
-    if (event !== undefined) this.sends.delete(name);
-    return event;
   }
 }
 

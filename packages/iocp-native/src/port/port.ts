@@ -210,8 +210,8 @@ export class Port<S extends Socket> implements CompletionPort {
     return this.buffers.indexOf(bytes);
   }
 
-  placeOf(bytes: Uint8Array): number {
-    return this.buffers.placeOf(bytes);
+  placeOf(bytes: Uint8Array, buffer?: number): number {
+    return this.buffers.placeOf(bytes, buffer);
   }
 
   post(key: unknown, bytes: number): void {

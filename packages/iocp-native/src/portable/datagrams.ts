@@ -88,13 +88,13 @@ export class PortableDatagrams extends LoopSocket<PortableDriver> {
       return;
     }
     const name = nameOf(event);
-    sends.set(name, event);
+    sends.add(name, event);
     const bytes: Uint8Array[] = [];
     for (let i = 0; i < countOf(pieces); i++) bytes.push(pieceOf(this.port.buffers, pieces, i));
     const length = totalOf(pieces);
     const done = (cause: Error | null) => {
       // abandon() may have ended the send.
-      if (this.datagrams!.remove(name) === undefined) return;
+      if (sends.remove(name) === undefined) return;
       this.#sent(event, cause && fromNode(sendAction(to), 'send', cause), length);
     };
     try {
@@ -123,8 +123,10 @@ export class PortableDatagrams extends LoopSocket<PortableDriver> {
   override abandon(): void {
     if (this.#isReceiving) this.#endReceive(canceled('receive', 'recvmsg'));
     const { sends } = this.datagrams!;
-    for (const event of sends.values()) this.#sent(event, canceled('send', 'send'), 0);
-    sends.clear();
+    for (const event of sends.values()) {
+      sends.remove(nameOf(event));
+      this.#sent(event, canceled('send', 'send'), 0);
+    }
   }
 
   override localEndpoint(): Endpoint {

@@ -108,7 +108,7 @@ export class Datagrams {
       return;
     }
     const overlapped = this.#queue.prepare(event);
-    state.sends.set(overlapped, event);
+    state.sends.add(overlapped, event);
     writeBuffers(event, pieces);
     // An empty datagram is one buffer of no bytes.
     const count = countOf(pieces);
@@ -120,13 +120,13 @@ export class Datagrams {
     const done = this.#send(handle, list, Math.max(1, count), sent, 0, target, length, overlapped, 0) === 0;
     const errno = this.#queue.outcome(done ? 0 : WSAGetLastError(), socket.skipsPacketOnSuccess);
     if (errno === c.ERROR_IO_PENDING) return;
-    state.remove(overlapped);
+    state.sends.remove(overlapped);
     this.#sent(socket, event, errno, 0);
   }
 
   /** The packet of a send. False for a late one. */
   complete(socket: Win32Socket, overlapped: number, bytes: number): boolean {
-    const event = socket.datagrams!.remove(overlapped);
+    const event = socket.datagrams!.sends.remove(overlapped);
     if (event === undefined) return false;
     this.#sent(socket, event, statusOf(event), bytes);
     return true;

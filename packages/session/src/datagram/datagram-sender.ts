@@ -13,7 +13,7 @@ import {
   Operation,
   type PortSocket,
 } from '@overlapped/iocp-native';
-import { copyInto, lengthOf } from '@overlapped/iocp-native/internal';
+import { copyInto } from '@overlapped/iocp-native/internal';
 import { type CompletionOwner, type Core, onCompletion } from '@overlapped/net-core/internal';
 import type { IocpEvent } from '@overlapped/object-pool';
 import { SENDER } from '../sender.js';
@@ -70,15 +70,14 @@ export class DatagramSender {
   }
 
   /** Sends bytes that lie in a receive buffer, which is retained until they are sent. False if the limit is reached. */
-  keep(data: Buffer, receiveBuffer: number, to: Endpoint | null): boolean {
+  keep(data: Buffer, length: number, receiveBuffer: number, to: Endpoint | null): boolean {
     const record = this.#acquire();
     if (record === null) return false;
     const { port } = this.#core;
     port.retain(receiveBuffer);
     record.receiveBuffer = receiveBuffer;
     this.#pieces.clear();
-    const length = lengthOf(data);
-    this.#pieces.add(port.receiveBlock, port.placeOf(data), length);
+    this.#pieces.add(port.receiveBlock, port.placeOf(data, receiveBuffer), length);
     this.#start(record, length, to);
     return true;
   }

@@ -174,7 +174,7 @@ export class DatagramSession {
     const { port, maxKeptReceiveBuffers } = this.#core;
     const keeps = bytes === this.#delivered && port.stats.buffersOut <= maxKeptReceiveBuffers;
     const taken = keeps
-      ? this.#sender.keep(this.#delivered!, this.#deliveredBuffer, to ?? null)
+      ? this.#sender.keep(this.#delivered!, length, this.#deliveredBuffer, to ?? null)
       : this.#sender.copy(bytes, length, to ?? null);
     if (!taken) this.stats.dropped++;
     return taken;

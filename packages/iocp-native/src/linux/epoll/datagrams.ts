@@ -100,7 +100,7 @@ export class Datagrams {
   }
 
   send(socket: EpollSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
-    socket.datagrams!.sends.set(event.tag | 0, event);
+    socket.datagrams!.sends.add(event.tag | 0, event);
     writeMessage(event, pieces);
     if (to !== null && !writeTarget(event, to, socket.datagrams!.family)) {
       const error = linuxPacketError(sendAction(to), 'sendmsg', EAFNOSUPPORT);

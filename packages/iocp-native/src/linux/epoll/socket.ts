@@ -143,7 +143,8 @@ export class EpollSocket extends LinuxSocket {
   }
 
   override dequeued(packet: CompletionPacket): void {
-    if (this.datagrams !== null && packet.operation === Operation.Send) this.datagrams.remove(packet.event!.tag | 0);
+    if (this.datagrams !== null && packet.operation === Operation.Send)
+      this.datagrams.sends.remove(packet.event!.tag | 0);
     if (packet.handle >= 0) disown(Owned.Handle, packet.handle);
     super.dequeued(packet);
   }

@@ -77,14 +77,14 @@ export class Datagrams {
       this.#port.queue(Operation.Send, socket, event, linuxPacketError(sendAction(to), 'sendmsg', EAFNOSUPPORT));
       return;
     }
-    state.sends.set(event.tag | 0, event);
+    state.sends.add(event.tag | 0, event);
     const entry = prepSendmsg(this.#ring, socket.handle, argumentsOf(event), abi.MSG_NOSIGNAL);
     setOwner(this.#ring, entry, socket, Operation.Send, event.tag);
   }
 
   /** A send's completion: fills the packet. False for a late one. */
   sent(socket: UringSocket, tag: number, result: number, packet: CompletionPacket): boolean {
-    const event = socket.datagrams!.remove(tag | 0);
+    const event = socket.datagrams!.sends.remove(tag | 0);
     if (event === undefined) return false;
     const error = result < 0 ? linuxPacketError(actionOf(socket, event), 'sendmsg', -result) : null;
     fill(packet, Operation.Send, socket.key, event, socket, Math.max(result, 0), error);
