@@ -205,6 +205,21 @@ it('gives up the slot of a thread that leaves, though it computes', async () => 
   await crew.endsJob(1);
 });
 
+it('takes back the slot of a thread that ended while another one has the lock for long, or has ended in it', () => {
+  const memory = PortMemory.create(1);
+  const ended = new PortMemory(memory.buffer, 7);
+  const late = new PortMemory(memory.buffer, 8);
+  for (const end of [() => late.unlock(), () => memory.recover(8)]) {
+    const record = ended.join({ stat: -1, call: -1, futex: 0 });
+    ended.acquire(record);
+    expect(late.lock(true)).toBe(true);
+    memory.recover(7);
+    expect(memory.words[HOLDERS]).toBe(1);
+    end();
+    expect([memory.words[HOLDERS], memory.words[LOCK]]).toEqual([0, 0]);
+  }
+});
+
 it('does not hang a poster on the lock of a dead thread, and serves again once that is recovered', async () => {
   const crew = new Crew(createMemoryPort(1));
   await crew.start(2);

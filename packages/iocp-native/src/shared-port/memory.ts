@@ -44,6 +44,8 @@ const Word = {
   Sockets: 13,
   /** Packets that the queue has room for. */
   Capacity: 14,
+  /** 1 when a thread has ended, and the counts are to be made anew. */
+  Recount: 15,
 } as const;
 
 const RECORDS = 16;
@@ -167,6 +169,8 @@ export class PortMemory {
   unlock(): void {
     this.#lock.unlock();
     for (let record = this.#toWake.pop(); record !== undefined; record = this.#toWake.pop()) this.#wake(record);
+    // Looked at behind the lock: recover() sets it before it tries the lock.
+    if (Atomics.load(this.words, Word.Recount) !== 0 && this.lock(false)) this.#recount();
   }
 
   // All that follows, but close() and recover(), is for the thread inside the lock.
@@ -354,18 +358,27 @@ export class PortMemory {
     }
   }
 
-  /** Takes back the slot and the lock of a thread that has ended. */
+  /**
+   * Takes back the slot and the lock of a thread that has ended. If another thread has the lock for long, that one does it when it gives
+   * the lock up; if that has ended, too, its own recovery does it.
+   */
   recover(deadThreadId: number): void {
     const { words } = this;
     const dead = deadThreadId + 1;
     for (const record of this.#records()) Atomics.compareExchange(words, record + Field.Thread, dead, 0);
-    const inherited = this.#lock.inherit(deadThreadId);
-    // A lock that cannot be had is another dead thread's, whose recovery will do for both.
-    if (!inherited && !this.lock(false)) return;
-    this.#recount();
+    Atomics.store(words, Word.Recount, 1);
+    if (this.#lock.inherit(deadThreadId) || this.lock(false)) this.#recount();
+  }
+
+  /** Inside the lock, which it gives up: makes the counts anew. */
+  #recount(): void {
+    const { words } = this;
+    Atomics.store(words, Word.Recount, 0);
+    for (const count of [Word.Holders, Word.Coming, Word.Waiting, Word.Watching, Word.Blocked]) words[count] = 0;
+    for (const record of this.#records()) this.#count(this.state(record), 1);
     this.dispatch();
     this.unlock();
-    // It may have died before it woke those whose turn it had found to be.
+    // The thread that has ended may not have woken those whose turn it had found to be.
     for (const record of this.#records()) this.#wake(record);
   }
 
@@ -392,11 +405,6 @@ export class PortMemory {
   /** Has a thread look at its state, if it sleeps. */
   #wake(record: number): void {
     Atomics.notify(this.words, record + Field.State);
-  }
-
-  #recount(): void {
-    for (const count of [Word.Holders, Word.Coming, Word.Waiting, Word.Watching, Word.Blocked]) this.words[count] = 0;
-    for (const record of this.#records()) this.#count(this.state(record), 1);
   }
 
   #count(state: State, by: number): void {

@@ -148,17 +148,18 @@ export class SharedHost implements SharedSessions {
     table.unlock(slot);
   }
 
-  /** Has a thread take a turn of the session, for a bit of Due. */
-  wake(slot: number, due: number): void {
+  /** Has a thread take a turn of the session, for a bit of Due. False if the port takes no packet now, and the session has no socket. */
+  wake(slot: number, due: number): boolean {
     const { words } = this.table;
     const at = this.table.at(slot);
     Atomics.or(words, at + Field.Pending, due);
     // The thread that has the turn looks at the bits when it has given the turn up.
-    if (Atomics.load(words, at + Field.Turn) !== 0) return;
-    if (this.port.post(slot, this.table.generation(slot))) return;
+    if (Atomics.load(words, at + Field.Turn) !== 0) return true;
+    if (this.port.post(slot, this.table.generation(slot))) return true;
     // A packet of the socket does as well.
     const fd = words[at + Field.Socket]! - 1;
     if (fd >= 0) this.port.wake(fd, slot, this.table.generation(slot));
+    return fd >= 0;
   }
 
   /** Inside the lock of the listening socket, if there is one still: has a thread take the next connection. */

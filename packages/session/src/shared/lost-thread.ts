@@ -10,6 +10,7 @@ import { Due, Field, Flag, Reason } from './table.js';
  * @param held the thread's words of Held
  * @param services whose listening sockets are open
  * @param close closes a descriptor
+ * @returns as wakeDue() does
  */
 export function recoverThread(
   host: SharedHost,
@@ -17,7 +18,7 @@ export function recoverThread(
   held: Int32Array,
   services: Iterable<number>,
   close: (fd: number) => void,
-): void {
+): boolean {
   const { table, port, sockets } = host;
   const { words } = table;
   port.recover(threadId, held[Held.Accepted]!);
@@ -46,7 +47,7 @@ export function recoverThread(
     }
     // It may have ended in the lock of a session whose turn another thread has.
     Atomics.compareExchange(words, at + Field.Turn, threadId + 1, 0);
-    host.wake(slot, Due.Close);
+    Atomics.or(words, at + Field.Pending, Due.Close);
   }
   const closing = held[Held.Closing]!;
   if (held[Held.Mark] !== 0 && sockets.mark(closing) === held[Held.Mark]) left.add(closing);
@@ -67,6 +68,19 @@ export function recoverThread(
     table.lock(slot);
     if (Atomics.load(words, at + Field.Turn) === 0) host.arm(slot);
     table.unlock(slot);
-    if (words[at + Field.Flags] !== 0 && Atomics.load(words, at + Field.Pending) !== 0) host.wake(slot, 0);
   }
+  return wakeDue(host);
+}
+
+/** Has threads take a turn of each session that has something due. False if that is to be tried again: the port takes no packet now. */
+export function wakeDue(host: SharedHost): boolean {
+  const { table } = host;
+  const { words } = table;
+  let all = true;
+  for (let slot = 0; slot < table.used; slot++) {
+    const at = table.at(slot);
+    if (words[at + Field.Flags] === 0 || Atomics.load(words, at + Field.Pending) === 0) continue;
+    if (!host.wake(slot, 0)) all = false;
+  }
+  return all;
 }

@@ -28,7 +28,7 @@ import type { QueueLimitOptions } from '../session/queue-limit.js';
 import type { Timeouts } from '../session/timeout-rules.js';
 import { clientMemory } from './client-addresses.js';
 import { HOST, SharedHost } from './host.js';
-import { recoverThread } from './lost-thread.js';
+import { recoverThread, wakeDue } from './lost-thread.js';
 import { monotonic } from './monotonic.js';
 import { HELD_WORDS, Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedSweep } from './shared-sweep.js';
@@ -354,11 +354,7 @@ export class SharedThreads implements Stoppable {
       if (this.#stopping || this.#places[place.index] !== place) return;
       this.#core.lostThread(failure ?? new Error(`a thread ended with exit code ${code}`), place.index);
       place.pause = performance.now() - born < SHORT_LIFE ? Math.min(place.pause * 2, LONGEST_PAUSE) : FIRST_PAUSE;
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#start(place);
-      }, place.pause);
-      this.#timers.add(timer);
+      this.#later(() => this.#start(place), place.pause);
     });
     return place;
   }
@@ -372,8 +368,12 @@ export class SharedThreads implements Stoppable {
   /** Takes back the resources of a thread that has ended, and ends the sessions whose turn it had. */
   #recover({ threadId, held }: Place): void {
     const close = (fd: number) => closeHandle(this.#core.backend, fd);
-    recoverThread(this.host, threadId, held, this.#services.keys(), close);
+    if (!recoverThread(this.host, threadId, held, this.#services.keys(), close)) this.#later(() => this.#wakeDue());
     for (const service of this.#loading.keys()) this.#askToLoad(service);
+  }
+
+  #wakeDue(): void {
+    if (!wakeDue(this.host)) this.#later(() => this.#wakeDue());
   }
 
   #loaded(service: number, report: SharedReport): void {
@@ -395,10 +395,15 @@ export class SharedThreads implements Stoppable {
   /** Tries again when the port takes no packet: its queue is full, or a thread is late in its lock. */
   #askToLoad(service: number): void {
     if (!this.#loading.has(service) || this.#port.post(HOST, service)) return;
+    this.#later(() => this.#askToLoad(service));
+  }
+
+  /** Calls a function after a while, unless all is over by then. */
+  #later(act: () => void, delay = LOOK): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#askToLoad(service);
-    }, LOOK);
+      act();
+    }, delay);
     this.#timers.add(timer);
   }
 
