@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { koffi } from '../src/native/koffi.js';
 import { Field, PortMemory, State } from '../src/shared-port/memory.js';
 import { createMemoryPort, MemoryPort } from '../src/shared-port/memory-port.js';
@@ -136,6 +136,7 @@ it.skipIf(openThreadState().futex === 0)(
     koffi().load(null).func('int pthread_mutex_lock(intptr_t)')(lock);
     const worker = new Worker(code, { eval: true, workerData: { token, words, lock, signal, library, calls } });
     const exit = once(worker, 'exit');
+    onTestFinished(async () => void (await worker.terminate()));
     await once(worker, 'message');
     const record = new Int32Array(token.memory).subarray(FIRST_RECORD);
     const state = { stat: record[Field.Stat]!, call: record[Field.Call]!, futex: record[Field.Futex]! };
