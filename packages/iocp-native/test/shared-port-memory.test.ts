@@ -136,7 +136,7 @@ it.skipIf(openThreadState().futex === 0)(
     koffi().load(null).func('int pthread_mutex_lock(intptr_t)')(lock);
     const worker = new Worker(code, { eval: true, workerData: { token, words, lock, signal, library, calls } });
     const exit = once(worker, 'exit');
-    onTestFinished(async () => void (await worker.terminate()));
+    onTestFinished(() => void worker.terminate());
     await once(worker, 'message');
     const record = new Int32Array(token.memory).subarray(FIRST_RECORD);
     const state = { stat: record[Field.Stat]!, call: record[Field.Call]!, futex: record[Field.Futex]! };
