@@ -1,8 +1,8 @@
 // TlsEngine: one TLS connection. It turns bytes of the peer into plain ones, and plain bytes into records.
 //
-//   receive buffer -> BIO_write -> SSL_read -> plain buffer      plain bytes -> SSL_write -> BIO_read -> send buffer
+//   receive buffer -> ByteSource -> SSL_read -> plain buffer      plain bytes -> SSL_write -> BIO_read -> send buffer
 //
-// All engines of a thread share their two memory BIOs and the plain buffer: an idle connection holds none. So both BIOs must be
+// All engines of a thread share a ByteSource, a memory BIO and the plain buffer: an idle connection holds none. So both BIOs must be
 // empty when a call of an engine has returned: SSL_read() is called until every whole record has given its bytes and an incomplete
 // one is kept in the SSL, and records that OpenSSL writes by itself (alerts, key updates, tickets) are moved to `output` at once.
 
@@ -11,6 +11,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { IocpError } from '@overlapped/iocp-native';
 import { nodeCrypto, nodeTls } from '../builtin.js';
+import { type ByteSource, openByteSource } from './byte-source.js';
 import { handshaking, live, type TlsContext } from './context.js';
 import * as lib from './openssl.js';
 import { type Address, type OpenSsl, openSsl, takeError, verifyCode } from './openssl.js';
@@ -24,7 +25,7 @@ const CERTIFICATE_VERIFY_FAILED = 'ERR_SSL_CERTIFICATE_VERIFY_FAILED';
 /** The buffers that the engines of this thread share. */
 interface Shared {
   readonly ssl: OpenSsl;
-  readonly input: Address;
+  readonly input: ByteSource;
   readonly output: Address;
 }
 
@@ -33,13 +34,10 @@ let shared: Shared | undefined;
 function open(): Shared {
   if (shared !== undefined) return shared;
   const ssl = openSsl();
-  const bio = () => {
-    const address = ssl.BIO_new(ssl.BIO_s_mem());
-    if (address === 0) throw takeError(ssl, 'set up TLS', 'BIO_new');
-    return address;
-  };
+  const output = ssl.BIO_new(ssl.BIO_s_mem());
+  if (output === 0) throw takeError(ssl, 'set up TLS', 'BIO_new');
   // They live as long as the process: a thread makes them once.
-  shared = { ssl, input: bio(), output: bio() };
+  shared = { ssl, input: openByteSource(ssl), output };
   return shared;
 }
 
@@ -88,8 +86,8 @@ export class TlsEngine {
     this.#ssl = connection;
     live.engines++;
     // The SSL owns a reference of each.
-    assert(ssl.BIO_up_ref(input) === 1 && ssl.BIO_up_ref(output) === 1);
-    ssl.SSL_set_bio(connection, input, output);
+    assert(ssl.BIO_up_ref(input.address) === 1 && ssl.BIO_up_ref(output) === 1);
+    ssl.SSL_set_bio(connection, input.address, output);
     if (context.server) {
       ssl.SSL_set_accept_state(connection);
       return;
@@ -206,8 +204,7 @@ export class TlsEngine {
   }
 
   #feed(data: Buffer): void {
-    const { ssl, input } = this.#shared;
-    if (data.length > 0 && ssl.BIO_write(input, data, data.length) !== data.length) throw this.#fail('decrypt');
+    if (!this.#shared.input.offer(data)) throw this.#fail('decrypt');
   }
 
   #read(): number {
@@ -229,7 +226,7 @@ export class TlsEngine {
     if (ssl.SSL_get_error(this.#ssl, result) !== lib.SSL_ERROR_ZERO_RETURN) throw this.#fail('decrypt');
     this.peerEnded = true;
     // Bytes after the close_notify are ignored.
-    ssl.BIO_ctrl(input, lib.BIO_CTRL_RESET, 0, null);
+    input.clear();
     this.#takeOutput();
     return null;
   }
@@ -250,7 +247,7 @@ export class TlsEngine {
     const { ssl, input } = this.#shared;
     this.failed = true;
     const error = takeError(ssl, action, this.context.server ? 'accept' : 'connect');
-    ssl.BIO_ctrl(input, lib.BIO_CTRL_RESET, 0, null);
+    input.clear();
     this.#takeOutput();
     if (error.code !== CERTIFICATE_VERIFY_FAILED) return error;
     const result = ssl.SSL_get_verify_result(this.#ssl);
@@ -264,8 +261,7 @@ export class TlsEngine {
     const wrong = peerCertificate && nodeTls().checkServerIdentity(this.#host, peerCertificate.toLegacyObject());
     if (peerCertificate !== undefined && wrong === undefined) return;
     this.failed = true;
-    const { ssl, input } = this.#shared;
-    ssl.BIO_ctrl(input, lib.BIO_CTRL_RESET, 0, null);
+    this.#shared.input.clear();
     // Without its last message the server does not take the connection for one that is open.
     this.output = null;
     const reason = wrong?.message ?? 'the server has shown no certificate';

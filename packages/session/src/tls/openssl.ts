@@ -19,6 +19,8 @@ export const SSL_READING = 3;
 
 // Commands of SSL_CTX_ctrl(), SSL_ctrl() and BIO_ctrl().
 export const BIO_CTRL_RESET = 1;
+export const BIO_C_GET_BUF_MEM_PTR = 115;
+export const BIO_C_SET_BUF_MEM_EOF_RETURN = 130;
 export const SSL_CTRL_MODE = 33;
 export const SSL_CTRL_SET_SESS_CACHE_MODE = 44;
 export const SSL_CTRL_SET_TLSEXT_SERVERNAME_CB = 53;
@@ -99,11 +101,12 @@ function bind() {
     // BIOs.
     BIO_s_mem: of<[], Address>('intptr_t BIO_s_mem()'),
     BIO_new: of<[method: Address], Address>('intptr_t BIO_new(intptr_t)'),
+    BIO_new_mem_buf: of<[bytes: Buffer, length: number], Address>('intptr_t BIO_new_mem_buf(void *, int)'),
     BIO_up_ref: of<[bio: Address]>('int BIO_up_ref(intptr_t)'),
     BIO_free: of<[bio: Address]>('int BIO_free(intptr_t)'),
     BIO_read: of<[bio: Address, to: Buffer, length: number]>('int BIO_read(intptr_t, void *, int)'),
     BIO_write: of<[bio: Address, from: Uint8Array, length: number]>('int BIO_write(intptr_t, void *, int)'),
-    BIO_ctrl: of<[bio: Address, command: number, number: number, pointer: null]>(
+    BIO_ctrl: of<[bio: Address, command: number, number: number, pointer: Buffer | null]>(
       'long BIO_ctrl(intptr_t, int, long, void *)',
     ),
     BIO_ctrl_pending: of<[bio: Address]>('size_t BIO_ctrl_pending(intptr_t)'),
