@@ -42,7 +42,7 @@ import { GuestPump } from './guest-pump.js';
 import { type Internals, RECEIVE_BUFFERS, SEND_BUFFERS } from './internals.js';
 import type { IocpCore, IocpCoreOptions, SharedSessions } from './iocp-core.js';
 import { type CompletionOwner, type Flushable, onCompletion, onFlush, type Stoppable } from './owners.js';
-import { type Pump, surface } from './pump.js';
+import { FEW, type Pump, surface } from './pump.js';
 import { SessionQuota } from './session-quota.js';
 import { countersOf, Stat, StatsBlock, sum } from './stats.js';
 import { type Clock, thisSystem } from './system.js';
@@ -277,6 +277,14 @@ export class Core implements IocpCore {
   flushSoon(flushable: Flushable): void {
     this.#dirty[this.#dirtyCount++] = flushable;
     this.#pump.wake();
+  }
+
+  /**
+   * Whether port.sendNow() can be used, and is worth it: few packets came at once. Otherwise sends of several sessions, at the end of
+   * the batch, cost less, and the next batch is larger.
+   */
+  get sendsNow(): boolean {
+    return this.#pump.batchSize <= FEW && this.port.sendsDirectly;
   }
 
   /** Releases a send buffer. If sessions wait for one, the pump flushes the first of them. */

@@ -8,16 +8,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import type { CompletionPort } from '@overlapped/iocp-native';
-import { Drain, type Pump, type PumpTarget } from './pump.js';
+import { Drain, FEW, type Pump, type PumpTarget } from './pump.js';
 import { runTicks } from './ticks.js';
 
 /** Milliseconds of dispatching after which the event loop gets its turn: a timer is late by little more. */
 const BUDGET = 1;
-/**
- * Packets of a batch behind which the loop need not turn. Behind a larger one a turn costs little for each packet, and the next
- * batch grows meanwhile: with 50 connections, smaller batches cost more than the turns.
- */
-const FEW = 4;
 /** The longest time that setInterval() can wait, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 /** Milliseconds between two looks whether there were packets. A worker has none: there a guest would have to look all the time. */
@@ -53,6 +48,10 @@ export class DedicatedPump implements Pump {
 
   get dispatchSeconds(): number {
     return this.#drain.seconds;
+  }
+
+  get batchSize(): number {
+    return this.#drain.size;
   }
 
   /** Each turn of the loop is one of the pump's, unless it is idle. */

@@ -6,8 +6,9 @@ import type { CompletionPort } from '@overlapped/iocp-native';
 import { Drain, type Pump, type PumpTarget } from './pump.js';
 import { type Clock, thisSystem } from './system.js';
 
-/** Batches in one turn of the event loop. */
+/** Batches in one turn of the event loop: so many large ones. A smaller batch counts by its packets, because the loop's turn costs more. */
 const BATCHES_PER_TURN = 8;
+const LARGE = 8;
 
 export class GuestPump implements Pump {
   readonly #port: CompletionPort;
@@ -30,6 +31,10 @@ export class GuestPump implements Pump {
 
   get dispatchSeconds(): number {
     return this.#drain.seconds;
+  }
+
+  get batchSize(): number {
+    return this.#drain.size;
   }
 
   wake(): void {
@@ -59,8 +64,10 @@ export class GuestPump implements Pump {
   /** Serves packets up to a bound. True when the port is watched, as nothing is left. */
   #serve(): boolean {
     let more = this.#target.flush();
-    for (let i = 0; i < BATCHES_PER_TURN && this.#running; i++) {
-      if (this.#drain.fill(0) === 0 && !more) {
+    for (let left = BATCHES_PER_TURN * LARGE; left > 0 && this.#running; ) {
+      const count = this.#drain.fill(0);
+      left -= Math.min(Math.max(count, 1), LARGE);
+      if (count === 0 && !more) {
         this.#port.watch(this.#turn);
         return true;
       }

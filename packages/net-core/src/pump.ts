@@ -8,6 +8,12 @@ const BATCH = 256;
 /** Packets between two looks at the clock; a power of two. */
 const LOOK = 4;
 
+/**
+ * Up to so many packets are a small batch. Behind a large one a turn of the event loop costs little for each packet, and the next
+ * batch grows meanwhile. With 50 connections smaller batches cost more than such turns.
+ */
+export const FEW = 4;
+
 /** The receiver of a pump's packets. */
 export interface PumpTarget {
   dispatch(packet: CompletionPacket): void;
@@ -20,6 +26,8 @@ export interface PumpTarget {
 export interface Pump {
   /** Seconds spent in dispatching, in all. */
   readonly dispatchSeconds: number;
+  /** Packets of the current batch, or of the last one. */
+  readonly batchSize: number;
   /** There is something to flush: makes sure that a turn comes soon. */
   wake(): void;
   /** No packet is dispatched after this. */
@@ -46,6 +54,11 @@ export class Drain {
   /** Packets that were dequeued and not dispatched yet. */
   get left(): number {
     return this.#count - this.#next;
+  }
+
+  /** Packets of the current batch, or of the last one. */
+  get size(): number {
+    return this.#count;
   }
 
   /** Spent in dispatching, in all. */

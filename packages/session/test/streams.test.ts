@@ -29,10 +29,11 @@ onEachBackend((backend) => {
       },
       onDisconnected: (_, error) => over.resolve(error),
     };
-    const listener = await listen(openCore(backend), { session });
+    const core = openCore(backend);
+    const listener = await listen(core, { session });
     const peer = await peerOf(listener, true);
     peer.on('error', () => {});
-    return { session: await opened.promise, over: over.promise, peer, listener };
+    return { core, session: await opened.promise, over: over.promise, peer, listener };
   }
 
   describe('toDuplex()', () => {
@@ -64,6 +65,26 @@ onEachBackend((backend) => {
       stream.destroy();
       await closed;
       expect(core.port.stats.buffersOut).toBe(0);
+    });
+
+    test('a write with nothing ahead of it is with the kernel when write() returns, where a port sends directly', async () => {
+      const { core, session, peer } = await connect();
+      const stream = session.toDuplex();
+      const calls: string[] = [];
+      peer.write('first');
+      await once(stream, 'data');
+      const before = session.bytesSent;
+      stream.write('taken', () => calls.push('written'));
+      const taken = core.port.sendsDirectly ? 5 : 0;
+      expect([session.bytesSent - before, session.bytesQueued, calls]).toEqual([taken, 5 - taken, []]);
+      stream.write(pattern(70_000), () => calls.push('more'));
+      stream.write('last', () => calls.push('last'));
+      const all = await read(peer, 70_009);
+      expect(all.equals(Buffer.concat([Buffer.from('taken'), pattern(70_000), Buffer.from('last')]))).toBe(true);
+      stream.end();
+      await once(stream, 'finish');
+      expect(calls).toEqual(['written', 'more', 'last']);
+      expect([session.bytesSent - before, stream.bytesWritten]).toEqual([70_009, 70_009]);
     });
 
     test('is the same one each time, and takes the place of the handlers but onDisconnected', async () => {

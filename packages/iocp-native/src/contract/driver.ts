@@ -93,6 +93,8 @@ export interface Driver<S extends Socket> {
    * reads memory after the start has no such method.
    */
   sendDirect?(socket: S, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number;
+  /** As CompletionPort.sendNow(). Is there where sendDirect() is. */
+  sendNow?(socket: S, array: Uint8Array): number;
   sendTo(socket: S, event: Overlapped, pieces: GatherList, to: Endpoint | null): void;
   sendFile(socket: S, event: Overlapped, file: number, offset: number, length: number): void;
   shutdown(socket: S): void;

@@ -315,6 +315,13 @@ export interface CompletionPort {
   sendDirect(socket: PortSocket, event: Overlapped, pieces: GatherList, arrays: readonly Uint8Array[]): number;
 
   /**
+   * Sends as many bytes of an array as the kernel takes at once, without a packet. Returns their number, which is 0 while the socket
+   * has no room. Can be used where sendDirect() can, while no send of the socket is in flight. Throws an IocpError when the
+   * connection is broken. Asserts that the array is not empty; an array whose memory is detached is empty.
+   */
+  sendNow(socket: PortSocket, array: Uint8Array): number;
+
+  /**
    * Sends `length` bytes (1 to 2^30) of a regular file from `offset`, as send() does: one Send packet. `file` is a
    * descriptor of Node's, which must stay open until then. A file that ends early gives ENODATA, after its bytes. On
    * editions of Windows for clients each such send has 64 KiB of memory; elsewhere peers that do not read hold none.

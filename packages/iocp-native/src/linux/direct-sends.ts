@@ -4,7 +4,20 @@ import { countOf } from '../contract/gather-list.js';
 import type { GatherList, Overlapped } from '../contract/port.js';
 import { lengthOf } from '../typed-arrays.js';
 import type { Calls } from './calls.js';
+import { EAGAIN, EINTR, linuxPacketError } from './errors.js';
+import { errno } from './libc.js';
 import { argumentsOf, writeArray, writeCount, writeMessage } from './messages.js';
+
+/** Sends what the kernel takes of an array by one call, which must not wait (`flags`). Gives the number of bytes. Throws an IocpError. */
+export function sendArray(calls: Calls, fd: number, array: Uint8Array, flags: number): number {
+  for (;;) {
+    const taken = calls.sendArray(fd, array, lengthOf(array), flags);
+    if (taken >= 0) return taken;
+    const code = errno();
+    if (code === EAGAIN) return 0;
+    if (code !== EINTR) throw linuxPacketError('send', 'send', code);
+  }
+}
 
 /** Bytes of all arrays. */
 export function lengthOfAll(arrays: readonly Uint8Array[]): number {

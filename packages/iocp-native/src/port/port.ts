@@ -161,6 +161,16 @@ export class Port<S extends Socket> implements CompletionPort {
     return this.#driver.sendDirect(socket, event, pieces, plain);
   }
 
+  sendNow(of: PortSocket, array: Uint8Array): number {
+    const socket = this.#own(of);
+    assertSends(socket);
+    assert(!socket.closing, 'an operation on a socket that is closing');
+    const length = lengthOf(array);
+    assert(length > 0, 'sendNow() of nothing');
+    assert(this.#driver.sendNow !== undefined, 'sendNow() where it cannot be used');
+    return this.#driver.sendNow(socket, plainView(array, length));
+  }
+
   sendFile(of: PortSocket, event: Overlapped, file: number, offset: number, length: number): void {
     checkFileRange(offset, length);
     const socket = this.#startSend(of, event);

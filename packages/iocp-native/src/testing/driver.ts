@@ -63,6 +63,10 @@ export class SimulatedDriver extends LoopDriver {
     return (socket as SimulatedSocket).sendDirect(event, pieces, arrays);
   }
 
+  sendNow(socket: LoopSocket, array: Uint8Array): number {
+    return (socket as SimulatedSocket).sendNow(array);
+  }
+
   override adopt(handle: number): LoopSocket {
     const end = this.network.take(handle);
     if (end === undefined) throw failure('adopt a connection', 'EBADF', 'adopt');

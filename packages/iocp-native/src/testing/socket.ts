@@ -124,6 +124,12 @@ export class SimulatedSocket extends SimulatedHandle implements EndOwner {
     return taken;
   }
 
+  sendNow(array: Uint8Array): number {
+    const end = this.#end;
+    if (end !== null && end.broken === null) return end.write(array);
+    throw failure('send', this.driver.world.random.pick(['EPIPE', 'ECONNRESET']), 'send');
+  }
+
   override sendFile(event: Overlapped): void {
     this.port.queue(Operation.Send, this, event, lacks('send a file', 'sendFile'));
   }

@@ -11,6 +11,8 @@ const everywhere = {
   'a direct send refuses more than 16 pieces and arrays': notDirect,
   'a direct send whose pieces have to wait takes nothing else': notDirect,
   'a direct send that waits ends with its socket, and with a reset': notDirect,
+  'a direct send without a packet takes what there is room for, and other sends go on behind it': notDirect,
+  'a direct send without a packet throws when the peer has reset the connection': notDirect,
   'a direct send to a peer that has reset the connection fails': notDirect,
   'a direct send reads no memory but that of its array': notDirect,
   'packets have the type of service asked for, at the start and later':

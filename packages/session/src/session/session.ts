@@ -71,6 +71,7 @@ import {
   kReceives,
   kRelease,
   kSendMessage,
+  kSendNow,
   kSentAll,
   kUnread,
   kWaitExpired,
@@ -82,6 +83,12 @@ const { bytesReceived: RECEIVED, bytesSent: SENT } = Stat;
 /** Limits of the bytes kept for a stream that is taken later: bytes, and pieces of them. */
 const MAX_KEPT_BYTES = 65_536;
 const MAX_KEPT_PIECES = 64;
+
+/**
+ * Limit of the bytes of a write that a stream sends at once. destroy() still sends as many, so that a peer does not get a part of a
+ * larger write and then a reset.
+ */
+const SENT_NOW = 65_536;
 
 /**
  * One connection. Override the handlers that you need. All of them run on the thread of the core. A handler that throws, or
@@ -470,6 +477,30 @@ export class Session {
     this.#queue ??= new SendQueue(this.#core!);
     this.#queue.pushMessage(messages, message, offset, length);
     this.#flushSoon();
+  }
+
+  /**
+   * Sends bytes of the stream without a packet. Gives the number of bytes that the kernel has taken: 0 where they must be queued,
+   * because of bytes ahead of them, TLS, the queue's limit, or a subclass with a send() of its own.
+   * @internal
+   */
+  [kSendNow](bytes: Uint8Array): number {
+    const core = this.#core;
+    if ((this.#state & SECURE) !== 0 || !takesBytes(this.#state) || !core!.sendsNow) return 0;
+    if (this.#sendEvent !== null || !this[kSentAll] || this.send !== Session.prototype.send) return 0;
+    const length = lengthOfArray(bytes);
+    const { queueLimit } = this.#owner!;
+    if (length === 0 || length > SENT_NOW || (queueLimit !== null && !queueLimit.admits(0, length))) return 0;
+    let taken = 0;
+    try {
+      taken = core!.port.sendNow(this.#socket!, bytes);
+    } catch (error) {
+      this.#close(asError(error), true);
+      return 0;
+    }
+    this.bytesSent += taken;
+    core!.statsBlock.values[SENT]! += taken;
+    return taken;
   }
 
   /** @internal */

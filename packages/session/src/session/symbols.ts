@@ -23,6 +23,8 @@ export const kFollow: unique symbol = Symbol('overlapped.follow');
 export const kSentAll: unique symbol = Symbol('overlapped.sentAll');
 /** Queues a shared message, which other sessions send too. */
 export const kSendMessage: unique symbol = Symbol('overlapped.sendMessage');
+/** Sends bytes of the stream without a packet, as far as the kernel takes them at once. */
+export const kSendNow: unique symbol = Symbol('overlapped.sendNow');
 /** Whether the session is used as a stream other than by `for await`. */
 export const kIsStream: unique symbol = Symbol('overlapped.isStream');
 /** end(), for the stream: it does not go through the stream again. */

@@ -3,7 +3,8 @@
 //
 //   session.onReceive -> kept -> copy -> push()
 //                                           a full readable side pauses the session, and TCP's flow control the peer
-//   write() -> session.send()               a write calls back when the kernel has its last byte; then the next write starts
+//   write() -> session[kSendNow]()          what the kernel takes at once
+//           -> session.send()               the rest; a write calls back when the kernel has its last byte; then the next write starts
 
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
@@ -11,7 +12,7 @@ import { type Endpoint, IocpError, isIocpError, type PortSocket } from '@overlap
 import { surface } from '@overlapped/net-core/internal';
 import { borrowed } from '../borrowed.js';
 import type { Session } from '../session/session.js';
-import { kClose, kEnd, kRelease, kSentAll } from '../session/symbols.js';
+import { kClose, kEnd, kRelease, kSendNow, kSentAll } from '../session/symbols.js';
 
 /**
  * A session as a stream, with the members and events of a net.Socket that has `allowHalfOpen`. Set that to false, and the stream ends
@@ -194,7 +195,15 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
-    this.#send(chunk);
+    const taken = this.#session[kSendNow](chunk);
+    if (taken === chunk.length && taken > 0) {
+      this.#restartTimer();
+      this.#written += taken;
+      callback();
+      return;
+    }
+    this.#writing += taken;
+    this.#send(taken === 0 ? chunk : chunk.subarray(taken));
     this.#awaitSent(callback);
   }
 

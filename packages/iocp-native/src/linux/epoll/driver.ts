@@ -137,6 +137,10 @@ export class EpollDriver implements Driver<EpollSocket> {
     return this.#sender.sendDirect(socket, event, pieces, arrays);
   }
 
+  sendNow(socket: EpollSocket, array: Uint8Array): number {
+    return this.#sender.sendNow(socket, array);
+  }
+
   sendTo(socket: EpollSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
     this.#datagrams.send(socket, event, pieces, to);
   }

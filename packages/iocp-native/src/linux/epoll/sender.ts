@@ -7,7 +7,7 @@ import { type CompletionPacket, type GatherList, Operation, type Overlapped } fr
 import type { NativeBlock } from '../../native/memory.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
-import { lengthOfAll, sendArrays } from '../direct-sends.js';
+import { lengthOfAll, sendArray, sendArrays } from '../direct-sends.js';
 import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
 import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
 import { errno, fcntl, shutdown } from '../libc.js';
@@ -69,6 +69,11 @@ export class Sender {
       this.#settle(socket, code);
       return Math.max(taken - own, 0);
     }
+  }
+
+  /** As CompletionPort.sendNow(). */
+  sendNow(socket: EpollSocket, array: Uint8Array): number {
+    return sendArray(this.#calls, socket.handle, array, FLAGS);
   }
 
   sendFile(socket: EpollSocket, file: number, offset: number, length: number): void {

@@ -159,6 +159,10 @@ export class UringDriver implements Driver<UringSocket> {
     return taken;
   }
 
+  sendNow(socket: UringSocket, array: Uint8Array): number {
+    return this.#sender.sendNow(socket, array);
+  }
+
   sendTo(socket: UringSocket, event: Overlapped, pieces: GatherList, to: Endpoint | null): void {
     this.#datagrams.send(socket, event, pieces, to);
     this.wake();

@@ -7,7 +7,7 @@ import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.
 import { type CompletionPacket, type GatherList, Operation, type Overlapped } from '../../contract/port.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
-import { lengthOfAll, sendArrays } from '../direct-sends.js';
+import { lengthOfAll, sendArray, sendArrays } from '../direct-sends.js';
 import { canceled, EAGAIN, EINTR, linuxPacketError } from '../errors.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../layout.js';
 import { errno } from '../libc.js';
@@ -57,6 +57,11 @@ export class Sender {
       this.#settle(socket, event, failed);
       return Math.max(taken - own, 0);
     }
+  }
+
+  /** As CompletionPort.sendNow(). Made here, as sendDirect() is. */
+  sendNow(socket: UringSocket, array: Uint8Array): number {
+    return sendArray(this.#calls, socket.handle, array, SEND_FLAGS);
   }
 
   /** The socket is writable again. */
