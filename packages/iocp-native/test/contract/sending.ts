@@ -213,6 +213,65 @@ export function sending(suite: Suite): void {
     await r.close(socket);
   });
 
+  suite.rule(
+    'a direct send without a packet takes what there is room for, and other sends go on behind it',
+    async () => {
+      const r = suite.rig();
+      const { socket, peer } = await r.served(false);
+      const array = patternOf(LARGE);
+      let at = 0;
+      const take = (end = LARGE) => {
+        for (let taken = -1; taken !== 0 && at < end; at += taken)
+          taken = r.port.sendNow(socket, array.subarray(at, end));
+      };
+      take(1000);
+      expect(at).toBe(1000);
+      // The peer's window opens for a while.
+      do {
+        take();
+        await stays(r, r.event());
+      } while (r.port.sendNow(socket, array.subarray(at, at + 1)) === 1 && ++at < LARGE);
+      expect(at).toBeLessThan(LARGE);
+      const event = r.event();
+      const more = r.port.sendDirect(socket, event, r.gather(), [array.subarray(at)]);
+      expect(() => r.port.sendNow(socket, array)).toThrow('a send is in flight');
+      peer.raw.resume();
+      const check = new PatternCheck();
+      const reading = (async () => {
+        while (check.position < LARGE) check.next(await peer.read(Math.min(65_536, LARGE - check.position)));
+      })();
+      await r.pump.next('Send', event);
+      for (at += more; at < LARGE; ) {
+        const next = r.event();
+        at += r.port.sendDirect(socket, next, r.gather(), [array.subarray(at)]);
+        await r.pump.next('Send', next);
+      }
+      await reading;
+      expect(r.port.sendNow(socket, Buffer.from('last'))).toBe(4);
+      expect(String(await peer.read(4))).toBe('last');
+      await r.close(socket);
+      expect(() => r.port.sendNow(socket, array)).toThrow();
+    },
+  );
+
+  suite.rule('a direct send without a packet throws when the peer has reset the connection', async () => {
+    const r = suite.rig();
+    const { socket, peer } = await r.served();
+    peer.raw.resetAndDestroy();
+    await peer.until('the close', () => peer.closed);
+    const failing = async () => {
+      for (let i = 0; i < 1000; i++) {
+        r.port.sendNow(socket, Buffer.alloc(100));
+        await stays(r, r.event());
+      }
+    };
+    await expect(failing()).rejects.toMatchObject({
+      code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/),
+      syscall: 'send',
+    });
+    await r.close(socket);
+  });
+
   suite.rule('a direct send reads no memory but that of its array', async () => {
     const r = suite.rig();
     const { socket, peer } = await r.served();
@@ -221,6 +280,7 @@ export function sending(suite: Suite): void {
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
     for (const array of [gone, new Uint8Array(0)]) {
       expect(() => r.port.sendDirect(socket, event, r.gather(), [array])).toThrow('sendDirect() of nothing');
+      expect(() => r.port.sendNow(socket, array)).toThrow('sendNow() of nothing');
     }
     expect(event.pending).toBe(false);
     class Liar extends Uint8Array {
@@ -243,7 +303,8 @@ export function sending(suite: Suite): void {
       const text = Buffer.from(Uint8Array.prototype.slice.call(new Uint8Array(array))).toString();
       expect(r.port.sendDirect(socket, event, r.gather(), [array])).toBe(text.length);
       await r.pump.next('Send', event);
-      expect(String(await peer.read(text.length))).toBe(text);
+      expect(r.port.sendNow(socket, array)).toBe(text.length);
+      expect(String(await peer.read(2 * text.length))).toBe(text + text);
     }
     await r.close(socket);
   });
