@@ -335,6 +335,8 @@ export class SharedHost implements SharedSessions {
   #drained(slot: number, at: number): void {
     const { words } = this.table;
     const flags = words[at + Field.Flags]!;
+    // It is reset. A queue that was lost with a thread is empty, too, and its peer is to see no end in order.
+    if ((flags & Flag.Closing) !== 0) return;
     const bothEnd = (flags & (Flag.PeerEnded | Flag.Ending)) === (Flag.PeerEnded | Flag.Ending);
     if (bothEnd || (flags & Flag.Finishing) !== 0) {
       this.wake(slot, Due.Close);

@@ -369,8 +369,9 @@ export class SharedThread extends SharedHost implements TurnHost {
     hosted.layout.clear(this.#memoryOf(service, hosted), slot * hosted.layout.size);
     const clients = this.#clientsOf(service);
     clients?.set(slot, null);
-    table.words[at + Field.Flags] = clients ? Flag.Header : Flag.Open;
     const failed = this.port.add(table.words[at + Field.Socket]! - 1, slot, table.generation(slot));
+    // From now on other threads may send to the session by a broadcast, and arm its socket for the rest.
+    table.words[at + Field.Flags] = clients ? Flag.Header : Flag.Open;
     if (!clients) Atomics.or(table.words, at + Field.Pending, Open);
     if (failed !== 0) this.close(slot, table.idOf(slot), failed);
     this.#turn(slot, this.#view(slot));
@@ -694,6 +695,8 @@ export class SharedThread extends SharedHost implements TurnHost {
     const { table } = this;
     const { words } = table;
     const at = table.at(slot);
+    // Behind the end of the turn the record may serve a session of another listener.
+    const service = words[at + Field.Service]!;
     table.lock(slot);
     Atomics.store(words, at + Field.Turn, 0);
     const due = Atomics.load(words, at + Field.Pending) !== 0;
@@ -701,7 +704,7 @@ export class SharedThread extends SharedHost implements TurnHost {
     if (!again) this.arm(slot);
     table.unlock(slot);
     if (again) return false;
-    this.#giveBack(slot, view);
+    this.#giveBack(service, view);
     return true;
   }
 
@@ -748,16 +751,15 @@ export class SharedThread extends SharedHost implements TurnHost {
   #free(slot: number, view: SharedSession): boolean {
     // The thread that takes that packet frees the record, in the next turn.
     if (!this.port.idle(slot)) return this.#leave(slot, view);
-    this.#giveBack(slot, view);
+    this.#giveBack(this.table.words[this.table.at(slot) + Field.Service]!, view);
     this.table.release(slot);
     this.statsBlock.values[Stat.ended]!++;
     return true;
   }
 
-  #giveBack(slot: number, view: SharedSession): void {
-    const { table } = this;
+  #giveBack(service: number, view: SharedSession): void {
     view[kUnbind]();
-    this.#services.get(table.words[table.at(slot) + Field.Service]!)!.release(view);
+    this.#services.get(service)!.release(view);
   }
 
   /** Why a session ended, if no error object says so. */

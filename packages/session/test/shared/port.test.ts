@@ -295,6 +295,20 @@ describe.runIf(available)('sessions on a shared port', () => {
     expect(listener.stats).toMatchObject({ accepted: 1, refused: 1 });
   });
 
+  test('a session that is to be reset sends no end before that', async () => {
+    new Notes();
+    const { port } = await serveShared('script');
+    const [client] = await connect(port, 1);
+    expect(await client!.ask('asked')).toBe('1');
+    let ended = false;
+    client!.socket.on('end', () => {
+      ended = true;
+    });
+    client!.socket.write('destroyThenEnd');
+    await client!.closed;
+    expect(ended).toBe(false);
+  });
+
   test('what the kernel does not take waits, in order, and onDrain is called', async () => {
     const notes = new Notes();
     const { port } = await serveShared('script', {}, { highWatermark: 1_000_000 });

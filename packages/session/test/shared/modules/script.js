@@ -88,6 +88,10 @@ export default class Script extends SharedSession {
       case 'exit':
         process.exit(3);
         return undefined;
+      case 'destroyThenEnd':
+        this.destroy();
+        this.end();
+        return undefined;
       case 'end':
         this.end('bye');
         return undefined;

@@ -81,7 +81,7 @@ export class SimulatedPort implements SocketPort {
   }
 
   listen(fd: number, service: number): number {
-    return this.#kernel.arm(fd, 1, LISTENER, service);
+    return this.#kernel.add(fd, 1, LISTENER, service);
   }
 
   armListener(fd: number, service: number): number {
@@ -101,7 +101,7 @@ export class SimulatedPort implements SocketPort {
   }
 
   add(fd: number, slot: number, generation: number): number {
-    return this.#call(() => this.#kernel.arm(fd, 0, slot, generation));
+    return this.#call(() => this.#kernel.add(fd, 0, slot, generation));
   }
 
   arm(fd: number, ready: number, slot: number, generation: number): number {

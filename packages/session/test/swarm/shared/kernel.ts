@@ -6,6 +6,7 @@ import { Ready } from '@overlapped/iocp-native/internal';
 import type { Random, VirtualClock } from '@overlapped/iocp-native/testing';
 import { Peer } from './peer.js';
 
+const ENOENT = 2;
 const EBADF = 9;
 const ECONNRESET = 104;
 const WOULD_BLOCK = 11;
@@ -16,6 +17,8 @@ interface Watch {
   low: number;
   high: number;
   interest: number;
+  /** The epoll has the socket. */
+  added: boolean;
   /** Until it has given an event. */
   armed: boolean;
   listed: boolean;
@@ -26,7 +29,7 @@ export class Socket {
   readonly peer: Peer | null;
   /** A listening socket's. */
   readonly backlog: Peer[] = [];
-  readonly watch: Watch = { low: 0, high: 0, interest: 0, armed: false, listed: false };
+  readonly watch: Watch = { low: 0, high: 0, interest: 0, added: false, armed: false, listed: false };
   /** From the peer. */
   readonly incoming: Buffer[] = [];
   peerEnded = false;
@@ -161,9 +164,16 @@ export class Kernel {
 
   // epoll.
 
+  add(fd: number, interest: number, low: number, high: number): number {
+    const socket = this.sockets.get(fd);
+    if (socket !== undefined) socket.watch.added = true;
+    return this.arm(fd, interest, low, high);
+  }
+
   arm(fd: number, interest: number, low: number, high: number): number {
     const socket = this.sockets.get(fd);
     if (socket === undefined) return EBADF;
+    if (!socket.watch.added) return ENOENT;
     Object.assign(socket.watch, { interest, low, high, armed: true });
     this.update(socket);
     return 0;

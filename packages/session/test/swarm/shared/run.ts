@@ -608,6 +608,9 @@ export class SharedRun {
     });
     const model = this.#models.get(session.id)!;
     this.#send(model.id, model, (bytes) => session.send(bytes));
+    if (!this.random.chance(0.2)) return;
+    model.ending = true;
+    session.end();
   }
 
   // Timeouts.
