@@ -85,10 +85,10 @@ const MAX_KEPT_BYTES = 65_536;
 const MAX_KEPT_PIECES = 64;
 
 /**
- * Limit of the bytes of a write that a stream sends at once. destroy() still sends as many, so that a peer does not get a part of a
- * larger write and then a reset.
+ * Limit of the bytes of a write that a stream sends at once: those that would be copied. Of larger arrays several go in one call.
+ * destroy() still sends as many, so that a peer does not get a part of a larger write and then a reset.
  */
-const SENT_NOW = 65_536;
+const SENT_NOW = 16_384;
 
 /**
  * One connection. Override the handlers that you need. All of them run on the thread of the core. A handler that throws, or
