@@ -12,7 +12,7 @@ export const IDEAS: readonly Idea[] = [
   {
     name: 'FIFO queue',
     text: 'One place, and more packets than it can serve. Packets leave the queue in the order in which they came: follow the numbers.',
-    settings: () => ({ concurrency: 1, load: 5, work: 250, blocking: 0 }),
+    settings: () => ({ concurrency: 1, load: 10, work: 250, blocking: 0 }),
   },
   {
     name: 'LIFO threads',
