@@ -250,7 +250,8 @@ export class SharedThread extends SharedHost implements TurnHost {
     if ((ready & Ready.Write) !== 0) this.flush(low);
     else if (ready !== 0) this.port.done();
     // The last packet of a session that is over frees its record.
-    const over = (table.words[at + Field.Flags]! & Flag.Over) !== 0;
+    // Behind done(): the thread that has set Over asks whether the port is idle.
+    const over = (Atomics.load(table.words, at + Field.Flags) & Flag.Over) !== 0;
     if (over || table.words[at + Field.Pending] !== 0) this.#enter(low, high);
     // The socket was writable, and is armed for nothing now.
     else if (ready !== 0) this.#rearm(low, high);
@@ -699,7 +700,9 @@ export class SharedThread extends SharedHost implements TurnHost {
     const service = words[at + Field.Service]!;
     table.lock(slot);
     Atomics.store(words, at + Field.Turn, 0);
-    const due = Atomics.load(words, at + Field.Pending) !== 0;
+    // The kernel's last packet of a session that is over may have come while this thread had the turn: that thread could not enter.
+    const last = (words[at + Field.Flags]! & Flag.Over) !== 0 && this.port.idle(slot);
+    const due = last || Atomics.load(words, at + Field.Pending) !== 0;
     const again = due && Atomics.compareExchange(words, at + Field.Turn, 0, table.self) === 0;
     if (!again) this.arm(slot);
     table.unlock(slot);
