@@ -99,6 +99,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
   #allSent = false;
   /** The session has dropped bytes that were written. */
   #dropped = false;
+  /** A write of this tick is with the kernel, and no packet says so. */
+  #justSent = false;
   #reset = false;
   #peerEnded = false;
   /** The session has closed. */
@@ -199,12 +201,20 @@ export class SessionSocket extends Duplex implements SessionDuplex {
     if (taken === chunk.length && taken > 0) {
       this.#restartTimer();
       this.#written += taken;
+      if (!this.#justSent) {
+        this.#justSent = true;
+        process.nextTick(SessionSocket.#tickIsOver, this);
+      }
       callback();
       return;
     }
     this.#writing += taken;
     this.#send(taken === 0 ? chunk : chunk.subarray(taken));
     this.#awaitSent(callback);
+  }
+
+  static #tickIsOver(stream: SessionSocket): void {
+    stream.#justSent = false;
   }
 
   /** Chunks written while corked, or during another write, go in one send. */
@@ -241,7 +251,8 @@ export class SessionSocket extends Duplex implements SessionDuplex {
       else process.nextTick(close);
     };
     if (this.#over) this.#destroyed();
-    else session[kClose](error ?? undefined, cut);
+    // A reset right behind a write would cost the peer the bytes of that.
+    else session[kClose](error ?? undefined, cut, !cut && this.#justSent && session[kSentAll]);
   }
 
   // net.Socket has these.
