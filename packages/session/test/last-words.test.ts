@@ -93,10 +93,12 @@ onEachBackend((backend) => {
   // Its sockets do not move to other threads.
   test.skipIf(!isNative(backend))('a thread that exits sends what its sessions said last', async () => {
     const module = new URL('./modules/last-words.js', import.meta.url);
-    const { port, nextLoss } = await serve({ backend }, { module });
+    const { core, port, nextLoss } = await serve({ backend }, { module });
     const [client] = await connect(port, 1);
     const lost = nextLoss();
     expect(await client!.ask('x')).toBe('going down');
     await lost;
+    // The thread in its place loads its modules, which may take longer than the grace of serve().
+    await core.stop(30_000);
   });
 });
