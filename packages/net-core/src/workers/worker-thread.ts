@@ -253,7 +253,8 @@ export class WorkerThread {
     const action = `stop the worker thread ${this.index}`;
     const atGrace = setTimeout(
       () => {
-        if (this.statsBlock.turns !== turns || this.statsBlock.asleep) return;
+        // One that still loads its modules runs no handler.
+        if (this.#token === undefined || this.statsBlock.turns !== turns || this.statsBlock.asleep) return;
         this.terminate(new IocpError(action, 'a handler has not returned within the grace', 'ETIMEDOUT', 'terminate'));
       },
       Math.max(grace, LEAST_GRACE),
