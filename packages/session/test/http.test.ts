@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import autocannon from 'autocannon';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { withClock } from './clock.js';
 import { ask, fastifyServer, hashOf, hashOfLarge, LARGE, largeBody, serve, serveRequests } from './http-support.js';
 import { openCore, turns } from './streams.js';
 import { listen, onEachBackend, pattern, read } from './support.js';
@@ -54,28 +55,33 @@ onEachBackend((backend) => {
     });
 
     test('a listener that stops lets http finish its answer, and resets what is not over after the grace', async () => {
-      const server = http.createServer((_, response) => void response.write('begun, '));
-      const listener = await listen(openCore(backend), {
-        session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+      await withClock(backend, async (core, hand) => {
+        const server = http.createServer((_, response) => void response.write('begun, '));
+        const listener = await listen(core, {
+          session: { onConnected: (session) => void server.emit('connection', session.toDuplex()) },
+        });
+        const url = `http://127.0.0.1:${listener.endpoint.port}`;
+        const begin = async () => {
+          const served = once(server, 'request');
+          const request = http.get(url, { agent: false }).on('error', () => {});
+          const [response] = await once(request, 'response');
+          expect(String(await read(response, 7))).toBe('begun, ');
+          return { response, answer: (await served)[1] as http.ServerResponse };
+        };
+        const first = await begin();
+        const second = await begin();
+        const stopped = listener.stop(300);
+        await turns();
+        await expect(once(net.connect(listener.endpoint.port, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED');
+        hand.pass(299);
+        first.answer.write('going on, ');
+        first.answer.end('and done');
+        expect(await text(first.response)).toBe('going on, and done');
+        const cut = expect(text(second.response)).rejects.toMatchObject({ code: 'ECONNRESET' });
+        hand.pass(100);
+        await cut;
+        await stopped;
       });
-      const url = `http://127.0.0.1:${listener.endpoint.port}`;
-      const begin = async () => {
-        const served = once(server, 'request');
-        const request = http.get(url, { agent: false }).on('error', () => {});
-        const [response] = await once(request, 'response');
-        expect(String(await read(response, 7))).toBe('begun, ');
-        return { response, answer: (await served)[1] as http.ServerResponse };
-      };
-      const first = await begin();
-      const second = await begin();
-      const stopped = listener.stop(300);
-      await turns();
-      await expect(once(net.connect(listener.endpoint.port, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED');
-      first.answer.write('going on, ');
-      first.answer.end('and done');
-      expect(await text(first.response)).toBe('going on, and done');
-      await expect(text(second.response)).rejects.toMatchObject({ code: 'ECONNRESET' });
-      await stopped;
     });
 
     test('a listener that stops leaves idle connections to http, which closes them', async () => {

@@ -14,6 +14,7 @@ import tls from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { Connector, type SessionDuplex } from '../src/index.js';
 import { makeCertificates } from './certificates.js';
+import { withClock } from './clock.js';
 import { MUCH } from './net-socket-rows.js';
 import { listenForStreams, openCore, turns } from './streams.js';
 import { deferred, listen, onEachBackend, pattern, read } from './support.js';
@@ -61,28 +62,37 @@ onEachBackend((backend) => {
   });
 
   test('a listener that stops leaves a TLSSocket to its owner, and cuts its write after the grace', async () => {
-    const server = tls.createServer(a);
-    const opened = deferred<SessionDuplex>();
-    const listener = await listen(openCore(backend), {
-      session: {
-        onConnected: (session) => {
-          const stream = session.toDuplex();
-          opened.resolve(stream);
-          server.emit('connection', stream);
+    await withClock(backend, async (core, hand) => {
+      const server = tls.createServer(a);
+      const opened = deferred<SessionDuplex>();
+      const listener = await listen(core, {
+        session: {
+          onConnected: (session) => {
+            const stream = session.toDuplex();
+            opened.resolve(stream);
+            server.emit('connection', stream);
+          },
         },
-      },
+      });
+      const { socket, client } = await secured(server, listener.endpoint.port);
+      const failed = once(socket, 'error');
+      const stopped = listener.stop(1000);
+      await turns(); // The sockets that accept are closed first.
+      hand.pass(999);
+      socket.write('hello');
+      expect((await read(client, 5)).toString()).toBe('hello');
+      client.pause();
+      socket.write(pattern(MUCH));
+      const outcome = failed.then(async ([error]) => ({
+        code: error.code,
+        destroyed: (await opened.promise).destroyed,
+      }));
+      await once(client, 'readable'); // The write is on its way.
+      hand.pass(100);
+      expect(await outcome).toEqual({ code: 'ECANCELED', destroyed: true });
+      await stopped;
+      client.destroy();
     });
-    const { socket, client } = await secured(server, listener.endpoint.port);
-    const failed = once(socket, 'error');
-    const stopped = listener.stop(1000);
-    socket.write('hello');
-    expect((await read(client, 5)).toString()).toBe('hello');
-    client.pause();
-    socket.write(pattern(MUCH));
-    const outcome = failed.then(async ([error]) => ({ code: error.code, destroyed: (await opened.promise).destroyed }));
-    expect(await outcome).toEqual({ code: 'ECANCELED', destroyed: true });
-    await stopped;
-    client.destroy();
   });
 
   test('a TLSSocket whose transport is destroyed fails as over a net.Socket', async () => {

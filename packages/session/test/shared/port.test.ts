@@ -139,20 +139,20 @@ describe.runIf(available)('sessions on a shared port', () => {
     const most: number[] = [];
     for (let round = 0; round < 5; round++) {
       const notes = new Notes();
-      const { port } = await serveShared('script', { concurrency: 2, threads: 8 });
+      const { core, port } = await serveShared('script', { concurrency: 2, threads: 8 });
       const clients = await connect(port, 8);
       await Promise.all(
         clients.map(async (client) => {
           for (let i = 0; i < 5; i++) await client.ask('compute');
         }),
       );
+      // A thread that blocked has lost its slot to another one, and counts that when its handler has returned. On a busy machine one blocks
+      // that waits for a lock of V8, and from Node.js 24 on one that collects garbage: V8's own locks sleep where Atomics.wait() does.
+      await until(() => notes.most - core.stats().total.blocked <= 2);
       most.push(notes.most);
     }
-    // From Node.js 24 on V8's own locks sleep where Atomics.wait() does: on a busy machine a thread that collects garbage may count as
-    // blocked. Without a limit it would be 8 each time.
-    const exact = kernel === 'iocp' || Number.parseInt(process.versions.v8, 10) < 13;
-    if (exact) expect(most).toEqual([2, 2, 2, 2, 2]);
-    else expect(Math.min(...most)).toBe(2);
+    // Without a limit it would be 8 each time.
+    expect(Math.min(...most)).toBe(2);
   });
 
   test('a handler that blocks lets the next thread run', async () => {
