@@ -47,8 +47,14 @@ export class Client {
 
   async ask(text: string): Promise<string> {
     this.socket.write(text);
-    const [data] = await once(this.socket, 'data');
-    return String(data);
+    try {
+      const [data] = await once(this.socket, 'data');
+      return String(data);
+    } catch (error) {
+      // An error of a socket does not name its test.
+      Error.captureStackTrace(error as Error);
+      throw error;
+    }
   }
 }
 
