@@ -10,8 +10,9 @@ export { DATAGRAM_OPTIONS, datagramOptionChecks, SOCKET_OPTIONS, socketOptionChe
 export { debugging, POISON, SlotWatch, strideOf, Uses, watchOf } from './debug.js';
 export { checkGrace, DEFAULT_GRACE } from './grace.js';
 export { LinuxSharedSockets } from './linux/shared-sockets.js';
-export { koffi } from './native/koffi.js';
+export { koffi, viewOf } from './native/koffi.js';
 export { createLedger, keepLedger } from './native/ledger.js';
+export { guarded, keepGuard, LoadGuard } from './native/load-guard.js';
 export { blockAt, sectionOf } from './native/memory.js';
 export { shareBlock } from './native/shared-blocks.js';
 export {

@@ -9,7 +9,6 @@ export { internalsOf } from './iocp-core.js';
 export { type CompletionOwner, type Flushable, onCompletion, onFlush } from './owners.js';
 export { surface } from './pump.js';
 export { registerStats, Stat, StatsBlock } from './stats.js';
-export { LoadGuard } from './workers/load-guard.js';
 export type { Service, WorkerModule } from './workers/protocol.js';
 export type { SharedMessages } from './workers/shared-messages.js';
 export type { WorkerService } from './workers/worker-pool.js';

@@ -9,7 +9,7 @@ const LINUX =
   /\b(prep\w+|read|write|io_uring_\w+|m(un)?map|madvise|[sg]etsockopt|\w+Socket|get(sock|peer)name|pipe2)\(|#calls\.\w+\(|#recv\(|epoll_\w+\(/;
 const WIN32 =
   /\b(Virtual\w+|\w+Ex|\w+File|\w+FileW|CreateNamedPipeW|\w*[sg]etsockopt|WSAIoctl|bindTo|connect|ask)\(|\.bound\(/;
-const VIEW = /koffi\(\)\.view\(/;
+const VIEW = /(?<!function )viewOf\(|: viewOf\b/;
 
 const files = textFiles();
 const page = files.find(({ path }) => path === 'docs/SAFETY.md')!.text;

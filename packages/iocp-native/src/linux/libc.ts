@@ -3,6 +3,7 @@
 
 import { IocpError } from '../contract/errors.js';
 import { koffi } from '../native/koffi.js';
+import { guarded } from '../native/load-guard.js';
 import { linuxError } from './errors.js';
 import { SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup } from './layout.js';
 
@@ -23,7 +24,7 @@ export function bound<A extends Arguments>(definition: string): Native<A> {
   if (process.platform !== 'linux') {
     throw new IocpError(`call ${definition}`, 'this is not Linux', 'ENOTSUP', 'libc');
   }
-  return koffi().load(null).func(definition) as unknown as Native<A>;
+  return guarded(() => koffi().load(null).func(definition) as unknown as Native<A>);
 }
 
 /** errno of the last call of this thread. Read it at once. */

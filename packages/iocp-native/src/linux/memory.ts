@@ -1,6 +1,6 @@
 // Native memory on Linux: anonymous private mappings, which cost nothing until they are touched.
 
-import { koffi } from '../native/koffi.js';
+import { viewOf } from '../native/koffi.js';
 import { disown, Owned, own } from '../native/ledger.js';
 import { BlockStore, type MemorySource } from '../native/memory.js';
 import { check, madvise, mmap, munmap } from './libc.js';
@@ -23,9 +23,7 @@ export const linuxMemory: MemorySource = {
     own(Owned.Block, address, size);
     return address;
   },
-  view(address, size) {
-    return koffi().view(address, size);
-  },
+  view: viewOf,
   empty(block) {
     check(madvise(block.address, block.size, MADV_DONTNEED), 'empty a block', 'madvise');
   },

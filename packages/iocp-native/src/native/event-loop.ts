@@ -3,6 +3,7 @@
 
 import { IocpError } from '../contract/errors.js';
 import { koffi } from './koffi.js';
+import { guarded } from './load-guard.js';
 
 /** Where uv_loop_t has its completion port on Windows, in bytes. Part of libuv's ABI since 1.0; checked by the caller. */
 const LOOP_IOCP = 56;
@@ -55,7 +56,7 @@ export function loopAddress(): number {
 /** A function that Node's own program exports, by its prototype. Throws an IocpError (ENOTSUP) where it does not. */
 export function native(definition: string): (...args: unknown[]) => number {
   try {
-    return koffi().load(null).func(definition) as unknown as (...args: unknown[]) => number;
+    return guarded(() => koffi().load(null).func(definition) as unknown as (...args: unknown[]) => number);
   } catch (error) {
     throw missing((error as Error).message);
   }

@@ -8,7 +8,7 @@
 import assert from 'node:assert';
 import { markAsUntransferable } from 'node:worker_threads';
 import { lengthOf } from '../typed-arrays.js';
-import { koffi } from './koffi.js';
+import { viewOf } from './koffi.js';
 import { isShared } from './shared-blocks.js';
 
 /** How one platform maps, views and empties memory. */
@@ -180,7 +180,7 @@ export const plainMemory: MemorySource = {
 /** Memory of another thread: it is that thread's to empty. */
 const foreignMemory: MemorySource = {
   map: () => assert.fail('memory of another thread is not mapped here'),
-  view: (address, size) => koffi().view(address, size),
+  view: viewOf,
   empty: () => {},
   retire: () => {},
 };

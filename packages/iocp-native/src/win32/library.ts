@@ -2,6 +2,7 @@
 
 import { IocpError } from '../contract/errors.js';
 import { koffi } from '../native/koffi.js';
+import { guarded } from '../native/load-guard.js';
 
 /** A HANDLE or a SOCKET. INVALID_HANDLE_VALUE and INVALID_SOCKET are -1. */
 export type Handle = number;
@@ -42,7 +43,7 @@ export function raw<A extends Values>(name: string, find: () => unknown): Raw<A>
     if (process.platform !== 'win32') {
       throw new IocpError(`call ${name}`, 'this is not Windows', 'ENOTSUP', name);
     }
-    native = find() as Native<A>;
+    native = guarded(find) as Native<A>;
     return native;
   };
   const async: Raw<A>['async'] = (...args) => bound().async(...args);

@@ -1,6 +1,6 @@
 // Native memory on Windows: private committed pages. They take no physical memory until they are touched.
 
-import { koffi } from '../native/koffi.js';
+import { viewOf } from '../native/koffi.js';
 import { Owned, own } from '../native/ledger.js';
 import type { MemorySource, NativeBlock } from '../native/memory.js';
 import { MEM_COMMIT, MEM_DECOMMIT, MEM_RESERVE, PAGE_READWRITE } from './constants.js';
@@ -14,9 +14,7 @@ export const win32Memory: MemorySource = {
     own(Owned.Block, address, size);
     return address;
   },
-  view(address, size) {
-    return koffi().view(address, size);
-  },
+  view: viewOf,
   empty,
   // It stays committed: an access by a stale view to a page that is only reserved would end the process.
   retire: empty,

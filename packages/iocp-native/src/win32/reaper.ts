@@ -2,7 +2,7 @@
 // packet of its operations: so the ports are drained before the memory is freed. If that takes too long, it is not freed.
 
 import type { LeftOver } from '../contract/driver.js';
-import { koffi } from '../native/koffi.js';
+import { viewOf } from '../native/koffi.js';
 import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { MEM_RELEASE } from './constants.js';
 import { ENTRIES_SIZE, Key } from './kernel-queue.js';
@@ -37,11 +37,11 @@ class DeadPort {
   constructor(port: number, page: number, left: LeftOver) {
     this.#port = port;
     this.#left = left;
-    const words = new Uint32Array(koffi().view(page, PAGE.size));
+    const words = new Uint32Array(viewOf(page, PAGE.size));
     this.#pendingPackets = words[PAGE.pendingPackets]!;
     // Packets that the kernel had brought, and that the thread did not look at.
     const address = words[PAGE.entries + 1]! * 0x100000000 + words[PAGE.entries]!;
-    if (address !== 0) this.#takeLeft(Buffer.from(koffi().view(address, ENTRIES_SIZE)));
+    if (address !== 0) this.#takeLeft(Buffer.from(viewOf(address, ENTRIES_SIZE)));
   }
 
   /** Waits for the pending packets, and closes the port. False when some did not come in time. */

@@ -2,11 +2,10 @@
 
 import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { IocpError, openPoster, type PortPoster, type PortToken } from '@overlapped/iocp-native';
-import { createLedger, landError, reap, startThread, threadEntry } from '@overlapped/iocp-native/internal';
+import { createLedger, LoadGuard, landError, reap, startThread, threadEntry } from '@overlapped/iocp-native/internal';
 import type { CoreStats } from '../core-stats.js';
 import type { IocpCoreOptions } from '../iocp-core.js';
 import { countersOf, Stat, StatsBlock } from '../stats.js';
-import { LoadGuard } from './load-guard.js';
 import type { Report, Request, WorkerStart } from './protocol.js';
 import { type SharedMessages, threadIndexOf } from './shared-messages.js';
 
@@ -16,6 +15,8 @@ const PATIENCE = 2000;
 const LEAST_GRACE = 500;
 /** Milliseconds that a thread gets to end when it is terminated: it cannot be while it is in a call of the system. */
 const LAST_PATIENCE = 2000;
+/** Milliseconds until a thread that loads native code may be terminated, perhaps. */
+const RETRY = 1;
 /** So many looks at a thread in which it did not sleep, and its pump has not turned. */
 export const LOOKS_IN_VAIN = 10;
 
@@ -206,13 +207,12 @@ export class WorkerThread {
     }
   }
 
-  /** Terminates the thread at once. Requests that wait for its answers are rejected with the reason. */
+  /** Terminates the thread, at once or when it has loaded its native code. Requests that wait for its answers are rejected with the reason. */
   terminate(reason?: Error): void {
     this.#reason ??= reason;
-    const end = () => this.#end();
-    if (this.#guard.forbid()) end();
-    // It says so when it has loaded its code.
-    else void Promise.race([this.ready, this.ended]).then(end, end);
+    if (this.#gone) return;
+    if (this.#guard.forbid()) this.#end();
+    else setTimeout(() => this.terminate(), RETRY);
   }
 
   /** It has not run for some looks: a handler does not return. */

@@ -3,37 +3,34 @@
 import assert from 'node:assert';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { openPoster } from '@overlapped/iocp-native';
-import { blockAt, carryError, closeHandle, describe, keepLedger } from '@overlapped/iocp-native/internal';
+import {
+  blockAt,
+  carryError,
+  closeHandle,
+  describe,
+  guarded,
+  keepGuard,
+  keepLedger,
+} from '@overlapped/iocp-native/internal';
 import { Core } from '../core.js';
 import { StatsBlock } from '../stats.js';
-import { LoadGuard } from './load-guard.js';
 import { type Report, type Request, type Service, USER_KEYS, type WorkerModule, type WorkerStart } from './protocol.js';
 import { MEMORY_SIZE, SharedMessages, threadIndexOf } from './shared-messages.js';
 
 assert(parentPort, 'this is the entry of a worker thread');
 const parent = parentPort;
-const { index, options, ledger, stats, messages, guard: loading } = workerData as WorkerStart;
+const { index, options, ledger, stats, messages, guard } = workerData as WorkerStart;
 const services = new Map<number, Service>();
 /** The same, also those that are still starting. */
 const starting = new Map<number, Promise<Service>>();
 
 keepLedger(ledger);
-const guard = new LoadGuard(loading);
-// Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
-if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
-const core = new Core(
-  { ...options, dedicated: true, onPost },
-  {
-    statsBlock: new StatsBlock(stats),
-    messages: new SharedMessages(
-      messages.control,
-      blockAt(messages.address, MEMORY_SIZE),
-      threadIndexOf(index),
-      threadId,
-    ),
-  },
-);
-guard.done();
+keepGuard(guard);
+const core = guarded(() => {
+  const block = blockAt(messages.address, MEMORY_SIZE);
+  const shared = new SharedMessages(messages.control, block, threadIndexOf(index), threadId);
+  return new Core({ ...options, dedicated: true, onPost }, { statsBlock: new StatsBlock(stats), messages: shared });
+});
 
 parent.on('message', (request: Request) => {
   serve(request).then(

@@ -1,27 +1,35 @@
 // The entry of a thread of the shared port: loads the modules of the services, and serves until the port is closed.
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { blockAt, carryError, keepLedger, openSocketPort, ownThread } from '@overlapped/iocp-native/internal';
-import { LoadGuard, StatsBlock } from '@overlapped/net-core/internal';
+import {
+  blockAt,
+  carryError,
+  guarded,
+  keepGuard,
+  keepLedger,
+  openSocketPort,
+  ownThread,
+} from '@overlapped/iocp-native/internal';
+import { StatsBlock } from '@overlapped/net-core/internal';
 import { loadSharedKind } from './load-kind.js';
 import { Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedThread } from './shared-thread.js';
 import { blocksSize, SharedTable } from './table.js';
 
-const { token, table, index, services, port, ledger, guard: loading, held, stats } = workerData as SharedStart;
+const { token, table, index, services, port, ledger, guard, held, stats } = workerData as SharedStart;
 const tell = (report: SharedReport) => port.postMessage(report);
 
 keepLedger(ledger);
 held[Held.Thread] = ownThread();
-const guard = new LoadGuard(loading);
-// Terminated at any moment now. A wait that nothing ends must not let the thread end by itself before.
-if (!guard.begin()) await new Promise(() => setInterval(() => {}, 1000));
-const block = blockAt(table.address, blocksSize(table.blocks));
+keepGuard(guard);
 const known = new Map(services.map((service) => [service.index, service]));
-const { port: packets, sockets } = openSocketPort(token);
-const thread = new SharedThread(new SharedTable(table, block, index), packets, sockets, held, loadLater, serviceOf);
+const { packets, thread } = guarded(() => {
+  const block = blockAt(table.address, blocksSize(table.blocks));
+  const { port, sockets } = openSocketPort(token);
+  const shared = new SharedTable(table, block, index);
+  return { packets: port, thread: new SharedThread(shared, port, sockets, held, loadLater, serviceOf) };
+});
 thread.statsBlock = new StatsBlock(stats);
-guard.done();
 try {
   let stateSize = 0;
   for (const { index: service, serial, module } of services)

@@ -10,6 +10,7 @@ import {
   createSocketPort,
   destroySocketPort,
   hasThreadEnded,
+  LoadGuard,
   landError,
   openSocketPort,
   reap,
@@ -21,7 +22,7 @@ import {
   threadEntry,
 } from '@overlapped/iocp-native/internal';
 import type { CoreStats, Stoppable } from '@overlapped/net-core';
-import { type Core, LoadGuard, StatsBlock } from '@overlapped/net-core/internal';
+import { type Core, StatsBlock } from '@overlapped/net-core/internal';
 import { type AcceptLimits, createTokens } from '../accept/accept-filter.js';
 import { groupsOf } from '../session/groups.js';
 import type { QueueLimitOptions } from '../session/queue-limit.js';

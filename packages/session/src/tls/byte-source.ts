@@ -5,7 +5,7 @@
 //                                | size_t length | char *data | size_t max | ...
 
 import assert from 'node:assert';
-import { byteOffsetOf, koffi, lengthOf, memoryOf } from '@overlapped/iocp-native/internal';
+import { byteOffsetOf, koffi, lengthOf, memoryOf, viewOf } from '@overlapped/iocp-native/internal';
 import * as lib from './openssl.js';
 import { type Address, type OpenSsl, takeError } from './openssl.js';
 
@@ -61,7 +61,7 @@ export class InPlaceSource implements ByteSource {
   static #over(ssl: OpenSsl, address: Address, sample: Buffer): InPlaceSource | null {
     const at = Buffer.alloc(8);
     if (ssl.BIO_ctrl(address, lib.BIO_C_GET_BUF_MEM_PTR, 0, at) !== 1) return null;
-    const words = new Uint32Array(koffi().view(at.readBigUInt64LE(0), SIZE));
+    const words = new Uint32Array(viewOf(at.readBigUInt64LE(0), SIZE));
     const source = new InPlaceSource(address, words, sample);
     const before = [SIZE, 0, 0, 0, SIZE, 0];
     writeAddress(before, source.#addressOf(sample));

@@ -4,7 +4,7 @@
 // of OpenSSL's own objects. A function whose name has `1` or `new` gives a reference that the caller must free; `0` gives none.
 
 import { IocpError, isIocpError } from '@overlapped/iocp-native';
-import { koffi } from '@overlapped/iocp-native/internal';
+import { guarded, koffi } from '@overlapped/iocp-native/internal';
 
 /** The address of one of OpenSSL's objects; 0 for NULL. */
 export type Address = number;
@@ -67,7 +67,7 @@ export function openSsl(): OpenSsl {
   if (bound !== undefined) return bound;
   if (missing !== undefined) throw missing;
   try {
-    bound = bind();
+    bound = guarded(bind);
     return bound;
   } catch (cause) {
     const [syscall, why] = isIocpError(cause)
@@ -87,7 +87,7 @@ function bind() {
   const of = <A extends readonly unknown[], R = number>(definition: string): Fn<A, R> =>
     library.func(definition) as unknown as Fn<A, R>;
   const callback = (parameters: string[], run: (...args: number[]) => number): bigint =>
-    native.register(run, native.pointer(native.proto('int', parameters))) as unknown as bigint;
+    guarded(() => native.register(run, native.pointer(native.proto('int', parameters))) as unknown as bigint);
   return {
     /** Registers a callback that lives as long as the thread. It must not throw. */
     callback,

@@ -8,6 +8,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { EventLoop } from '../../native/event-loop.js';
 import { koffi } from '../../native/koffi.js';
+import { guarded } from '../../native/load-guard.js';
 import { linuxError } from '../errors.js';
 import { EPOLL } from '../layout.js';
 import { type Epoll, NOT_A_SOCKET } from './epoll.js';
@@ -106,7 +107,8 @@ export class Loop {
       if (failed !== 0) throw linuxError('wait for a port', 'epoll_ctl', failed);
     }
     if (this.#handle === null) {
-      this.#handle = koffi().node.poll(this.#epoll.descriptor, { readable: true }, this.#polled) as PollHandle;
+      const { descriptor } = this.#epoll;
+      this.#handle = guarded(() => koffi().node.poll(descriptor, { readable: true }, this.#polled) as PollHandle);
     } else {
       if (!this.#polling) this.#handle.start({ readable: true }, this.#polled);
       this.#handle.ref();

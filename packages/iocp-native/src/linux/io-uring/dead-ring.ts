@@ -2,7 +2,7 @@
 // that a descriptor is closed which the thread's ledger has as open.
 
 import { Operation } from '../../contract/port.js';
-import { koffi } from '../../native/koffi.js';
+import { viewOf } from '../../native/koffi.js';
 import { CQE_WORDS, PARAMS, SQ_FLAG } from '../layout.js';
 import { operationOf } from './completions.js';
 import { PAGE } from './ring.js';
@@ -18,14 +18,14 @@ export interface LeftCompletions {
 
 /** @param page the ring's own, which must still be mapped, as must the ring. */
 export function leftCompletions(page: number): LeftCompletions {
-  const view = Buffer.from(koffi().view(page, PAGE.size));
+  const view = Buffer.from(viewOf(page, PAGE.size));
   const at = (offset: number) => view.readUInt32LE(PAGE.params + offset);
   const rings = Number(view.readBigUInt64LE(PAGE.rings));
   const accepted: number[] = [];
   const closed: number[] = [];
   if (rings === 0) return { accepted, closed, overflown: false };
   const entries = at(PARAMS.cqEntries);
-  const words = new Int32Array(koffi().view(rings, at(PARAMS.cqCqes) + entries * CQE_WORDS * 4));
+  const words = new Int32Array(viewOf(rings, at(PARAMS.cqCqes) + entries * CQE_WORDS * 4));
   const first = at(PARAMS.cqCqes) >> 2;
   // The kernel may still post: an entry is read after the tail that names it.
   const tail = Atomics.load(words, at(PARAMS.cqTail) >> 2) >>> 0;

@@ -13,6 +13,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { koffi } from '../../native/koffi.js';
 import { disown, Owned, own } from '../../native/ledger.js';
+import { guarded } from '../../native/load-guard.js';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../layout.js';
 import { check, close, eventfd } from '../libc.js';
 import { clearSignal } from '../signals.js';
@@ -93,10 +94,11 @@ export class Notifier {
     // koffi calls from outside of all callback scopes of Node's. Ticks and promises would then run in the middle of `ready`,
     // whenever native code calls back from within it; and from Node 26.4 on only in some later callback of the loop. An
     // immediate has a scope, and the loop runs it right after it has polled.
-    return koffi().node.poll(this.#completionsFd, { readable: true }, () => {
+    const ready = () => {
       clearSignal(this.#completionsFd);
       this.wake();
-    });
+    };
+    return guarded(() => koffi().node.poll(this.#completionsFd, { readable: true }, ready));
   }
 
   #look(): Watcher {

@@ -13,7 +13,7 @@
 //   64  struct io_uring_params   192  the address of the mapped rings (8)
 
 import { IocpError } from '../../contract/errors.js';
-import { koffi } from '../../native/koffi.js';
+import { viewOf } from '../../native/koffi.js';
 import { disown, Owned, own } from '../../native/ledger.js';
 import { EAGAIN, EBUSY, EINTR, ETIME, linuxError, ringError } from '../errors.js';
 import {
@@ -135,7 +135,7 @@ export class Ring {
         this.#maps.push({ address: check(address, 'map an io_uring', 'mmap'), size });
         own(Owned.Block, address, size);
         if (offset === 0) Buffer.from(view).writeBigUInt64LE(BigInt(address), PAGE.rings);
-        return koffi().view(address, size);
+        return viewOf(address, size);
       };
       const sqEntries = at(PARAMS.sqEntries);
       const cqCount = at(PARAMS.cqEntries);
