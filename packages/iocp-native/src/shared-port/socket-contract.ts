@@ -120,7 +120,7 @@ export interface SharedSockets {
   /** The same for bytes of a block that all threads see. */
   sendBlock(fd: number, block: NativeBlock, offset: number, length: number): number;
 
-  /** Tells a socket from others that its descriptor may name later: a part of its inode. 0 where the descriptor is closed, or cannot tell. */
+  /** Tells the socket of a connection from others that its descriptor may name later: by its inode, or the client's address. 0 if the descriptor is closed. */
   mark(fd: number): number;
 
   /** Ends the direction to the peer, after all sent bytes. */

@@ -1,6 +1,7 @@
 // The socket calls of a thread of a shared port. The sockets do not wait, and these calls are no overlapped ones: they are done when
 // they return and have no packet, so no memory is the kernel's between two calls.
 
+import { isIocpError } from '../contract/errors.js';
 import type { Endpoint, ListenOptions } from '../contract/port.js';
 import { disown, Owned } from '../native/ledger.js';
 import { BlockStore } from '../native/memory.js';
@@ -37,9 +38,17 @@ export class Win32SharedSockets extends PieceSockets implements SharedSockets {
     return code === WSAEWOULDBLOCK ? -WOULD_BLOCK : -code;
   }
 
-  /** Winsock does not tell. */
-  mark(): number {
-    return 0;
+  /** The client's address: no other connection to this server has the same at the same time. */
+  mark(fd: number): number {
+    try {
+      const { address, port } = this.endpoint(fd, 'remote');
+      let mark = port;
+      for (let i = 0; i < address.length; i++) mark = Math.imul(mark, 31) + address.charCodeAt(i);
+      return mark | 0;
+    } catch (error) {
+      if (isIocpError(error)) return 0;
+      throw error;
+    }
   }
 
   end(fd: number): void {

@@ -9,7 +9,7 @@ import { inUse } from './audit.js';
 import { available, handleCount, serveShared, wine } from './support.js';
 
 const Word = { Point: 0, Place: 1, Died: 2, Survived: 3, Lost: 4, Over: 5 };
-const Place = { accept: 1, wait: 2, sendBlock: 3 } as const;
+const Place = { accept: 1, wait: 2, sendBlock: 3, close: 4 } as const;
 /** Between two points that are tried: where machines test, each is; a thread under Wine takes long to start. */
 const STRIDE = wine ? 7 : process.env.CI ? 1 : 3;
 const THREADS = 12;
@@ -30,6 +30,7 @@ const scenes: Readonly<Record<string, Doomed>> = {
   'while it sends to another session, and tells it something': { command: 'tell' },
   'while it ends its session': { command: 'end', after: ({ socket }) => socket.end() },
   'while it closes its session': { command: 'destroy' },
+  'while it closes the descriptor': { command: 'close', place: 'close' },
   'in an async turn': { command: 'later' },
   'while it accepts': { place: 'accept' },
   'while it takes a packet, with a slot': { place: 'wait' },

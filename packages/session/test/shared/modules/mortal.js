@@ -16,7 +16,7 @@ const SURVIVED = 3;
 /** Sessions that were told that their thread has ended, and that ended in another way. */
 const LOST = 4;
 const OVER = 5;
-const Places = { accept: 1, wait: 2, sendBlock: 3 };
+const Places = { accept: 1, wait: 2, sendBlock: 3, close: 4 };
 
 const windows = process.platform === 'win32';
 const Port = windows ? IocpPort : EpollPort;
@@ -69,10 +69,11 @@ function replace({ prototype }, name, before, after) {
 const armAt = (place) => () => {
   if (load(notes, PLACE) === place && compareExchange(notes, PLACE, place, 0) === place) arm();
 };
-for (const name of ['receive', 'send', 'end', 'close', 'mark']) replace(Sockets, name);
+for (const name of ['receive', 'send', 'end', 'mark']) replace(Sockets, name);
 for (const name of ['arm', 'armListener', 'add', 'post', 'done', 'idle']) replace(Port, name);
 replace(Port, 'accept', armAt(Places.accept));
 replace(Sockets, 'sendBlock', armAt(Places.sendBlock));
+replace(Sockets, 'close', armAt(Places.close));
 // What a turn does is over when its thread asks for the next packet, and a wait when that is there.
 const armInWait = armAt(Places.wait);
 const comeToWait = () => {
@@ -121,6 +122,9 @@ export default class Mortal extends SharedSession {
         return undefined;
       case 'destroy':
         arm();
+        this.destroy();
+        return undefined;
+      case 'close':
         this.destroy();
         return undefined;
       case 'later':
