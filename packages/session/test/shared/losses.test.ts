@@ -18,6 +18,8 @@ interface Doomed {
   /** What the session is asked to do; or the place where a thread is to end. */
   readonly command?: string;
   readonly place?: keyof typeof Place;
+  /** It fills the kernel's buffers, so its client does not read until bytes are queued: a client that reads as fast never lets it end. */
+  readonly fills?: true;
   /** What is done then, with the session's client: it may read. */
   readonly after?: (client: Client) => void;
 }
@@ -25,8 +27,8 @@ interface Doomed {
 const scenes: Readonly<Record<string, Doomed>> = {
   'in a turn that does nothing, and at its end': { command: 'nothing' },
   'while it sends': { command: 'send' },
-  'while it queues what the kernel does not take': { command: 'queue', after: ({ socket }) => socket.resume() },
-  'while it sends what was queued': { command: 'fill', place: 'sendBlock', after: ({ socket }) => socket.resume() },
+  'while it queues what the kernel does not take': { command: 'queue', fills: true },
+  'while it sends what was queued': { command: 'fill', place: 'sendBlock', fills: true },
   'while it sends to another session, and tells it something': { command: 'tell' },
   'while it ends its session': { command: 'end', after: ({ socket }) => socket.end() },
   'while it closes its session': { command: 'destroy' },
@@ -54,7 +56,7 @@ async function answers(client: Client, command = 'ask'): Promise<boolean> {
 
 // Elsewhere there is no shared port for sockets.
 test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeout: 120_000 }, async (name) => {
-  const { command, place, after } = scenes[name]!;
+  const { command, place, fills, after } = scenes[name]!;
   const words = new Int32Array(new SharedArrayBuffer(64));
   setEnvironmentData('overlapped:shared-mortal', words.buffer);
   // What a first core keeps for the next one is there.
@@ -69,13 +71,16 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
   for (; ; point += STRIDE) {
     words.fill(0);
     words[Word.Point] = point;
+    const isDone = () => words[Word.Died]! + words[Word.Survived]! > 0;
     const clients = place === 'accept' ? [] : await connect(port, 2);
     const [actor, other] = clients;
     const id = actor === undefined ? 0 : Number(await other!.ask('id'));
     if (place !== undefined) Atomics.store(words, Word.Place, Place[place]);
-    if (command !== undefined) {
-      actor!.socket.write(command === 'tell' ? `tell ${id}` : command);
-      if (command === 'fill' || command === 'queue') actor!.socket.pause();
+    if (command !== undefined) actor!.socket.write(command === 'tell' ? `tell ${id}` : command);
+    if (fills) {
+      actor!.socket.pause();
+      await until(() => inUse(core).queued > 0 || isDone());
+      actor!.socket.resume();
     }
     if (place === 'accept') clients.push(new Client(port));
     if (after) after(actor!);
@@ -85,7 +90,6 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
       core.tell(id, 'told');
       core.send(id, 'sent');
     }
-    const isDone = () => words[Word.Died]! + words[Word.Survived]! > 0;
     // Packets take threads into the wait, and out of it. The one that is to end may be the last in line for a slot: then all
     // threads block for a while, so that it gets one.
     for (let packets = 1; place === 'wait' && !isDone(); packets++) {
