@@ -107,14 +107,16 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
     if (died) await until(() => losses.length > 0);
     losses.length = 0;
     const lost: Client[] = [];
-    for (const client of clients) if (!(await answers(client))) lost.push(client);
+    // Wine keeps the rest of a short send() for the thread that called it, with a descriptor of its own. It stays open when that thread ends.
+    const deaf = wine && fills && died ? actor : undefined;
+    for (const client of clients) if (client !== deaf && !(await answers(client))) lost.push(client);
     for (const { socket } of clients) socket.destroy();
     await until(() => inUse(core).records === sessions && inUse(core).locks === 0);
     const told = words[Word.Lost]! + words[Word.Over]!;
     if (place === 'accept') expect(told, `point ${point}`).toBeLessThanOrEqual(1);
     else expect(told, `point ${point}`).toBe(clients.length);
     // The first point is in the turn.
-    if (point === 1 && place === undefined) expect([words[Word.Lost], lost]).toEqual([1, [actor]]);
+    if (point === 1 && place === undefined) expect([words[Word.Lost], lost]).toEqual([1, deaf ? [] : [actor]]);
     expect(inUse(core), `point ${point}`).toMatchObject({
       records: sessions,
       sessions,
