@@ -19,7 +19,7 @@ interface Lunr {
 
 const API = fileURLToPath(new URL('../src/api.mjs', import.meta.url));
 
-test('the pages of the API can be built, and each link leads somewhere', { timeout: 120_000 }, () => {
+test('the pages of the API can be built, and each link leads somewhere', { timeout: 600_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'overlapped-api-'));
   try {
     const { status, stdout, stderr } = spawnSync(process.execPath, [API, folder], { encoding: 'utf8' });
