@@ -31,6 +31,8 @@ class Echo extends Session {
 onEachBackend((backend) => {
   test.each(['TLSv1.2', 'TLSv1.3'] as const)(
     'a client is cut, or broken, at every byte of its handshake: %s',
+    // Thousands of handshakes.
+    { timeout: 600_000 },
     (version) =>
       withCore({ backend, threads: 0 }, async (core) => {
         const before = live.engines;
