@@ -3,8 +3,8 @@
 // modules/mortal.js. Each time at most the sessions that the thread was changing are lost; all others are served, and nothing is left.
 
 import { setEnvironmentData } from 'node:worker_threads';
-import { expect, test } from 'vitest';
-import { Client, connect, until } from '../threads.js';
+import { expect, onTestFailed, test } from 'vitest';
+import { Client, connect, until as untilHolds } from '../threads.js';
 import { inUse } from './audit.js';
 import { available, handleCount, serveShared, wine } from './support.js';
 
@@ -38,7 +38,16 @@ const scenes: Readonly<Record<string, Doomed>> = {
   'while it takes a packet, with a slot': { place: 'wait' },
 };
 
+/** What the test waits for, so that a failure says it. */
+let waiting = '';
+
+function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  waiting = String(holds);
+  return untilHolds(holds);
+}
+
 async function answers(client: Client, command = 'ask'): Promise<boolean> {
+  waiting = `the answer to ${command}`;
   let bytes = '';
   let listen = (_piece: unknown) => {};
   const answered = new Promise<boolean>((resolve) => {
@@ -69,6 +78,9 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
   for (const client of [first!, ...bystanders]) expect(await answers(client)).toBe(true);
   const sessions = 1 + bystanders.length;
   let point = 1;
+  onTestFailed(() =>
+    console.error(`at point ${point} it waited for: ${waiting}`, { words, before, handles: handleCount() }),
+  );
   for (; ; point += STRIDE) {
     words.fill(0);
     words[Word.Point] = point;
