@@ -10,7 +10,7 @@ import { Due, Field, Flag, Reason } from './table.js';
  * @param held the thread's words of Held
  * @param services whose listening sockets are open
  * @param close closes a descriptor
- * @returns as wakeDue() does
+ * @returns as goOn() does
  */
 export function recoverThread(
   host: SharedHost,
@@ -55,28 +55,32 @@ export function recoverThread(
   for (const fd of left) if (fd >= 0) close(fd);
   held[Held.Accepted] = -1;
   held[Held.Closing] = -1;
-  // A packet that it had taken and not begun is lost: its cause is asked for again.
-  for (const service of services) {
-    const lock = table.serviceLock(service);
-    // Held for moments. If it is the lock of another thread that has ended, that one's recovery does the same.
-    if (!lock.lock(1)) continue;
-    host.armListener(service);
-    lock.unlock();
-  }
+  // A packet that it had taken and not begun is lost: its cause is asked for again, by goOn() that of a listening socket.
   for (let slot = 0; slot < table.used; slot++) {
     const at = table.at(slot);
     table.lock(slot);
     if (Atomics.load(words, at + Field.Turn) === 0) host.arm(slot);
     table.unlock(slot);
   }
-  return wakeDue(host);
+  return goOn(host, services);
 }
 
-/** Has threads take a turn of each session that has something due. False if that is to be tried again: the port takes no packet now. */
-export function wakeDue(host: SharedHost): boolean {
+/**
+ * Has threads accept again, and take a turn of each session that has something due. False if that is to be tried again: the port
+ * takes no packet now, or a thread that is late has the lock of a listening socket.
+ */
+export function goOn(host: SharedHost, services: Iterable<number>): boolean {
   const { table } = host;
   const { words } = table;
   let all = true;
+  for (const service of services) {
+    const lock = table.serviceLock(service);
+    // It may have armed the socket already, and the thread that has ended got the packet after that.
+    if (lock.lock(1)) {
+      host.armListener(service);
+      lock.unlock();
+    } else all = false;
+  }
   for (let slot = 0; slot < table.used; slot++) {
     const at = table.at(slot);
     if (words[at + Field.Flags] === 0 || Atomics.load(words, at + Field.Pending) === 0) continue;

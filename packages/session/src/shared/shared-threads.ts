@@ -29,7 +29,7 @@ import type { QueueLimitOptions } from '../session/queue-limit.js';
 import type { Timeouts } from '../session/timeout-rules.js';
 import { clientMemory } from './client-addresses.js';
 import { HOST, SharedHost } from './host.js';
-import { recoverThread, wakeDue } from './lost-thread.js';
+import { goOn, recoverThread } from './lost-thread.js';
 import { monotonic } from './monotonic.js';
 import { HELD_WORDS, Held, type HostedService, type SharedReport, type SharedStart } from './protocol.js';
 import { SharedSweep } from './shared-sweep.js';
@@ -369,12 +369,12 @@ export class SharedThreads implements Stoppable {
   /** Takes back the resources of a thread that has ended, and ends the sessions whose turn it had. */
   #recover({ threadId, held }: Place): void {
     const close = (fd: number) => closeHandle(this.#core.backend, fd);
-    if (!recoverThread(this.host, threadId, held, this.#services.keys(), close)) this.#later(() => this.#wakeDue());
+    if (!recoverThread(this.host, threadId, held, this.#services.keys(), close)) this.#later(() => this.#goOn());
     for (const service of this.#loading.keys()) this.#askToLoad(service);
   }
 
-  #wakeDue(): void {
-    if (!wakeDue(this.host)) this.#later(() => this.#wakeDue());
+  #goOn(): void {
+    if (!goOn(this.host, this.#services.keys())) this.#later(() => this.#goOn());
   }
 
   #loaded(service: number, report: SharedReport): void {

@@ -1,11 +1,12 @@
-// The records of shared sessions, and a thread that ends while a late packet has it look at a record that is free.
+// The records of shared sessions, and a thread that ends: while a late packet has it look at a record that is free, or with the packet of
+// a listening socket.
 
 import type { SharedSockets, SocketPort } from '@overlapped/iocp-native/internal';
 import { expect, test } from 'vitest';
 import { SharedHost } from '../../src/shared/host.js';
-import { recoverThread } from '../../src/shared/lost-thread.js';
+import { goOn, recoverThread } from '../../src/shared/lost-thread.js';
 import { HELD_WORDS } from '../../src/shared/protocol.js';
-import { blocksSize, createTable, Field, SharedTable } from '../../src/shared/table.js';
+import { blocksSize, createTable, Field, ServiceField, SharedTable } from '../../src/shared/table.js';
 import { tableInUse } from './audit.js';
 
 const RECORDS = 4;
@@ -28,11 +29,18 @@ function createViews() {
   ];
 }
 
-function recover(table: SharedTable): void {
-  const port = { recover() {} } as unknown as SocketPort;
-  const sockets = { mark: () => 0 } as unknown as SharedSockets;
-  recoverThread(new SharedHost(table, port, sockets), DYING, new Int32Array(HELD_WORDS).fill(-1), [], () => {});
+/** @param armed gets the listening sockets that are armed */
+function hostOf(table: SharedTable, armed: number[] = []): SharedHost {
+  const armListener = (fd: number) => {
+    armed.push(fd);
+    return 0;
+  };
+  const port = { recover() {}, armListener } as unknown as SocketPort;
+  return new SharedHost(table, port, { mark: () => 0 } as unknown as SharedSockets);
 }
+
+const recover = (table: SharedTable, host = hostOf(table), services: readonly number[] = []) =>
+  recoverThread(host, DYING, new Int32Array(HELD_WORDS).fill(-1), services, () => {});
 
 /** All records, each of which is taken once. */
 function takeAll(table: SharedTable): number[] {
@@ -69,4 +77,16 @@ test('a record that a thread had taken, and not opened, comes back when that end
   recover(table);
   expect(tableInUse(table)).toEqual(nothing);
   expect(takeAll(table)).toEqual([-1, 0, 1, 2, 3]);
+});
+
+test('a listening socket whose packet was lost is armed also if a late thread has its lock meanwhile', () => {
+  const [table, living] = createViews();
+  table.words[table.serviceAt(SERVICE) + ServiceField.Listener] = 7 + 1;
+  const armed: number[] = [];
+  const host = hostOf(table, armed);
+  const lock = living.serviceLock(SERVICE);
+  expect(lock.lock(0)).toBe(true);
+  expect([recover(table, host, [SERVICE]), goOn(host, [SERVICE]), armed]).toEqual([false, false, []]);
+  lock.unlock();
+  expect([goOn(host, [SERVICE]), armed]).toEqual([true, [7]]);
 });
