@@ -16,6 +16,8 @@ const SURVIVED = 3;
 /** Sessions that were told that their thread has ended, and that ended in another way. */
 const LOST = 4;
 const OVER = 5;
+/** Threads that have loaded this module. */
+const LOADED = 6;
 const Places = { accept: 1, wait: 2, sendBlock: 3, close: 4 };
 
 const windows = process.platform === 'win32';
@@ -25,6 +27,7 @@ const Sockets = windows ? Win32SharedSockets : LinuxSharedSockets;
 const asleep = new Int32Array(new SharedArrayBuffer(4));
 
 const { add, compareExchange, exchange, load } = Atomics;
+add(notes, LOADED, 1);
 /** Points until this thread ends; 0: never. */
 let left = 0;
 
