@@ -1,8 +1,10 @@
-// The order of the packets of real sockets on a port of Windows. On Linux the session package's port.test.ts has this rule.
+// The packets of real sockets on a port of Windows: their order, and one that a lost thread had. On Linux the session package's port.test.ts
+// has the rule of the order.
 
 import { once } from 'node:events';
 import net from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { threadId } from 'node:worker_threads';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { IocpPortToken } from '../src/shared-port/iocp-port.js';
 import { LISTENER, Ready } from '../src/shared-port/socket-contract.js';
 import { createSocketPort, destroySocketPort, listenShared, openSocketPort } from '../src/shared-port/sockets.js';
@@ -10,8 +12,6 @@ import { win32Backend } from '../src/win32/backend.js';
 import { HANDLE, library, POINTER, type Pointer } from '../src/win32/library.js';
 import { closeHandle } from '../src/win32/winsock.js';
 import { changes } from './shared-port/crew.js';
-
-const SESSIONS = 20;
 
 /** Packets that wait in a completion port. */
 function depthOf(port: number): number {
@@ -29,8 +29,9 @@ function depthOf(port: number): number {
   return depth[0]!;
 }
 
-it.runIf(win32Backend.available().available)('the oldest packet of the sockets is taken first', async () => {
-  const token = createSocketPort({ concurrency: 1, posts: 64, records: SESSIONS, services: 1 }) as IocpPortToken;
+/** A port with connections, whose sockets are armed. */
+async function openPort(sessions: number) {
+  const token = createSocketPort({ concurrency: 1, posts: 64, records: sessions, services: 1 }) as IocpPortToken;
   const { port, sockets } = openSocketPort(token);
   const { fd: listener, endpoint } = listenShared({ address: '127.0.0.1', family: 4, port: 0 }, {});
   expect(port.listen(listener, 0)).toBe(0);
@@ -44,7 +45,7 @@ it.runIf(win32Backend.available().available)('the oldest packet of the sockets i
     port.release();
     destroySocketPort(token);
   });
-  for (let slot = 0; slot < SESSIONS; slot++) {
+  for (let slot = 0; slot < sessions; slot++) {
     const client = net.connect(endpoint.port, '127.0.0.1');
     clients.push(client);
     await once(client, 'connect');
@@ -57,16 +58,64 @@ it.runIf(win32Backend.available().available)('the oldest packet of the sockets i
     expect(port.add(fd, slot, 1)).toBe(0);
     expect(port.arm(fd, Ready.Read, slot, 1, 0, 0)).toBe(0);
   }
-  const order = Array.from({ length: SESSIONS }, (_, i) => (i * 7) % SESSIONS);
-  for (const [before, slot] of order.entries()) {
-    clients[slot]!.write(String(slot));
-    await changes('its packet', () => depthOf(token.handle) === before + 1);
-  }
-  const taken: unknown[] = [];
-  while (port.wait(0)) {
-    expect([port.ready, sockets.receive(accepted[port.low]!)]).toEqual([Ready.Read, String(port.low).length]);
+  return { token, port, sockets, clients, accepted };
+}
+
+describe.runIf(win32Backend.available().available)('a port of sockets on Windows', () => {
+  it('gives the oldest packet first', async () => {
+    const { token, port, sockets, clients, accepted } = await openPort(20);
+    const order = Array.from(clients, (_, i) => (i * 7) % clients.length);
+    for (const [before, slot] of order.entries()) {
+      clients[slot]!.write(String(slot));
+      await changes('its packet', () => depthOf(token.handle) === before + 1);
+    }
+    const taken: number[] = [];
+    while (port.wait(0)) {
+      expect([port.ready, sockets.receive(accepted[port.low]!)]).toEqual([Ready.Read, String(port.low).length]);
+      port.done();
+      taken.push(port.low);
+    }
+    expect(taken).toEqual(order);
+  });
+
+  it('gives a packet once more when the thread has ended that had taken it', async () => {
+    const { token, port, clients } = await openPort(2);
+    clients[1]!.write('x');
+    await changes('its packet', () => port.wait(0));
+    expect(port.wait(0)).toBe(false);
+    const { port: other } = openSocketPort(token);
+    onTestFinished(() => other.release());
+    // As the core's thread does for a thread that has ended; the test's own had taken the packet.
+    other.recover(threadId, -1);
+    expect([other.wait(0), other.low, other.ready]).toEqual([true, 1, Ready.Read]);
+    other.done();
+    expect(other.wait(0)).toBe(false);
+  });
+
+  it('starts an operation when the thread has ended that was about to', async () => {
+    const { token, port, sockets, clients, accepted } = await openPort(1);
+    clients[0]!.write('x');
+    await changes('its packet', () => port.wait(0));
+    expect(sockets.receive(accepted[0]!)).toBe(1);
     port.done();
-    taken.push(port.low);
-  }
-  expect(taken).toEqual(order);
+    // It throws between the note that it starts the receive, and the call.
+    expect(() => port.arm('no descriptor' as never, Ready.Read, 0, 1, 0, 0)).toThrow('String');
+    const { port: other } = openSocketPort(token);
+    onTestFinished(() => other.release());
+    other.recover(threadId, -1);
+    expect(other.arm(accepted[0]!, Ready.Read, 0, 1, 0, 0)).toBe(0);
+    clients[0]!.write('y');
+    await changes('the next packet', () => other.wait(0));
+    expect([other.low, other.ready, sockets.receive(accepted[0]!)]).toEqual([0, Ready.Read, 1]);
+    other.done();
+  });
+
+  it('has a packet for each thread that waits when it is closed', async () => {
+    const { token, port } = await openPort(1);
+    const { port: other } = openSocketPort(token);
+    onTestFinished(() => other.release());
+    expect([port.wait(0), other.wait(0), depthOf(token.handle)]).toEqual([false, false, 0]);
+    port.close();
+    expect(depthOf(token.handle)).toBe(2);
+  });
 });
