@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { SharedHost } from '../../src/shared/host.js';
 import { goOn, recoverThread } from '../../src/shared/lost-thread.js';
 import { HELD_WORDS } from '../../src/shared/protocol.js';
-import { blocksSize, createTable, Field, ServiceField, SharedTable } from '../../src/shared/table.js';
+import { blocksSize, createTable, Due, Field, Flag, ServiceField, SharedTable } from '../../src/shared/table.js';
 import { tableInUse } from './audit.js';
 
 const RECORDS = 4;
@@ -89,4 +89,20 @@ test('a listening socket whose packet was lost is armed also if a late thread ha
   expect([recover(table, host, [SERVICE]), goOn(host, [SERVICE]), armed]).toEqual([false, false, []]);
   lock.unlock();
   expect([goOn(host, [SERVICE]), armed]).toEqual([true, [7]]);
+});
+
+test('a session that has lost its socket is posted again until the port takes it', () => {
+  const [table, living] = createViews();
+  const slot = living.acquire(SERVICE);
+  table.words[table.at(slot) + Field.Flags] = Flag.Open | Flag.Closing;
+  table.words[table.at(slot) + Field.Turn] = 0;
+  table.words[table.at(slot) + Field.Pending] = Due.Close;
+  const answers = [false, true];
+  const posted: number[] = [];
+  const post = (record: number) => {
+    posted.push(record);
+    return answers.shift();
+  };
+  const host = new SharedHost(table, { post } as unknown as SocketPort, {} as SharedSockets);
+  expect([goOn(host, []), goOn(host, []), posted]).toEqual([false, true, [slot, slot]]);
 });
