@@ -61,6 +61,7 @@ async function openPort(sessions: number) {
   return { token, port, sockets, clients, accepted };
 }
 
+// Elsewhere there is no completion port of the kernel.
 describe.runIf(win32Backend.available().available)('a port of sockets on Windows', () => {
   it('gives the oldest packet first', async () => {
     const { token, port, sockets, clients, accepted } = await openPort(20);
