@@ -1,5 +1,5 @@
-// The packets of real sockets on a port of Windows: their order, and one that a lost thread had. On Linux the session package's port.test.ts
-// has the rule of the order.
+// The packets of real sockets on a port of Windows: their order, those of a lost thread, and those of the close. On Linux the session
+// package's port.test.ts has the rule of the order.
 
 import { once } from 'node:events';
 import net from 'node:net';
@@ -9,25 +9,9 @@ import type { IocpPortToken } from '../src/shared-port/iocp-port.js';
 import { LISTENER, Ready } from '../src/shared-port/socket-contract.js';
 import { createSocketPort, destroySocketPort, listenShared, openSocketPort } from '../src/shared-port/sockets.js';
 import { win32Backend } from '../src/win32/backend.js';
-import { HANDLE, library, POINTER, type Pointer } from '../src/win32/library.js';
+import { depthOfPort } from '../src/win32/ntdll.js';
 import { closeHandle } from '../src/win32/winsock.js';
 import { changes } from './shared-port/crew.js';
-
-/** Packets that wait in a completion port. */
-function depthOf(port: number): number {
-  const query = library('ntdll.dll')<[number, number, Pointer, number, Pointer]>(
-    'NtQueryIoCompletion',
-    'int',
-    HANDLE,
-    'int',
-    POINTER,
-    'uint32_t',
-    POINTER,
-  );
-  const depth = new Int32Array(1);
-  expect(query(port, 0, new Uint8Array(depth.buffer), 4, null)).toBe(0);
-  return depth[0]!;
-}
 
 /** A port with connections, whose sockets are armed. */
 async function openPort(sessions: number) {
@@ -54,7 +38,7 @@ async function openPort(sessions: number) {
     const fd = port.accept(listener, into, {});
     expect(fd).toBeGreaterThan(0);
     accepted.push(fd);
-    port.armListener(listener, 0);
+    expect(port.armListener(listener, 0)).toBe(0);
     expect(port.add(fd, slot, 1)).toBe(0);
     expect(port.arm(fd, Ready.Read, slot, 1, 0, 0)).toBe(0);
   }
@@ -68,7 +52,7 @@ describe.runIf(win32Backend.available().available)('a port of sockets on Windows
     const order = Array.from(clients, (_, i) => (i * 7) % clients.length);
     for (const [before, slot] of order.entries()) {
       clients[slot]!.write(String(slot));
-      await changes('its packet', () => depthOf(token.handle) === before + 1);
+      await changes('its packet', () => depthOfPort(token.handle) === before + 1);
     }
     const taken: number[] = [];
     while (port.wait(0)) {
@@ -115,8 +99,8 @@ describe.runIf(win32Backend.available().available)('a port of sockets on Windows
     const { token, port } = await openPort(1);
     const { port: other } = openSocketPort(token);
     onTestFinished(() => other.release());
-    expect([port.wait(0), other.wait(0), depthOf(token.handle)]).toEqual([false, false, 0]);
+    expect([port.wait(0), other.wait(0), depthOfPort(token.handle)]).toEqual([false, false, 0]);
     port.close();
-    expect(depthOf(token.handle)).toBe(2);
+    expect(depthOfPort(token.handle)).toBe(2);
   });
 });

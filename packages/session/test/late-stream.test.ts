@@ -81,7 +81,7 @@ onEachBackend((backend) => {
   test('what is kept is bounded: the window holds the peer back, and nothing is lost', async () => {
     await withCore({ backend, threads: 0 }, async (core) => {
       const { peer, session } = await keeping(core);
-      // More than the kernel buffers: 8 MB are not, on Linux 6.12.
+      // More than the kernel buffers. Linux 6.12 buffers 8 MB.
       const bytes = pattern(64_000_000);
       let taken = 0;
       const written = new Promise<void>((resolve) => peer.end(bytes, resolve));

@@ -5,7 +5,7 @@ import { EventLoop } from '../native/event-loop.js';
 import { INFINITE, MAXIMUM_WAIT_OBJECTS, WAIT_FAILED, WAIT_OBJECT_0 } from './constants.js';
 import { win32Error } from './errors.js';
 import { GetLastError, WaitForMultipleObjects, WaitForSingleObject } from './kernel32.js';
-import { isCompletionPort } from './ntdll.js';
+import { depthOfPort } from './ntdll.js';
 
 /** Milliseconds of a wait when there are more ports than one call can wait for. */
 const SOME = 10;
@@ -28,7 +28,7 @@ export class LoopWaiter {
   }
 
   private constructor() {
-    if (!isCompletionPort(this.#loop.port)) {
+    if (depthOfPort(this.#loop.port) < 0) {
       const reason = 'this libuv keeps its completion port elsewhere';
       throw new IocpError("wait in the event loop's place", reason, 'ENOTSUP', 'NtQueryIoCompletion');
     }

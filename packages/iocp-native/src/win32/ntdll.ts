@@ -9,8 +9,10 @@ const NtQueryIoCompletion = ntdll<
   [port: number, informationClass: number, depth: Pointer, size: number, written: Pointer]
 >('NtQueryIoCompletion', 'int', HANDLE, 'int', POINTER, 'uint32_t', POINTER);
 
-export function isCompletionPort(handle: number): boolean {
-  return NtQueryIoCompletion(handle, 0, Buffer.alloc(4), 4, null) === 0;
+/** Packets that wait in a completion port; -1 for a handle that is none. */
+export function depthOfPort(handle: number): number {
+  const depth = Buffer.alloc(4);
+  return NtQueryIoCompletion(handle, 0, depth, 4, null) === 0 ? depth.readInt32LE() : -1;
 }
 
 /** The Win32 number of an NTSTATUS; 317 (ERROR_MR_MID_NOT_FOUND) for one that has none. (winternl/nf-winternl-rtlntstatustodoserror) */

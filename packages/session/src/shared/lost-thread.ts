@@ -55,7 +55,7 @@ export function recoverThread(
   for (const fd of left) if (fd >= 0) close(fd);
   held[Held.Accepted] = -1;
   held[Held.Closing] = -1;
-  // A packet that it had taken and not begun is lost: its cause is asked for again, by goOn() that of a listening socket.
+  // A packet that it had taken and not begun is lost: sockets are armed again, listening sockets in goOn().
   for (let slot = 0; slot < table.used; slot++) {
     const at = table.at(slot);
     table.lock(slot);
@@ -75,7 +75,7 @@ export function goOn(host: SharedHost, services: Iterable<number>): boolean {
   let all = true;
   for (const service of services) {
     const lock = table.serviceLock(service);
-    // It may have armed the socket already, and the thread that has ended got the packet after that.
+    // A thread that has the lock may have armed the socket before the packet that is lost.
     if (lock.lock(1)) {
       host.armListener(service);
       lock.unlock();
