@@ -7,6 +7,7 @@ import { IocpError } from './contract/errors.js';
 import type { BackendName, CompletionPort, Endpoint, PortOptions, PortPoster, PortToken } from './contract/port.js';
 import { epollBackend } from './linux/epoll/backend.js';
 import { linuxBackend } from './linux/io-uring/backend.js';
+import { bindAll } from './native/bindings.js';
 import { checkLedger, takeRecords } from './native/ledger.js';
 import { dropPosted } from './port/handed-posts.js';
 import { portableBackend } from './portable/backend.js';
@@ -45,7 +46,10 @@ export function openPort(options: OpenOptions = {}): CompletionPort {
   checkInteger('receiveBuffers.size', size, 64, 1 << 20);
   if (size % 4 !== 0) throw invalid(`receiveBuffers.size must be a multiple of 4, not ${size}`);
   if ((count & (count - 1)) !== 0) throw invalid(`receiveBuffers.count must be a power of two, not ${count}`);
-  const open = (backend: Backend) => backend.open({ concurrency, receiveBuffers: { count, size } });
+  const open = (backend: Backend) => {
+    if (backend !== portableBackend) bindAll();
+    return backend.open({ concurrency, receiveBuffers: { count, size } });
+  };
   const backend = choose(options.backend);
   try {
     return open(backend);

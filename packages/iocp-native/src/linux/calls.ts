@@ -1,5 +1,6 @@
 // The system calls of the hot path, through koffi. Each takes numbers or an array, and gives a number, so a call allocates nothing.
 
+import { bindsLater } from '../native/bindings.js';
 import { bound, type Native } from './libc.js';
 
 /** System calls that operations make. Each gives -1 for an error; errno() tells which. */
@@ -37,3 +38,5 @@ export function bindCalls(): Calls {
   };
   return calls;
 }
+
+if (process.platform === 'linux') bindsLater(bindCalls);

@@ -2,6 +2,7 @@
 // Each function is bound when it is first called, so importing this file asks nothing of the platform.
 
 import { IocpError } from '../contract/errors.js';
+import { bindsLater } from '../native/bindings.js';
 import { koffi } from '../native/koffi.js';
 import { guarded } from '../native/load-guard.js';
 import { linuxError } from './errors.js';
@@ -13,10 +14,12 @@ export type Native<A extends Arguments> = (...args: A) => number;
 /** The C library of this process, glibc or musl. */
 function bind<A extends Arguments>(definition: string): Native<A> {
   let native: Native<A> | undefined;
-  return (...args) => {
+  const known = () => {
     native ??= bound<A>(definition);
-    return native(...args);
+    return native;
   };
+  if (process.platform === 'linux') bindsLater(known);
+  return (...args) => (native ?? known())(...args);
 }
 
 /** A function of the C library, bound at once: without bind()'s look at each call. Throws an IocpError elsewhere. */

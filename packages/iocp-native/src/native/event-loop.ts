@@ -2,11 +2,17 @@
 // how long it may sleep, and the descriptor that says that it has something to do.
 
 import { IocpError } from '../contract/errors.js';
+import { bindsLater } from './bindings.js';
 import { koffi } from './koffi.js';
 import { guarded } from './load-guard.js';
 
 /** Where uv_loop_t has its completion port on Windows, in bytes. Part of libuv's ABI since 1.0; checked by the caller. */
 const LOOP_IOCP = 56;
+
+const updateTime = bindOnce('void uv_update_time(intptr_t)');
+const backendTimeout = bindOnce('int uv_backend_timeout(intptr_t)');
+const backendDescriptor = bindOnce('int uv_backend_fd(intptr_t)');
+const eventLoopOf = bindOnce('int napi_get_uv_event_loop(void *, _Out_ intptr_t *)');
 
 export class EventLoop {
   /** Linux: becomes readable when the loop has I/O, a message, or a signal to serve (uv_backend_fd). */
@@ -21,10 +27,10 @@ export class EventLoop {
   constructor() {
     const loop = loopAddress();
     this.#address = loop;
-    this.#updateTime = native('void uv_update_time(intptr_t)');
-    this.#timeout = native('int uv_backend_timeout(intptr_t)');
+    this.#updateTime = updateTime();
+    this.#timeout = backendTimeout();
     const windows = process.platform === 'win32';
-    this.descriptor = windows ? -1 : native('int uv_backend_fd(intptr_t)')(loop);
+    this.descriptor = windows ? -1 : backendDescriptor()(loop);
     this.port = windows ? Number(koffi().decode(BigInt(loop + LOOP_IOCP), 'intptr_t')) : -1;
   }
 
@@ -48,7 +54,7 @@ export function shorter(one: number, other: number): number {
 /** The uv_loop_t of the calling thread. Throws an IocpError (ENOTSUP). */
 export function loopAddress(): number {
   const address = [0];
-  const status = native('int napi_get_uv_event_loop(void *, _Out_ intptr_t *)')(koffi().node.env, address);
+  const status = eventLoopOf()(koffi().node.env, address);
   if (status !== 0) throw missing(`napi_get_uv_event_loop failed with ${status}`);
   return address[0]!;
 }
@@ -60,6 +66,17 @@ export function native(definition: string): (...args: unknown[]) => number {
   } catch (error) {
     throw missing((error as Error).message);
   }
+}
+
+/** The same, bound when it is first asked for. */
+export function bindOnce(definition: string): () => ReturnType<typeof native> {
+  let bound: ReturnType<typeof native> | undefined;
+  const known = () => {
+    bound ??= native(definition);
+    return bound;
+  };
+  bindsLater(known);
+  return known;
 }
 
 function missing(reason: string): IocpError {

@@ -75,6 +75,9 @@ export function keepGuard(memory: SharedArrayBuffer): void {
   own = new LoadGuard(memory);
 }
 
+/** Whether the terminator of this thread waits for its steps. */
+export const hasGuard = (): boolean => own !== null;
+
 /** Runs a step in which koffi makes JavaScript values: this thread is not terminated meanwhile. Steps may lie within each other. */
 export function guarded<T>(step: () => T): T {
   if (own === null) return step();

@@ -1,11 +1,10 @@
 // The HANDLE behind a file descriptor of Node's: libuv has the table.
 
-import { native } from '../native/event-loop.js';
+import { bindOnce } from '../native/event-loop.js';
 
-let osHandle: ((descriptor: number) => number) | undefined;
+const osHandle = bindOnce('intptr_t uv_get_osfhandle(int)');
 
 /** INVALID_HANDLE_VALUE (-1) for a number that is no descriptor. */
 export function handleOf(descriptor: number): number {
-  osHandle ??= native('intptr_t uv_get_osfhandle(int)');
-  return osHandle(descriptor);
+  return osHandle()(descriptor);
 }

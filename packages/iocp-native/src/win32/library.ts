@@ -1,6 +1,7 @@
 // Binds the raw Win32 functions, each when it is first called: so they can be imported on any platform.
 
 import { IocpError } from '../contract/errors.js';
+import { bindsLater } from '../native/bindings.js';
 import { koffi } from '../native/koffi.js';
 import { guarded } from '../native/load-guard.js';
 
@@ -46,6 +47,7 @@ export function raw<A extends Values>(name: string, find: () => unknown): Raw<A>
     native = guarded(find) as Native<A>;
     return native;
   };
+  if (process.platform === 'win32') bindsLater(bound);
   const async: Raw<A>['async'] = (...args) => bound().async(...args);
   return Object.assign((...args: A) => bound()(...args), { async, bound });
 }
