@@ -1,5 +1,5 @@
-// A worker thread of a program's own: it opens a port, uses each kind of operation, and posts the functions that koffi bound since the
-// port was open.
+// A worker thread of a program's own: it opens a port, watches it, uses streams, datagrams and posts, and tells which functions koffi
+// bound since the port was open.
 //
 // workerData: library, backend.
 
@@ -45,7 +45,7 @@ function until(operation) {
       for (let count = port.dequeue(batch, 0); count > 0; count = port.dequeue(batch, 0)) {
         for (const packet of batch.slice(0, count)) {
           if (packet.buffer >= 0) port.release(packet.buffer);
-          if (packet.operation === operation) found = { socket: packet.socket, error: packet.error, from: packet.from };
+          if (packet.operation === operation) found = { socket: packet.socket };
         }
       }
       if (found) resolve(found);
