@@ -377,13 +377,15 @@ export class Core implements IocpCore {
     }
   }
 
-  #dispatch(packet: CompletionPacket): void {
+  /** False if the packet called no handler. */
+  #dispatch(packet: CompletionPacket): unknown {
     const event = packet.event as IocpEvent<CompletionOwner> | null;
-    if (event !== null) event.owner![onCompletion](packet);
-    else if (packet.operation !== Operation.Post) (packet.key as CompletionOwner)[onCompletion](packet);
-    else if (packet.key instanceof UserEvent) packet.key.deliver();
+    if (event !== null) return event.owner![onCompletion](packet);
+    if (packet.operation !== Operation.Post) return (packet.key as CompletionOwner)[onCompletion](packet);
+    if (packet.key instanceof UserEvent) packet.key.deliver();
     else if (packet.key === MESSAGE_KEY) this.#receiveMessage(packet.bytes);
     else if (this.#onPost) this.#context.runInAsyncScope(this.#onPost, undefined, packet.key as number, packet.bytes);
+    return true;
   }
 
   #receiveMessage(ticket: number): void {

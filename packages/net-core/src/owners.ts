@@ -9,8 +9,11 @@ export const onFlush: unique symbol = Symbol('overlapped.onFlush');
 
 /** The receiver of an operation's packets: the owner of its event, or the completion key of its socket. */
 export interface CompletionOwner {
-  /** A packet, valid until this returns. An error that this throws is an uncaught exception: a bug. */
-  [onCompletion](packet: CompletionPacket): void;
+  /**
+   * A packet, valid until this returns. Ticks and promises have their turn behind it, unless it gives false: then it called no
+   * handler, and settled no promise. An error that this throws is an uncaught exception: a bug.
+   */
+  [onCompletion](packet: CompletionPacket): unknown;
 }
 
 /** Something that puts work off to the end of the batch. */

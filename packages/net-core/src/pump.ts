@@ -1,5 +1,6 @@
 // The part that both pumps share: dequeuing batches and handing each packet on. Each bounds its work per turn of the event loop, so
-// that one busy port starves neither the loop nor its other users. Each packet has a turn of ticks and promises behind it.
+// that one busy port starves neither the loop nor its other users. A packet that called a handler has a turn of ticks and promises
+// behind it.
 
 import { type CompletionPacket, type CompletionPort, createBatch } from '@overlapped/iocp-native';
 import type { Clock } from './system.js';
@@ -16,7 +17,8 @@ export const FEW = 4;
 
 /** The receiver of a pump's packets. */
 export interface PumpTarget {
-  dispatch(packet: CompletionPacket): void;
+  /** Ticks and promises have their turn behind it, unless it gives false. */
+  dispatch(packet: CompletionPacket): unknown;
   /** After each batch, and before the first one of a turn: starts postponed work. True when more was put off meanwhile. */
   flush(): boolean;
   /** The thread is about to sleep in dequeue(), or has come back. */
@@ -97,13 +99,16 @@ export class Drain {
     const batch = this.#batch;
     while (this.#next < this.#count && !this.#stopped) {
       const packet = batch[this.#next++]!;
+      let handled: unknown = true;
       try {
-        this.#target.dispatch(packet);
+        handled = this.#target.dispatch(packet);
       } catch (error) {
         surface(error);
       }
-      if (this.#runTicks === null) return;
-      this.#runTicks();
+      if (handled !== false) {
+        if (this.#runTicks === null) return;
+        this.#runTicks();
+      }
       if ((this.#next & (LOOK - 1)) === 0 && performance.now() >= until) return;
     }
   }

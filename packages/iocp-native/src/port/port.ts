@@ -164,10 +164,10 @@ export class Port<S extends Socket> implements CompletionPort {
   sendNow(of: PortSocket, array: Uint8Array): number {
     const socket = this.#own(of);
     assertSends(socket);
-    assert(!socket.closing, 'an operation on a socket that is closing');
+    if (socket.closing) assert.fail('an operation on a socket that is closing');
     const length = lengthOf(array);
-    assert(length > 0, 'sendNow() of nothing');
-    assert(this.#driver.sendNow !== undefined, 'sendNow() where it cannot be used');
+    if (length === 0) assert.fail('sendNow() of nothing');
+    if (this.#driver.sendNow === undefined) assert.fail('sendNow() where it cannot be used');
     return this.#driver.sendNow(socket, plainView(array, length));
   }
 
@@ -380,8 +380,10 @@ export class Port<S extends Socket> implements CompletionPort {
     while (this.take([packet], 0, 1) > 0) this.discard(packet);
   }
 
+  // A call of assert() makes an array of its arguments, also if the assertion holds.
+
   #start(socket: S, event: Overlapped | null): void {
-    assert(!socket.closing, 'an operation on a socket that is closing');
+    if (socket.closing) assert.fail('an operation on a socket that is closing');
     if (event !== null) checkFree(event);
     this.begin(socket, event);
   }
@@ -410,12 +412,12 @@ export class Port<S extends Socket> implements CompletionPort {
 
 /** Asserts that the event may be used for an operation. */
 function checkFree(event: Overlapped): void {
-  assert(!event.pending, 'the event is in use by another operation');
+  if (event.pending) assert.fail('the event is in use by another operation');
   checkEvent(event);
 }
 
 /** Asserts that bytes, or an end, may follow on a connection. */
 function assertSends(socket: Socket): void {
-  assert(socket.kind === Kind.Connection, 'only a connection sends and shuts down');
-  assert(socket.sending === null && !socket.shutDown, 'a send is in flight, or the socket was shut down');
+  if (socket.kind !== Kind.Connection) assert.fail('only a connection sends and shuts down');
+  if (socket.sending !== null || socket.shutDown) assert.fail('a send is in flight, or the socket was shut down');
 }

@@ -244,7 +244,8 @@ export class SendQueue implements FileQueue {
    * send them directly behind the list, and say how many of their bytes were taken.
    */
   gather(): GatherList | null {
-    offered.length = 0;
+    // To set the length of an array is a call of V8's runtime, also if it is 0 already.
+    if (offered.length > 0) offered.length = 0;
     pieces.clear();
     const { port, sendBuffers } = this.#core;
     let last: Segment | null = null;

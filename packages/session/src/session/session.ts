@@ -369,9 +369,20 @@ export class Session {
 
   // For the core.
 
-  /** A packet of one of this session's operations. @internal */
-  [onCompletion](packet: CompletionPacket): void {
+  /** A packet of one of this session's operations. False if it called no handler. @internal */
+  [onCompletion](packet: CompletionPacket): boolean {
+    if (packet.operation === Operation.Send && this.#sendsSilently) {
+      this.#sent(packet.bytes, packet.error);
+      return false;
+    }
     (this.#context ?? this.#makeContext()).runInAsyncScope(this.#complete, this, packet);
+    return true;
+  }
+
+  /** Whether the packet of a send neither calls a handler nor settles the promise of a sendFile(). */
+  get #sendsSilently(): boolean {
+    if (this.#stream !== null || (this.#state & (SECURE | AWAITS_DRAIN)) !== 0) return false;
+    return this.onSend === Session.prototype.onSend && this.#queue!.file === null;
   }
 
   /** Does the work that was put off to the end of the batch. False if it called no handler. @internal */
