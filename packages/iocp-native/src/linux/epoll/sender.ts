@@ -31,8 +31,9 @@ export class Sender {
   readonly #calls = bindCalls();
   /** Where sendfile() reads the offset: an off_t. */
   readonly #offset: NativeBlock;
-  /** Sends whose packets are due, oldest first. One may have been canceled since. */
-  readonly #ended: EpollSocket[] = [];
+  /** Sends whose packets are due, oldest first. One may have been canceled since. The array never shrinks: that is slow. */
+  readonly #ended: (EpollSocket | null)[] = [];
+  #endedCount = 0;
   /** How many of these are packets by now. */
   #taken = 0;
 
@@ -46,7 +47,7 @@ export class Sender {
 
   /** Whether packets of sends are due. */
   get some(): boolean {
-    return this.#ended.length > 0;
+    return this.#endedCount > 0;
   }
 
   send(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
@@ -111,18 +112,20 @@ export class Sender {
   /** Fills packets of sends that have ended, from place `n` on and up to `end`. Gives the place after the last. */
   take(batch: readonly CompletionPacket[], n: number, end: number): number {
     const ended = this.#ended;
+    const count = this.#endedCount;
     let at = this.#taken;
     let next = n;
-    while (next < end && at < ended.length) {
-      const socket = ended[at++]!;
+    while (next < end && at < count) {
+      const socket = ended[at]!;
+      ended[at++] = null;
       const event = socket.sending!;
       socket.sendState = Sending.None;
       const error = socket.sendErrno === 0 ? null : errorOf(socket);
       fill(batch[next++]!, Operation.Send, socket.key, event, socket, socket.sent, error);
       this.#port.finish(socket, event);
     }
-    if (at === ended.length) {
-      ended.length = 0;
+    if (at === count) {
+      this.#endedCount = 0;
       at = 0;
     }
     this.#taken = at;
@@ -217,7 +220,7 @@ export class Sender {
   #end(socket: EpollSocket, code: number): void {
     socket.sendState = Sending.Ended;
     socket.sendErrno = code;
-    this.#ended.push(socket);
+    this.#ended[this.#endedCount++] = socket;
     this.#wake();
   }
 }
