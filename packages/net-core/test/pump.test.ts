@@ -1,9 +1,11 @@
 // The pump as users of a core see it: what is put off is done once, no one starves the event loop, and an owner that
 // throws harms nobody else.
 
+import type { CompletionPort } from '@overlapped/iocp-native';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Core } from '../src/core.js';
 import { onFlush } from '../src/owners.js';
+import { Drain } from '../src/pump.js';
 import { thisSystem } from '../src/system.js';
 import { catchUncaught, Inbox, makeCore, pumps, turns } from './support.js';
 
@@ -11,6 +13,24 @@ import { catchUncaught, Inbox, makeCore, pumps, turns } from './support.js';
 const MOST_IN_A_TURN = 8 * 256;
 /** Where what posts to itself stops, should it starve the test. */
 const ENOUGH = 200_000;
+
+test('a packet has no turn of ticks behind it, if it called no handler', () => {
+  const log: unknown[] = [];
+  const port = { dequeue: () => 3 } as unknown as CompletionPort;
+  const given = [undefined, false, true];
+  const target = {
+    dispatch() {
+      const handled = given.shift();
+      log.push(handled);
+      return handled;
+    },
+    flush: () => false,
+  };
+  const drain = new Drain(port, target, () => log.push('ticks'));
+  drain.fill(0);
+  drain.dispatch(1000);
+  expect(log).toEqual([undefined, 'ticks', false, true, 'ticks']);
+});
 
 describe.each(pumps)('the pump, $pump by $backend', ({ options }) => {
   test('flushes after the batch', async () => {
