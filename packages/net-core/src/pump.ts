@@ -2,7 +2,7 @@
 // that one busy port starves neither the loop nor its other users. A packet that called a handler has a turn of ticks and promises
 // behind it.
 
-// The global of that name is a getter, which costs as much as the call.
+// The global of that name is a getter, which is slow for a call in each batch.
 import { performance } from 'node:perf_hooks';
 import { type CompletionPacket, type CompletionPort, createBatch } from '@overlapped/iocp-native';
 import type { Clock } from './system.js';

@@ -5,10 +5,14 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { BlockList } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { type CompletionPacket, Operation } from '@overlapped/iocp-native';
+import { onCompletion } from '@overlapped/net-core/internal';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connector, DatagramSession, Session } from '../src/index.js';
 import { openCore } from './streams.js';
 import { deferred, listen, onEachBackend, peerOf, read } from './support.js';
+import { until } from './threads.js';
 
 const store = new AsyncLocalStorage<string>();
 /** A test in a context of its own: that of the runner may be whatever came before. */
@@ -61,6 +65,58 @@ onEachBackend((backend) => {
       expect(sessions).toBe(8);
       expect(foreign).toEqual([]);
     });
+
+    testInContext('onDrain has the context of its session, without an onSend, too', async () => {
+      const seen: unknown[] = [];
+      class Floods extends Session {
+        override onConnected() {
+          store.enterWith('of the session');
+          this.send(Buffer.alloc(1_000_000));
+        }
+        override onDrain() {
+          seen.push(store.getStore());
+          this.end();
+        }
+      }
+      const listener = await listen(openCore(backend), { session: Floods });
+      const peer = await peerOf(listener);
+      peer.resume();
+      await once(peer, 'close');
+      await listener.stop();
+      expect(seen).toEqual(['of the session']);
+    });
+
+    testInContext(
+      'the packet of a send has a turn of ticks behind it, only if it may have called something',
+      async () => {
+        const turns: boolean[] = [];
+        class Sends extends Session {
+          override [onCompletion](packet: CompletionPacket) {
+            const handled = super[onCompletion](packet);
+            if (packet.operation === Operation.Send) turns.push(handled);
+            return handled;
+          }
+          override onReceive(data: Buffer) {
+            if (data.toString() === 'file') return this.sendFile(path, { end: 3 });
+            this.send(data);
+          }
+        }
+        const path = fileURLToPath(import.meta.url);
+        const listener = await listen(openCore(backend), { session: Sends });
+        const peer = await peerOf(listener);
+        peer.write('echo');
+        await read(peer, 4);
+        await until(() => turns.length > 0);
+        expect(turns).toEqual([false]);
+        peer.write('file');
+        await read(peer, 4);
+        await until(() => turns.length > 1);
+        expect(turns).toEqual([false, true]);
+        peer.end();
+        await once(peer, 'close');
+        await listener.stop();
+      },
+    );
 
     testInContext('what enters a context in the constructor of one session is not in the next one', async () => {
       const seen: unknown[] = [];
