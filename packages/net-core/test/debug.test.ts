@@ -6,7 +6,7 @@ import { POISON } from '@overlapped/iocp-native/internal';
 import { createSimulation } from '@overlapped/iocp-native/testing';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../src/core.js';
-import { onCompletion, onFlush } from '../src/owners.js';
+import { type CompletionOwner, onCompletion, onFlush } from '../src/owners.js';
 
 vi.hoisted(() => {
   process.env.OVERLAPPED_DEBUG = '1';
@@ -55,7 +55,7 @@ test('a packet of an event that was released is an uncaught exception, which nam
   const uncaught = vi.fn();
   process.setUncaughtExceptionCaptureCallback(uncaught);
   onTestFinished(() => process.setUncaughtExceptionCaptureCallback(null));
-  const owner = { [onCompletion]: () => core.events.release(event) };
+  const owner: CompletionOwner = { [onCompletion]: () => core.events.release(event) };
   const event = core.events.acquire(owner, Operation.Connect)!;
   core.port.connect(event, { ...simulation.listen().endpoint, port: 1 }, null);
   // As a port would that gives one packet twice.

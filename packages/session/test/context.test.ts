@@ -66,11 +66,10 @@ onEachBackend((backend) => {
       expect(foreign).toEqual([]);
     });
 
-    testInContext('onDrain has the context of its session, without an onSend, too', async () => {
+    testInContext('onDrain has the context of its listener, without an onSend, too', async () => {
       const seen: unknown[] = [];
       class Floods extends Session {
         override onConnected() {
-          store.enterWith('of the session');
           this.send(Buffer.alloc(1_000_000));
         }
         override onDrain() {
@@ -78,12 +77,13 @@ onEachBackend((backend) => {
           this.end();
         }
       }
-      const listener = await listen(openCore(backend), { session: Floods });
+      const core = openCore(backend);
+      const listener = await store.run('of the listener', () => listen(core, { session: Floods }));
       const peer = await peerOf(listener);
       peer.resume();
       await once(peer, 'close');
       await listener.stop();
-      expect(seen).toEqual(['of the session']);
+      expect(seen).toEqual(['of the listener']);
     });
 
     testInContext(
@@ -96,9 +96,8 @@ onEachBackend((backend) => {
             if (packet.operation === Operation.Send) turns.push(handled);
             return handled;
           }
-          override onReceive(data: Buffer) {
-            if (data.toString() === 'file') return this.sendFile(path, { end: 3 });
-            this.send(data);
+          override onReceive(data: Buffer): unknown {
+            return data.toString() === 'file' ? this.sendFile(path, { end: 3 }) : this.send(data);
           }
         }
         const path = fileURLToPath(import.meta.url);
