@@ -2,11 +2,11 @@
 // later, until it survives. A point is a call of Atomics, the moment before a call of the kernel, and the moment after it: see
 // modules/mortal.js. Each time at most the sessions that the thread was changing are lost; all others are served, and nothing is left.
 
-import { setEnvironmentData } from 'node:worker_threads';
+import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { Client, connect, until as untilHolds } from '../threads.js';
 import { inUse } from './audit.js';
-import { available, handleCount, serveShared, wine } from './support.js';
+import { available, handleCount, kernel, serveShared, tableOf, wine } from './support.js';
 
 const Word = { Point: 0, Place: 1, Died: 2, Survived: 3, Lost: 4, Over: 5, Loaded: 6 };
 const Place = { accept: 1, wait: 2, sendBlock: 3, close: 4 } as const;
@@ -153,3 +153,22 @@ test.runIf(available).each(Object.keys(scenes))('a thread that ends %s', { timeo
   await core.stop(500);
   await until(() => handleCount() <= before);
 });
+
+// The completion port arms nothing, and does not tell whether a thread runs.
+test.runIf(kernel === 'epoll')(
+  'threads accept again after a loss, also when its recovery found the lock of accepts taken',
+  async () => {
+    let worker: Worker | undefined;
+    process.once('worker', (started) => (worker = started));
+    const { core, losses, port } = await serveShared('echo', { concurrency: 1, threads: 1 });
+    const lock = tableOf(core).serviceLock(0);
+    expect(lock.lock(0)).toBe(true);
+    const [client] = await connect(port, 1);
+    // It has the packet of the connection, and waits for the lock. So the listening socket is armed no longer.
+    await until(() => core.stats().total.slots === 1);
+    await worker!.terminate();
+    await until(() => losses.length === 1);
+    lock.unlock();
+    expect(await client!.ask('hello')).toBe('hello');
+  },
+);

@@ -338,7 +338,8 @@ export class SharedRun {
     const recovers = this.#recovers;
     this.#current = null;
     this.#recovers = true;
-    recoverThread(this.main, actor.id, actor.held, [SERVICE], (fd) => this.kernel.close(fd, true));
+    const close = (fd: number) => this.kernel.close(fd, true);
+    assert.ok(recoverThread(this.main, actor.id, actor.held, [SERVICE], close), 'a recovery is to be tried again');
     this.#current = before;
     this.#recovers = recovers;
     this.actors.splice(this.actors.indexOf(actor), 1);
