@@ -2,7 +2,19 @@
 
 import { assertLayout } from '../native/abi.js';
 import { koffi } from '../native/koffi.js';
-import { BUF, CQE_WORDS, EPOLL_EVENT, IOVEC, MMSGHDR, MSGHDR, PARAMS, RECVMSG_OUT, SQE_WORDS } from './layout.js';
+import {
+  BUF,
+  CQE_WORDS,
+  EPOLL_EVENT,
+  IO_EVENT,
+  IOCB,
+  IOVEC,
+  MMSGHDR,
+  MSGHDR,
+  PARAMS,
+  RECVMSG_OUT,
+  SQE_WORDS,
+} from './layout.js';
 
 /** Throws an AssertionError when a structure does not lie in memory as the code believes. */
 export function assertLinuxLayout(): void {
@@ -118,6 +130,25 @@ export function assertLinuxLayout(): void {
   assertLayout('struct mmsghdr', mmsghdr, { size: MMSGHDR.size, offsets: { msg_len: MMSGHDR.length } });
   const out = struct({ namelen: 'uint32_t', controllen: 'uint32_t', payloadlen: 'uint32_t', flags: 'uint32_t' });
   assertLayout('struct io_uring_recvmsg_out', out, { size: RECVMSG_OUT.size, offsets: { flags: RECVMSG_OUT.flags } });
+  const iocb = struct({
+    data: 'uint64_t',
+    key: 'uint32_t',
+    rw_flags: 'int32_t',
+    opcode: 'uint16_t',
+    reqprio: 'int16_t',
+    fd: 'uint32_t',
+    buffer: 'uint64_t',
+    bytes: 'uint64_t',
+    offset: 'int64_t',
+    reserved2: 'uint64_t',
+    flags: 'uint32_t',
+    resfd: 'uint32_t',
+  });
+  const { size: iocbSize, ...iocbOffsets } = IOCB;
+  assertLayout('struct iocb', iocb, { size: iocbSize, offsets: iocbOffsets });
+  const ioEvent = struct({ data: 'uint64_t', obj: 'uint64_t', result: 'int64_t', result2: 'int64_t' });
+  const { size: ioEventSize, ...ioEventOffsets } = IO_EVENT;
+  assertLayout('struct io_event', ioEvent, { size: ioEventSize, offsets: ioEventOffsets });
   const event = (process.arch === 'x64' ? pack : struct)({ events: 'uint32_t', data: 'uint64_t' });
   assertLayout('struct epoll_event', event, { size: EPOLL_EVENT.size, offsets: { events: 0, data: EPOLL_EVENT.data } });
   const iovec = struct({ iov_base: 'void *', iov_len: 'size_t' });

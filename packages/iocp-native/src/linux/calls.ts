@@ -17,6 +17,10 @@ export interface Calls {
   readonly addressOf: Native<[array: Uint8Array, from: number, length: 0]>;
   readonly sendmsg: Native<[fd: number, message: number, flags: number]>;
   readonly recvmmsg: Native<[fd: number, messages: number, count: number, flags: number, timeout: number]>;
+  readonly io_submit: Native<[number: number, context: number, count: number, addresses: number]>;
+  readonly io_getevents: Native<
+    [number: number, context: number, least: number, most: number, events: number, timeout: number]
+  >;
   readonly sendfile: Native<[to: number, file: number, offset: number, count: number]>;
 }
 
@@ -34,6 +38,8 @@ export function bindCalls(): Calls {
     addressOf: bound('intptr_t memmove(void *, intptr_t, size_t)'),
     sendmsg: bound('long sendmsg(int, intptr_t, int)'),
     recvmmsg: bound('int recvmmsg(int, intptr_t, uint32_t, int, intptr_t)'),
+    io_submit: bound('long syscall(long, intptr_t, long, intptr_t)'),
+    io_getevents: bound('long syscall(long, intptr_t, long, long, intptr_t, intptr_t)'),
     sendfile: bound('long sendfile(int, int, intptr_t, size_t)'),
   };
   return calls;

@@ -6,6 +6,11 @@
 export const SYS_io_uring_setup = 425;
 export const SYS_io_uring_enter = 426;
 export const SYS_io_uring_register = 427;
+const aio = (x64: number, others: number) => (process.arch === 'x64' ? x64 : others);
+export const SYS_io_setup = aio(206, 0);
+export const SYS_io_destroy = aio(207, 1);
+export const SYS_io_getevents = aio(208, 4);
+export const SYS_io_submit = aio(209, 2);
 
 /** struct io_uring_params: 120 bytes. */
 export const PARAMS = {
@@ -81,6 +86,11 @@ export const MMSGHDR = { size: 64, length: 56 };
 
 /** struct io_uring_recvmsg_out: the header that a multishot recvmsg writes before the address. */
 export const RECVMSG_OUT = { size: 16, flags: 12 };
+
+/** struct iocb and struct io_event (linux/aio_abi.h), of machines whose low bytes come first. */
+export const IOCB = { size: 64, data: 0, opcode: 16, fd: 20, buffer: 24, bytes: 32 } as const;
+export const IO_EVENT = { size: 32, data: 0, result: 16 } as const;
+export const IOCB_CMD_PWRITE = 1;
 
 /** struct epoll_event: events (4), data (8). It is packed on x86-64 alone. */
 export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, data: 4 } : { size: 16, data: 8 };

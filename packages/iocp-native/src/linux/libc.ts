@@ -92,6 +92,12 @@ const setup = bind<[number: number, entries: number, params: Buffer]>('long sysc
 const register = bind<[number: number, fd: number, opcode: number, argument: Buffer | null, count: number]>(
   'long syscall(long, uint32_t, uint32_t, void *, uint32_t)',
 );
+/** io_setup(2): `(SYS_io_setup, operations, context)`, where the call writes the context's 8 bytes. */
+export const setupContext = bind<[number: number, operations: number, context: Buffer]>(
+  'long syscall(long, uint32_t, void *)',
+);
+/** io_destroy(2): `(SYS_io_destroy, context)`. */
+export const destroyContext = bind<[number: number, context: number]>('long syscall(long, intptr_t)');
 /** io_uring_enter(2), ready to be called in a loop: `(SYS_io_uring_enter, fd, submit, complete, flags, arg, size)`. */
 export type Enter = Native<
   [number: number, fd: number, submit: number, complete: number, flags: number, argument: number, size: number]

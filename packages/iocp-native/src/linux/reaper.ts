@@ -7,8 +7,8 @@
 import type { LeftOver } from '../contract/driver.js';
 import { Owned, type OwnedRecord } from '../native/ledger.js';
 import { leftCompletions } from './io-uring/dead-ring.js';
-import { SHUT_RDWR } from './layout.js';
-import { close, munmap, shutdown } from './libc.js';
+import { SHUT_RDWR, SYS_io_destroy } from './layout.js';
+import { close, destroyContext, munmap, shutdown } from './libc.js';
 
 export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
   const of = (kind: Owned) => records.filter((record) => record.kind === kind);
@@ -32,6 +32,7 @@ export function reap(records: readonly OwnedRecord[], left: LeftOver): void {
     close(fd);
   }
   if (certain) for (const fd of closing) close(fd);
+  for (const { value } of of(Owned.Context)) destroyContext(SYS_io_destroy, value);
   for (const { value, detail } of of(Owned.Block)) munmap(value, detail);
   for (const { value: key, detail: bytes } of of(Owned.Post)) left(key, bytes);
 }

@@ -24,6 +24,8 @@ export const Owned = {
   Block: 4,
   /** A posted packet that has left the queue, and that the thread has not served: key, bytes. See handed-posts.ts. */
   Post: 5,
+  /** A context of Linux AIO: its id. */
+  Context: 6,
 } as const;
 export type Owned = (typeof Owned)[keyof typeof Owned];
 

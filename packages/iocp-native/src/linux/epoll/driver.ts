@@ -35,6 +35,7 @@ import { DATA_WORD, Epoll, EVENT_WORDS, EVENTS_SIZE, NOT_A_SOCKET } from './epol
 import { FreeBuffers } from './free-buffers.js';
 import { Loop } from './loop.js';
 import { Receiver } from './receiver.js';
+import { LEAST_SENDS, SEND_BATCH_SIZE } from './send-batch.js';
 import { Sender } from './sender.js';
 import { EpollSocket, ListenerState, Sending } from './socket.js';
 import { Watching } from './watching.js';
@@ -65,7 +66,9 @@ export class EpollDriver implements Driver<EpollSocket> {
   constructor(port: Port<EpollSocket>) {
     this.#port = port;
     // Memory first: when there is none, no descriptor is open yet.
-    const [events, offset, messages] = [EVENTS_SIZE, 8, MESSAGES_SIZE].map((size) => port.allocate(size, true));
+    const [events, offset, messages, sends] = [EVENTS_SIZE, 8, MESSAGES_SIZE, SEND_BATCH_SIZE].map((size) =>
+      port.allocate(size, true),
+    );
     this.#epoll = new Epoll(events!);
     const wake = () => this.wake();
     this.#loop = new Loop(this.#epoll);
@@ -75,7 +78,7 @@ export class EpollDriver implements Driver<EpollSocket> {
     this.#acceptor = new Acceptor(port, watching);
     this.#connector = new Connector(port, watching);
     this.#receiver = new Receiver(port, watching, this.#free);
-    this.#sender = new Sender(port, watching, offset!, wake);
+    this.#sender = new Sender(port, watching, offset!, sends!, wake);
     this.#datagrams = new Datagrams(port, watching, this.#free, messages!);
     try {
       this.#posts = new PostPipe(port);
@@ -187,6 +190,14 @@ export class EpollDriver implements Driver<EpollSocket> {
   }
 
   dequeue(batch: readonly CompletionPacket[], timeout: number): number {
+    this.#sender.flush();
+    const count = this.#dequeue(batch, timeout);
+    // Its handlers are about to send.
+    this.#sender.defers = count >= LEAST_SENDS;
+    return count;
+  }
+
+  #dequeue(batch: readonly CompletionPacket[], timeout: number): number {
     const port = this.#port;
     this.#posts.served();
     this.#connector.retry();
@@ -214,6 +225,8 @@ export class EpollDriver implements Driver<EpollSocket> {
   }
 
   watch(ready: () => void): void {
+    this.#sender.flush();
+    this.#sender.defers = false;
     this.#loop.watch(ready, this.#port.packets.length > 0 || this.#sender.some || this.#watching.some);
   }
 
@@ -247,6 +260,7 @@ export class EpollDriver implements Driver<EpollSocket> {
 
   destroy(): void {
     this.#loop.close();
+    this.#sender.close();
     this.#posts.close();
     this.#epoll.close();
   }

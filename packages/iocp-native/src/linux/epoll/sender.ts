@@ -1,5 +1,5 @@
-// Sending and half-closing. A start makes the system call; its packet comes out of the next dequeue(). Bytes that the kernel does
-// not take waits until the socket is writable.
+// Sending and half-closing. A start makes the system call, or behind a large batch the next dequeue() does, for many sends at once. The packet
+// comes out of that dequeue(). Bytes that the kernel does not take wait until the socket is writable.
 
 import { endsEarly, type IocpError } from '../../contract/errors.js';
 import { blockOf, countOf, offsetOf, totalOf } from '../../contract/gather-list.js';
@@ -14,6 +14,7 @@ import { errno, fcntl, shutdown } from '../libc.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
 import { fill } from '../packets.js';
 import { setReset } from '../sockets.js';
+import { LEAST_SENDS, SendBatch } from './send-batch.js';
 import { type EpollSocket, Sending } from './socket.js';
 import type { Watching } from './watching.js';
 
@@ -36,12 +37,19 @@ export class Sender {
   #endedCount = 0;
   /** How many of these are packets by now. */
   #taken = 0;
+  /** Sends that begin with the next flush(), oldest first. The array never shrinks. */
+  readonly #deferred: EpollSocket[] = [];
+  #deferredCount = 0;
+  readonly #batch: SendBatch;
+  /** Sends wait for flush(), which comes soon: there may be many. */
+  defers = false;
 
   /** @param wake has the watcher of the port called. */
-  constructor(port: Port<EpollSocket>, watching: Watching, offset: NativeBlock, wake: () => void) {
+  constructor(port: Port<EpollSocket>, watching: Watching, offset: NativeBlock, batch: NativeBlock, wake: () => void) {
     this.#port = port;
     this.#watching = watching;
     this.#offset = offset;
+    this.#batch = new SendBatch(batch);
     this.#wake = wake;
   }
 
@@ -52,7 +60,27 @@ export class Sender {
 
   send(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
     this.#prepare(socket, event, pieces);
-    this.#send(socket);
+    if (!this.defers || socket.sendAddress === 0 || socket.sendLeft === 0 || unblock(socket) !== 0) {
+      this.#send(socket);
+      return;
+    }
+    socket.sendState = Sending.Deferred;
+    this.#deferred[this.#deferredCount++] = socket;
+  }
+
+  /** Begins the sends that wait for it: many of them by one system call. Throws an IocpError. */
+  flush(): void {
+    const end = this.#deferredCount;
+    if (end === 0) return;
+    this.#deferredCount = 0;
+    const deferred = this.#deferred;
+    let at = 0;
+    while (end - at >= LEAST_SENDS) {
+      const tried = this.#batch.submit(deferred, at, end);
+      if (tried === 0) break;
+      for (let i = 0; i < tried; i++) this.#sent(deferred[at++]!, this.#batch.results[i]!);
+    }
+    while (at < end) this.#send(deferred[at++]!);
   }
 
   /** As CompletionPort.sendDirect(). */
@@ -82,11 +110,11 @@ export class Sender {
     socket.fileOffset = offset;
     socket.sendLeft = length;
     socket.sent = 0;
-    if (!socket.nonBlocking && fcntl(socket.handle, F_SETFL, O_NONBLOCK) < 0) {
-      this.#end(socket, errno());
+    const failed = unblock(socket);
+    if (failed !== 0) {
+      this.#end(socket, failed);
       return;
     }
-    socket.nonBlocking = true;
     this.resume(socket);
   }
 
@@ -96,9 +124,10 @@ export class Sender {
     else this.#send(socket);
   }
 
-  /** Ends a send that waits. */
+  /** Ends a send that waits for room. One that has not begun begins: what was sent before a close arrives. */
   cancel(socket: EpollSocket): void {
-    if (socket.sendState !== Sending.Blocked && socket.sendState !== Sending.Yielded) return;
+    if (socket.sendState === Sending.Deferred) this.flush();
+    if (socket.sendState === Sending.None || socket.sendState === Sending.Ended) return;
     if (socket.closing) setReset(socket.handle);
     this.#end(socket, ECANCELED);
   }
@@ -132,6 +161,10 @@ export class Sender {
     return next;
   }
 
+  close(): void {
+    this.#batch.close();
+  }
+
   #prepare(socket: EpollSocket, event: Overlapped, pieces: GatherList): void {
     socket.file = -1;
     socket.sendLeft = totalOf(pieces);
@@ -163,6 +196,16 @@ export class Sender {
       if (length > 0) this.#advance(socket, length);
       return code;
     }
+  }
+
+  /** The result of a send by flush(): the bytes that the kernel took, or an errno, negated. */
+  #sent(socket: EpollSocket, result: number): void {
+    if (result === -EINTR) {
+      this.#send(socket);
+      return;
+    }
+    if (result > 0) this.#advance(socket, result);
+    this.#settle(socket, result < 0 ? -result : socket.sendLeft > 0 ? EAGAIN : 0);
   }
 
   /** The kernel has taken so many bytes of the pieces. */
@@ -223,6 +266,13 @@ export class Sender {
     this.#ended[this.#endedCount++] = socket;
     this.#wake();
   }
+}
+
+/** Has calls on the socket never wait. Gives an errno, or 0. */
+function unblock(socket: EpollSocket): number {
+  if (!socket.nonBlocking && fcntl(socket.handle, F_SETFL, O_NONBLOCK) < 0) return errno();
+  socket.nonBlocking = true;
+  return 0;
 }
 
 function errorOf({ sendErrno, file }: EpollSocket): IocpError {

@@ -25,6 +25,8 @@ export const Sending = {
   Yielded: 2,
   /** It has ended, and its packet comes out of the next dequeue(). */
   Ended: 3,
+  /** It begins in the next dequeue(), in one call with others. */
+  Deferred: 4,
 } as const;
 export type Sending = (typeof Sending)[keyof typeof Sending];
 
