@@ -1,6 +1,6 @@
 // The driver over one epoll(7): a readiness kernel makes completions. A start makes the system call at once, or waits until the
-// socket is ready; dequeue() takes events, and makes the calls that wait for them. So the kernel never has an operation, and to
-// cancel one is bookkeeping.
+// socket is ready; dequeue() takes events, and makes the calls that wait for them. Only sends may wait for the next dequeue(), which makes
+// many in one call. So the kernel never has an operation, and to cancel one is bookkeeping.
 
 import type { Driver } from '../../contract/driver.js';
 import {
