@@ -10,6 +10,8 @@ const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [er
 
 export const ENOENT = constants.errno.ENOENT;
 export const EINTR = constants.errno.EINTR;
+export const EINVAL = constants.errno.EINVAL;
+export const ESPIPE = constants.errno.ESPIPE;
 export const EAGAIN = constants.errno.EAGAIN;
 export const EINPROGRESS = constants.errno.EINPROGRESS;
 export const EBUSY = constants.errno.EBUSY;

@@ -61,6 +61,11 @@ export class SendBatch {
     return tried;
   }
 
+  /** AIO serves no sockets here: from now on submit() tries none. */
+  giveUp(): void {
+    this.#context = 0;
+  }
+
   close(): void {
     if (this.#context !== null) leaveContext();
   }

@@ -8,7 +8,7 @@ import type { NativeBlock } from '../../native/memory.js';
 import type { Port } from '../../port/port.js';
 import { bindCalls } from '../calls.js';
 import { lengthOfAll, sendArray, sendArrays } from '../direct-sends.js';
-import { EAGAIN, ECANCELED, EINTR, linuxPacketError } from '../errors.js';
+import { EAGAIN, ECANCELED, EINTR, EINVAL, ESPIPE, linuxPacketError } from '../errors.js';
 import { F_SETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, SHUT_WR } from '../layout.js';
 import { errno, fcntl, shutdown } from '../libc.js';
 import { argumentsOf, skip, writeMessage } from '../messages.js';
@@ -200,7 +200,10 @@ export class Sender {
 
   /** The result of a send by flush(): the bytes that the kernel took, or an errno, negated. */
   #sent(socket: EpollSocket, result: number): void {
-    if (result === -EINTR) {
+    // gVisor has AIO for files only.
+    const refused = result === -ESPIPE || result === -EINVAL;
+    if (refused) this.#batch.giveUp();
+    if (refused || result === -EINTR) {
       this.#send(socket);
       return;
     }
