@@ -10,9 +10,6 @@ import { broadcast, Listener } from '@overlapped/session';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { byThread, type Client, connect, isNative, LINE, serve, until } from './threads.js';
 
-/** Milliseconds of grace that a thread which does not hang never needs. */
-const STOP_LIMIT = 1_000;
-
 const backends = candidates().filter(({ name, availability }) => availability.available && isNative(name));
 
 /** The clients of two threads: one of which is to hang, and the others. */
@@ -30,7 +27,7 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     const { core, port, losses } = await serve({ backend });
     const [doomed, others] = await twoThreads(port);
     doomed[0]!.socket.write(how);
-    await core.stop(STOP_LIMIT);
+    await core.stop(300);
     await Promise.all([...doomed, ...others].map(({ closed }) => closed));
     expect(losses.map(({ error }) => error)).toMatchObject([{ code: 'ETIMEDOUT' }]);
     expect(core.stats().total).toMatchObject({ accepted: 10, sessions: 0, lost: 5 });
@@ -41,7 +38,7 @@ describe.each(backends)('on $name', ({ name: backend }) => {
     const [doomed, others] = await twoThreads(port);
     const lost = nextLoss();
     doomed[0]!.socket.write('hang');
-    await listener.stop(STOP_LIMIT);
+    await listener.stop(300);
     await lost;
     await until(() => core.stats().hungWorkers === 0);
     await Promise.all([...doomed, ...others].map(({ closed }) => closed));
