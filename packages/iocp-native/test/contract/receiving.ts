@@ -100,7 +100,7 @@ export function receiving(suite: Suite): void {
       const before = own.map((data) => Buffer.from(data));
       await peer.write(all.subarray(length + 200));
       await r.pump.until('many bytes', () => check.position === length + 200 + 100_000);
-      expect(own.slice(0, before.length)).toEqual(before);
+      expect(before.every((data, i) => data.equals(own[i]!))).toBe(true);
       expect(restarts).toBe(1);
       if (r.port.backend === 'epoll' || r.port.backend === 'io_uring') expect(own.length).toBeGreaterThan(0);
       closing = true;
