@@ -48,7 +48,7 @@ if [ -n "$suites" ]; then
   rm -f "$tree"/repo/packages/session/test/shared/{byte-queues,group-table}.test.ts
   # Emulation is slow: the limits of the tests, and the graces that they give, are ten times as long there.
   find "$tree"/repo/packages/*/test "$tree"/repo/vitest.*.ts -name '*.ts' -exec sed -i -E \
-    's/([tT]imeout: |LIMIT = )[0-9]+_000\b/&0/; s/\.stop\([1-9][0-9]*00\b/&0/g' {} +
+    's/([tT]imeout(:| =) |LIMIT = )[0-9]+_000\b/&0/g; s/\.stop\([1-9][0-9]*00\b/&0/g' {} +
 fi
 chmod +x "$tree/init"
 (cd "$tree" && find . | cpio -o -H newc --quiet) >"$out"
