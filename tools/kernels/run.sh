@@ -153,7 +153,8 @@ for target in "$@"; do
   echo "== $target"
   tr -d '\r' <"$log" | grep -aE '^(ok|FAIL|GUEST)|^ +Tests |^ +(×|FAIL)' || true
   for name in ${scripts//,/ }; do
-    tr -d '\r' <"$log" | grep -aqx "GUEST $name ended with 0" || { echo "FAIL $name on $target: see $log"; failed=1; }
+    # No pipe: grep ends at the first match, and what writes to it would fail.
+    grep -aqx "GUEST $name ended with 0" <(tr -d '\r' <"$log") || { echo "FAIL $name on $target: see $log"; failed=1; }
   done
 done
 rm -f "$dir"/*.ready.$$
