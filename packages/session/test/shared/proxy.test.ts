@@ -268,7 +268,8 @@ test.runIf(available)('two threads read the parts of one header', async () => {
 test.runIf(available)('the part of a header outlives the thread that has read it', async () => {
   const notes = new Notes();
   const { core, port: others } = await serveShared('script', { concurrency: 1, threads: 1 });
-  const { port } = await serveShared('client', {}, { proxy: { trusted } }, core);
+  // The next thread may take longer to start than a header may.
+  const { port } = await serveShared('client', {}, { proxy: { trusted, timeout: 60_000 } }, core);
   const [script] = await connect(others, 1);
   const [client] = await connect(port, 1);
   client!.socket.write('PROXY TCP4 192.0.2.7');
