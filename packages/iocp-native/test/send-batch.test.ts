@@ -7,8 +7,9 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { candidates, openPort, reap } from '../src/backend.js';
 import { createBatch, Operation, type PortSocket } from '../src/contract/port.js';
 import { createLedger } from '../src/internal.js';
+import { MOST_OPERATIONS } from '../src/linux/aio.js';
 import { bindCalls } from '../src/linux/calls.js';
-import { SYS_io_submit } from '../src/linux/layout.js';
+import { IOCB, SYS_io_submit } from '../src/linux/layout.js';
 import { viewOf } from '../src/native/koffi.js';
 import { patternOf } from './support/pattern.js';
 import { Rig } from './support/rig.js';
@@ -17,6 +18,9 @@ import { library } from './support/threads.js';
 const PAIRS = 12;
 /** More than the buffers of a connection hold. */
 const LARGE = 32 << 20;
+
+/** Where an iocb has the offset in a file. */
+const OFFSET = 40;
 
 interface Pair {
   readonly server: PortSocket;
@@ -115,8 +119,8 @@ describe.skipIf(!availability.available)(`a port over epoll${reason}`, () => {
     const r = new Rig(openPort({ backend: 'epoll' }));
     const counts = watchSubmits((submit) => (number, context, count, addresses) => {
       // The kernel takes no send with an offset: ESPIPE, as gVisor says of all.
-      const words = new Uint32Array(viewOf(addresses - 128 * 64, count * 64));
-      for (let i = 0; i < count; i++) words[i * 16 + 10] = 1;
+      const words = new Uint32Array(viewOf(addresses - MOST_OPERATIONS * IOCB.size, count * IOCB.size));
+      for (let i = 0; i < count; i++) words[(i * IOCB.size + OFFSET) >> 2] = 1;
       return submit(number, context, count, addresses);
     });
     const pairs = await pairsOf(r);

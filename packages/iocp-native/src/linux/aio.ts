@@ -6,7 +6,7 @@
 import { isMainThread } from 'node:worker_threads';
 import { disown, Owned, own } from '../native/ledger.js';
 import { SYS_io_destroy, SYS_io_setup } from './layout.js';
-import { destroyContext, setupContext } from './libc.js';
+import { check, destroyContext, setupContext } from './libc.js';
 import { closesAtThreadEnd } from './thread-end.js';
 
 /** Operations of one io_submit(2). The system has fs.aio-max-nr in all, 65,536 if nobody has changed it. */
@@ -31,7 +31,7 @@ export function joinContext(): number {
 export function leaveContext(): void {
   if (--users > 0 || isMainThread || !context) return;
   disown(Owned.Context, context);
-  destroyContext(SYS_io_destroy, context);
+  check(destroyContext(SYS_io_destroy, context), 'close a port', 'io_destroy');
   context = undefined;
 }
 
